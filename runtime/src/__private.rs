@@ -1,0 +1,17 @@
+//! The only door for generated code. Nothing here is for people; it changes with the macros, which are pinned to the same
+//! version.
+
+pub use crate::call::{Call, IntoAmount, Settle, apply, judge, run};
+pub use crate::future::{Instrumented, future, future_prepared};
+pub use crate::metrics::label::{ErrorLabelType, LabelType, Labels, Limit};
+pub use crate::site::{
+    Buckets, CounterDef, Def, ErrMode, LabelDef, LabelSource, SITES, Site, SpanDef, SpanKind, TimerDef,
+};
+pub use linkme;
+pub use tracing_core::Level;
+pub use tracing_core::field::Value;
+
+/// The traits and wrappers that ask a returned value what it means; imported by glob where it is asked.
+pub mod probe {
+    pub use crate::probe::*;
+}

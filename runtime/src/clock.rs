@@ -1,0 +1,81 @@
+//! Ticks now, wall time later.
+//!
+//! A caller reads the processor's counter and nothing else; turning ticks into seconds or into a date is work for whoever
+//! encodes. The wall clock is read once, at the anchor, so that the times within one process never run backwards against
+//! each other, whatever happens to the system's clock in between.
+
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+static CLOCK: OnceLock<Anchor> = OnceLock::new();
+
+struct Anchor {
+    clock: quanta::Clock,
+    ticks: u64,
+    unix_nanos: u64,
+}
+
+fn anchor() -> &'static Anchor {
+    CLOCK.get_or_init(|| {
+        let clock = quanta::Clock::new();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Anchor {
+            ticks: clock.raw(),
+            unix_nanos: wall.as_nanos() as u64,
+            clock,
+        }
+    })
+}
+
+/// The counter's value now. The first call calibrates (some milliseconds), so `init()` makes it.
+#[inline]
+pub(crate) fn now() -> u64 {
+    anchor().clock.raw()
+}
+
+/// Nanoseconds from one reading to a later one; 0 when they are out of order.
+pub(crate) fn nanos_between(start: u64, end: u64) -> u64 {
+    anchor().clock.delta_as_nanos(start, end)
+}
+
+/// Nanoseconds since the Unix epoch at a reading.
+pub(crate) fn unix_nanos(ticks: u64) -> u64 {
+    let anchor = anchor();
+    if ticks >= anchor.ticks {
+        anchor
+            .unix_nanos
+            .saturating_add(anchor.clock.delta_as_nanos(anchor.ticks, ticks))
+    } else {
+        anchor
+            .unix_nanos
+            .saturating_sub(anchor.clock.delta_as_nanos(ticks, anchor.ticks))
+    }
+}
+
+/// Ticks in one second, for code that compares durations without converting each of them.
+pub(crate) fn ticks_per_second() -> f64 {
+    // A long span of ticks, so that the division keeps its digits.
+    const SPAN: u64 = 1 << 40;
+    let nanos = anchor().clock.delta_as_nanos(0, SPAN).max(1);
+    SPAN as f64 * 1e9 / nanos as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn ticks_agree_with_the_wall() {
+        let (start, wall) = (now(), SystemTime::now());
+        std::thread::sleep(Duration::from_millis(20));
+        let end = now();
+        let nanos = nanos_between(start, end);
+        assert!((19_000_000..5_000_000_000).contains(&nanos), "{nanos}");
+        let unix = wall.duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+        assert!(unix_nanos(start).abs_diff(unix) < 1_000_000_000);
+        assert_eq!(nanos_between(end, start), 0);
+        let per_second = (end - start) as f64 / (nanos as f64 / 1e9);
+        assert!((ticks_per_second() / per_second - 1.0).abs() < 0.05);
+    }
+}

@@ -1,0 +1,82 @@
+//! What encoders see of the metrics: plain data, gathered once, the same numbers for every format.
+
+use crate::trace::{SpanId, TraceId};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// One metric with all its series.
+#[derive(Clone, Debug)]
+pub(crate) struct Family {
+    /// The OpenTelemetry base name: dots, no `_total`, no unit suffix.
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) help: Cow<'static, str>,
+    /// UCUM; empty for none.
+    pub(crate) unit: Cow<'static, str>,
+    pub(crate) kind: Kind,
+    pub(crate) points: Vec<Point>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Counter,
+    UpDownCounter,
+    Gauge,
+    Histogram,
+    Summary,
+    Info,
+}
+
+/// One series at the time of the gathering.
+#[derive(Clone, Debug)]
+pub(crate) struct Point {
+    pub(crate) labels: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    pub(crate) value: PointValue,
+    /// When the series began to count, in nanoseconds since the Unix epoch.
+    pub(crate) start_unix_nanos: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum PointValue {
+    /// Counters, up-down counters and gauges.
+    Number { value: Number, exemplar: Option<Exemplar> },
+    /// Classic: `counts` has one entry more than `bounds`, not cumulative.
+    Histogram {
+        bounds: Arc<[f64]>,
+        counts: Vec<u64>,
+        sum: f64,
+        exemplars: Vec<Exemplar>,
+    },
+    /// Exponential (OTLP) and native (Prometheus): bucket `i` ends at `2^(i·2^-schema)`, upper bound inclusive.
+    Exponential {
+        schema: i8,
+        zero_threshold: f64,
+        zero_count: u64,
+        positive: Vec<(i32, u64)>,
+        sum: f64,
+        count: u64,
+        exemplars: Vec<Exemplar>,
+    },
+    Summary {
+        quantiles: Vec<(f64, f64)>,
+        sum: f64,
+        count: u64,
+    },
+    /// The labels are the information; the value is 1.
+    Info,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Number {
+    U64(u64),
+    I64(i64),
+    F64(f64),
+}
+
+/// A sampled span that fell into a bucket or moved a counter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Exemplar {
+    pub(crate) value: f64,
+    pub(crate) unix_nanos: u64,
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+}

@@ -1,0 +1,1 @@
+//! How a field's value is shown: the wrappers of `fields(…)`.

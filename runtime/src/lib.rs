@@ -1,0 +1,33 @@
+//! Spans with errors, counters, latency histograms, logs with trace ids and health probes, from attributes on your functions.
+
+// Generated code names this crate by its path; so do the tests and examples inside it.
+#[expect(unused_extern_crates, reason = "for generated code inside this crate")]
+extern crate self as vitalsign;
+
+#[cfg(feature = "record")]
+#[doc(hidden)]
+pub mod __private;
+#[cfg(feature = "record")]
+mod call;
+#[cfg(feature = "record")]
+mod clock;
+mod export;
+#[cfg(feature = "record")]
+mod fields;
+#[cfg(feature = "record")]
+mod future;
+#[cfg(feature = "record")]
+mod metrics;
+mod outcome;
+#[cfg(feature = "record")]
+mod probe;
+#[cfg(feature = "record")]
+mod site;
+#[cfg(feature = "record")]
+mod switch;
+#[cfg(feature = "record")]
+pub mod trace;
+
+#[cfg(feature = "record")]
+pub use metrics::label::{ErrorLabel, LabelValue};
+pub use outcome::{CallOutcome, Outcome, Verdict};

@@ -1,0 +1,259 @@
+//! What a returned value means, chosen by its type without specialization.
+//!
+//! A macro does not know types, and a trait cannot be implemented for "any other type". So generated code asks through
+//! references: `(&&&&&&&&Probe(&value)).settle(s)` takes the first of the traits below that the value's type satisfies, because
+//! method look-up prefers the receiver with the most references left. Inside a generic function only what its bounds promise
+//! counts, as everywhere in Rust.
+
+use crate::call::{Call, Settle};
+use crate::metrics::label::{ErrorIndex, ErrorLabel, LabelType};
+use crate::outcome::{Outcome, Verdict};
+use std::any::type_name;
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt::{Debug, Display};
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+
+/// An error as a span is shown it.
+pub struct ErrorRef<'a> {
+    /// `error.type`: the [`ErrorLabel`] value, else the type's path without generics, `_OTHER` for `dyn Error`.
+    pub(crate) error_type: Cow<'static, str>,
+    pub(crate) value: ErrorValue<'a>,
+}
+
+/// How far an error can be shown.
+pub(crate) enum ErrorValue<'a> {
+    /// Message and sources.
+    Std(&'a dyn Error),
+    /// Message.
+    Display(&'a dyn Display),
+    /// `err(debug)`.
+    Debug(&'a dyn Debug),
+    /// The type's name only.
+    Opaque(&'static str),
+}
+
+/// The type's path without generic arguments.
+pub(crate) fn type_path<T: ?Sized>() -> Cow<'static, str> {
+    let name = type_name::<T>().trim_start_matches('&');
+    if name.contains("dyn ") {
+        return Cow::Borrowed("_OTHER");
+    }
+    Cow::Borrowed(name.split('<').next().unwrap_or(name))
+}
+
+/// A returned value, to be asked what it means.
+pub struct Probe<'a, R: ?Sized>(pub &'a R);
+
+fn failed(s: &mut Settle<'_>, error_type: Cow<'static, str>, value: ErrorValue<'_>) {
+    s.error(&ErrorRef { error_type, value });
+}
+
+fn labelled<E: ErrorLabel>(s: &mut Settle<'_>, e: &E) -> Cow<'static, str> {
+    let index = ErrorIndex {
+        index: e.index(),
+        of: LabelType::of_error::<E>(),
+    };
+    s.error_label(index, e.is_failure());
+    Cow::Borrowed(index.text())
+}
+
+macro_rules! level {
+    ($(#[$doc:meta])* $trait:ident for $self:ty, [$($generics:tt)*], |$this:ident, $s:ident| $body:expr) => {
+        $(#[$doc])*
+        pub trait $trait {
+            /// Settles the call by this value.
+            fn settle(&self, s: &mut Settle<'_>);
+        }
+        impl<$($generics)*> $trait for $self {
+            #[inline]
+            fn settle(&self, $s: &mut Settle<'_>) {
+                let $this = self.0;
+                $body
+            }
+        }
+    };
+}
+
+level! {
+    /// A `Result` whose error is an [`ErrorLabel`] and an [`Error`].
+    SettleLabelled for &&&&&&&Probe<'_, Result<T, E>>, [T, E: ErrorLabel + Error], |ret, s| if let Err(e) = ret {
+        let error_type = labelled(s, e);
+        failed(s, error_type, ErrorValue::Std(e));
+    }
+}
+level! {
+    /// A `Result` whose error is an [`ErrorLabel`] only.
+    SettleLabelledOnly for &&&&&&Probe<'_, Result<T, E>>, [T, E: ErrorLabel], |ret, s| if let Err(e) = ret {
+        let error_type = labelled(s, e);
+        failed(s, error_type, ErrorValue::Opaque(type_name::<E>()));
+    }
+}
+level! {
+    /// A `Result` whose error is a [`std::error::Error`].
+    SettleStd for &&&&&Probe<'_, Result<T, E>>, [T, E: Error], |ret, s| if let Err(e) = ret {
+        failed(s, type_path::<E>(), ErrorValue::Std(e));
+    }
+}
+level! {
+    /// A `Result` whose error derefs to one: `Box<dyn Error>`, `anyhow::Error`. A reference to an unsized error is an error too.
+    SettleDeref for &&&&Probe<'_, Result<T, E>>, [T, E: Deref<Target: Error>], |ret, s| if let Err(e) = ret {
+        failed(s, type_path::<E::Target>(), ErrorValue::Std(&&**e));
+    }
+}
+level! {
+    /// A `Result` whose error can be displayed.
+    SettleDisplay for &&&Probe<'_, Result<T, E>>, [T, E: Display], |ret, s| if let Err(e) = ret {
+        failed(s, type_path::<E>(), ErrorValue::Display(e));
+    }
+}
+level! {
+    /// Any other `Result`.
+    SettleResult for &&Probe<'_, Result<T, E>>, [T, E], |ret, s| if ret.is_err() {
+        failed(s, type_path::<E>(), ErrorValue::Opaque(type_name::<E>()));
+    }
+}
+level! {
+    /// A type that says it itself.
+    SettleOutcome for &Probe<'_, R>, [R: Outcome + ?Sized], |ret, s| if let Verdict::Error(error_type) = ret.outcome() {
+        failed(s, error_type, ErrorValue::Opaque(type_name::<R>()));
+    }
+}
+level! {
+    /// Everything else is a success.
+    SettleAny for Probe<'_, R>, [R: ?Sized], |_ret, _s| ()
+}
+
+/// A returned `Result` whose error is shown by `Debug`: `err(debug)`.
+pub struct DebugProbe<'a, R>(pub &'a R);
+
+level! {
+    /// An [`ErrorLabel`] shown by `Debug`.
+    SettleDebugLabelled for &DebugProbe<'_, Result<T, E>>, [T, E: ErrorLabel + Debug], |ret, s| if let Err(e) = ret {
+        let error_type = labelled(s, e);
+        failed(s, error_type, ErrorValue::Debug(e));
+    }
+}
+level! {
+    /// Any error shown by `Debug`.
+    SettleDebug for DebugProbe<'_, Result<T, E>>, [T, E: Debug], |ret, s| if let Err(e) = ret {
+        failed(s, type_path::<E>(), ErrorValue::Debug(e));
+    }
+}
+
+/// The value that the option `ret` records: what is in `Ok`, or the value itself.
+pub struct OkProbe<'a, R>(pub &'a R);
+
+/// [`OkProbe`] of a `Result`.
+pub trait OkOfResult {
+    /// The type inside `Ok`.
+    type Value;
+    /// The value, when there is one.
+    fn ok_value(&self) -> Option<&Self::Value>;
+}
+impl<T, E> OkOfResult for &OkProbe<'_, Result<T, E>> {
+    type Value = T;
+    fn ok_value(&self) -> Option<&T> {
+        self.0.as_ref().ok()
+    }
+}
+/// [`OkProbe`] of anything else.
+pub trait OkOfAny {
+    /// The returned type.
+    type Value;
+    /// The value.
+    fn ok_value(&self) -> Option<&Self::Value>;
+}
+impl<R> OkOfAny for OkProbe<'_, R> {
+    type Value = R;
+    fn ok_value(&self) -> Option<&R> {
+        Some(self.0)
+    }
+}
+
+/// Whether a plain function returned a boxed future, whose call is yet to come.
+pub struct Kind<'a, R>(pub &'a R);
+
+/// The returned value is what the call came to.
+#[derive(Clone, Copy)]
+pub struct ValueKind;
+/// The returned value is a future: the call is its life from the first poll on.
+#[derive(Clone, Copy)]
+pub struct FutureKind;
+/// As [`FutureKind`], without `Send`.
+#[derive(Clone, Copy)]
+pub struct LocalFutureKind;
+
+/// [`Kind`] of `Pin<Box<dyn Future + Send>>`.
+pub trait KindOfFuture {
+    /// The tag to finish by.
+    fn kind(&self) -> FutureKind;
+}
+impl<T> KindOfFuture for &&Kind<'_, Pin<Box<dyn Future<Output = T> + Send + '_>>> {
+    fn kind(&self) -> FutureKind {
+        FutureKind
+    }
+}
+/// [`Kind`] of `Pin<Box<dyn Future>>`.
+pub trait KindOfLocalFuture {
+    /// The tag to finish by.
+    fn kind(&self) -> LocalFutureKind;
+}
+impl<T> KindOfLocalFuture for &Kind<'_, Pin<Box<dyn Future<Output = T> + '_>>> {
+    fn kind(&self) -> LocalFutureKind {
+        LocalFutureKind
+    }
+}
+/// [`Kind`] of everything else.
+pub trait KindOfValue {
+    /// The tag to finish by.
+    fn kind(&self) -> ValueKind;
+}
+impl<R> KindOfValue for Kind<'_, R> {
+    fn kind(&self) -> ValueKind {
+        ValueKind
+    }
+}
+
+impl ValueKind {
+    /// Settles the call and hands the value on.
+    #[inline]
+    pub fn finish<R>(self, call: Call, ret: R, settle: impl FnOnce(&R, &mut Settle<'_>)) -> R {
+        call.finish(&ret, settle);
+        ret
+    }
+}
+
+impl FutureKind {
+    /// Boxes the future once more, with the call around it.
+    pub fn finish<'f, T: 'f>(
+        self,
+        call: Call,
+        ret: Pin<Box<dyn Future<Output = T> + Send + 'f>>,
+        settle: impl FnOnce(&T, &mut Settle<'_>) + Send + 'f,
+    ) -> Pin<Box<dyn Future<Output = T> + Send + 'f>> {
+        if call.on() {
+            Box::pin(crate::future::future_prepared(call, ret, settle))
+        } else {
+            ret
+        }
+    }
+}
+
+impl LocalFutureKind {
+    /// Boxes the future once more, with the call around it.
+    pub fn finish<'f, T: 'f>(
+        self,
+        call: Call,
+        ret: Pin<Box<dyn Future<Output = T> + 'f>>,
+        settle: impl FnOnce(&T, &mut Settle<'_>) + 'f,
+    ) -> Pin<Box<dyn Future<Output = T> + 'f>> {
+        if call.on() {
+            Box::pin(crate::future::future_prepared(call, ret, settle))
+        } else {
+            ret
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Identifiers of traces and spans, and what travels between processes.
+//!
+//! W3C Trace Context Level 2. The types are our own and `Copy` where they can be, because they stand in every live span; with
+//! the feature `otel` they convert to and from those of the `opentelemetry` crate.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The 16-byte id that all spans of one request share. Zero is invalid.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+pub struct TraceId(pub u128);
+
+/// The 8-byte id of one span. Zero is invalid.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
+pub struct SpanId(pub u64);
+
+/// The flags octet of a `traceparent`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct TraceFlags(pub u8);
+
+impl TraceId {
+    /// No trace.
+    pub const INVALID: Self = Self(0);
+
+    /// Whether this names a trace.
+    pub const fn is_valid(self) -> bool {
+        self.0 != 0
+    }
+}
+
+impl SpanId {
+    /// No span.
+    pub const INVALID: Self = Self(0);
+
+    /// Whether this names a span.
+    pub const fn is_valid(self) -> bool {
+        self.0 != 0
+    }
+}
+
+impl TraceFlags {
+    /// The sampled bit.
+    pub const SAMPLED: Self = Self(0x01);
+    /// The random bit of Level 2: the low 56 bits of the trace id are random.
+    pub const RANDOM: Self = Self(0x02);
+
+    /// Whether the sampled bit is set.
+    pub const fn is_sampled(self) -> bool {
+        self.0 & Self::SAMPLED.0 != 0
+    }
+
+    /// These flags and those.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+macro_rules! hex {
+    ($type:ty, $width:literal) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!("{:0", $width, "x}"), self.0)
+            }
+        }
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+hex!(TraceId, "32");
+hex!(SpanId, "16");
+hex!(TraceFlags, "2");
+
+/// What identifies a span to others: ids, flags, trace state, and whether it came from another process.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct SpanContext {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The span.
+    pub span_id: SpanId,
+    /// Sampled and random bits.
+    pub flags: TraceFlags,
+    /// True when this was extracted from a carrier.
+    pub is_remote: bool,
+    /// The `tracestate` header, as validated; `None` when empty.
+    pub trace_state: Option<Arc<str>>,
+}
+
+impl SpanContext {
+    /// Whether both ids are valid.
+    pub const fn is_valid(&self) -> bool {
+        self.trace_id.is_valid() && self.span_id.is_valid()
+    }
+
+    /// Whether the sampled flag is set.
+    pub const fn is_sampled(&self) -> bool {
+        self.flags.is_sampled()
+    }
+}
