@@ -158,7 +158,7 @@ impl Call {
             if let Some(counter) = &def.counter
                 && counter.in_flight
             {
-                self.site.counter.in_flight(self.site, self.count_labels, 1);
+                self.site.state.counter.in_flight(self.site, self.count_labels, 1);
             }
         }
     }
@@ -273,9 +273,9 @@ impl Call {
                 error,
                 outcome,
             };
-            site.counter.add(site, labels, self.amount);
+            site.state.counter.add(site, labels, self.amount);
             if counter.in_flight {
-                site.counter.in_flight(site, self.count_labels, -1);
+                site.state.counter.in_flight(site, self.count_labels, -1);
             }
         }
         if let Some(timer) = &def.timer {
@@ -291,7 +291,7 @@ impl Call {
                 outcome,
             };
             let exemplar = if timer.exemplars { Some(&self.span) } else { None };
-            site.timer.observe(site, labels, ticks, exemplar);
+            site.state.timer.observe(site, labels, ticks, exemplar);
         }
         if def.span.is_some() {
             self.span.close(end, outcome);
@@ -466,13 +466,14 @@ mod tests {
             #[linkme::distributed_slice(p::SITES)]
             #[allow(unsafe_code, reason = "a link section counts as unsafe; linkme places it")]
             static SITE: p::Site = p::Site::new(
-                &SITE,
                 p::Def::new("plain", module_path!(), file!(), line!())
                     .fallible()
                     .traced(p::SpanDef::new("plain"))
                     .counted(p::CounterDef::new())
                     .timed(p::TimerDef::new()),
+                &STATE,
             );
+            static STATE: p::SiteState = p::SiteState::new(&SITE);
             p::Call::entered(&SITE)
         };
         let ret = p::run(move || -> Result<u32, std::num::ParseIntError> {
@@ -488,11 +489,12 @@ mod tests {
 
     fn asynchronous(n: &u32) -> impl Future<Output = Result<Box<dyn Fn() -> u32 + '_>, String>> {
         static SITE: p::Site = p::Site::new(
-            &SITE,
             p::Def::new("asynchronous", module_path!(), file!(), line!())
                 .asynchronous()
                 .traced(p::SpanDef::new("asynchronous").fields(&["n"])),
+            &STATE,
         );
+        static STATE: p::SiteState = p::SiteState::new(&SITE);
         p::future(
             &SITE,
             move |call| {
@@ -526,7 +528,7 @@ mod tests {
         assert!(
             crate::site::SITES
                 .iter()
-                .any(|site| site.def.function == "plain" && site.meta.name() == "plain")
+                .any(|site| site.def.function == "plain" && site.state.meta.name() == "plain")
         );
     }
 
@@ -534,7 +536,8 @@ mod tests {
     fn a_future_grows_by_little() {
         async fn bare() {}
         fn wrapped() -> impl Future<Output = ()> {
-            static SITE: p::Site = p::Site::new(&SITE, p::Def::new("wrapped", module_path!(), file!(), line!()));
+            static SITE: p::Site = p::Site::new(p::Def::new("wrapped", module_path!(), file!(), line!()), &STATE);
+            static STATE: p::SiteState = p::SiteState::new(&SITE);
             p::future(&SITE, |_| async {}, |(): &(), _| ())
         }
         assert!(

@@ -7,7 +7,8 @@
 
 use crate::metrics::label::LabelType;
 use crate::metrics::{CounterSlot, TimerSlot};
-use tracing_core::callsite::{Callsite, DefaultCallsite, Identifier};
+use crate::trace::active::SpanSlot;
+use tracing_core::callsite::{DefaultCallsite, Identifier};
 use tracing_core::field::FieldSet;
 use tracing_core::{Kind, Level, Metadata};
 
@@ -16,26 +17,38 @@ use tracing_core::{Kind, Level, Metadata};
 #[allow(unsafe_code, reason = "a link section counts as unsafe; linkme places it")]
 pub static SITES: [Site];
 
-/// One annotated function: constant description, and the slots that hold what was resolved for it.
+/// One annotated function: its constant description, and the state that is resolved for it once.
+///
+/// The description stands apart from the state so that the compiler sees it as constant: what a function does not record
+/// leaves no branch in it.
 pub struct Site {
     pub(crate) def: Def,
+    pub(crate) state: &'static SiteState,
+}
+
+/// The slots of one site: what the runtime resolved for it, and its call site as `tracing` knows it.
+pub struct SiteState {
     pub(crate) meta: Metadata<'static>,
     pub(crate) callsite: DefaultCallsite,
-    pub(crate) span: crate::trace::active::SpanSlot,
+    pub(crate) span: SpanSlot,
     pub(crate) counter: CounterSlot,
     pub(crate) timer: TimerSlot,
 }
 
 impl Site {
-    /// `this` is the static being initialised: its metadata and its call site point at each other.
-    pub const fn new(this: &'static Site, def: Def) -> Self {
-        let (target, level, fields) = match &def.span {
-            Some(span) => (span.target, span.level, span.fields),
-            None => (None, Level::INFO, &[] as &[&str]),
-        };
-        let name = match &def.span {
-            Some(span) => span.name,
-            None => def.function,
+    /// A site and its state point at each other.
+    pub const fn new(def: Def, state: &'static SiteState) -> Self {
+        Self { def, state }
+    }
+}
+
+impl SiteState {
+    /// The state of that site.
+    pub const fn new(site: &'static Site) -> Self {
+        let def = &site.def;
+        let (name, target, level, fields) = match &def.span {
+            Some(span) => (span.name, span.target, span.level, span.fields),
+            None => (def.function, None, Level::INFO, &[] as &[&str]),
         };
         let target = match target {
             Some(target) => target,
@@ -49,20 +62,14 @@ impl Site {
                 Some(def.file),
                 Some(def.line),
                 Some(def.module),
-                FieldSet::new(fields, Identifier(&this.callsite)),
+                FieldSet::new(fields, Identifier(&site.state.callsite)),
                 Kind::SPAN,
             ),
-            callsite: DefaultCallsite::new(&this.meta),
-            span: crate::trace::active::SpanSlot::new(),
+            callsite: DefaultCallsite::new(&site.state.meta),
+            span: SpanSlot::new(),
             counter: CounterSlot::new(),
             timer: TimerSlot::new(),
-            def,
         }
-    }
-
-    /// The call site `tracing` knows this function's span by.
-    pub(crate) fn callsite(&'static self) -> &'static dyn Callsite {
-        &self.callsite
     }
 }
 
