@@ -3,6 +3,9 @@
 //! A [`Call`] is made before the body and ends in exactly one of four ways: it is settled by the returned value, or dropped
 //! unsettled, which is a panic when this thread unwinds and a cancellation when it does not. Span, counter and histogram all
 //! hear the same outcome and the same two clock readings.
+//!
+//! `SIGNALS` says as a constant which signals the function has. Every method asks it before anything else, so a function
+//! that only counts keeps its call in registers: nothing takes the address of what it does not use.
 
 use crate::metrics::label::{ErrorIndex, Labels};
 use crate::metrics::{Amount, CallLabels};
@@ -15,11 +18,33 @@ use crate::{clock, switch};
 use std::borrow::Cow;
 use tracing_core::field::Value;
 
+/// The bits of `SIGNALS`.
+pub mod signals {
+    /// `#[counted]`.
+    pub const COUNT: u8 = 1;
+    /// `#[timed]`.
+    pub const TIME: u8 = 2;
+    /// `#[traced]`.
+    pub const SPAN: u8 = 4;
+    /// `in_flight`.
+    pub const IN_FLIGHT: u8 = 8;
+    /// `busy`.
+    pub const BUSY: u8 = 16;
+}
+use signals::{BUSY, COUNT, IN_FLIGHT, SPAN, TIME};
+
 /// The state of one call of an annotated function.
-pub struct Call {
+pub struct Call<const SIGNALS: u8> {
     site: &'static Site,
-    /// Ticks at the beginning; with `busy`, the ticks spent polling so far.
+    /// `None` while nothing records: then every step is a branch not taken.
+    live: Option<Live>,
+}
+
+/// A call that something records.
+struct Live {
+    /// Ticks at the beginning.
     start: u64,
+    /// Ticks spent being polled, where `busy` asks.
     busy: u64,
     span: ActiveSpan,
     /// What was said of the span before it opened; rare, so it stands elsewhere.
@@ -35,11 +60,9 @@ pub struct Call {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Nothing records: every step is a branch not taken.
-    Off,
-    /// Set up; clock and parent not read yet.
+    /// Fields and labels are taken; clock and parent not read yet.
     Prepared,
-    /// Begun; the span not opened yet, so its options can still be said.
+    /// Begun; the span not opened yet, so more can be said of it.
     Begun,
     /// Begun, the span open if there is one.
     Open,
@@ -47,37 +70,46 @@ enum Stage {
     Done,
 }
 
-impl Call {
-    /// A call that may begin later: of an `async fn`, or of a function returning a future.
+/// What the wrapper future does with a call around each poll, whatever its signals.
+pub trait Polled {
+    /// Begun and not settled.
+    fn is_open(&self) -> bool;
+    /// Its span becomes current on this thread.
+    fn enter(&mut self);
+    /// Ends what [`Polled::enter`] began.
+    fn exit(&mut self);
+}
+
+impl<const SIGNALS: u8> Call<SIGNALS> {
+    /// Of an `async fn`: nothing happens before its first poll.
     #[inline]
-    pub(crate) fn prepare_for_future(site: &'static Site) -> Self {
-        Self {
-            site,
-            start: 0,
-            busy: 0,
-            span: ActiveSpan::default(),
-            options: None,
-            count_labels: Labels::default(),
-            time_labels: Labels::default(),
-            amount: Amount::Whole(1),
-            stage: Stage::Off,
-            no_span: false,
-            asynchronous: true,
-            entered: false,
-        }
+    pub(crate) const fn unpolled(site: &'static Site) -> Self {
+        Self { site, live: None }
     }
 
-    /// For a function returning a future: fields and labels are taken now, clock and parent at the first poll.
+    /// Of a function returning a future: fields and labels are taken now, clock and parent at the first poll.
     #[inline]
     pub fn prepare(site: &'static Site) -> Self {
-        let mut call = Self::prepare_for_future(site);
-        if switch::on() {
-            call.stage = Stage::Prepared;
-        }
-        call
+        let live = if switch::on() {
+            Some(Live::new(Stage::Prepared, 0, true))
+        } else {
+            None
+        };
+        Self { site, live }
     }
 
-    /// For a plain function without fields, labels or other words on its span: the call begins and its span is current.
+    /// Of a plain function: the call begins here; [`Call::enter`] follows what is said of its span.
+    #[inline]
+    pub fn begin(site: &'static Site) -> Self {
+        let live = if switch::on() {
+            Some(Live::new(Stage::Begun, Self::now(), false))
+        } else {
+            None
+        };
+        Self { site, live }
+    }
+
+    /// Of a plain function of whose span nothing is said: the call begins and its span is current.
     #[inline]
     pub fn entered(site: &'static Site) -> Self {
         let mut call = Self::begin(site);
@@ -85,151 +117,135 @@ impl Call {
         call
     }
 
-    /// For a plain function: the call begins here; [`Call::enter`] follows what is said of its span.
+    /// The first poll of an `async fn`'s future.
     #[inline]
-    pub fn begin(site: &'static Site) -> Self {
-        let mut call = Self::prepare_for_future(site);
-        call.asynchronous = false;
-        call.start();
-        call
+    pub(crate) fn first_poll(&mut self) {
+        if switch::on() {
+            self.live = Some(Live::new(Stage::Begun, Self::now(), true));
+        }
     }
 
-    /// Begins: reads the clock if any signal wants it.
+    /// Any poll of a future whose call was [prepared](Call::prepare): the first begins it.
     #[inline]
-    pub(crate) fn start(&mut self) {
-        if self.stage == Stage::Prepared || switch::on() {
-            let def = &self.site.def;
-            if def.span.is_some() || def.timer.is_some() {
-                self.start = clock::now();
-            }
-            self.stage = Stage::Begun;
+    pub(crate) fn poll_prepared(&mut self) {
+        if let Some(live) = &mut self.live
+            && live.stage == Stage::Prepared
+        {
+            live.start = Self::now();
+            live.stage = Stage::Begun;
         }
+    }
+
+    /// One clock reading, where a signal wants it.
+    #[inline]
+    fn now() -> u64 {
+        if SIGNALS & (SPAN | TIME) != 0 { clock::now() } else { 0 }
     }
 
     /// Something records this call.
     #[inline]
     pub fn on(&self) -> bool {
-        self.stage != Stage::Off
+        self.live.is_some()
     }
 
     /// `when = …`: no span where false.
     #[inline]
     pub fn when(&mut self, condition: bool) {
-        self.no_span = !condition;
+        if let Some(live) = &mut self.live {
+            live.no_span = !condition;
+        }
     }
 
     /// `root`: the span starts a new trace.
     pub fn root(&mut self) {
-        self.options().parent = Parent::Root;
+        if let Some(live) = &mut self.live {
+            live.options().parent = Parent::Root;
+        }
     }
 
     /// `parent = …`.
     pub fn parent(&mut self, parent: &(impl AsParent + ?Sized)) {
-        self.options().parent = parent.as_parent().map_or(Parent::Root, Parent::Of);
+        if let Some(live) = &mut self.live {
+            live.options().parent = parent.as_parent().map_or(Parent::Root, Parent::Of);
+        }
     }
 
     /// `link = …`: one link or several.
     pub fn link(&mut self, links: impl AsLinks) {
-        links.each_link(&mut |link| self.options().links.push(link));
-    }
-
-    fn options(&mut self) -> &mut SpanOptions {
-        self.options.get_or_insert_default()
+        if let Some(live) = &mut self.live {
+            links.each_link(&mut |link| live.options().links.push(link));
+        }
     }
 
     /// Opens the span; true when the values of its fields are wanted.
     #[inline]
     pub fn open(&mut self) -> bool {
-        if self.stage == Stage::Prepared {
-            return self.site.def.span.is_some() && !self.no_span;
+        let Some(live) = &mut self.live else { return false };
+        if SIGNALS & SPAN == 0 || live.no_span {
+            return false;
         }
-        self.opened();
-        self.span.recording()
-    }
-
-    #[inline]
-    fn opened(&mut self) {
-        if self.stage == Stage::Begun {
-            self.stage = Stage::Open;
-            let def = &self.site.def;
-            if def.span.is_some() && !self.no_span {
-                self.span = ActiveSpan::open(self.site, self.start, self.options.take());
-            }
-            if let Some(counter) = &def.counter
-                && counter.in_flight
-            {
-                self.site.state.counter.in_flight(self.site, self.count_labels, 1);
-            }
+        if live.stage == Stage::Prepared {
+            return true;
         }
+        live.open::<SIGNALS>(self.site);
+        live.span.recording()
     }
 
     /// The values of the site's fields, by position.
     pub fn fields(&mut self, values: &[&dyn Value]) {
-        if self.stage == Stage::Prepared {
-            let site = self.site;
-            self.options().hold(site, values);
-        } else {
-            self.span.fields(self.site, values);
+        if let Some(live) = &mut self.live {
+            if live.stage == Stage::Prepared {
+                live.options().hold(self.site, values);
+            } else {
+                live.span.fields(self.site, values);
+            }
         }
     }
 
     /// The counter's labels taken from the arguments.
     #[inline]
     pub fn count_labels(&mut self, labels: Labels) {
-        self.count_labels = labels;
+        if let Some(live) = &mut self.live {
+            live.count_labels = labels;
+        }
     }
 
     /// The histogram's labels taken from the arguments.
     #[inline]
     pub fn time_labels(&mut self, labels: Labels) {
-        self.time_labels = labels;
+        if let Some(live) = &mut self.live {
+            live.time_labels = labels;
+        }
     }
 
     /// `by = …`: how far the counter moves.
     #[inline]
     pub fn by(&mut self, amount: impl IntoAmount) {
-        self.amount = amount.into_amount();
+        if let Some(live) = &mut self.live {
+            live.amount = amount.into_amount();
+        }
     }
 
-    /// The body follows: the span is current on this thread until [`Call::exit`], the end, or the drop.
+    /// The body follows: the span is current on this thread until the end or the drop.
     #[inline]
     pub fn enter(&mut self) {
-        if self.stage != Stage::Off {
-            self.opened();
-            self.span.enter();
-            self.entered = true;
+        if SIGNALS & (SPAN | IN_FLIGHT) != 0
+            && let Some(live) = &mut self.live
+        {
+            live.open::<SIGNALS>(self.site);
+            if SIGNALS & SPAN != 0 {
+                live.span.enter();
+                live.entered = true;
+            }
         }
     }
 
-    /// Ends what [`Call::enter`] began.
-    #[inline]
-    pub(crate) fn exit(&mut self) {
-        if self.entered {
-            self.entered = false;
-            self.span.exit();
-        }
-    }
-
-    /// Set up by [`Call::prepare`] and not begun.
-    #[inline]
-    pub(crate) fn is_prepared(&self) -> bool {
-        self.stage == Stage::Prepared
-    }
-
-    /// Begun and not settled.
-    #[inline]
-    pub(crate) fn is_open(&self) -> bool {
-        matches!(self.stage, Stage::Begun | Stage::Open)
-    }
-
-    #[inline]
-    pub(crate) fn wants_busy(&self) -> bool {
-        self.site.def.timer.as_ref().is_some_and(|timer| timer.busy)
-    }
-
+    /// Ticks of one poll, where `busy` asks.
     #[inline]
     pub(crate) fn add_busy(&mut self, ticks: u64) {
-        self.busy += ticks;
+        if let Some(live) = &mut self.live {
+            live.busy += ticks;
+        }
     }
 
     /// Settles by the returned value.
@@ -240,93 +256,199 @@ impl Call {
 
     #[inline]
     pub(crate) fn settle<R>(&mut self, ret: &R, settle: impl FnOnce(&R, &mut Settle<'_>)) {
-        if self.stage == Stage::Off {
-            return;
+        if let Some(live) = &mut self.live {
+            let span = if SIGNALS & SPAN != 0 {
+                Some((self.site, &live.span))
+            } else {
+                None
+            };
+            let mut s = Settle {
+                span,
+                decided: None,
+                outcome: CallOutcome::Ok,
+                error: None,
+                count_returned: Labels::default(),
+                time_returned: Labels::default(),
+                amount: None,
+            };
+            settle(ret, &mut s);
+            let ended = s.ended();
+            if let Some(amount) = ended.amount {
+                live.amount = amount;
+            }
+            live.end::<SIGNALS>(self.site, &ended);
         }
-        let mut s = Settle {
-            call: self,
-            decided: None,
-            outcome: CallOutcome::Ok,
-            error: None,
-            count_returned: Labels::default(),
-            time_returned: Labels::default(),
-        };
-        settle(ret, &mut s);
-        s.end();
+    }
+}
+
+impl<const SIGNALS: u8> Polled for Call<SIGNALS> {
+    #[inline]
+    fn is_open(&self) -> bool {
+        self.live.as_ref().is_some_and(Live::is_open)
+    }
+
+    #[inline]
+    fn enter(&mut self) {
+        Call::enter(self);
+    }
+
+    #[inline]
+    fn exit(&mut self) {
+        if SIGNALS & SPAN != 0
+            && let Some(live) = &mut self.live
+        {
+            live.exit();
+        }
+    }
+}
+
+impl<const SIGNALS: u8> Drop for Call<SIGNALS> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(live) = &mut self.live
+            && live.is_open()
+        {
+            // A plain function that did not return has unwound.
+            let panicked = !live.asynchronous || std::thread::panicking();
+            let outcome = if panicked {
+                CallOutcome::Panic
+            } else {
+                CallOutcome::Cancelled
+            };
+            live.end::<SIGNALS>(
+                self.site,
+                &Ended {
+                    outcome,
+                    ..Ended::default()
+                },
+            );
+        }
+    }
+}
+
+impl Live {
+    #[inline]
+    fn new(stage: Stage, start: u64, asynchronous: bool) -> Self {
+        Self {
+            start,
+            busy: 0,
+            span: ActiveSpan::default(),
+            options: None,
+            count_labels: Labels::default(),
+            time_labels: Labels::default(),
+            amount: Amount::Whole(1),
+            stage,
+            no_span: false,
+            asynchronous,
+            entered: false,
+        }
+    }
+
+    fn options(&mut self) -> &mut SpanOptions {
+        self.options.get_or_insert_default()
+    }
+
+    #[inline]
+    fn is_open(&self) -> bool {
+        matches!(self.stage, Stage::Begun | Stage::Open)
+    }
+
+    #[inline]
+    fn open<const SIGNALS: u8>(&mut self, site: &'static Site) {
+        if self.stage == Stage::Begun {
+            self.stage = Stage::Open;
+            if SIGNALS & SPAN != 0 && !self.no_span {
+                self.span = ActiveSpan::open(site, self.start, self.options.take());
+            }
+            if SIGNALS & IN_FLIGHT != 0 {
+                site.state.counter.in_flight(site, self.count_labels, 1);
+            }
+        }
+    }
+
+    #[inline]
+    fn exit(&mut self) {
+        if self.entered {
+            self.entered = false;
+            self.span.exit();
+        }
     }
 
     /// The one end of every call.
-    fn end(&mut self, outcome: CallOutcome, error: Option<ErrorIndex>, count: Labels, time: Labels) {
-        self.exit();
-        self.stage = Stage::Done;
-        let site = self.site;
-        let def = &site.def;
-        let end = if def.span.is_some() || def.timer.is_some() {
-            clock::now()
-        } else {
-            0
-        };
-        if let Some(counter) = &def.counter {
+    #[inline]
+    fn end<const SIGNALS: u8>(&mut self, site: &'static Site, ended: &Ended) {
+        if SIGNALS & SPAN != 0 {
+            self.exit();
+        }
+        let Ended { outcome, error, .. } = *ended;
+        let end = Call::<SIGNALS>::now();
+        if SIGNALS & COUNT != 0 {
             let labels = CallLabels {
                 entry: self.count_labels,
-                returned: count,
+                returned: ended.count,
                 error,
                 outcome,
             };
             site.state.counter.add(site, labels, self.amount);
-            if counter.in_flight {
-                site.state.counter.in_flight(site, self.count_labels, -1);
-            }
         }
-        if let Some(timer) = &def.timer {
-            let ticks = if timer.busy {
+        if SIGNALS & IN_FLIGHT != 0 && self.stage == Stage::Open {
+            site.state.counter.in_flight(site, self.count_labels, -1);
+        }
+        if SIGNALS & TIME != 0 {
+            let ticks = if SIGNALS & BUSY != 0 {
                 self.busy
             } else {
                 end.saturating_sub(self.start)
             };
             let labels = CallLabels {
                 entry: self.time_labels,
-                returned: time,
+                returned: ended.time,
                 error,
                 outcome,
             };
-            let exemplar = if timer.exemplars { Some(&self.span) } else { None };
-            site.state.timer.observe(site, labels, ticks, exemplar);
+            let span = if SIGNALS & SPAN != 0 { Some(&self.span) } else { None };
+            site.state.timer.observe(site, labels, ticks, span);
         }
-        if def.span.is_some() {
+        if SIGNALS & SPAN != 0 {
             self.span.close(end, outcome);
         }
+        self.stage = Stage::Done;
     }
 }
 
-impl Drop for Call {
+/// What a call came to.
+struct Ended {
+    outcome: CallOutcome,
+    error: Option<ErrorIndex>,
+    count: Labels,
+    time: Labels,
+    amount: Option<Amount>,
+}
+
+impl Default for Ended {
     #[inline]
-    fn drop(&mut self) {
-        if self.is_open() {
-            abandoned(self);
+    fn default() -> Self {
+        Self {
+            outcome: CallOutcome::Ok,
+            error: None,
+            count: Labels::default(),
+            time: Labels::default(),
+            amount: None,
         }
     }
-}
-
-#[cold]
-fn abandoned(call: &mut Call) {
-    call.opened();
-    let outcome = if !call.asynchronous || std::thread::panicking() {
-        CallOutcome::Panic
-    } else {
-        CallOutcome::Cancelled
-    };
-    call.end(outcome, None, Labels::default(), Labels::default());
 }
 
 /// A call about to be settled by its returned value.
+///
+/// It holds the span alone of all the call's state, so that asking a value what it means costs a counter nothing.
 pub struct Settle<'a> {
-    call: &'a mut Call,
+    span: Option<(&'static Site, &'a ActiveSpan)>,
     decided: Option<bool>,
     outcome: CallOutcome,
     error: Option<ErrorIndex>,
     count_returned: Labels,
     time_returned: Labels,
+    amount: Option<Amount>,
 }
 
 impl Settle<'_> {
@@ -339,12 +461,14 @@ impl Settle<'_> {
     /// Attributes given to the span are kept.
     #[inline]
     pub fn recording(&self) -> bool {
-        self.call.span.recording()
+        self.span.is_some_and(|(_, span)| span.recording())
     }
 
     /// The returned value, for the span.
     pub fn ret(&mut self, value: &dyn Value) {
-        self.call.span.returned(value);
+        if let Some((_, span)) = self.span {
+            span.returned(value);
+        }
     }
 
     /// The counter's labels taken from the returned value.
@@ -362,7 +486,7 @@ impl Settle<'_> {
     /// `by = |ret| …`.
     #[inline]
     pub fn by(&mut self, amount: impl IntoAmount) {
-        self.call.amount = amount.into_amount();
+        self.amount = Some(amount.into_amount());
     }
 
     /// The error's label; a variant may say that it is no failure.
@@ -375,24 +499,32 @@ impl Settle<'_> {
     }
 
     /// The returned value is an error.
+    #[inline]
     pub(crate) fn error(&mut self, error: &ErrorRef<'_>) {
         if self.decided == Some(true) {
             return;
         }
         self.outcome = CallOutcome::Error;
-        self.call.span.error(self.call.site, error);
+        if let Some((site, span)) = self.span {
+            span.error(site, error);
+        }
     }
 
     #[inline]
-    fn end(mut self) {
+    fn ended(mut self) -> Ended {
         if self.decided == Some(false) && self.outcome == CallOutcome::Ok {
             self.error(&ErrorRef {
                 error_type: Cow::Borrowed("_OTHER"),
                 value: ErrorValue::Opaque("error_if"),
             });
         }
-        self.call
-            .end(self.outcome, self.error, self.count_returned, self.time_returned);
+        Ended {
+            outcome: self.outcome,
+            error: self.error,
+            count: self.count_returned,
+            time: self.time_returned,
+            amount: self.amount,
+        }
     }
 }
 
@@ -474,7 +606,7 @@ mod tests {
                 &STATE,
             );
             static STATE: p::SiteState = p::SiteState::new(&SITE);
-            p::Call::entered(&SITE)
+            p::Call::<7>::entered(&SITE)
         };
         let ret = p::run(move || -> Result<u32, std::num::ParseIntError> {
             let n = n;
@@ -495,7 +627,7 @@ mod tests {
             &STATE,
         );
         static STATE: p::SiteState = p::SiteState::new(&SITE);
-        p::future(
+        p::future::<4, _, _, _>(
             &SITE,
             move |call| {
                 if call.on() && call.open() {
@@ -538,7 +670,7 @@ mod tests {
         fn wrapped() -> impl Future<Output = ()> {
             static SITE: p::Site = p::Site::new(p::Def::new("wrapped", module_path!(), file!(), line!()), &STATE);
             static STATE: p::SiteState = p::SiteState::new(&SITE);
-            p::future(&SITE, |_| async {}, |(): &(), _| ())
+            p::future::<7, _, _, _>(&SITE, |_| async {}, |(): &(), _| ())
         }
         assert!(
             size_of_val(&wrapped()) - size_of_val(&bare()) <= 160,

@@ -220,7 +220,12 @@ impl<R> KindOfValue for Kind<'_, R> {
 impl ValueKind {
     /// Settles the call and hands the value on.
     #[inline]
-    pub fn finish<R>(self, call: Call, ret: R, settle: impl FnOnce(&R, &mut Settle<'_>)) -> R {
+    pub fn finish<const SIGNALS: u8, R>(
+        self,
+        call: Call<SIGNALS>,
+        ret: R,
+        settle: impl FnOnce(&R, &mut Settle<'_>),
+    ) -> R {
         call.finish(&ret, settle);
         ret
     }
@@ -228,9 +233,9 @@ impl ValueKind {
 
 impl FutureKind {
     /// Boxes the future once more, with the call around it.
-    pub fn finish<'f, T: 'f>(
+    pub fn finish<'f, const SIGNALS: u8, T: 'f>(
         self,
-        call: Call,
+        call: Call<SIGNALS>,
         ret: Pin<Box<dyn Future<Output = T> + Send + 'f>>,
         settle: impl FnOnce(&T, &mut Settle<'_>) + Send + 'f,
     ) -> Pin<Box<dyn Future<Output = T> + Send + 'f>> {
@@ -244,9 +249,9 @@ impl FutureKind {
 
 impl LocalFutureKind {
     /// Boxes the future once more, with the call around it.
-    pub fn finish<'f, T: 'f>(
+    pub fn finish<'f, const SIGNALS: u8, T: 'f>(
         self,
-        call: Call,
+        call: Call<SIGNALS>,
         ret: Pin<Box<dyn Future<Output = T> + 'f>>,
         settle: impl FnOnce(&T, &mut Settle<'_>) + 'f,
     ) -> Pin<Box<dyn Future<Output = T> + 'f>> {
