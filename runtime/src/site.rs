@@ -5,7 +5,7 @@
 //! All sites of a program stand in one link-time list, so the catalogue and the zeros of /metrics are known before the
 //! first call.
 
-use crate::metrics::label::LabelType;
+use crate::metrics::label::{LabelType, Limit};
 use crate::metrics::{CounterSlot, TimerSlot};
 use crate::trace::active::SpanSlot;
 use tracing_core::callsite::{DefaultCallsite, Identifier};
@@ -253,7 +253,9 @@ pub enum LabelSource {
     /// From the returned value, `none` on panic and cancellation.
     Returned(Option<&'static LabelType>),
     /// The first values get a series, the rest share `other`.
-    Limited(&'static crate::metrics::label::Limit),
+    Limited(&'static Limit),
+    /// The same, from the returned value.
+    ReturnedLimited(&'static Limit),
 }
 
 impl LabelDef {
