@@ -3,7 +3,9 @@
 
 pub use crate::call::{Call, IntoAmount, Settle, apply, judge, run};
 pub use crate::future::{Instrumented, future, future_prepared};
-pub use crate::metrics::label::{ErrorLabelType, LabelElement, LabelIx, LabelTuple, LabelType, Labels, Limit, label, labels, limit};
+pub use crate::metrics::label::{
+    ErrorLabelType, LabelElement, LabelIx, LabelTuple, LabelType, Labels, Limit, label, labels, limit,
+};
 pub use crate::site::{
     Buckets, CounterDef, Def, ErrMode, LabelDef, LabelSource, SITES, Site, SiteState, SpanDef, SpanKind, TimerDef,
 };
