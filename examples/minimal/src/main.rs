@@ -1,0 +1,3 @@
+//! The smallest program: one annotated function.
+
+fn main() {}
