@@ -222,7 +222,7 @@ impl ValueKind {
     #[inline]
     pub fn finish<const SIGNALS: u8, R>(
         self,
-        call: Call<SIGNALS>,
+        mut call: Call<SIGNALS>,
         ret: R,
         settle: impl FnOnce(&R, &mut Settle<'_>),
     ) -> R {
