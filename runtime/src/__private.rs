@@ -9,6 +9,8 @@ pub use crate::metrics::label::{
 pub use crate::site::{
     Buckets, CounterDef, Def, ErrMode, LabelDef, LabelSource, SITES, Site, SiteState, SpanDef, SpanKind, TimerDef,
 };
+#[cfg(feature = "health")]
+pub use crate::health::private as health;
 pub use linkme;
 pub use tracing_core::Level;
 pub use tracing_core::field::Value;

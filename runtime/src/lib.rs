@@ -16,6 +16,8 @@ mod export;
 mod fields;
 #[cfg(feature = "record")]
 mod future;
+#[cfg(feature = "health")]
+pub mod health;
 #[cfg(feature = "record")]
 mod metrics;
 mod outcome;
@@ -28,6 +30,8 @@ mod switch;
 #[cfg(feature = "record")]
 pub mod trace;
 
+#[cfg(feature = "health")]
+pub use health::{HealthCheck, HealthStatus};
 #[cfg(feature = "record")]
 pub use metrics::label::{ErrorLabel, LabelValue};
 pub use outcome::{CallOutcome, Outcome, Verdict};
