@@ -3,14 +3,14 @@
 
 pub use crate::call::{Call, IntoAmount, Settle, apply, judge, run};
 pub use crate::future::{Instrumented, future, future_prepared};
+#[cfg(feature = "health")]
+pub use crate::health::private as health;
 pub use crate::metrics::label::{
     ErrorLabelType, LabelElement, LabelIx, LabelTuple, LabelType, Labels, Limit, label, labels, limit,
 };
 pub use crate::site::{
     Buckets, CounterDef, Def, ErrMode, LabelDef, LabelSource, SITES, Site, SiteState, SpanDef, SpanKind, TimerDef,
 };
-#[cfg(feature = "health")]
-pub use crate::health::private as health;
 pub use linkme;
 pub use tracing_core::Level;
 pub use tracing_core::field::Value;

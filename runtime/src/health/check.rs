@@ -522,7 +522,12 @@ enum Run<F> {
 fn named_parts(check: &(impl HealthCheck + ?Sized)) -> Vec<(String, bool)> {
     Parts::of(check, &CheckOptions::new())
         .into_iter()
-        .map(|part| (part.name.as_deref().unwrap_or("").to_owned(), part.options.critical != Some(false)))
+        .map(|part| {
+            (
+                part.name.as_deref().unwrap_or("").to_owned(),
+                part.options.critical != Some(false),
+            )
+        })
         .collect()
 }
 
@@ -632,7 +637,12 @@ mod tests {
             .iter()
             .map(|part| {
                 let o = &part.options;
-                (part.name.as_deref().unwrap(), o.probes.has(Probe::Live), o.probes.has(Probe::Startup), o.critical)
+                (
+                    part.name.as_deref().unwrap(),
+                    o.probes.has(Probe::Live),
+                    o.probes.has(Probe::Startup),
+                    o.critical,
+                )
             })
             .collect();
         assert_eq!(
@@ -667,7 +677,9 @@ mod tests {
         module_path!(),
         file!(),
         line!(),
-        CheckOptions::new().readiness().timeout(Duration::from_nanos(2_000_000_000)),
+        CheckOptions::new()
+            .readiness()
+            .timeout(Duration::from_nanos(2_000_000_000)),
         || {
             p::boxed(async {
                 let ret = ping(&String::new()).await;

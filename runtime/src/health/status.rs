@@ -320,10 +320,7 @@ mod tests {
         );
         assert!(status!(Err::<(), _>(Opaque)).message().unwrap().ends_with("Opaque"));
         let io = || Outer(std::io::Error::other("disk on fire"));
-        assert_eq!(
-            status!(Err::<(), _>(io())).message(),
-            Some("cannot read: disk on fire")
-        );
+        assert_eq!(status!(Err::<(), _>(io())).message(), Some("cannot read: disk on fire"));
         assert_eq!(
             status!(Err::<(), Box<dyn Error + Send + Sync>>(Box::new(io()))).message(),
             Some("cannot read: disk on fire")
