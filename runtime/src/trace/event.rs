@@ -1,0 +1,26 @@
+//! Where `tracing` events and first-surfaced errors go: the seam between the subscriber and the logs.
+
+use super::context::SpanContext;
+use crate::probe::ErrorRef;
+use crate::site::Site;
+use tracing_core::subscriber::Interest;
+use tracing_core::{Event, LevelFilter, Metadata};
+
+/// What the subscriber asks about events and hands them to.
+pub(crate) trait EventSink: Send + Sync {
+    /// Asked once per call site, and again when the filter changes (`callsite::rebuild_interest_cache`). An answer of
+    /// always or never spares every later question.
+    fn interest(&self, metadata: &'static Metadata<'static>) -> Interest;
+
+    /// Asked where the interest was left open.
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool;
+
+    /// The most verbose level that can be enabled.
+    fn max_level_hint(&self) -> Option<LevelFilter>;
+
+    /// One event, and the span it belongs to.
+    fn event(&self, event: &Event<'_>, ctx: Option<&SpanContext>);
+
+    /// An error where it first surfaced: the one line it is worth, at the site's `err` level.
+    fn error(&self, site: &'static Site, error: &ErrorRef<'_>, ctx: Option<&SpanContext>);
+}
