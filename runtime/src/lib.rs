@@ -11,6 +11,8 @@ pub mod __private;
 mod call;
 #[cfg(feature = "record")]
 mod clock;
+#[cfg(feature = "record")]
+pub mod config;
 mod export;
 #[cfg(feature = "record")]
 mod fields;
