@@ -1,0 +1,35 @@
+//! A shop that takes orders, and an inventory that it asks for the goods: two processes, one program.
+//!
+//! ```console
+//! $ cargo run                                  # both, with visitors, and the trees of some orders on the terminal
+//! $ cargo run -- --quiet                       # without visitors and trees
+//! $ cargo run -- --database orders.db          # orders are kept in a file
+//! ```
+//!
+//! Everything that shows up in spans, on /metrics, in the probes and in the logs comes from attributes on the functions in
+//! `shop`, `store`, `stock`, `worker` and `inventory`. The rest of the files make it something to look at: `visits` are the
+//! customers, `receiver` and `tree` stand in for a tracing backend, `child` is the second process.
+
+mod child;
+mod inventory;
+mod options;
+mod receiver;
+mod shop;
+mod stock;
+mod store;
+mod tree;
+mod visits;
+mod worker;
+
+use options::{Options, Role};
+
+type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[tokio::main]
+async fn main() -> Fallible<()> {
+    let options = Options::from_args(std::env::args().skip(1))?;
+    match options.role {
+        Role::Shop => shop::run(options).await,
+        Role::Inventory => inventory::run().await,
+    }
+}

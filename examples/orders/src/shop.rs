@@ -1,0 +1,173 @@
+//! The shop's HTTP side: takes an order, asks the inventory for the goods, keeps the order, has the customer told.
+
+use crate::options::Options;
+use crate::stock::{Stock, StockError};
+use crate::store::Store;
+use crate::worker::{self, Queue};
+use crate::{Fallible, child, receiver, visits};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use tokio::net::TcpListener;
+
+/// How a customer came to us.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Channel {
+    Web,
+    Phone,
+    Partner,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct NewOrder {
+    pub(crate) item: String,
+    pub(crate) quantity: u32,
+    pub(crate) channel: Channel,
+    pub(crate) email: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) id: i64,
+    pub(crate) item: String,
+    pub(crate) quantity: u32,
+    pub(crate) total_cents: i64,
+}
+
+/// Why there is no order.
+#[derive(Debug)]
+pub(crate) enum OrderError {
+    /// The customer's mistake, not a failure of ours.
+    UnknownItem,
+    SoldOut,
+    Inventory(reqwest::Error),
+    Database(sqlx::Error),
+}
+
+#[derive(Clone)]
+struct Shop {
+    store: Store,
+    stock: Stock,
+    queue: Queue,
+}
+
+async fn post_order(State(shop): State<Shop>, headers: HeaderMap, Json(order): Json<NewOrder>) -> Response {
+    let _ = headers;
+    match place_order(&shop, order).await {
+        Ok(order) => (StatusCode::CREATED, Json(order)).into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn get_order(State(shop): State<Shop>, headers: HeaderMap, Path(id): Path<i64>) -> Response {
+    let _ = headers;
+    match shop.store.find(id).await {
+        Ok(Some(order)) => Json(order).into_response(),
+        Ok(None) => StatusCode::NOT_FOUND.into_response(),
+        Err(error) => OrderError::Database(error).into_response(),
+    }
+}
+
+/// Orders placed, by channel and outcome.
+async fn place_order(shop: &Shop, order: NewOrder) -> Result<Order, OrderError> {
+    let price_cents = shop.stock.take(&order.item, order.quantity).await?;
+    let order_id = shop.store.insert(&order, price_cents).await?;
+    tracing::info!(order_id, item = order.item, "order placed");
+    shop.queue.confirm(order_id, order.email);
+    Ok(Order {
+        id: order_id,
+        item: order.item,
+        quantity: order.quantity,
+        total_cents: price_cents * i64::from(order.quantity),
+    })
+}
+
+pub(crate) async fn run(options: Options) -> Fallible<()> {
+    let receiver = receiver::start(!options.quiet).await?;
+    let inventory = child::start_inventory(&receiver).await?;
+
+    let shop = Shop {
+        store: Store::open(options.database.as_deref()).await?,
+        stock: Stock::at(&inventory.address),
+        queue: worker::start(),
+    };
+    let listener = listen(options.port).await?;
+    let address = listener.local_addr()?;
+    println!();
+    println!("  orders     http://{address}/orders");
+    println!("  inventory  {}/items/teapot", inventory.address);
+    println!();
+    if !options.quiet {
+        visits::start(format!("http://{address}"));
+    }
+    let router = Router::new()
+        .route("/orders", post(post_order))
+        .route("/orders/{id}", get(get_order))
+        .with_state(shop);
+    axum::serve(listener, router)
+        .with_graceful_shutdown(child::interrupted())
+        .await?;
+    inventory.end().await;
+    Ok(())
+}
+
+async fn listen(port: u16) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(("127.0.0.1", port)).await {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => TcpListener::bind("127.0.0.1:0").await,
+        bound => bound,
+    }
+}
+
+impl fmt::Display for OrderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownItem => "no such item",
+            Self::SoldOut => "sold out",
+            Self::Inventory(_) => "the inventory does not answer",
+            Self::Database(_) => "the database refused",
+        })
+    }
+}
+
+impl std::error::Error for OrderError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::UnknownItem | Self::SoldOut => None,
+            Self::Inventory(error) => Some(error),
+            Self::Database(error) => Some(error),
+        }
+    }
+}
+
+impl From<StockError> for OrderError {
+    fn from(error: StockError) -> Self {
+        match error {
+            StockError::UnknownItem => Self::UnknownItem,
+            StockError::SoldOut => Self::SoldOut,
+            StockError::Unreachable(error) => Self::Inventory(error),
+        }
+    }
+}
+
+impl From<sqlx::Error> for OrderError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl IntoResponse for OrderError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::UnknownItem => StatusCode::NOT_FOUND,
+            Self::SoldOut => StatusCode::CONFLICT,
+            Self::Inventory(_) => StatusCode::BAD_GATEWAY,
+            Self::Database(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        (status, self.to_string()).into_response()
+    }
+}

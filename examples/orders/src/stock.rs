@@ -1,0 +1,95 @@
+//! The shop's view of the inventory: a call over HTTP, with the trace passed on.
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::time::Duration;
+
+/// What the inventory is asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Take {
+    pub(crate) quantity: u32,
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    pub(crate) price_cents: i64,
+    pub(crate) left: u32,
+}
+
+#[derive(Debug)]
+pub(crate) enum StockError {
+    UnknownItem,
+    SoldOut,
+    Unreachable(reqwest::Error),
+}
+
+#[derive(Clone)]
+pub(crate) struct Stock {
+    client: reqwest::Client,
+    address: String,
+}
+
+impl Stock {
+    pub(crate) fn at(address: &str) -> Self {
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(2))
+            .build()
+            .unwrap_or_default();
+        Self {
+            client,
+            address: address.to_owned(),
+        }
+    }
+
+    /// Takes goods from the shelf and says what one of them costs.
+    pub(crate) async fn take(&self, item: &str, quantity: u32) -> Result<i64, StockError> {
+        let headers = HeaderMap::new();
+        let url = format!("{}/items/{item}/take", self.address);
+        let response = self
+            .client
+            .post(url)
+            .headers(headers)
+            .json(&Take { quantity })
+            .send()
+            .await?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Err(StockError::UnknownItem),
+            StatusCode::CONFLICT => Err(StockError::SoldOut),
+            _ => Ok(response.error_for_status()?.json::<Taken>().await?.price_cents),
+        }
+    }
+
+    /// The inventory answers.
+    pub(crate) async fn reachable(&self) -> Result<(), reqwest::Error> {
+        let url = format!("{}/items", self.address);
+        self.client.get(url).send().await?.error_for_status().map(drop)
+    }
+}
+
+impl fmt::Display for StockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownItem => "no such item",
+            Self::SoldOut => "sold out",
+            Self::Unreachable(_) => "the inventory does not answer",
+        })
+    }
+}
+
+impl std::error::Error for StockError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Unreachable(error) => Some(error),
+            Self::UnknownItem | Self::SoldOut => None,
+        }
+    }
+}
+
+impl From<reqwest::Error> for StockError {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Unreachable(error)
+    }
+}
