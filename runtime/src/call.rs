@@ -411,7 +411,7 @@ impl Live {
                 outcome,
             };
             let span = if SIGNALS & SPAN != 0 { Some(&self.span) } else { None };
-            site.state.timer.observe(site, labels, ticks, span);
+            site.state.timer.observe(site, labels, ticks, end, span);
         }
         if SIGNALS & SPAN != 0 {
             self.span.close(end, outcome);

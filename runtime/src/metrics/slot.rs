@@ -1,9 +1,13 @@
 //! Where a site keeps its cells.
 
-use super::label::{ErrorIndex, Labels};
+use super::bucket::{self, Layout};
+use super::label::{Dims, ErrorIndex, Labels};
+use super::table::{Plan, Tables};
+use super::{cell, dropped};
 use crate::outcome::CallOutcome;
-use crate::site::Site;
+use crate::site::{CounterDef, LabelDef, Site, TimerDef};
 use crate::trace::active::ActiveSpan;
+use std::sync::atomic::Ordering;
 
 /// The amount a counter moves by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,7 +20,6 @@ pub enum Amount {
 
 /// The labels of one finished call.
 #[derive(Clone, Copy)]
-#[expect(dead_code, reason = "read by the cells")]
 pub(crate) struct CallLabels {
     pub(crate) entry: Labels,
     pub(crate) returned: Labels,
@@ -25,33 +28,136 @@ pub(crate) struct CallLabels {
 }
 
 /// The counter of a site.
-pub struct CounterSlot {}
+pub struct CounterSlot {
+    pub(crate) whole: Tables,
+    /// Made only where an amount is no whole number.
+    pub(crate) real: Tables,
+    /// Two cells to a series: begun and ended. Both only rise, so what was ever used stays visible at 0.
+    pub(crate) flight: Tables,
+}
+
+/// The cells of a gauge of calls under way.
+pub(crate) const BEGUN: usize = 0;
+pub(crate) const ENDED: usize = 1;
 
 impl CounterSlot {
     pub(crate) const fn new() -> Self {
-        Self {}
+        Self {
+            whole: Tables::new(),
+            real: Tables::new(),
+            flight: Tables::new(),
+        }
     }
 
-    pub(crate) fn add(&'static self, _site: &'static Site, _labels: CallLabels, _amount: Amount) {}
+    #[inline]
+    pub(crate) fn add(&'static self, site: &'static Site, labels: CallLabels, amount: Amount) {
+        match amount {
+            Amount::Whole(amount) => {
+                let cells = self
+                    .whole
+                    .cells(labels.entry.dims, labels.returned.dims, || plan(site, 4, 1));
+                if let Some(found) = cells.of(&labels) {
+                    found.series.mine(0).fetch_add(amount, Ordering::Relaxed);
+                }
+            }
+            Amount::Real(amount) => self.add_real(site, &labels, amount),
+        }
+    }
+
+    #[cold]
+    fn add_real(&'static self, site: &'static Site, labels: &CallLabels, amount: f64) {
+        if !amount.is_finite() {
+            return dropped::count(dropped::Reason::NotFinite);
+        }
+        if amount < 0.0 {
+            return dropped::count(dropped::Reason::Negative);
+        }
+        let cells = self
+            .real
+            .cells(labels.entry.dims, labels.returned.dims, || plan(site, 4, 1));
+        if let Some(found) = cells.of(labels) {
+            cell::add_f64(found.series.mine(0), amount);
+        }
+    }
 
     /// `+1` when a call begins, `-1` when it ends.
-    pub(crate) fn in_flight(&'static self, _site: &'static Site, _entry: Labels, _delta: i64) {}
+    #[inline]
+    pub(crate) fn in_flight(&'static self, site: &'static Site, entry: Labels, delta: i64) {
+        let cells = self.flight.cells(entry.dims, Dims::NONE, || plan(site, 1, 2));
+        if let Some(series) = cells.plain(entry.index) {
+            let cell = if delta > 0 { BEGUN } else { ENDED };
+            series.mine(cell).fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn plan(site: &'static Site, outcomes: usize, width: usize) -> Plan {
+    Plan {
+        labels: site.def.counter.as_ref().map_or(&[] as &[LabelDef], CounterDef::labels_of),
+        outcomes,
+        width,
+        layout: None,
+    }
 }
 
 /// The histogram of a site.
-pub struct TimerSlot {}
+pub struct TimerSlot {
+    pub(crate) tables: Tables,
+}
 
 impl TimerSlot {
     pub(crate) const fn new() -> Self {
-        Self {}
+        Self { tables: Tables::new() }
     }
 
+    /// `end` is the clock's reading at the end of the call.
+    #[inline]
     pub(crate) fn observe(
         &'static self,
-        _site: &'static Site,
-        _labels: CallLabels,
-        _ticks: u64,
-        _exemplar: Option<&ActiveSpan>,
+        site: &'static Site,
+        labels: CallLabels,
+        ticks: u64,
+        end: u64,
+        exemplar: Option<&ActiveSpan>,
     ) {
+        let cells = self
+            .tables
+            .cells(labels.entry.dims, labels.returned.dims, || timer_plan(site));
+        let (Some(layout), Some(found)) = (cells.plan.layout, cells.of(&labels)) else {
+            return;
+        };
+        let bucket = layout.bucket(ticks);
+        let series = found.series;
+        series.mine(bucket::FIRST_BUCKET + bucket).fetch_add(1, Ordering::Relaxed);
+        series.mine(bucket::SUM).fetch_add(ticks, Ordering::Relaxed);
+        if let Some(span) = exemplar
+            && site.def.timer.as_ref().is_some_and(|timer| timer.exemplars)
+        {
+            found
+                .exemplars
+                .offer(found.unit, layout.slot(bucket), ticks, end, || span.exemplar());
+        }
+    }
+}
+
+fn timer_plan(site: &'static Site) -> Plan {
+    let layout = Layout::of(site.def.timer.as_ref().map_or(crate::site::Buckets::Default, |timer| timer.buckets));
+    Plan {
+        labels: site.def.timer.as_ref().map_or(&[] as &[LabelDef], TimerDef::labels_of),
+        outcomes: 4,
+        width: layout.width,
+        layout: Some(layout),
+    }
+}
+
+impl CounterDef {
+    fn labels_of(&self) -> &'static [LabelDef] {
+        self.labels
+    }
+}
+
+impl TimerDef {
+    fn labels_of(&self) -> &'static [LabelDef] {
+        self.labels
     }
 }

@@ -1,0 +1,171 @@
+//! Sampled spans as examples of what fell into a bucket.
+
+use crate::clock;
+use crate::trace::{SpanId, TraceId};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+/// The examples of one series: a slot to each bucket, made when the first sampled span comes.
+pub(crate) struct Exemplars {
+    series: Box<[OnceLock<Box<[Slot]>>]>,
+    slots: usize,
+}
+
+/// What was kept of a span.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Kept {
+    /// The duration in ticks, or the bits of a float.
+    pub(crate) value: u64,
+    /// When, in ticks.
+    pub(crate) at: u64,
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+}
+
+impl Exemplars {
+    /// For so many series of so many buckets.
+    pub(crate) fn new(series: usize, slots: usize) -> Self {
+        Self {
+            series: (0..series).map(|_| OnceLock::new()).collect(),
+            slots,
+        }
+    }
+
+    /// Keeps this one if the bucket's last is old enough. `ids` is asked only then.
+    #[inline]
+    pub(crate) fn offer(
+        &self,
+        series: usize,
+        slot: usize,
+        value: u64,
+        now: u64,
+        ids: impl FnOnce() -> Option<(TraceId, SpanId)>,
+    ) {
+        let Some(place) = self.series.get(series) else {
+            return;
+        };
+        if let Some(slots) = place.get()
+            && slots.get(slot).is_some_and(|slot| now < slot.next.load(Ordering::Relaxed))
+        {
+            return;
+        }
+        if let Some((trace_id, span_id)) = ids() {
+            let slots = place.get_or_init(|| (0..self.slots).map(|_| Slot::default()).collect());
+            if let Some(slot) = slots.get(slot) {
+                slot.put(&Kept {
+                    value,
+                    at: now,
+                    trace_id,
+                    span_id,
+                });
+            }
+        }
+    }
+
+    /// What is kept of a series, with the slots.
+    pub(crate) fn of(&self, series: usize) -> impl Iterator<Item = (usize, Kept)> {
+        let slots = self.series.get(series).and_then(OnceLock::get);
+        let slots = slots.map_or(&[] as &[Slot], |slots| slots);
+        slots.iter().enumerate().filter_map(|(at, slot)| Some((at, slot.take()?)))
+    }
+}
+
+/// A quarter of a second: four examples a second are more than anyone scrapes.
+fn pause() -> u64 {
+    static PAUSE: OnceLock<u64> = OnceLock::new();
+    *PAUSE.get_or_init(|| (clock::ticks_per_second() / 4.0) as u64)
+}
+
+/// One example, guarded by a sequence number: odd while a thread writes. A reader that meets a writer goes without.
+#[derive(Default)]
+struct Slot {
+    sequence: AtomicU32,
+    /// Nothing is taken before this reading of the clock.
+    next: AtomicU64,
+    value: AtomicU64,
+    at: AtomicU64,
+    trace: [AtomicU64; 2],
+    span: AtomicU64,
+}
+
+impl Slot {
+    fn put(&self, kept: &Kept) {
+        let sequence = self.sequence.load(Ordering::Relaxed);
+        if sequence & 1 == 1
+            || self
+                .sequence
+                .compare_exchange(sequence, sequence + 1, Ordering::Acquire, Ordering::Relaxed)
+                .is_err()
+        {
+            return;
+        }
+        fence(Ordering::Release);
+        self.next.store(kept.at.saturating_add(pause()), Ordering::Relaxed);
+        self.value.store(kept.value, Ordering::Relaxed);
+        self.at.store(kept.at, Ordering::Relaxed);
+        self.trace[0].store((kept.trace_id.0 >> 64) as u64, Ordering::Relaxed);
+        self.trace[1].store(kept.trace_id.0 as u64, Ordering::Relaxed);
+        self.span.store(kept.span_id.0, Ordering::Relaxed);
+        self.sequence.store(sequence.wrapping_add(2), Ordering::Release);
+    }
+
+    fn take(&self) -> Option<Kept> {
+        let before = self.sequence.load(Ordering::Acquire);
+        let load = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        let kept = Kept {
+            value: load(&self.value),
+            at: load(&self.at),
+            trace_id: TraceId(u128::from(load(&self.trace[0])) << 64 | u128::from(load(&self.trace[1]))),
+            span_id: SpanId(load(&self.span)),
+        };
+        fence(Ordering::Acquire);
+        let after = self.sequence.load(Ordering::Relaxed);
+        (before == after && before & 1 == 0 && before != 0).then_some(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time() {
+        let exemplars = Exemplars::new(2, 3);
+        let ids = |n: u64| move || Some((TraceId(n.into()), SpanId(n)));
+        exemplars.offer(1, 2, 10, 1000, ids(1));
+        exemplars.offer(1, 2, 11, 1001, ids(2));
+        exemplars.offer(1, 0, 12, 1001 + 2 * pause(), || None);
+        let all: Vec<_> = exemplars.of(1).collect();
+        assert_eq!(all.len(), 1);
+        assert_eq!((all[0].0, all[0].1.value, all[0].1.span_id), (2, 10, SpanId(1)));
+        exemplars.offer(1, 2, 13, 1000 + pause(), ids(3));
+        assert_eq!(exemplars.of(1).next().unwrap().1.value, 13);
+        assert_eq!(exemplars.of(0).count(), 0);
+    }
+
+    #[test]
+    fn never_torn() {
+        let slot = Slot::default();
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for n in 1..20_000 {
+                        slot.put(&Kept {
+                            value: n,
+                            at: n,
+                            trace_id: TraceId(u128::from(n) << 64 | u128::from(n)),
+                            span_id: SpanId(n),
+                        });
+                    }
+                });
+            }
+            for _ in 0..20_000 {
+                if let Some(kept) = slot.take() {
+                    assert_eq!(kept.at, kept.value);
+                    assert_eq!(kept.span_id.0, kept.value);
+                    assert_eq!((kept.trace_id.0 >> 64) as u64, kept.value);
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,317 @@
+//! The cells of one site: an array indexed by labels and outcome.
+//!
+//! A site has one table, except in a generic function, where each set of label types it is used with gets its own, and where
+//! a call ends without a returned value to take labels from. Tables are made on first use and never freed: there is a
+//! bounded number of them in a program's text.
+
+use super::CallLabels;
+use super::bucket::Layout;
+use super::cell::{Grid, Series};
+use super::exemplar::Exemplars;
+use super::label::{Dims, ErrorIndex, ErrorLabelType, LabelType, Limit};
+use crate::outcome::CallOutcome;
+use crate::site::{LabelDef, LabelSource};
+use std::sync::OnceLock;
+
+/// What a table is laid out by, besides label types.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) labels: &'static [LabelDef],
+    /// Series to one set of labels.
+    pub(crate) outcomes: usize,
+    /// Cells of one series.
+    pub(crate) width: usize,
+    pub(crate) layout: Option<&'static Layout>,
+}
+
+/// The tables of one slot; nearly always one.
+pub(crate) struct Tables {
+    head: OnceLock<&'static Table>,
+}
+
+/// A table under the addresses at which its label types were seen. The compiler may keep several copies of the same types;
+/// each gets a link of its own to the same cells, so that the hot path compares addresses only.
+struct Table {
+    entry: &'static Dims,
+    returned: &'static Dims,
+    cells: &'static Cells,
+    next: OnceLock<&'static Table>,
+}
+
+impl Tables {
+    pub(crate) const fn new() -> Self {
+        Self { head: OnceLock::new() }
+    }
+
+    /// The cells for these label types.
+    #[inline]
+    pub(crate) fn cells(
+        &self,
+        entry: &'static Dims,
+        returned: &'static Dims,
+        plan: impl FnOnce() -> Plan,
+    ) -> &'static Cells {
+        match self.head.get() {
+            Some(table) if std::ptr::eq(table.entry, entry) && std::ptr::eq(table.returned, returned) => table.cells,
+            _ => self.seek(entry, returned, plan),
+        }
+    }
+
+    #[cold]
+    fn seek(&self, entry: &'static Dims, returned: &'static Dims, plan: impl FnOnce() -> Plan) -> &'static Cells {
+        if let Some(table) = self
+            .iter()
+            .find(|table| std::ptr::eq(table.entry, entry) && std::ptr::eq(table.returned, returned))
+        {
+            return table.cells;
+        }
+        let mut plan = Some(plan);
+        loop {
+            let same = self
+                .iter()
+                .find(|table| table.entry.same(entry) && table.returned.same(returned))
+                .map(|table| table.cells);
+            let end = self.iter().last().map_or(&self.head, |table| &table.next);
+            let mut mine = false;
+            let table = *end.get_or_init(|| {
+                mine = true;
+                Box::leak(Box::new(Table {
+                    entry,
+                    returned,
+                    cells: same.unwrap_or_else(|| {
+                        Box::leak(Box::new(Cells::new(
+                            entry,
+                            returned,
+                            plan.take().map(|plan| plan()).unwrap_or(Plan::NONE),
+                        )))
+                    }),
+                    next: OnceLock::new(),
+                }))
+            });
+            // Another thread may have added the link at the same time, for other types.
+            if mine || (table.entry.same(entry) && table.returned.same(returned)) {
+                return table.cells;
+            }
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &'static Table> {
+        std::iter::successors(self.head.get().copied(), |table| table.next.get().copied())
+    }
+
+    /// Each table once.
+    pub(crate) fn all(&self) -> Vec<&'static Cells> {
+        let mut all: Vec<&'static Cells> = Vec::new();
+        for table in self.iter() {
+            if !all.iter().any(|cells| std::ptr::eq(*cells, table.cells)) {
+                all.push(table.cells);
+            }
+        }
+        all
+    }
+}
+
+impl Plan {
+    const NONE: Self = Self {
+        labels: &[],
+        outcomes: 1,
+        width: 1,
+        layout: None,
+    };
+}
+
+/// The cells of one set of label types.
+pub(crate) struct Cells {
+    pub(crate) entry: &'static Dims,
+    pub(crate) returned: &'static Dims,
+    pub(crate) plan: Plan,
+    /// Sets of labels taken from the returned value.
+    returned_len: usize,
+    grid: Grid,
+    exemplars: Exemplars,
+    errors: OnceLock<Box<ErrorCells>>,
+}
+
+/// The cells of calls that ended in an error whose type names its variants.
+struct ErrorCells {
+    of: ErrorLabelType,
+    grid: Grid,
+    exemplars: Exemplars,
+    next: OnceLock<Box<ErrorCells>>,
+}
+
+/// The cells of one series, and where its examples are.
+pub(crate) struct Found {
+    pub(crate) series: Series,
+    pub(crate) exemplars: &'static Exemplars,
+    pub(crate) unit: usize,
+}
+
+impl Cells {
+    fn new(entry: &'static Dims, returned: &'static Dims, plan: Plan) -> Self {
+        let entry_len = len(plan.labels, entry.types, false);
+        let returned_len = len(plan.labels, returned.types, true);
+        let units = entry_len.saturating_mul(returned_len).saturating_mul(plan.outcomes);
+        let grid = Grid::new(units, plan.width);
+        Self {
+            entry,
+            returned,
+            plan,
+            returned_len,
+            exemplars: plan.exemplars(grid.units()),
+            grid,
+            errors: OnceLock::new(),
+        }
+    }
+
+    /// The cells of a finished call; `None` beyond the cap on series.
+    #[inline]
+    pub(crate) fn of(&'static self, labels: &CallLabels) -> Option<Found> {
+        let set = self.set(labels);
+        match labels.error {
+            Some(error) if labels.outcome == CallOutcome::Error => self.of_error(set, error),
+            _ => {
+                let unit = set * 4 + labels.outcome as usize;
+                Some(Found {
+                    series: self.grid.series(unit)?,
+                    exemplars: &self.exemplars,
+                    unit,
+                })
+            }
+        }
+    }
+
+    /// The cells of a set of labels without an outcome.
+    #[inline]
+    pub(crate) fn plain(&'static self, entry: u32) -> Option<Series> {
+        self.grid.series(entry as usize)
+    }
+
+    #[inline]
+    fn set(&self, labels: &CallLabels) -> usize {
+        labels.entry.index as usize * self.returned_len + labels.returned.index as usize
+    }
+
+    #[cold]
+    fn of_error(&'static self, set: usize, error: ErrorIndex) -> Option<Found> {
+        let mut place = &self.errors;
+        let cells = loop {
+            let cells = place.get_or_init(|| Box::new(self.error_cells(error.of)));
+            if cells.of.same(error.of) {
+                break cells;
+            }
+            place = &cells.next;
+        };
+        let unit = set * error.of.len + error.index;
+        Some(Found {
+            series: cells.grid.series(unit)?,
+            exemplars: &cells.exemplars,
+            unit,
+        })
+    }
+
+    fn error_cells(&self, of: ErrorLabelType) -> ErrorCells {
+        let units = (self.grid.units() / self.plan.outcomes).saturating_mul(of.len);
+        let grid = Grid::new(units, self.plan.width);
+        ErrorCells {
+            of,
+            exemplars: self.plan.exemplars(grid.units()),
+            grid,
+            next: OnceLock::new(),
+        }
+    }
+
+    /// Sets of labels.
+    pub(crate) fn sets(&self) -> usize {
+        self.grid.units() / self.plan.outcomes.max(1)
+    }
+
+    /// The series of a set of labels, if it was ever used.
+    pub(crate) fn existing(&'static self, set: usize, outcome: usize) -> Option<Found> {
+        let unit = set * self.plan.outcomes + outcome;
+        Some(Found {
+            series: self.grid.existing(unit)?,
+            exemplars: &self.exemplars,
+            unit,
+        })
+    }
+
+    /// The series of a set of labels by error.
+    pub(crate) fn existing_errors(&'static self, set: usize) -> impl Iterator<Item = (&'static str, Found)> {
+        let first = self.errors.get().map(|cells| &**cells);
+        std::iter::successors(first, |cells| cells.next.get().map(|cells| &**cells)).flat_map(move |cells| {
+            (0..cells.of.len).filter_map(move |index| {
+                let unit = set * cells.of.len + index;
+                let found = Found {
+                    series: cells.grid.existing(unit)?,
+                    exemplars: &cells.exemplars,
+                    unit,
+                };
+                Some(((cells.of.value)(index), found))
+            })
+        })
+    }
+}
+
+impl Plan {
+    fn exemplars(&self, series: usize) -> Exemplars {
+        match self.layout {
+            Some(layout) => Exemplars::new(series, layout.slots()),
+            None => Exemplars::new(0, 0),
+        }
+    }
+}
+
+/// The definitions whose values one tuple of labels holds, in its order.
+pub(crate) fn dynamic(labels: &'static [LabelDef], returned: bool) -> impl Iterator<Item = &'static LabelDef> {
+    labels.iter().filter(move |label| match label.source {
+        LabelSource::Const(_) => false,
+        LabelSource::Entry(_) | LabelSource::Limited(_) => !returned,
+        LabelSource::Returned(_) | LabelSource::ReturnedLimited(_) => returned,
+    })
+}
+
+/// One label's values.
+#[derive(Clone, Copy)]
+pub(crate) enum Values {
+    Closed(LabelType),
+    Limited(&'static Limit),
+}
+
+impl Values {
+    pub(crate) fn of(def: &LabelDef, of: LabelType) -> Self {
+        match def.source {
+            LabelSource::Limited(limit) | LabelSource::ReturnedLimited(limit) => Self::Limited(limit),
+            _ => Self::Closed(of),
+        }
+    }
+
+    pub(crate) fn len(self) -> usize {
+        match self {
+            Self::Closed(of) => of.len,
+            Self::Limited(limit) => limit.len(),
+        }
+    }
+
+    /// The text of one; `None` of a limit's value that nobody gave yet.
+    pub(crate) fn text(self, index: usize) -> Option<&'static str> {
+        match self {
+            Self::Closed(of) => Some((of.value)(index)),
+            Self::Limited(limit) => limit.value(index),
+        }
+    }
+}
+
+fn len(labels: &'static [LabelDef], types: &'static [LabelType], returned: bool) -> usize {
+    dynamic(labels, returned)
+        .zip(types)
+        .map(|(def, of)| Values::of(def, *of).len())
+        .fold(1, usize::saturating_mul)
+}
+
+impl ErrorLabelType {
+    /// The same list of values. Its function may stand at several addresses, and unlike functions at one, so the texts decide.
+    fn same(self, other: Self) -> bool {
+        self.len == other.len && (0..self.len).all(|index| (self.value)(index) == (other.value)(index))
+    }
+}

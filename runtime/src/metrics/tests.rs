@@ -1,0 +1,278 @@
+//! Annotated functions as a macro writes them, and what is gathered of them.
+
+use super::registry::gather;
+use crate::__private as p;
+use crate::export::snapshot::{Family, Number, PointValue};
+use crate::{ErrorLabel, LabelValue, switch};
+
+/// A site in the link-time list.
+macro_rules! site {
+    ($def:expr) => {{
+        #[linkme::distributed_slice(p::SITES)]
+        #[allow(unsafe_code, reason = "a link section counts as unsafe; linkme places it")]
+        static SITE: p::Site = p::Site::new($def, &STATE);
+        static STATE: p::SiteState = p::SiteState::new(&SITE);
+        &SITE
+    }};
+}
+
+#[derive(Clone, Copy)]
+enum Channel {
+    Web,
+    Shop,
+}
+
+impl LabelValue for Channel {
+    const LEN: usize = 2;
+    type Key = Self;
+    fn index(&self) -> usize {
+        *self as usize
+    }
+    fn value(index: usize) -> &'static str {
+        ["web", "shop"][index]
+    }
+}
+
+enum OrderError {
+    Rejected,
+    Lost,
+    Repeated,
+}
+
+impl ErrorLabel for OrderError {
+    const LEN: usize = 3;
+    fn index(&self) -> usize {
+        match self {
+            Self::Rejected => 0,
+            Self::Lost => 1,
+            Self::Repeated => 2,
+        }
+    }
+    fn value(index: usize) -> &'static str {
+        ["rejected", "lost", "repeated"][index]
+    }
+    fn is_failure(&self) -> bool {
+        !matches!(self, Self::Repeated)
+    }
+}
+
+fn family(name: &str) -> Family {
+    let mut found: Vec<_> = gather().into_iter().filter(|family| family.name == name).collect();
+    assert_eq!(found.len(), 1, "{name}");
+    found.remove(0)
+}
+
+/// `a=1 b=2 -> value` of each series that has these words.
+fn series(name: &str, with: &str) -> Vec<String> {
+    let mut lines: Vec<String> = family(name)
+        .points
+        .iter()
+        .map(|point| {
+            let labels: Vec<_> = point.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let value = match &point.value {
+                PointValue::Number { value: Number::U64(n), .. } => n.to_string(),
+                PointValue::Number { value: Number::I64(n), .. } => n.to_string(),
+                PointValue::Number { value: Number::F64(n), .. } => n.to_string(),
+                other => format!("count {}", other.count()),
+            };
+            format!("{} -> {value}", labels.join(" "))
+        })
+        .filter(|line| line.contains(with))
+        .collect();
+    lines.sort();
+    lines
+}
+
+fn place(channel: Channel, outcome: Result<u32, OrderError>) -> Result<u32, OrderError> {
+    let site = site!(
+        p::Def::new("place", "shop", "shop.rs", 1)
+            .fallible()
+            .counted(
+                p::CounterDef::new()
+                    .name("test.orders.placed")
+                    .help("Orders.")
+                    .labels(&[
+                        p::LabelDef::new("tier", p::LabelSource::Const("gold")),
+                        p::LabelDef::new("channel", p::LabelSource::Entry(Some(&p::LabelType::of::<Channel>()))),
+                        p::LabelDef::new("big", p::LabelSource::Returned(Some(&p::LabelType::of::<bool>()))),
+                    ])
+            )
+            .timed(p::TimerDef::new())
+    );
+    let mut call = p::Call::<3>::begin(site);
+    if call.on() {
+        call.count_labels(p::labels(&(p::label(&channel),)));
+    }
+    let ret = p::run(move || {
+        assert!(!matches!(outcome, Ok(13)), "unlucky");
+        outcome
+    });
+    call.finish(&ret, |ret, s| {
+        use p::probe::*;
+        (&&&&&&&&Probe(ret)).settle(s);
+        s.count_labels(p::labels(&(p::label(&p::apply(ret, |ret| {
+            ret.as_ref().is_ok_and(|n| *n > 100)
+        })),)));
+    });
+    ret
+}
+
+#[test]
+fn labels_and_outcomes() {
+    switch::set(true);
+    let zeros = series("test.orders.placed", "");
+    assert_eq!(zeros.len(), 2 * 2 * 2 + 2, "{zeros:#?}");
+    assert!(zeros.iter().all(|line| line.ends_with("-> 0")), "{zeros:#?}");
+    assert_eq!(
+        series("function.duration", "module=shop"),
+        ["function=place module=shop outcome=ok -> count 0"]
+    );
+
+    let _ = place(Channel::Web, Ok(1));
+    let _ = place(Channel::Web, Ok(1000));
+    let _ = place(Channel::Shop, Ok(1000));
+    let _ = place(Channel::Shop, Err(OrderError::Rejected));
+    let _ = place(Channel::Shop, Err(OrderError::Lost));
+    let _ = place(Channel::Shop, Err(OrderError::Repeated));
+    assert!(std::panic::catch_unwind(|| place(Channel::Shop, Ok(13))).is_err());
+
+    let lines = series("test.orders.placed", "");
+    for line in [
+        "big=false channel=web tier=gold outcome=ok -> 1",
+        "big=true channel=web tier=gold outcome=ok -> 1",
+        "big=true channel=shop tier=gold outcome=ok -> 1",
+        "big=false channel=shop tier=gold outcome=error error.type=rejected -> 1",
+        "big=false channel=shop tier=gold outcome=error error.type=lost -> 1",
+        "big=false channel=shop tier=gold outcome=ok -> 1",
+        "big=none channel=shop tier=gold outcome=panic -> 1",
+        "big=none channel=web tier=gold outcome=panic -> 0",
+    ] {
+        assert!(lines.iter().any(|have| have == line), "{line} in {lines:#?}");
+    }
+    assert_eq!(lines.len(), 12, "{lines:#?}");
+    assert_eq!(
+        series("function.duration", "module=shop"),
+        [
+            "function=place module=shop outcome=error error.type=lost -> count 1",
+            "function=place module=shop outcome=error error.type=rejected -> count 1",
+            "function=place module=shop outcome=ok -> count 4",
+            "function=place module=shop outcome=panic -> count 1",
+        ]
+    );
+}
+
+fn generic<T: LabelValue>(value: T, amount: f64) {
+    let site = site!(
+        p::Def::new("generic", "generic", "generic.rs", 1).counted(
+            p::CounterDef::new()
+                .name("test.generic")
+                .unit("By")
+                .no_outcome()
+                .labels(&[p::LabelDef::new("value", p::LabelSource::Entry(None))])
+        )
+    );
+    let mut call = p::Call::<1>::begin(site);
+    if call.on() {
+        call.count_labels(p::labels(&(p::label(&value),)));
+        call.by(amount);
+    }
+    call.finish(&(), |(), _| ());
+}
+
+#[test]
+fn a_generic_function_has_a_table_for_each_type() {
+    switch::set(true);
+    generic(true, 1.5);
+    generic(Channel::Shop, 2.0);
+    generic(true, 2.0);
+    generic(&Some(Channel::Web), 3.0);
+    generic(false, f64::NAN);
+    generic(false, -1.0);
+    assert_eq!(
+        series("test.generic", ""),
+        ["value=shop -> 2", "value=true -> 3.5", "value=web -> 3"]
+    );
+    let dropped = series("vitalsign.metrics.dropped", "");
+    assert!(!dropped.contains(&"reason=not_finite -> 0".to_owned()), "{dropped:?}");
+    assert!(!dropped.contains(&"reason=negative -> 0".to_owned()), "{dropped:?}");
+}
+
+fn limited(user: &str, body: impl FnOnce()) {
+    static LIMIT: p::Limit = p::Limit::new(2);
+    let site = site!(
+        p::Def::new("limited", "limited", "limited.rs", 1).counted(
+            p::CounterDef::new()
+                .name("test.limited")
+                .in_flight()
+                .labels(&[p::LabelDef::new("user", p::LabelSource::Limited(&LIMIT))])
+        )
+    );
+    let mut call = p::Call::<9>::begin(site);
+    if call.on() {
+        call.count_labels(p::labels(&(p::limit(&LIMIT, user),)));
+        call.enter();
+    }
+    p::run(body);
+    call.finish(&(), |(), _| ());
+}
+
+#[test]
+fn limits_share_and_say_so() {
+    switch::set(true);
+    for user in ["ann", "ben", "cid", "dan", "ann"] {
+        limited(user, || ());
+    }
+    limited("ann", || {
+        assert_eq!(
+            series("test.limited.in_flight", ""),
+            ["user=ann -> 1", "user=ben -> 0", "user=other -> 0"]
+        );
+    });
+    let panicked = std::panic::catch_unwind(|| limited("ann", || panic!("in flight")));
+    assert!(panicked.is_err());
+    assert_eq!(
+        series("test.limited.in_flight", "ann"),
+        ["user=ann -> 0"],
+        "a panic ends the flight"
+    );
+    assert_eq!(
+        series("test.limited", "outcome=ok"),
+        [
+            "user=ann outcome=ok -> 3",
+            "user=ben outcome=ok -> 1",
+            "user=other outcome=ok -> 2"
+        ]
+    );
+    assert_eq!(
+        series("vitalsign.label.overflow", "test.limited"),
+        ["label=user metric=test.limited -> 2"]
+    );
+}
+
+fn short() {
+    let site = site!(p::Def::new("short", "short", "short.rs", 1).counted(p::CounterDef::new()));
+    let mut call = p::Call::<1>::begin(site);
+    call.finish(&(), |(), _| ());
+}
+
+#[test]
+fn nothing_is_lost_when_threads_come_and_go() {
+    switch::set(true);
+    let before = super::cell::series();
+    for _ in 0..100 {
+        std::thread::scope(|scope| {
+            for _ in 0..100 {
+                scope.spawn(|| (0..10).for_each(|_| short()));
+            }
+        });
+    }
+    assert_eq!(
+        series("function.calls", "module=short"),
+        [
+            "function=short module=short outcome=ok -> 100000",
+            "function=short module=short outcome=panic -> 0"
+        ]
+    );
+    // Other tests run beside this one; ten thousand threads with cells of their own would show.
+    assert!(super::cell::series() - before < 5000);
+}
