@@ -250,7 +250,10 @@ mod tests {
         for n in 0..100_000u64 {
             duration = duration.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(n);
             let duration = duration >> (n % 64);
-            assert_eq!(layout.bucket(duration), ticks.partition_point(|&bound| bound < duration));
+            assert_eq!(
+                layout.bucket(duration),
+                ticks.partition_point(|&bound| bound < duration)
+            );
         }
     }
 

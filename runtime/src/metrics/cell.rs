@@ -26,7 +26,9 @@ pub(crate) struct Block {
 impl Block {
     fn new(cells: usize) -> Self {
         let per_stripe = cells.div_ceil(LINE).max(1);
-        let lines = (0..per_stripe * stripe::count()).map(|_| Line::new()).collect::<Vec<_>>();
+        let lines = (0..per_stripe * stripe::count())
+            .map(|_| Line::new())
+            .collect::<Vec<_>>();
         Self {
             lines: lines.leak(),
             per_stripe,
@@ -201,7 +203,9 @@ mod tests {
         assert_eq!(block.lines.len(), 2 * stripe::count());
         assert_eq!(size_of::<Line>(), 128);
         block.mine(17).fetch_add(3, Ordering::Relaxed);
-        std::thread::spawn(move || block.mine(17).fetch_add(4, Ordering::Relaxed)).join().unwrap();
+        std::thread::spawn(move || block.mine(17).fetch_add(4, Ordering::Relaxed))
+            .join()
+            .unwrap();
         assert_eq!(block.sum(17), 7);
         assert_eq!(block.sum(1), 0);
     }

@@ -45,7 +45,9 @@ impl Exemplars {
             return;
         };
         if let Some(slots) = place.get()
-            && slots.get(slot).is_some_and(|slot| now < slot.next.load(Ordering::Relaxed))
+            && slots
+                .get(slot)
+                .is_some_and(|slot| now < slot.next.load(Ordering::Relaxed))
         {
             return;
         }
@@ -66,7 +68,10 @@ impl Exemplars {
     pub(crate) fn of(&self, series: usize) -> impl Iterator<Item = (usize, Kept)> {
         let slots = self.series.get(series).and_then(OnceLock::get);
         let slots = slots.map_or(&[] as &[Slot], |slots| slots);
-        slots.iter().enumerate().filter_map(|(at, slot)| Some((at, slot.take()?)))
+        slots
+            .iter()
+            .enumerate()
+            .filter_map(|(at, slot)| Some((at, slot.take()?)))
     }
 }
 

@@ -190,7 +190,14 @@ impl Gathering {
             self.share(at);
         }
         let whole = slot.whole.all();
-        self.zeros(at, &columns, &whole, Signal::Counter { asynchronous: site.def.asynchronous });
+        self.zeros(
+            at,
+            &columns,
+            &whole,
+            Signal::Counter {
+                asynchronous: site.def.asynchronous,
+            },
+        );
         for cells in whole {
             self.table(at, &columns, cells, |found| {
                 let value = found.series.sum(0);
@@ -512,7 +519,9 @@ fn histogram(layout: &'static Layout, found: &Found) -> PointValue {
             span_id: kept.span_id,
         })
         .collect();
-    let counts: Vec<u64> = (bucket::FIRST_BUCKET..layout.width).map(|cell| series.sum(cell)).collect();
+    let counts: Vec<u64> = (bucket::FIRST_BUCKET..layout.width)
+        .map(|cell| series.sum(cell))
+        .collect();
     let sum = layout.seconds(series.sum(bucket::SUM));
     match &layout.shape {
         Shape::Classic { bounds, .. } => PointValue::Histogram {

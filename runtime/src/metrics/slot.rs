@@ -93,7 +93,11 @@ impl CounterSlot {
 
 fn plan(site: &'static Site, outcomes: usize, width: usize) -> Plan {
     Plan {
-        labels: site.def.counter.as_ref().map_or(&[] as &[LabelDef], CounterDef::labels_of),
+        labels: site
+            .def
+            .counter
+            .as_ref()
+            .map_or(&[] as &[LabelDef], CounterDef::labels_of),
         outcomes,
         width,
         layout: None,
@@ -128,7 +132,9 @@ impl TimerSlot {
         };
         let bucket = layout.bucket(ticks);
         let series = found.series;
-        series.mine(bucket::FIRST_BUCKET + bucket).fetch_add(1, Ordering::Relaxed);
+        series
+            .mine(bucket::FIRST_BUCKET + bucket)
+            .fetch_add(1, Ordering::Relaxed);
         series.mine(bucket::SUM).fetch_add(ticks, Ordering::Relaxed);
         if let Some(span) = exemplar
             && site.def.timer.as_ref().is_some_and(|timer| timer.exemplars)
@@ -141,7 +147,12 @@ impl TimerSlot {
 }
 
 fn timer_plan(site: &'static Site) -> Plan {
-    let layout = Layout::of(site.def.timer.as_ref().map_or(crate::site::Buckets::Default, |timer| timer.buckets));
+    let layout = Layout::of(
+        site.def
+            .timer
+            .as_ref()
+            .map_or(crate::site::Buckets::Default, |timer| timer.buckets),
+    );
     Plan {
         labels: site.def.timer.as_ref().map_or(&[] as &[LabelDef], TimerDef::labels_of),
         outcomes: 4,

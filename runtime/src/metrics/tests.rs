@@ -68,11 +68,21 @@ fn series(name: &str, with: &str) -> Vec<String> {
         .points
         .iter()
         .map(|point| {
-            let labels: Vec<_> = point.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let labels: Vec<_> = point
+                .labels
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
             let value = match &point.value {
-                PointValue::Number { value: Number::U64(n), .. } => n.to_string(),
-                PointValue::Number { value: Number::I64(n), .. } => n.to_string(),
-                PointValue::Number { value: Number::F64(n), .. } => n.to_string(),
+                PointValue::Number {
+                    value: Number::U64(n), ..
+                } => n.to_string(),
+                PointValue::Number {
+                    value: Number::I64(n), ..
+                } => n.to_string(),
+                PointValue::Number {
+                    value: Number::F64(n), ..
+                } => n.to_string(),
                 other => format!("count {}", other.count()),
             };
             format!("{} -> {value}", labels.join(" "))
