@@ -48,7 +48,11 @@ impl Filter {
         let good: Vec<&str> = directives(text)
             .filter(|directive| parse(directive).map_err(|error| bad.push(error)).is_ok())
             .collect();
-        let text = if good.is_empty() { "info".to_owned() } else { good.join(",") };
+        let text = if good.is_empty() {
+            "info".to_owned()
+        } else {
+            good.join(",")
+        };
         let filter = Self::off();
         // Each directive was accepted on its own, so the whole is.
         let _ = filter.set(&text);

@@ -193,7 +193,9 @@ impl Handle {
 
 impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handle").field("filter", &self.filter()).finish_non_exhaustive()
+        f.debug_struct("Handle")
+            .field("filter", &self.filter())
+            .finish_non_exhaustive()
     }
 }
 
@@ -246,7 +248,11 @@ thread_local! {
 
 impl Logs {
     fn max(&self) -> LevelFilter {
-        if self.silent { LevelFilter::OFF } else { self.filter.max() }
+        if self.silent {
+            LevelFilter::OFF
+        } else {
+            self.filter.max()
+        }
     }
 
     fn stats(&self) -> LogStats {

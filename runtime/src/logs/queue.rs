@@ -122,7 +122,8 @@ impl Queue {
         pending.batch.heads.push(head);
         pending.batch.bytes.extend_from_slice(bytes);
         pending.accepted += 1;
-        let filling = pending.batch.bytes.len() > self.max_bytes / 4 || pending.batch.heads.len() > self.max_records / 4;
+        let filling =
+            pending.batch.bytes.len() > self.max_bytes / 4 || pending.batch.heads.len() > self.max_records / 4;
         drop(pending);
         // An error may be the last thing this process says.
         if filling || level == Level::ERROR || self.asleep.load(Ordering::SeqCst) {

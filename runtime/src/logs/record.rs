@@ -401,11 +401,7 @@ impl<'a> Iterator for Reader<'a> {
             t if t == Tag::Bytes as u8 => Value::Bytes(self.slice()?),
             _ => {
                 let [count] = self.array()?;
-                Value::Error(
-                    (0..count)
-                        .map(|_| self.text().map(Into::into))
-                        .collect::<Option<_>>()?,
-                )
+                Value::Error((0..count).map(|_| self.text().map(Into::into)).collect::<Option<_>>()?)
             }
         };
         Some((key, value))
@@ -466,10 +462,7 @@ mod tests {
                 ("ü".to_owned(), Value::Text("né\n".into())),
                 ("p".to_owned(), Value::Text("<its formatter panicked>".into())),
                 ("f".to_owned(), Value::Text("<its formatter failed>".into())),
-                (
-                    "e".to_owned(),
-                    Value::Error(vec![fmt::Error.to_string().into()])
-                ),
+                ("e".to_owned(), Value::Error(vec![fmt::Error.to_string().into()])),
             ]
         );
     }

@@ -201,7 +201,9 @@ fn value_len(text: &str) -> usize {
 }
 
 fn is_scheme(text: &str) -> bool {
-    ["bearer", "basic", "digest"].iter().any(|scheme| text.eq_ignore_ascii_case(scheme))
+    ["bearer", "basic", "digest"]
+        .iter()
+        .any(|scheme| text.eq_ignore_ascii_case(scheme))
 }
 
 #[cfg(test)]
@@ -246,8 +248,14 @@ mod tests {
                 r#"Login { user: "a", auth: Auth { token: Some("x, \" }y") }, n: 1 }"#,
                 r#"Login { user: "a", auth: Auth { token: [redacted] }, n: 1 }"#,
             ),
-            (r#"{"user":"a","password":"x\"y","n":1}"#, r#"{"user":"a","password":[redacted],"n":1}"#),
-            (r#"{\"password\":\"xy\",\"n\":1}"#, r#"{\"password\":[redacted],\"n\":1}"#),
+            (
+                r#"{"user":"a","password":"x\"y","n":1}"#,
+                r#"{"user":"a","password":[redacted],"n":1}"#,
+            ),
+            (
+                r#"{\"password\":\"xy\",\"n\":1}"#,
+                r#"{\"password\":[redacted],\"n\":1}"#,
+            ),
             ("GET /a?token=abc&page=2", "GET /a?token=[redacted]&page=2"),
             ("authorization: Bearer abc.def rest", "authorization: [redacted] rest"),
             ("secrets: {a: 1}", "secrets: {a: 1}"),

@@ -29,7 +29,10 @@ impl Kept {
     }
 
     fn lines(&self) -> Vec<Json> {
-        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.text()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 }
 
@@ -162,7 +165,10 @@ fn a_line_is_one_object_with_native_types_and_the_trace() {
         );
     });
     let timestamp = line["timestamp"].as_str().unwrap();
-    assert!(timestamp.len() == 27 && timestamp.starts_with("20") && timestamp.ends_with('Z'), "{timestamp}");
+    assert!(
+        timestamp.len() == 27 && timestamp.starts_with("20") && timestamp.ends_with('Z'),
+        "{timestamp}"
+    );
     let mut expected = json!({
         "level": "INFO", "message": "placed 7", "target": "shop",
         "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7", "trace_flags": "01",
@@ -265,7 +271,13 @@ fn secrets_are_not_written() {
     });
     let line = rig.one(|| {
         crate::scope! { session.token = "hunter2" }.run(|| {
-            tracing::info!(?login, db.password = "hunter2", iban = 12, mail = "a@b", "url ?token=hunter2&a=1");
+            tracing::info!(
+                ?login,
+                db.password = "hunter2",
+                iban = 12,
+                mail = "a@b",
+                "url ?token=hunter2&a=1"
+            );
         });
     });
     assert!(!line.to_string().contains("hunter2"), "{line}");
@@ -333,7 +345,9 @@ fn a_slow_output_loses_the_unimportant_and_says_so() {
     }
     assert!(started.elapsed() < Duration::from_millis(100));
     rig.flush();
-    logs.record(Level::INFO, "t", None, |fields| fields.str(Key::Name("message"), "later"));
+    logs.record(Level::INFO, "t", None, |fields| {
+        fields.str(Key::Name("message"), "later")
+    });
     rig.flush();
     let lines = rig.kept.lines();
     let count = |level: &str| lines.iter().filter(|line| line["level"] == level).count() as u64;
@@ -349,7 +363,9 @@ fn a_slow_output_loses_the_unimportant_and_says_so() {
 fn an_output_that_fails_in_the_middle_of_a_line() {
     let rig = Rig::json();
     let log = |n: u64| {
-        rig.handle.logs.record(Level::INFO, "t", None, |fields| fields.u64(Key::Name("n"), n));
+        rig.handle
+            .logs
+            .record(Level::INFO, "t", None, |fields| fields.u64(Key::Name("n"), n));
         rig.flush();
     };
     log(1);
@@ -359,10 +375,17 @@ fn an_output_that_fails_in_the_middle_of_a_line() {
     rig.kept.state().fail_after = None;
     log(4);
     let text = rig.kept.text();
-    let whole: Vec<Json> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let whole: Vec<Json> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
     let numbers: Vec<_> = whole.iter().filter_map(|line| line["n"].as_u64()).collect();
     assert_eq!(numbers, [1, 4], "{text}");
-    assert_eq!(text.lines().count(), 4, "two whole lines, a broken one, a notice: {text}");
+    assert_eq!(
+        text.lines().count(),
+        4,
+        "two whole lines, a broken one, a notice: {text}"
+    );
     assert_eq!(rig.handle.stats().lost, [(Level::INFO, "write", 2)]);
 }
 
@@ -423,5 +446,8 @@ fn records_of_the_log_crate() {
     assert_eq!(line["level"], "WARN");
     assert_eq!(line["target"], "old::crate");
     assert_eq!(line["message"], "said 1");
-    assert_eq!((&line["n"], &line["s"], &line["ok"]), (&json!(5), &json!("text"), &json!(true)));
+    assert_eq!(
+        (&line["n"], &line["s"], &line["ok"]),
+        (&json!(5), &json!("text"), &json!(true))
+    );
 }

@@ -157,7 +157,12 @@ impl Writer {
 
     /// A line about lines that are missing, once there are lines again.
     fn notice(&mut self) {
-        let lost = LEVELS.map(|level| Loss::ALL.map(|reason| self.queue.lost(reason, level)).iter().sum::<u64>());
+        let lost = LEVELS.map(|level| {
+            Loss::ALL
+                .map(|reason| self.queue.lost(reason, level))
+                .iter()
+                .sum::<u64>()
+        });
         let total = lost.iter().sum();
         if total == self.lines.told {
             return;

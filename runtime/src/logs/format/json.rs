@@ -8,7 +8,15 @@ use super::super::view::View;
 use super::time;
 use std::io::Write;
 
-const OURS: [&str; 7] = ["timestamp", "level", "message", "target", "trace_id", "span_id", "trace_flags"];
+const OURS: [&str; 7] = [
+    "timestamp",
+    "level",
+    "message",
+    "target",
+    "trace_id",
+    "span_id",
+    "trace_flags",
+];
 
 /// Appends one line.
 pub(crate) fn write(out: &mut Vec<u8>, view: &View<'_>) {

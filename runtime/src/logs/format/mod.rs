@@ -38,7 +38,11 @@ pub struct UnknownFormat(String);
 
 impl std::fmt::Display for UnknownFormat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "`{}` is no log format; write `json`, `pretty`, `auto` or `off`", self.0)
+        write!(
+            f,
+            "`{}` is no log format; write `json`, `pretty`, `auto` or `off`",
+            self.0
+        )
     }
 }
 

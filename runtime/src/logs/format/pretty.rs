@@ -93,7 +93,13 @@ fn quoted(text: &str) -> String {
 fn plain(text: &str) -> std::borrow::Cow<'_, str> {
     if text.contains(char::is_control) {
         text.chars()
-            .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+            .flat_map(|c| {
+                if c.is_control() {
+                    c.escape_default().collect::<Vec<_>>()
+                } else {
+                    vec![c]
+                }
+            })
             .collect::<String>()
             .into()
     } else {
