@@ -1,3 +1,5 @@
 //! From plain snapshots to bytes that leave the process.
 
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
 pub(crate) mod snapshot;

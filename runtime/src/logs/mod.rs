@@ -36,7 +36,7 @@ pub use scope::{ScopeBuilder, Writer as ScopeWriter};
 pub use writer::Output;
 
 pub(crate) use otlp::{Encode, LogLimits, LogSink, OtlpLogs};
-pub(crate) use record::{Fields, Key, Value};
+pub(crate) use record::{Fields, Ids, Key, Value};
 pub(crate) use redact::Hook as RedactHook;
 pub(crate) use view::View;
 
@@ -47,7 +47,7 @@ use crate::trace::SpanContext;
 use crate::trace::event::EventSink;
 use filter::Filter;
 use queue::{LEVELS, Loss, Queue};
-use record::{Head, Ids, Source};
+use record::{Head, Source};
 use redact::Redactor;
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
