@@ -63,7 +63,10 @@ fn log_record(view: &View<'_>, limits: &LogLimits) -> LogRecord {
         match value {
             // The names of the semantic conventions for exceptions.
             Value::Error(chain) if name == "error" => {
-                attributes.put("exception.message", text(chain.first().map_or("", |message| message), limits));
+                attributes.put(
+                    "exception.message",
+                    text(chain.first().map_or("", |message| message), limits),
+                );
                 if chain.len() > 1 {
                     attributes.put("exception.sources", array(&chain[1..], limits));
                 }
@@ -218,17 +221,35 @@ mod tests {
         let [first, second] = &logs.scope_logs[0].log_records[..] else {
             panic!("{logs:?}")
         };
-        assert_eq!((first.time_unix_nano, first.severity_number, &*first.severity_text), (5, 13, "WARN"));
+        assert_eq!(
+            (first.time_unix_nano, first.severity_number, &*first.severity_text),
+            (5, 13, "WARN")
+        );
         assert_eq!(first.trace_id, 0x0102_u128.to_be_bytes());
         assert_eq!(first.span_id, 3_u64.to_be_bytes());
         assert_eq!(first.flags, 1);
-        let names: Vec<&str> = first.attributes.iter().map(|attribute| attribute.key.as_str()).collect();
+        let names: Vec<&str> = first
+            .attributes
+            .iter()
+            .map(|attribute| attribute.key.as_str())
+            .collect();
         assert_eq!(
             names,
-            ["n", "long", "exception.type", "error.type", "exception.message", "exception.sources", "late"]
+            [
+                "n",
+                "long",
+                "exception.type",
+                "error.type",
+                "exception.message",
+                "exception.sources",
+                "late"
+            ]
         );
         assert_eq!(first.dropped_attributes_count, 3);
-        assert_eq!(first.attributes[1], key_value("long", Any::StringValue("üüüü".to_owned())));
+        assert_eq!(
+            first.attributes[1],
+            key_value("long", Any::StringValue("üüüü".to_owned()))
+        );
         assert_eq!((second.attributes.len(), second.dropped_attributes_count), (10, 0));
     }
 }
