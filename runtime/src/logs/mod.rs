@@ -341,7 +341,7 @@ impl EventSink for Logs {
     }
 
     fn error(&self, site: &'static Site, error: &ErrorRef<'_>, ctx: Option<&SpanContext>) {
-        let metadata = &site.state.meta;
+        let metadata = site.metadata();
         let level = site.def.span.as_ref().map_or(Level::ERROR, |span| span.err_level);
         if self.silent || !self.filter.enabled(metadata.target(), level) {
             return;
