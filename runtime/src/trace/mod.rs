@@ -6,4 +6,6 @@ pub(crate) mod context;
 #[expect(dead_code, reason = "asked by the subscriber, implemented by the logs")]
 pub(crate) mod event;
 
+pub mod tree;
+
 pub use context::{SpanContext, SpanId, TraceFlags, TraceId};
