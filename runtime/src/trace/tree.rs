@@ -81,7 +81,9 @@ impl<'a> Tree<'a> {
     }
 
     fn known(&self, trace: TraceId, id: SpanId) -> bool {
-        self.spans.iter().any(|span| span.trace_id == trace && span.span_id == id)
+        self.spans
+            .iter()
+            .any(|span| span.trace_id == trace && span.span_id == id)
     }
 
     fn sorted(&self, keep: impl Fn(&Node) -> bool) -> Vec<&'a Node> {
@@ -124,10 +126,7 @@ impl<'a> Tree<'a> {
 impl fmt::Display for Tree<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = String::new();
-        let roots = self.sorted(|span| {
-            span.parent
-                .is_none_or(|parent| !self.known(span.trace_id, parent))
-        });
+        let roots = self.sorted(|span| span.parent.is_none_or(|parent| !self.known(span.trace_id, parent)));
         let mut trace = None;
         for root in roots {
             if !self.names_only && trace.replace(root.trace_id) != Some(root.trace_id) {
@@ -141,7 +140,9 @@ impl fmt::Display for Tree<'_> {
 
 /// Names come from other processes; they shall not move the cursor.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 fn millis(nanos: u64) -> String {
@@ -179,13 +180,28 @@ mod tests {
             "s1\n├ s3  error: sold\u{fffd}out\n└ s2\n  └ s4\ns9\n"
         );
         let timed = Tree::of(&spans).to_string();
-        assert!(timed.starts_with("trace 00000000000000000000000000000007\ns1  "), "{timed}");
-        assert!(timed.lines().nth(1).unwrap().ends_with("shop          0.00 ms    1.50 ms"), "{timed}");
+        assert!(
+            timed.starts_with("trace 00000000000000000000000000000007\ns1  "),
+            "{timed}"
+        );
+        assert!(
+            timed
+                .lines()
+                .nth(1)
+                .unwrap()
+                .ends_with("shop          0.00 ms    1.50 ms"),
+            "{timed}"
+        );
     }
 
     #[test]
     fn forged_rings_end() {
-        let spans = [node(1, None, 0), node(2, Some(1), 1), node(1, Some(2), 2), node(5, Some(5), 3)];
+        let spans = [
+            node(1, None, 0),
+            node(2, Some(1), 1),
+            node(1, Some(2), 2),
+            node(5, Some(5), 3),
+        ];
         assert!(Tree::of(&spans).to_string().lines().count() < 300);
     }
 }
