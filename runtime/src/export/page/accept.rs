@@ -130,8 +130,14 @@ mod tests {
             (&format!("{OM}; version=0.0.1"), Format::OpenMetrics0),
             (&format!("{OM};q=0.1,text/plain;version=0.0.4;q=0.9"), Format::Text),
             (&format!("{OM};q=0,text/plain"), Format::Text),
-            (&format!("{OM};version=2.0.0,text/plain;version=1.0.0;q=0.4,*/*;q=0.1"), Format::Text1),
-            (&format!("{protobuf},{OM};version=1.0.0;q=0.6,*/*;q=0.2"), Format::Protobuf),
+            (
+                &format!("{OM};version=2.0.0,text/plain;version=1.0.0;q=0.4,*/*;q=0.1"),
+                Format::Text1,
+            ),
+            (
+                &format!("{protobuf},{OM};version=1.0.0;q=0.6,*/*;q=0.2"),
+                Format::Protobuf,
+            ),
             (&format!("{OM};q=nan,{OM};q=2,{OM};q=-1"), Format::Text),
             (&format!("{}{OM}", "x/y,".repeat(1000)), Format::Text),
             (";;;=,=;q,\0,\u{fffd};q=1e999", Format::Text),

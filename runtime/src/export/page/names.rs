@@ -28,7 +28,8 @@ pub(super) fn families(families: Vec<Family>) -> Vec<Named> {
             Some(&at) => {
                 let there = &mut named[at];
                 if same_type(there.kind, family.kind) && there.unit == unit {
-                    let known: std::collections::HashSet<_> = there.points.iter().map(|point| point.labels.clone()).collect();
+                    let known: std::collections::HashSet<_> =
+                        there.points.iter().map(|point| point.labels.clone()).collect();
                     there
                         .points
                         .extend(family.points.into_iter().filter(|point| !known.contains(&point.labels)));
@@ -127,7 +128,11 @@ fn unit_word(unit: &str, kind: Kind) -> String {
         };
     }
     if unit == "1" {
-        return if kind == Kind::Gauge { "ratio".to_owned() } else { String::new() };
+        return if kind == Kind::Gauge {
+            "ratio".to_owned()
+        } else {
+            String::new()
+        };
     }
     plural(unit)
 }
@@ -210,7 +215,13 @@ mod tests {
     fn names_have_their_units() {
         for (base, unit, kind, expected, unit_word) in [
             ("orders.placed", "{call}", Kind::Counter, "orders_placed", ""),
-            ("function.duration", "s", Kind::Histogram, "function_duration_seconds", "seconds"),
+            (
+                "function.duration",
+                "s",
+                Kind::Histogram,
+                "function_duration_seconds",
+                "seconds",
+            ),
             ("rows", "By", Kind::Counter, "rows_bytes", "bytes"),
             ("net.io_bytes", "By", Kind::Counter, "net_io_bytes", "bytes"),
             ("rate", "By/s", Kind::Gauge, "rate_bytes_per_second", "bytes_per_second"),
@@ -224,7 +235,11 @@ mod tests {
             ("größe", "", Kind::Gauge, "gr_e", ""),
             ("", "", Kind::Gauge, "_", ""),
         ] {
-            assert_eq!(name(base, unit, kind), (expected.to_owned(), unit_word.to_owned()), "{base} {unit}");
+            assert_eq!(
+                name(base, unit, kind),
+                (expected.to_owned(), unit_word.to_owned()),
+                "{base} {unit}"
+            );
         }
     }
 

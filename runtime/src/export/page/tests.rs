@@ -168,7 +168,9 @@ fn gzip() {
     let page = encode(all(), Format::Text, true, &PageContext::default());
     assert_eq!(page.content_encoding, Some("gzip"));
     let mut text = String::new();
-    flate2::read::GzDecoder::new(&page.body[..]).read_to_string(&mut text).unwrap();
+    flate2::read::GzDecoder::new(&page.body[..])
+        .read_to_string(&mut text)
+        .unwrap();
     assert!(text.starts_with("# HELP orders_placed_total"));
 }
 
