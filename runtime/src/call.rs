@@ -136,10 +136,10 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
         }
     }
 
-    /// One clock reading, where a signal wants it.
+    /// One clock reading, where a histogram wants it. A span alone reads the clock itself, once it is known to be recorded.
     #[inline]
     fn now() -> u64 {
-        if SIGNALS & (SPAN | TIME) != 0 { clock::now() } else { 0 }
+        if SIGNALS & TIME != 0 { clock::now() } else { 0 }
     }
 
     /// Something records this call.
@@ -234,7 +234,7 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
         {
             live.open::<SIGNALS>(self.site);
             if SIGNALS & SPAN != 0 {
-                live.span.enter();
+                live.span.enter(self.site);
                 live.entered = true;
             }
         }
@@ -248,36 +248,35 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
         }
     }
 
-    /// The call about to end by a returned value; `None` while nothing records.
-    #[inline]
-    pub fn settling(&mut self) -> Option<Settle<'_>> {
-        let live = self.live.as_ref()?;
-        Some(Settle {
-            span: if SIGNALS & SPAN != 0 {
-                Some((self.site, &live.span))
-            } else {
-                None
-            },
-            decided: None,
-            ended: Ended::by(CallOutcome::Ok),
-        })
-    }
-
-    /// Ends by what the returned value came to.
-    #[inline]
-    pub fn end(&mut self, ended: &Ended) {
-        if let Some(live) = &mut self.live {
-            live.end::<SIGNALS>(self.site, ended);
-        }
-    }
-
     /// Settles by the returned value.
     #[inline]
     pub fn finish<R>(&mut self, ret: &R, settle: impl FnOnce(&R, &mut Settle<'_>)) {
-        if let Some(mut s) = self.settling() {
+        self.settle(ret, settle);
+    }
+
+    #[inline]
+    pub(crate) fn settle<R>(&mut self, ret: &R, settle: impl FnOnce(&R, &mut Settle<'_>)) {
+        if let Some(live) = &mut self.live {
+            let span = if SIGNALS & SPAN != 0 {
+                Some((self.site, &live.span))
+            } else {
+                None
+            };
+            let mut s = Settle {
+                span,
+                decided: None,
+                outcome: CallOutcome::Ok,
+                error: None,
+                count_returned: Labels::default(),
+                time_returned: Labels::default(),
+                amount: None,
+            };
             settle(ret, &mut s);
             let ended = s.ended();
-            self.end(&ended);
+            if let Some(amount) = ended.amount {
+                live.amount = amount;
+            }
+            live.end::<SIGNALS>(self.site, &ended);
         }
     }
 }
@@ -316,7 +315,13 @@ impl<const SIGNALS: u8> Drop for Call<SIGNALS> {
             } else {
                 CallOutcome::Cancelled
             };
-            live.end::<SIGNALS>(self.site, &Ended::by(outcome));
+            live.end::<SIGNALS>(
+                self.site,
+                &Ended {
+                    outcome,
+                    ..Ended::default()
+                },
+            );
         }
         if SIGNALS & SPAN == 0 {
             // Without a span nothing in it owns anything; said here, so that no drop glue stands in a counter's way.
@@ -360,7 +365,7 @@ impl Live {
                 self.span = ActiveSpan::open(site, self.start, self.options.take());
             }
             if SIGNALS & IN_FLIGHT != 0 {
-                site.slots.counter.in_flight(site, self.count_labels, 1);
+                site.state.counter.in_flight(site, self.count_labels, 1);
             }
         }
     }
@@ -373,28 +378,18 @@ impl Live {
         }
     }
 
-    /// The one end of every call. What only counts ends in place; the rest is compiled once, not in every function.
+    /// The one end of every call.
     #[inline]
     fn end<const SIGNALS: u8>(&mut self, site: &'static Site, ended: &Ended) {
-        if SIGNALS == COUNT {
-            self.end_here::<SIGNALS>(site, ended);
-        } else {
-            self.end_apart::<SIGNALS>(site, ended);
-        }
-    }
-
-    #[inline(never)]
-    fn end_apart<const SIGNALS: u8>(&mut self, site: &'static Site, ended: &Ended) {
-        self.end_here::<SIGNALS>(site, ended);
-    }
-
-    #[inline]
-    fn end_here<const SIGNALS: u8>(&mut self, site: &'static Site, ended: &Ended) {
         if SIGNALS & SPAN != 0 {
             self.exit();
         }
         let Ended { outcome, error, .. } = *ended;
-        let end = Call::<SIGNALS>::now();
+        let end = if SIGNALS & TIME != 0 || (SIGNALS & SPAN != 0 && self.span.recording()) {
+            clock::now()
+        } else {
+            0
+        };
         if SIGNALS & COUNT != 0 {
             let labels = CallLabels {
                 entry: self.count_labels,
@@ -402,12 +397,10 @@ impl Live {
                 error,
                 outcome,
             };
-            site.slots
-                .counter
-                .add(site, labels, ended.amount.unwrap_or(self.amount));
+            site.state.counter.add(site, labels, self.amount);
         }
         if SIGNALS & IN_FLIGHT != 0 && self.stage == Stage::Open {
-            site.slots.counter.in_flight(site, self.count_labels, -1);
+            site.state.counter.in_flight(site, self.count_labels, -1);
         }
         if SIGNALS & TIME != 0 {
             let ticks = if SIGNALS & BUSY != 0 {
@@ -422,17 +415,17 @@ impl Live {
                 outcome,
             };
             let span = if SIGNALS & SPAN != 0 { Some(&self.span) } else { None };
-            site.slots.timer.observe(site, labels, ticks, end, span);
+            site.state.timer.observe(site, labels, ticks, end, span);
         }
         if SIGNALS & SPAN != 0 {
-            self.span.close(end, outcome);
+            self.span.close(site, end, outcome);
         }
         self.stage = Stage::Done;
     }
 }
 
 /// What a call came to.
-pub struct Ended {
+struct Ended {
     outcome: CallOutcome,
     error: Option<ErrorIndex>,
     count: Labels,
@@ -440,11 +433,11 @@ pub struct Ended {
     amount: Option<Amount>,
 }
 
-impl Ended {
+impl Default for Ended {
     #[inline]
-    fn by(outcome: CallOutcome) -> Self {
+    fn default() -> Self {
         Self {
-            outcome,
+            outcome: CallOutcome::Ok,
             error: None,
             count: Labels::default(),
             time: Labels::default(),
@@ -459,7 +452,11 @@ impl Ended {
 pub struct Settle<'a> {
     span: Option<(&'static Site, &'a ActiveSpan)>,
     decided: Option<bool>,
-    ended: Ended,
+    outcome: CallOutcome,
+    error: Option<ErrorIndex>,
+    count_returned: Labels,
+    time_returned: Labels,
+    amount: Option<Amount>,
 }
 
 impl Settle<'_> {
@@ -485,25 +482,25 @@ impl Settle<'_> {
     /// The counter's labels taken from the returned value.
     #[inline]
     pub fn count_labels(&mut self, labels: Labels) {
-        self.ended.count = labels;
+        self.count_returned = labels;
     }
 
     /// The histogram's labels taken from the returned value.
     #[inline]
     pub fn time_labels(&mut self, labels: Labels) {
-        self.ended.time = labels;
+        self.time_returned = labels;
     }
 
     /// `by = |ret| …`.
     #[inline]
     pub fn by(&mut self, amount: impl IntoAmount) {
-        self.ended.amount = Some(amount.into_amount());
+        self.amount = Some(amount.into_amount());
     }
 
     /// The error's label; a variant may say that it is no failure.
     #[inline]
     pub(crate) fn error_label(&mut self, index: ErrorIndex, failure: bool) {
-        self.ended.error = Some(index);
+        self.error = Some(index);
         if !failure && self.decided.is_none() {
             self.decided = Some(true);
         }
@@ -515,22 +512,27 @@ impl Settle<'_> {
         if self.decided == Some(true) {
             return;
         }
-        self.ended.outcome = CallOutcome::Error;
+        self.outcome = CallOutcome::Error;
         if let Some((site, span)) = self.span {
             span.error(site, error);
         }
     }
 
-    /// What it came to, for [`Call::end`].
     #[inline]
-    pub fn ended(mut self) -> Ended {
-        if self.decided == Some(false) && self.ended.outcome == CallOutcome::Ok {
+    fn ended(mut self) -> Ended {
+        if self.decided == Some(false) && self.outcome == CallOutcome::Ok {
             self.error(&ErrorRef {
                 error_type: Cow::Borrowed("_OTHER"),
                 value: ErrorValue::Opaque("error_if"),
             });
         }
-        self.ended
+        Ended {
+            outcome: self.outcome,
+            error: self.error,
+            count: self.count_returned,
+            time: self.time_returned,
+            amount: self.amount,
+        }
     }
 }
 
@@ -603,64 +605,36 @@ mod tests {
         let mut call = {
             #[linkme::distributed_slice(p::SITES)]
             #[allow(unsafe_code, reason = "a link section counts as unsafe; linkme places it")]
-            static SITE: p::Site = p::Site {
-                def: p::Def {
-                    function: "plain",
-                    module: module_path!(),
-                    file: file!(),
-                    line: line!(),
-                    asynchronous: false,
-                    fallible: true,
-                    span: Some(p::SpanDef {
-                        name: "plain",
-                        ..p::SpanDef::DEFAULT
-                    }),
-                    counter: Some(p::CounterDef::DEFAULT),
-                    timer: Some(p::TimerDef::DEFAULT),
-                },
-                slots: p::Slots::new(),
-            };
+            static SITE: p::Site = p::Site::new(
+                p::Def::new("plain", module_path!(), file!(), line!())
+                    .fallible()
+                    .traced(p::SpanDef::new("plain"))
+                    .counted(p::CounterDef::new())
+                    .timed(p::TimerDef::new()),
+                &STATE,
+            );
+            static STATE: p::SiteState = p::SiteState::new(&SITE);
             p::Call::<7>::entered(&SITE)
         };
         let ret = p::run(move || -> Result<u32, std::num::ParseIntError> {
             let n = n;
             Ok("7".parse::<u32>()? + n)
         });
-        if let Some(mut s) = call.settling() {
-            {
-                use p::probe::*;
-                (&&&&&&&&Probe(&ret)).settle(&mut s);
-            }
-            let ended = s.ended();
-            call.end(&ended);
-        }
+        call.finish(&ret, |ret, s| {
+            use p::probe::*;
+            (&&&&&&&&Probe(ret)).settle(s);
+        });
         ret
     }
 
-    const BARE: p::Def = p::Def {
-        function: "bare",
-        module: module_path!(),
-        file: file!(),
-        line: line!(),
-        asynchronous: true,
-        fallible: true,
-        span: None,
-        counter: None,
-        timer: None,
-    };
-
     fn asynchronous(n: &u32) -> impl Future<Output = Result<Box<dyn Fn() -> u32 + '_>, String>> {
-        static SITE: p::Site = p::Site {
-            def: p::Def {
-                span: Some(p::SpanDef {
-                    name: "asynchronous",
-                    fields: &["n"],
-                    ..p::SpanDef::DEFAULT
-                }),
-                ..BARE
-            },
-            slots: p::Slots::new(),
-        };
+        static SITE: p::Site = p::Site::new(
+            p::Def::new("asynchronous", module_path!(), file!(), line!())
+                .asynchronous()
+                .traced(p::SpanDef::new("asynchronous").fields(&["n"])),
+            &STATE,
+        );
+        static STATE: p::SiteState = p::SiteState::new(&SITE);
         p::future::<4, _, _, _>(
             &SITE,
             move |call| {
@@ -668,9 +642,10 @@ mod tests {
                     call.fields(&[&n as &dyn p::Value]);
                 }
                 async move {
-                    #[allow(unreachable_code, unused_variables, clippy::diverging_sub_expression)]
                     if false {
+                        #[expect(unreachable_code, clippy::diverging_sub_expression)]
                         let ret: Result<Box<dyn Fn() -> u32 + '_>, String> = loop {};
+                        #[expect(unreachable_code)]
                         return ret;
                     }
                     let n = n;
@@ -693,7 +668,7 @@ mod tests {
         assert!(
             crate::site::SITES
                 .iter()
-                .any(|site| site.def.function == "plain" && site.metadata().name() == "plain")
+                .any(|site| site.def.function == "plain" && site.state.meta.name() == "plain")
         );
     }
 
@@ -701,10 +676,8 @@ mod tests {
     fn a_future_grows_by_little() {
         async fn bare() {}
         fn wrapped() -> impl Future<Output = ()> {
-            static SITE: p::Site = p::Site {
-                def: BARE,
-                slots: p::Slots::new(),
-            };
+            static SITE: p::Site = p::Site::new(p::Def::new("wrapped", module_path!(), file!(), line!()), &STATE);
+            static STATE: p::SiteState = p::SiteState::new(&SITE);
             p::future::<7, _, _, _>(&SITE, |_| async {}, |(): &(), _| ())
         }
         assert!(

@@ -1,21 +1,45 @@
 //! The span of one call, as the call sees it.
 
+use super::body::{self, Fields, Item, Items, Key, Scalar};
 use super::context::{SpanContext, SpanId, TraceId};
+use super::errors;
+use super::local::{self, Frame, Ids};
+use super::pipeline::Shared;
+use super::slab::Handle;
+use super::store::{self, ParentRef, SLAB, STATUS_ERROR, Start, Started};
+use super::subscriber::Recorder;
 use crate::outcome::CallOutcome;
 use crate::probe::ErrorRef;
-use crate::site::Site;
-use tracing_core::field::Value;
+use crate::site::{Site, SpanKind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use tracing_core::callsite::Identifier;
+use tracing_core::field::{FieldSet, Value};
+use tracing_core::{Callsite, Interest, Kind, Level, Metadata, dispatcher};
 
-/// What the store remembers of a site.
-pub struct SpanSlot {}
+/// What is remembered of a site: the answer of the filter, and whose answer it was.
+pub struct SpanSlot {
+    answer: AtomicU64,
+}
 
 impl SpanSlot {
     pub(crate) const fn new() -> Self {
-        Self {}
+        Self {
+            answer: AtomicU64::new(0),
+        }
     }
 
-    /// What the dispatcher thinks of the site's call site.
-    pub(crate) fn set_interest(&self, _interest: tracing_core::subscriber::Interest) {}
+    /// Whether the pipeline's filter lets the site's spans exist.
+    #[inline]
+    fn enabled(&self, site: &'static Site, shared: &Shared) -> bool {
+        let whose = u64::from(shared.id) << 1;
+        let answer = self.answer.load(Ordering::Relaxed);
+        if answer & !1 == whose {
+            return answer & 1 == 1;
+        }
+        let enabled = shared.filter.enabled(&site.state.meta);
+        self.answer.store(whose | u64::from(enabled), Ordering::Relaxed);
+        enabled
+    }
 }
 
 /// Where a new span hangs.
@@ -35,50 +59,287 @@ pub(crate) enum Parent {
 pub(crate) struct SpanOptions {
     pub(crate) parent: Parent,
     pub(crate) links: Vec<SpanContext>,
+    held: Vec<u8>,
 }
 
 impl SpanOptions {
     /// Keeps the values of fields until the span opens: they were asked for before its first poll.
-    pub(crate) fn hold(&mut self, _site: &'static Site, _values: &[&dyn Value]) {}
+    pub(crate) fn hold(&mut self, site: &'static Site, values: &[&dyn Value]) {
+        let mut fields = Fields {
+            out: &mut self.held,
+            by_index: true,
+            room: u32::MAX,
+            dropped: 0,
+            written: 0,
+            longest: u32::MAX,
+        };
+        local::guarded(|| record(site, values, &mut fields));
+    }
 }
 
-/// The span of one call: recorded, or present for its ids only, or none.
+fn record(site: &'static Site, values: &[&dyn Value], fields: &mut Fields<'_>) {
+    for (field, value) in site.state.meta.fields().iter().zip(values) {
+        value.record(&field, fields);
+    }
+}
+
+/// The span of one call: recorded, or present for its ids only, or another subscriber's, or none.
 #[derive(Default)]
-pub(crate) struct ActiveSpan {}
+pub(crate) enum ActiveSpan {
+    #[default]
+    Off,
+    Ours(Ours),
+    /// Another subscriber is current on this thread: an ordinary `tracing` span of the site.
+    Foreign(Box<tracing::Span>),
+}
+
+/// A span of the store.
+pub(crate) struct Ours {
+    ids: Ids,
+    /// None when it is not recorded.
+    handle: Option<Handle>,
+}
 
 impl ActiveSpan {
-    /// Asks filter and sampler, and opens the span.
-    pub(crate) fn open(_site: &'static Site, _start: u64, _options: Option<Box<SpanOptions>>) -> Self {
-        Self {}
+    /// Asks filter and sampler, and opens the span. `start` is 0 when no one has read the clock yet.
+    #[inline]
+    pub(crate) fn open(site: &'static Site, start: u64, options: Option<Box<SpanOptions>>) -> Self {
+        if local::is_formatting() {
+            local::with(|local| local.counters().reentrant.add(1));
+            return Self::Off;
+        }
+        let mut options = options;
+        dispatcher::get_default(|dispatch| match dispatch.downcast_ref::<Recorder>() {
+            Some(recorder) => open(site, &recorder.shared, start, options.as_deref()),
+            None => foreign(site, options.take()),
+        })
     }
 
     /// Attributes given to this span are kept.
+    #[inline]
     pub(crate) fn recording(&self) -> bool {
-        false
+        match self {
+            Self::Off => false,
+            Self::Ours(ours) => ours.handle.is_some(),
+            Self::Foreign(_) => true,
+        }
     }
 
     /// Makes it current on this thread.
     #[inline]
-    pub(crate) fn enter(&self) {}
+    pub(crate) fn enter(&self, site: &'static Site) {
+        match self {
+            Self::Off => {}
+            Self::Ours(ours) => {
+                local::with(|local| {
+                    store::push(
+                        local,
+                        Frame {
+                            ids: ours.ids.clone(),
+                            handle: ours.handle,
+                            owned: false,
+                            meta: &site.state.meta,
+                        },
+                    );
+                });
+            }
+            Self::Foreign(span) => {
+                span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
+            }
+        }
+    }
 
     /// Ends what `enter` began, on the same thread.
     #[inline]
-    pub(crate) fn exit(&self) {}
+    pub(crate) fn exit(&self) {
+        match self {
+            Self::Off => {}
+            Self::Ours(ours) => {
+                let named = local::with(|local| store::pop(local, ours.ids.span)).flatten();
+                if let Some(handle) = named {
+                    store::close(handle, |_| ());
+                }
+            }
+            Self::Foreign(span) => {
+                span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
+            }
+        }
+    }
 
     /// Values for the site's fields, by position.
-    pub(crate) fn fields(&self, _site: &'static Site, _values: &[&dyn Value]) {}
+    pub(crate) fn fields(&self, site: &'static Site, values: &[&dyn Value]) {
+        match self {
+            Self::Ours(Ours {
+                handle: Some(handle), ..
+            }) => store::attributes(*handle, true, false, |fields| record(site, values, fields)),
+            Self::Foreign(span) => {
+                for (field, value) in site.state.meta.fields().iter().zip(values) {
+                    span.record(&field, *value);
+                }
+            }
+            _ => {}
+        }
+    }
 
     /// The returned value, as the attribute `return`.
-    pub(crate) fn returned(&self, _value: &dyn Value) {}
+    pub(crate) fn returned(&self, value: &dyn Value) {
+        if let Self::Ours(Ours {
+            handle: Some(handle), ..
+        }) = self
+        {
+            store::attributes(*handle, false, true, |fields| {
+                for field in RETURN.fields() {
+                    value.record(&field, fields);
+                }
+            });
+        }
+    }
 
     /// Status Error, `error.type`, and where it first surfaced the exception and its log line.
-    pub(crate) fn error(&self, _site: &'static Site, _error: &ErrorRef<'_>) {}
+    pub(crate) fn error(&self, site: &'static Site, error: &ErrorRef<'_>) {
+        if let Self::Ours(ours) = self {
+            errors::record(site, &ours.ids, ours.handle, error);
+        }
+    }
 
     /// Ends it. On panic the message and place that the hook kept are recorded.
-    pub(crate) fn close(&mut self, _end: u64, _outcome: CallOutcome) {}
+    #[inline]
+    pub(crate) fn close(&mut self, site: &'static Site, end: u64, outcome: CallOutcome) {
+        let span = std::mem::take(self);
+        let Self::Ours(ours) = span else { return };
+        if outcome == CallOutcome::Panic {
+            errors::panicked(site, &ours.ids, ours.handle);
+        }
+        if let Some(handle) = ours.handle {
+            store::close(handle, |live| {
+                live.fixed.end = end;
+                live.fixed.outcome = Some(outcome);
+                if matches!(outcome, CallOutcome::Error) {
+                    live.fixed.status = STATUS_ERROR;
+                }
+            });
+        }
+    }
 
     /// Its ids when it is sampled, else those of the sampled span current on this thread.
     pub(crate) fn exemplar(&self) -> Option<(TraceId, SpanId)> {
-        None
+        if let Self::Ours(ours) = self
+            && ours.ids.flags.is_sampled()
+        {
+            return Some((ours.ids.trace(), SpanId(ours.ids.span)));
+        }
+        local::with(|local| {
+            let ids = &local.stack.last()?.ids;
+            ids.flags.is_sampled().then(|| (ids.trace(), SpanId(ids.span)))
+        })
+        .flatten()
+    }
+}
+
+#[inline]
+fn open(site: &'static Site, shared: &Shared, ticks: u64, options: Option<&SpanOptions>) -> ActiveSpan {
+    if shared.is_closed() || !site.state.span.enabled(site, shared) {
+        return ActiveSpan::Off;
+    }
+    let start = Start {
+        meta: &site.state.meta,
+        site: Some(site),
+        kind: site.def.span.as_ref().map_or(SpanKind::Internal, |span| span.kind),
+        parent: match options.map(|options| &options.parent) {
+            None | Some(Parent::Current) => ParentRef::Current,
+            Some(Parent::Root) => ParentRef::Root,
+            Some(Parent::Of(context)) => ParentRef::Context(context),
+        },
+        ticks,
+    };
+    match local::with(|local| store::start(shared, local, &start)) {
+        None => ActiveSpan::Off,
+        Some(Started::NotRecorded(ids)) => ActiveSpan::Ours(Ours { ids, handle: None }),
+        Some(Started::Recorded(handle, ids)) => {
+            if let Some(options) = options {
+                said(handle, options);
+            }
+            ActiveSpan::Ours(Ours {
+                ids,
+                handle: Some(handle),
+            })
+        }
+    }
+}
+
+/// Links and values that were given before the span opened.
+#[cold]
+fn said(handle: Handle, options: &SpanOptions) {
+    for context in &options.links {
+        store::link(handle, context);
+    }
+    SLAB.with(handle, |live| {
+        for item in Items(&options.held) {
+            if let Item::Attribute(key, value) = item {
+                if live.attributes_left == 0 {
+                    live.fixed.dropped_attributes += 1;
+                    continue;
+                }
+                live.attributes_left -= 1;
+                let value = match value {
+                    Scalar::Text(text) => Scalar::Text(body::truncated(text, live.longest)),
+                    other => other,
+                };
+                body::attribute(&mut live.body, key, value);
+            }
+        }
+    });
+}
+
+/// A span of the subscriber that is current and not ours.
+#[cold]
+fn foreign(site: &'static Site, options: Option<Box<SpanOptions>>) -> ActiveSpan {
+    let interest = site.state.callsite.interest();
+    if interest.is_never() || !(interest.is_always() || dispatcher::get_default(|d| d.enabled(&site.state.meta))) {
+        return ActiveSpan::Off;
+    }
+    let options = options.unwrap_or_default();
+    let fields = site.state.meta.fields();
+    let none = fields.value_set_all(&[]);
+    let span = if matches!(options.parent, Parent::Root) {
+        tracing::Span::new_root(&site.state.meta, &none)
+    } else {
+        tracing::Span::new(&site.state.meta, &none)
+    };
+    for item in Items(&options.held) {
+        if let Item::Attribute(Key::Index(index), value) = item
+            && let Some(field) = fields.iter().nth(index.into())
+        {
+            match value {
+                Scalar::Bool(value) => span.record(&field, value),
+                Scalar::I64(value) => span.record(&field, value),
+                Scalar::F64(value) => span.record(&field, value),
+                Scalar::Text(value) => span.record(&field, value),
+                Scalar::Bytes(value) => span.record(&field, value),
+            };
+        }
+    }
+    ActiveSpan::Foreign(Box::new(span))
+}
+
+/// The field `return` belongs to no site's list; it has this one.
+static RETURN: Metadata<'static> = Metadata::new(
+    "return",
+    "vitalsign",
+    Level::INFO,
+    None,
+    None,
+    None,
+    FieldSet::new(&["return"], Identifier(&ReturnCallsite)),
+    Kind::SPAN,
+);
+
+struct ReturnCallsite;
+
+impl Callsite for ReturnCallsite {
+    fn set_interest(&self, _: Interest) {}
+
+    fn metadata(&self) -> &Metadata<'_> {
+        &RETURN
     }
 }

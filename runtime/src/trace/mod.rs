@@ -1,11 +1,36 @@
 //! Spans: ids and context, the store of live spans, the subscriber that fills it.
 
 pub(crate) mod active;
+pub(crate) mod body;
 pub(crate) mod carrier;
 pub(crate) mod context;
-#[expect(dead_code, reason = "asked by the subscriber, implemented by the logs")]
+mod drain;
+mod errors;
 pub(crate) mod event;
-
-pub mod tree;
+mod filter;
+mod ids;
+pub(crate) mod local;
+mod panics;
+pub(crate) mod pipeline;
+mod ring;
+pub(crate) mod sampler;
+mod slab;
+pub(crate) mod store;
+pub(crate) mod subscriber;
 
 pub use context::{SpanContext, SpanId, TraceFlags, TraceId};
+pub(crate) use pipeline::{
+    EncodedSpans, Exceptions, InstallError, Limits, Pipeline, SpanSink, TraceSetup, TraceStats, install, scoped, stats,
+};
+pub(crate) use store::current;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number no one else in the process gets.
+fn sequence() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+#[cfg(all(test, feature = "otlp"))]
+mod tests;

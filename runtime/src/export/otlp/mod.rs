@@ -1,4 +1,3 @@
-//! OTLP: one file a signal for what is sent.
+//! OTLP: what each signal looks like on the wire.
 
-#[cfg(feature = "logs")]
-pub(crate) mod logs;
+pub(crate) mod traces;

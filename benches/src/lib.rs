@@ -1,4 +1,0 @@
-//! What the benches share: generated packages, and the measuring of one case per process.
-
-pub mod measure;
-pub mod package;

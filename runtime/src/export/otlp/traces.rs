@@ -1,0 +1,333 @@
+//! Spans as OTLP, written straight from the store's records.
+//!
+//! Field numbers are those of `opentelemetry/proto/trace/v1/trace.proto`. A test reads every field back through the decoder of
+//! `opentelemetry-proto`.
+
+use crate::clock;
+use crate::outcome::CallOutcome;
+use crate::site::SpanKind;
+use crate::trace::body::{Item, Items, Key, Scalar};
+use crate::trace::context::SpanContext;
+use crate::trace::store::{Head, STATUS_ERROR, STATUS_OK};
+
+const VARINT: u32 = 0;
+const FIXED64: u32 = 1;
+const LENGTH: u32 = 2;
+const FIXED32: u32 = 5;
+
+/// Whether the parent's remoteness is known, and whether it is remote.
+const HAS_IS_REMOTE: u32 = 0x100;
+const IS_REMOTE: u32 = 0x200;
+
+#[inline]
+fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[inline]
+fn tag(out: &mut Vec<u8>, field: u32, wire: u32) {
+    varint(out, u64::from(field << 3 | wire));
+}
+
+#[inline]
+fn bytes(out: &mut Vec<u8>, field: u32, value: &[u8]) {
+    tag(out, field, LENGTH);
+    varint(out, value.len() as u64);
+    out.extend_from_slice(value);
+}
+
+#[inline]
+fn fixed64(out: &mut Vec<u8>, field: u32, value: u64) {
+    tag(out, field, FIXED64);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+#[inline]
+fn fixed32(out: &mut Vec<u8>, field: u32, value: u32) {
+    tag(out, field, FIXED32);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// A number that is left out when it is 0, as proto3 has it.
+#[inline]
+fn number(out: &mut Vec<u8>, field: u32, value: u64) {
+    if value != 0 {
+        tag(out, field, VARINT);
+        varint(out, value);
+    }
+}
+
+/// A message whose length is known once it is written.
+#[inline]
+fn nested(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    tag(out, field, LENGTH);
+    let at = out.len();
+    out.push(0);
+    write(out);
+    patch(out, at);
+}
+
+/// Puts the length of what follows `at + 1` at `at`, making room where one byte is not enough.
+#[inline]
+fn patch(out: &mut Vec<u8>, at: usize) {
+    let length = out.len() - at - 1;
+    if length < 0x80 {
+        out[at] = length as u8;
+        return;
+    }
+    let more = (length.ilog2() / 7) as usize;
+    out.resize(out.len() + more, 0);
+    let start = at + 1;
+    out.copy_within(start..start + length, start + more);
+    let mut value = length;
+    for byte in &mut out[at..at + more] {
+        *byte = value as u8 | 0x80;
+        value >>= 7;
+    }
+    out[at + more] = value as u8;
+}
+
+/// `KeyValue` in field `field`.
+#[inline]
+fn attribute(out: &mut Vec<u8>, field: u32, key: &str, value: Scalar<'_>) {
+    nested(out, field, |out| {
+        bytes(out, 1, key.as_bytes());
+        nested(out, 2, |out| any_value(out, value));
+    });
+}
+
+#[inline]
+fn any_value(out: &mut Vec<u8>, value: Scalar<'_>) {
+    match value {
+        Scalar::Text(text) => bytes(out, 1, text.as_bytes()),
+        Scalar::Bool(value) => {
+            tag(out, 2, VARINT);
+            out.push(value.into());
+        }
+        Scalar::I64(value) => {
+            tag(out, 3, VARINT);
+            varint(out, value as u64);
+        }
+        Scalar::F64(value) => fixed64(out, 4, value.to_bits()),
+        Scalar::Bytes(value) => bytes(out, 7, value),
+    }
+}
+
+/// A whole `ExportTraceServiceRequest`: one `ResourceSpans` of the encoded `Resource` and the `scope_spans` fields.
+pub(crate) fn request(resource: &[u8], scope_spans: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(resource.len() + scope_spans.len() + 24);
+    nested(&mut out, 1, |out| {
+        bytes(out, 1, resource);
+        out.extend_from_slice(scope_spans);
+    });
+    out
+}
+
+/// A `scope_spans` field of `ResourceSpans`: the scope's name and its spans.
+pub(crate) fn scope_spans(out: &mut Vec<u8>, scope: &str, spans: &[u8]) {
+    nested(out, 2, |out| {
+        nested(out, 1, |out| bytes(out, 1, scope.as_bytes()));
+        out.extend_from_slice(spans);
+    });
+}
+
+/// What fields of the names `otel.*` say of the span itself, as `tracing-opentelemetry` has it.
+#[derive(Default)]
+struct Said<'a> {
+    name: Option<&'a str>,
+    kind: Option<SpanKind>,
+    status: Option<u8>,
+    message: Option<&'a str>,
+}
+
+impl<'a> Said<'a> {
+    /// True when the field is one of them, and no attribute.
+    fn hears(&mut self, key: &str, value: Scalar<'a>) -> bool {
+        let (Some(of), Scalar::Text(value)) = (key.strip_prefix("otel."), value) else {
+            return false;
+        };
+        match of {
+            "name" => self.name = Some(value),
+            "kind" => match kind(value) {
+                Some(kind) => self.kind = Some(kind),
+                None => return false,
+            },
+            "status_code" if value.eq_ignore_ascii_case("ok") => self.status = Some(STATUS_OK),
+            "status_code" if value.eq_ignore_ascii_case("error") => self.status = Some(STATUS_ERROR),
+            "status_code" if value.eq_ignore_ascii_case("unset") => self.status = Some(0),
+            "status_description" | "status_message" => self.message = Some(value),
+            _ => return false,
+        }
+        true
+    }
+}
+
+fn kind(name: &str) -> Option<SpanKind> {
+    const KINDS: [(&str, SpanKind); 5] = [
+        ("internal", SpanKind::Internal),
+        ("server", SpanKind::Server),
+        ("client", SpanKind::Client),
+        ("producer", SpanKind::Producer),
+        ("consumer", SpanKind::Consumer),
+    ];
+    KINDS
+        .iter()
+        .find(|(known, _)| name.eq_ignore_ascii_case(known))
+        .map(|(_, kind)| *kind)
+}
+
+/// A `spans` field of `ScopeSpans`.
+pub(crate) fn span(out: &mut Vec<u8>, head: &Head, body: &[u8]) {
+    nested(out, 2, |out| message(out, head, body));
+}
+
+fn message(out: &mut Vec<u8>, head: &Head, body: &[u8]) {
+    let fixed = &head.fixed;
+    bytes(out, 1, &head.ids.trace().0.to_be_bytes());
+    bytes(out, 2, &head.ids.span.to_be_bytes());
+    if let Some(state) = head
+        .ids
+        .carried
+        .as_ref()
+        .and_then(|carried| carried.trace_state.as_deref())
+    {
+        bytes(out, 3, state.as_bytes());
+    }
+    if fixed.parent != 0 {
+        bytes(out, 4, &fixed.parent.to_be_bytes());
+    }
+    fixed64(out, 7, clock::unix_nanos(fixed.start));
+    fixed64(out, 8, clock::unix_nanos(fixed.end.max(fixed.start)));
+    place(out, head);
+    let mut said = Said::default();
+    items(out, head, body, &mut said);
+    if let Some(outcome) = fixed.outcome
+        && outcome != CallOutcome::Ok
+    {
+        attribute(out, 9, "outcome", Scalar::Text(outcome.as_str()));
+    }
+    number(out, 10, fixed.dropped_attributes.into());
+    number(out, 12, fixed.dropped_events.into());
+    number(out, 14, fixed.dropped_links.into());
+    let name = said.name.or(fixed.meta.map(|meta| meta.name())).unwrap_or_default();
+    bytes(out, 5, name.as_bytes());
+    number(out, 6, said.kind.unwrap_or(fixed.kind) as u64 + 1);
+    status(out, said.status.unwrap_or(fixed.status), said.message);
+    let remote = if fixed.parent_remote { IS_REMOTE } else { 0 };
+    fixed32(out, 16, u32::from(head.ids.flags.0) | HAS_IS_REMOTE | remote);
+}
+
+fn status(out: &mut Vec<u8>, code: u8, message: Option<&str>) {
+    if code == 0 {
+        return;
+    }
+    nested(out, 15, |out| {
+        if let (STATUS_ERROR, Some(message)) = (code, message) {
+            bytes(out, 2, message.as_bytes()); // the specification ignores a description without an error
+        }
+        number(out, 3, code.into());
+    });
+}
+
+/// `code.*`, from static metadata.
+fn place(out: &mut Vec<u8>, head: &Head) {
+    if let Some(site) = head.fixed.site {
+        nested(out, 9, |out| {
+            bytes(out, 1, b"code.function.name");
+            nested(out, 2, |out| {
+                nested(out, 1, |out| {
+                    out.extend_from_slice(site.def.module.as_bytes());
+                    out.extend_from_slice(b"::");
+                    out.extend_from_slice(site.def.function.as_bytes());
+                });
+            });
+        });
+    }
+    if let Some(meta) = head.fixed.meta {
+        if let Some(file) = meta.file() {
+            attribute(out, 9, "code.file.path", Scalar::Text(file));
+        }
+        if let Some(line) = meta.line() {
+            attribute(out, 9, "code.line.number", Scalar::I64(line.into()));
+        }
+    }
+}
+
+fn key_name<'a>(head: &Head, key: Key<'a>) -> &'a str {
+    match key {
+        Key::Name(name) => name,
+        Key::Index(index) => head
+            .fixed
+            .meta
+            .and_then(|meta| meta.fields().iter().nth(index.into()))
+            .map_or("", |field| field.name()),
+    }
+}
+
+/// Attributes, events and links.
+fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], said: &mut Said<'a>) {
+    let mut items = Items(body);
+    while let Some(item) = items.next() {
+        match item {
+            Item::Attribute(key, value) => {
+                let name = key_name(head, key);
+                if said.hears(name, value) || (head.fixed.repeated && stands_again(head, items.clone(), name)) {
+                    continue;
+                }
+                attribute(out, 9, name, value);
+            }
+            Item::Event { ticks, name } => nested(out, 11, |out| {
+                fixed64(out, 1, clock::unix_nanos(ticks));
+                bytes(out, 2, name.as_bytes());
+                let dropped = inner(out, 3, head, &mut items);
+                number(out, 4, dropped.into());
+            }),
+            Item::Link { context } => nested(out, 13, |out| {
+                link(out, &context);
+                let dropped = inner(out, 4, head, &mut items);
+                number(out, 5, dropped.into());
+            }),
+            Item::End { .. } => {}
+        }
+    }
+}
+
+/// The attributes of an event or a link; returns how many were dropped.
+fn inner(out: &mut Vec<u8>, field: u32, head: &Head, items: &mut Items<'_>) -> u32 {
+    for item in items {
+        match item {
+            Item::Attribute(key, value) => attribute(out, field, key_name(head, key), value),
+            Item::End { dropped } => return dropped,
+            Item::Event { .. } | Item::Link { .. } => return 0,
+        }
+    }
+    0
+}
+
+fn link(out: &mut Vec<u8>, context: &SpanContext) {
+    bytes(out, 1, &context.trace_id.0.to_be_bytes());
+    bytes(out, 2, &context.span_id.0.to_be_bytes());
+    if let Some(state) = &context.trace_state {
+        bytes(out, 3, state.as_bytes());
+    }
+    let remote = if context.is_remote { IS_REMOTE } else { 0 };
+    fixed32(out, 6, u32::from(context.flags.0) | HAS_IS_REMOTE | remote);
+}
+
+/// Whether an attribute of that name follows, on the span itself.
+fn stands_again(head: &Head, items: Items<'_>, name: &str) -> bool {
+    let mut inside = false;
+    for item in items {
+        match item {
+            Item::Attribute(key, _) if !inside && key_name(head, key) == name => return true,
+            Item::Attribute(..) => {}
+            Item::Event { .. } | Item::Link { .. } => inside = true,
+            Item::End { .. } => inside = false,
+        }
+    }
+    false
+}

@@ -1,0 +1,404 @@
+//! What a span carries beside its head, as bytes: written on the calling thread, read once by the drainer.
+//!
+//! A field of the span's own call site is named by its index there; everything else brings its name. So writing a field is a
+//! copy of a few bytes, and reading needs no look-up and no pointer.
+
+use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use tracing_core::field::{Field, Visit};
+
+/// Stands where a key of one byte says "a name follows".
+const NAMED: u8 = u8::MAX;
+/// What a field says whose `Debug` or `Display` panicked.
+pub(crate) const PANICKED: &str = "<panicked while formatting>";
+
+const BOOL: u8 = 1;
+const I64: u8 = 2;
+const F64: u8 = 3;
+const TEXT: u8 = 4;
+const BYTES: u8 = 5;
+const EVENT: u8 = 10;
+const END: u8 = 11;
+const LINK: u8 = 12;
+
+/// The value of an attribute.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Scalar<'a> {
+    Bool(bool),
+    I64(i64),
+    F64(f64),
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
+
+/// How an attribute is named.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Key<'a> {
+    /// By its place among the fields of the span's call site.
+    Index(u8),
+    Name(&'a str),
+}
+
+/// One thing in a body.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Item<'a> {
+    Attribute(Key<'a>, Scalar<'a>),
+    /// Attributes follow, up to [`Item::End`].
+    Event {
+        ticks: u64,
+        name: &'a str,
+    },
+    /// As [`Item::Event`].
+    Link {
+        context: SpanContext,
+    },
+    End {
+        dropped: u32,
+    },
+}
+
+#[inline]
+fn length(out: &mut Vec<u8>, n: usize) {
+    out.extend_from_slice(&(n as u32).to_le_bytes());
+}
+
+#[inline]
+fn text(out: &mut Vec<u8>, s: &[u8]) {
+    length(out, s.len());
+    out.extend_from_slice(s);
+}
+
+#[inline]
+fn key(out: &mut Vec<u8>, tag: u8, key: Key<'_>) {
+    match key {
+        Key::Index(index) => out.extend_from_slice(&[tag, index]),
+        Key::Name(name) => {
+            out.extend_from_slice(&[tag, NAMED]);
+            text(out, name.as_bytes());
+        }
+    }
+}
+
+/// Appends an attribute.
+#[inline]
+pub(crate) fn attribute(out: &mut Vec<u8>, name: Key<'_>, value: Scalar<'_>) {
+    match value {
+        Scalar::Bool(v) => {
+            key(out, BOOL, name);
+            out.push(v.into());
+        }
+        Scalar::I64(v) => {
+            key(out, I64, name);
+            out.extend_from_slice(&v.to_le_bytes());
+        }
+        Scalar::F64(v) => {
+            key(out, F64, name);
+            out.extend_from_slice(&v.to_le_bytes());
+        }
+        Scalar::Text(v) => {
+            key(out, TEXT, name);
+            text(out, v.as_bytes());
+        }
+        Scalar::Bytes(v) => {
+            key(out, BYTES, name);
+            text(out, v);
+        }
+    }
+}
+
+/// Begins an event; its attributes and [`end`] follow.
+pub(crate) fn event(out: &mut Vec<u8>, ticks: u64, name: &str) {
+    out.push(EVENT);
+    out.extend_from_slice(&ticks.to_le_bytes());
+    text(out, name.as_bytes());
+}
+
+/// Begins a link; its attributes and [`end`] follow.
+pub(crate) fn link(out: &mut Vec<u8>, context: &SpanContext) {
+    out.push(LINK);
+    out.extend_from_slice(&context.trace_id.0.to_le_bytes());
+    out.extend_from_slice(&context.span_id.0.to_le_bytes());
+    out.extend_from_slice(&[context.flags.0, context.is_remote.into()]);
+    text(out, context.trace_state.as_deref().unwrap_or_default().as_bytes());
+}
+
+/// Ends an event or a link.
+pub(crate) fn end(out: &mut Vec<u8>, dropped: u32) {
+    out.push(END);
+    out.extend_from_slice(&dropped.to_le_bytes());
+}
+
+/// Reads a body, item by item. Bytes are our own; a reader that finds them wrong stops.
+#[derive(Clone)]
+pub(crate) struct Items<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Items<'a> {
+    fn take(&mut self, n: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(n)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    fn run(&mut self) -> Option<&'a [u8]> {
+        let n = u32::from_le_bytes(self.array()?);
+        self.take(n as usize)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.run()?).ok()
+    }
+
+    fn key(&mut self) -> Option<Key<'a>> {
+        let [index] = self.array()?;
+        if index == NAMED {
+            self.text().map(Key::Name)
+        } else {
+            Some(Key::Index(index))
+        }
+    }
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Item<'a>;
+
+    fn next(&mut self) -> Option<Item<'a>> {
+        let [tag] = self.array()?;
+        Some(match tag {
+            BOOL => Item::Attribute(self.key()?, Scalar::Bool(self.array::<1>()? != [0])),
+            I64 => Item::Attribute(self.key()?, Scalar::I64(i64::from_le_bytes(self.array()?))),
+            F64 => Item::Attribute(self.key()?, Scalar::F64(f64::from_le_bytes(self.array()?))),
+            TEXT => Item::Attribute(self.key()?, Scalar::Text(self.text()?)),
+            BYTES => Item::Attribute(self.key()?, Scalar::Bytes(self.run()?)),
+            EVENT => Item::Event {
+                ticks: u64::from_le_bytes(self.array()?),
+                name: self.text()?,
+            },
+            LINK => Item::Link {
+                context: SpanContext {
+                    trace_id: TraceId(u128::from_le_bytes(self.array()?)),
+                    span_id: SpanId(u64::from_le_bytes(self.array()?)),
+                    flags: TraceFlags(self.array::<1>()?[0]),
+                    is_remote: self.array::<1>()? != [0],
+                    trace_state: match self.text()? {
+                        "" => None,
+                        state => Some(Arc::from(state)),
+                    },
+                },
+            },
+            END => Item::End {
+                dropped: u32::from_le_bytes(self.array()?),
+            },
+            _ => return None,
+        })
+    }
+}
+
+/// Writes the fields of a span or event into a body.
+pub(crate) struct Fields<'a> {
+    pub(crate) out: &'a mut Vec<u8>,
+    /// Fields are the span's own, so their index names them.
+    pub(crate) by_index: bool,
+    /// How many attributes may still follow, and how many did not fit.
+    pub(crate) room: u32,
+    pub(crate) dropped: u32,
+    pub(crate) written: u32,
+    /// Longest text, in characters.
+    pub(crate) longest: u32,
+}
+
+impl Fields<'_> {
+    #[inline]
+    fn put(&mut self, field: &Field, value: Scalar<'_>) {
+        let index = field.index();
+        let key = if self.by_index && index < NAMED as usize {
+            Key::Index(index as u8)
+        } else {
+            Key::Name(field.name())
+        };
+        self.named(key, value);
+    }
+
+    /// Appends an attribute if there is room.
+    #[inline]
+    pub(crate) fn named(&mut self, key: Key<'_>, value: Scalar<'_>) {
+        if self.room == 0 {
+            self.dropped += 1;
+            return;
+        }
+        self.room -= 1;
+        self.written += 1;
+        let value = match value {
+            Scalar::Text(text) => Scalar::Text(truncated(text, self.longest)),
+            other => other,
+        };
+        attribute(self.out, key, value);
+    }
+
+    /// Appends a text that user code writes: it may panic, and then the field says so.
+    fn formatted(&mut self, field: &Field, args: fmt::Arguments<'_>) {
+        if let Some(text) = args.as_str() {
+            return self.put(field, Scalar::Text(text));
+        }
+        if self.room == 0 {
+            self.dropped += 1;
+            return;
+        }
+        self.put(field, Scalar::Text(""));
+        let start = self.out.len();
+        if !append(self.out, args) {
+            self.out.truncate(start);
+            self.out.extend_from_slice(PANICKED.as_bytes());
+        }
+        if self.longest != u32::MAX
+            && let Ok(text) = std::str::from_utf8(&self.out[start..])
+        {
+            let kept = truncated(text, self.longest).len();
+            self.out.truncate(start + kept);
+        }
+        let n = (self.out.len() - start) as u32;
+        self.out[start - 4..start].copy_from_slice(&n.to_le_bytes());
+    }
+}
+
+/// The first `longest` characters.
+#[inline]
+pub(crate) fn truncated(text: &str, longest: u32) -> &str {
+    if text.len() <= longest as usize {
+        return text; // no fewer bytes than characters
+    }
+    match text.char_indices().nth(longest as usize) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
+}
+
+/// Formats what may be user code; false when it panicked.
+pub(crate) fn append(out: &mut Vec<u8>, args: fmt::Arguments<'_>) -> bool {
+    struct Text<'a>(&'a mut Vec<u8>);
+    impl fmt::Write for Text<'_> {
+        fn write_str(&mut self, s: &str) -> fmt::Result {
+            self.0.extend_from_slice(s.as_bytes());
+            Ok(())
+        }
+    }
+    catch_unwind(AssertUnwindSafe(|| {
+        // An error of the user's `fmt` leaves what was written until then.
+        let _ = fmt::Write::write_fmt(&mut Text(out), args);
+    }))
+    .is_ok()
+}
+
+impl Visit for Fields<'_> {
+    #[inline]
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, Scalar::F64(value));
+    }
+
+    #[inline]
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, Scalar::I64(value));
+    }
+
+    #[inline]
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if let Ok(value) = i64::try_from(value) {
+            self.put(field, Scalar::I64(value));
+        } else {
+            // OTLP has no unsigned integers; digits keep the value.
+            self.formatted(field, format_args!("{value}"));
+        }
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        if let Ok(value) = i64::try_from(value) {
+            self.put(field, Scalar::I64(value));
+        } else {
+            self.formatted(field, format_args!("{value}"));
+        }
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        if let Ok(value) = i64::try_from(value) {
+            self.put(field, Scalar::I64(value));
+        } else {
+            self.formatted(field, format_args!("{value}"));
+        }
+    }
+
+    #[inline]
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, Scalar::Bool(value));
+    }
+
+    #[inline]
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, Scalar::Text(value));
+    }
+
+    fn record_bytes(&mut self, field: &Field, value: &[u8]) {
+        self.put(field, Scalar::Bytes(value));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.formatted(field, format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.formatted(field, format_args!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_reads_back() {
+        let mut out = Vec::new();
+        let context = SpanContext {
+            trace_id: TraceId(u128::MAX - 5),
+            span_id: SpanId(9),
+            flags: TraceFlags(1),
+            is_remote: true,
+            trace_state: Some("a=b".into()),
+        };
+        attribute(&mut out, Key::Index(3), Scalar::I64(-4));
+        attribute(&mut out, Key::Name("k"), Scalar::Text("v"));
+        attribute(&mut out, Key::Index(0), Scalar::Bytes(b"\xff"));
+        event(&mut out, 7, "e");
+        attribute(&mut out, Key::Name("f"), Scalar::F64(0.5));
+        end(&mut out, 2);
+        link(&mut out, &context);
+        end(&mut out, 0);
+        let items: Vec<_> = Items(&out).collect();
+        assert_eq!(
+            items,
+            [
+                Item::Attribute(Key::Index(3), Scalar::I64(-4)),
+                Item::Attribute(Key::Name("k"), Scalar::Text("v")),
+                Item::Attribute(Key::Index(0), Scalar::Bytes(b"\xff")),
+                Item::Event { ticks: 7, name: "e" },
+                Item::Attribute(Key::Name("f"), Scalar::F64(0.5)),
+                Item::End { dropped: 2 },
+                Item::Link { context },
+                Item::End { dropped: 0 },
+            ]
+        );
+        for cut in 0..out.len() {
+            let _ = Items(&out[..cut]).count(); // ends, and does not panic
+        }
+    }
+
+    #[test]
+    fn truncation_counts_characters() {
+        assert_eq!(truncated("äöü", 2), "äö");
+        assert_eq!(truncated("äöü", 3), "äöü");
+        assert_eq!(truncated("abc", 0), "");
+    }
+}

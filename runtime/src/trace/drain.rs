@@ -1,0 +1,412 @@
+//! The one background thread of the spans: empties the rings, encodes, batches, hands to the sinks.
+//!
+//! Callers never wait for it and hardly ever wake it: it naps between rounds while spans come, and parks when none have come
+//! for a while.
+
+use super::pipeline::{EncodedSpans, Shared, TraceStats};
+use super::ring::{self, Reader, Writer};
+use super::store::{Head, SLAB};
+use crate::export::otlp::traces;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+/// Spans that a thread's first ring holds.
+pub(crate) const FIRST_RING: usize = 256;
+/// Spans that its last one holds, unless told otherwise.
+static LARGEST_RING: AtomicUsize = AtomicUsize::new(16 * 1024);
+/// Bytes of bodies that a ring has for each of its spans.
+const BODY: usize = 128;
+
+/// Between two rounds while spans come.
+const NAP: Duration = Duration::from_millis(5);
+/// Rounds without a span before it parks.
+const IDLE_ROUNDS: u32 = 200;
+/// While parked: the bound on a wake-up that was missed.
+const PARK: Duration = Duration::from_secs(1);
+
+const RUNNING: u8 = 0;
+const NAPPING: u8 = 1;
+const PARKED: u8 = 2;
+static STATE: AtomicU8 = AtomicU8::new(RUNNING);
+
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry {
+    readers: Vec::new(),
+    pipelines: Vec::new(),
+    counters: Vec::new(),
+    retired: Totals::ZERO,
+    thread: None,
+    next_id: 1,
+});
+
+struct Registry {
+    /// Rings that the drainer has not taken yet.
+    readers: Vec<Reader<Head>>,
+    pipelines: Vec<Arc<Shared>>,
+    counters: Vec<Arc<Counters>>,
+    retired: Totals,
+    thread: Option<Thread>,
+    next_id: u32,
+}
+
+/// Flushes asked for and done.
+static FLUSHES: Mutex<Flushes> = Mutex::new(Flushes { asked: 0, done: 0 });
+static FLUSHED: Condvar = Condvar::new();
+
+struct Flushes {
+    asked: u64,
+    done: u64,
+}
+
+static DELIVERED: AtomicU64 = AtomicU64::new(0);
+static LATE: AtomicU64 = AtomicU64::new(0);
+
+/// Spans that ended when their thread had no state any more.
+static ORPHANS: Mutex<Option<Writer<Head>>> = Mutex::new(None);
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A number that one thread adds to and any reads.
+#[derive(Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    #[inline]
+    pub(crate) fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One thread's counts.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) started: Count,
+    pub(crate) sampled_out: Count,
+    pub(crate) ended: Count,
+    pub(crate) dropped_ring: Count,
+    pub(crate) reentrant: Count,
+}
+
+#[derive(Clone, Copy)]
+struct Totals {
+    started: u64,
+    sampled_out: u64,
+    ended: u64,
+    dropped_ring: u64,
+    reentrant: u64,
+}
+
+impl Totals {
+    const ZERO: Self = Self {
+        started: 0,
+        sampled_out: 0,
+        ended: 0,
+        dropped_ring: 0,
+        reentrant: 0,
+    };
+
+    fn add(&mut self, counters: &Counters) {
+        self.started += counters.started.get();
+        self.sampled_out += counters.sampled_out.get();
+        self.ended += counters.ended.get();
+        self.dropped_ring += counters.dropped_ring.get();
+        self.reentrant += counters.reentrant.get();
+    }
+}
+
+pub(crate) fn new_counters() -> Arc<Counters> {
+    let counters = Arc::new(Counters::default());
+    locked(&REGISTRY).counters.push(Arc::clone(&counters));
+    counters
+}
+
+/// A thread ended: its counts stay, its counters go.
+pub(crate) fn retire_counters(counters: &Arc<Counters>) {
+    let mut registry = locked(&REGISTRY);
+    registry.retired.add(counters);
+    registry.counters.retain(|other| !Arc::ptr_eq(other, counters));
+}
+
+pub(crate) fn stats() -> TraceStats {
+    let registry = locked(&REGISTRY);
+    let mut totals = registry.retired;
+    for counters in &registry.counters {
+        totals.add(counters);
+    }
+    TraceStats {
+        started: totals.started,
+        sampled_out: totals.sampled_out,
+        ended: totals.ended,
+        dropped_ring: totals.dropped_ring,
+        reentrant: totals.reentrant,
+        delivered: DELIVERED.load(Ordering::Relaxed),
+        dropped_late: LATE.load(Ordering::Relaxed),
+        slots: SLAB.capacity() as u64,
+    }
+}
+
+/// A ring for the calling thread, its other end given to the drainer.
+#[cold]
+pub(crate) fn new_ring(spans: usize) -> Writer<Head> {
+    let (writer, reader) = ring::ring(spans, spans * BODY);
+    locked(&REGISTRY).readers.push(reader);
+    writer
+}
+
+/// How large a thread's ring may become, in spans.
+pub(crate) fn largest_ring() -> usize {
+    LARGEST_RING.load(Ordering::Relaxed)
+}
+
+pub(crate) fn set_largest_ring(spans: usize) {
+    LARGEST_RING.store(spans.next_power_of_two().max(FIRST_RING), Ordering::Relaxed);
+}
+
+/// A span was pushed; `half` when half of its ring waits.
+#[inline]
+pub(crate) fn pushed(half: bool) {
+    if half || STATE.load(Ordering::Relaxed) == PARKED {
+        wake();
+    }
+}
+
+#[cold]
+fn wake() {
+    if STATE.swap(RUNNING, Ordering::AcqRel) != RUNNING
+        && let Some(thread) = &locked(&REGISTRY).thread
+    {
+        thread.unpark();
+    }
+}
+
+/// A span that ended on a thread whose own state is gone.
+#[cold]
+pub(crate) fn orphan(head: Head, body: &[u8]) {
+    let mut orphans = locked(&ORPHANS);
+    let writer = orphans.get_or_insert_with(|| new_ring(1024));
+    let mut head = head;
+    head.long = Some(body.into());
+    if writer.push(head, &[]).is_err() {
+        LATE.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Adds a pipeline, and starts the thread for the first one.
+pub(crate) fn add(make: impl FnOnce(u32) -> Shared) -> std::io::Result<Arc<Shared>> {
+    let mut registry = locked(&REGISTRY);
+    if registry.thread.is_none() {
+        let handle = std::thread::Builder::new()
+            .name("vitalsign-spans".into())
+            .spawn(|| Drainer::default().run())?;
+        registry.thread = Some(handle.thread().clone());
+    }
+    let shared = Arc::new(make(registry.next_id));
+    registry.next_id += 1;
+    registry.pipelines.push(Arc::clone(&shared));
+    Ok(shared)
+}
+
+pub(crate) fn remove(id: u32) {
+    locked(&REGISTRY).pipelines.retain(|shared| shared.id != id);
+}
+
+/// The pipeline of a span at hand; for the rare paths that need more of it than its span knows.
+pub(crate) fn pipeline(id: u32) -> Option<Arc<Shared>> {
+    locked(&REGISTRY)
+        .pipelines
+        .iter()
+        .find(|shared| shared.id == id)
+        .cloned()
+}
+
+/// Waits until everything handed over before has reached the sinks.
+pub(crate) fn flush(deadline: Instant) -> bool {
+    let mut flushes = locked(&FLUSHES);
+    flushes.asked += 1;
+    let mine = flushes.asked;
+    drop(flushes);
+    wake_for_flush();
+    let mut flushes = locked(&FLUSHES);
+    while flushes.done < mine {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        flushes = FLUSHED
+            .wait_timeout(flushes, left)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0;
+    }
+    true
+}
+
+fn wake_for_flush() {
+    STATE.store(RUNNING, Ordering::Release);
+    if let Some(thread) = &locked(&REGISTRY).thread {
+        thread.unpark();
+    }
+}
+
+#[derive(Default)]
+struct Drainer {
+    readers: Vec<Reader<Head>>,
+    batches: Vec<Batch>,
+}
+
+impl Drainer {
+    fn run(mut self) {
+        let mut idle = 0;
+        loop {
+            let asked = locked(&FLUSHES).asked;
+            let moved = self.round();
+            let flushing = asked > locked(&FLUSHES).done;
+            self.deliver(flushing);
+            if flushing {
+                locked(&FLUSHES).done = asked;
+                FLUSHED.notify_all();
+            }
+            idle = if moved == 0 { idle + 1 } else { 0 };
+            if moved < 64 {
+                self.rest(idle);
+            }
+        }
+    }
+
+    /// Empties every ring once.
+    fn round(&mut self) -> usize {
+        {
+            let mut registry = locked(&REGISTRY);
+            self.readers.append(&mut registry.readers);
+            for shared in &registry.pipelines {
+                if self.batches.iter().all(|batch| batch.shared.id != shared.id) {
+                    self.batches.push(Batch::new(Arc::clone(shared)));
+                }
+            }
+        }
+        let Self { readers, batches } = self;
+        let mut moved = 0;
+        for reader in readers.iter_mut() {
+            moved += reader.drain(|head, body| {
+                let id = head.ids.pipeline;
+                if let Some(batch) = batches.iter_mut().find(|batch| batch.shared.id == id) {
+                    batch.push(&head, body);
+                } else {
+                    LATE.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        readers.retain(|reader| !reader.is_done());
+        moved
+    }
+
+    /// Hands over what is due; when `flushing`, everything.
+    fn deliver(&mut self, flushing: bool) {
+        for batch in &mut self.batches {
+            if batch.count > 0 && (flushing || batch.since.elapsed() >= batch.shared.delay) {
+                batch.deliver();
+            }
+        }
+        self.batches
+            .retain(|batch| batch.count > 0 || !batch.shared.is_closed());
+    }
+
+    fn rest(&self, idle: u32) {
+        let waiting = self.batches.iter().any(|batch| batch.count > 0);
+        let (state, long) = if idle < IDLE_ROUNDS {
+            (NAPPING, NAP)
+        } else if waiting {
+            (PARKED, Duration::from_millis(100))
+        } else {
+            (PARKED, PARK)
+        };
+        STATE.store(state, Ordering::Release);
+        let flushes = locked(&FLUSHES);
+        let flushing = flushes.asked > flushes.done;
+        drop(flushes);
+        if !flushing {
+            std::thread::park_timeout(long);
+        }
+        STATE.store(RUNNING, Ordering::Release);
+    }
+}
+
+/// Encoded spans of one pipeline that wait for company, by scope.
+struct Batch {
+    shared: Arc<Shared>,
+    scopes: Vec<(&'static str, Vec<u8>)>,
+    /// The scope used last: spans of one come in runs.
+    last: usize,
+    count: u64,
+    since: Instant,
+}
+
+impl Batch {
+    fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            scopes: Vec::new(),
+            last: 0,
+            count: 0,
+            since: Instant::now(),
+        }
+    }
+
+    fn push(&mut self, head: &Head, body: &[u8]) {
+        if self.count == 0 {
+            self.since = Instant::now();
+        }
+        let scope = head.fixed.meta.map_or("", |meta| meta.target());
+        let same = |known: &&'static str| std::ptr::eq(*known, scope) || *known == scope;
+        if !self.scopes.get(self.last).is_some_and(|(known, _)| same(known)) {
+            self.last = self
+                .scopes
+                .iter()
+                .position(|(known, _)| same(known))
+                .unwrap_or_else(|| {
+                    self.scopes.push((scope, Vec::new()));
+                    self.scopes.len() - 1
+                });
+        }
+        let body = head.long.as_deref().unwrap_or(body);
+        traces::span(&mut self.scopes[self.last].1, head, body);
+        self.count += 1;
+        if self.count >= self.shared.batch as u64 {
+            self.deliver();
+        }
+    }
+
+    fn deliver(&mut self) {
+        let mut bytes = Vec::with_capacity(
+            self.scopes
+                .iter()
+                .map(|(scope, spans)| scope.len() + spans.len() + 16)
+                .sum(),
+        );
+        for (scope, spans) in &mut self.scopes {
+            if !spans.is_empty() {
+                traces::scope_spans(&mut bytes, scope, spans);
+                spans.clear();
+            }
+        }
+        let count = std::mem::take(&mut self.count);
+        let sink = &self.shared.sink;
+        // A sink that panics loses its batch, not the thread.
+        if catch_unwind(AssertUnwindSafe(|| sink.spans(EncodedSpans { bytes, count }))).is_ok() {
+            DELIVERED.fetch_add(count, Ordering::Relaxed);
+        } else {
+            LATE.fetch_add(count, Ordering::Relaxed);
+        }
+        if self.scopes.len() > 256 {
+            self.scopes.clear();
+            self.last = 0;
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Random identifiers.
+//!
+//! xoshiro256++ per thread, seeded by the operating system's randomness as `std` hands it out. The wide state is what keeps
+//! the streams of many threads and processes apart.
+
+use super::context::{SpanId, TraceId};
+use std::hash::{BuildHasher, RandomState};
+
+/// One thread's source of ids.
+pub(crate) struct Rng([u64; 4]);
+
+impl Rng {
+    /// Not seeded yet: the first id seeds it.
+    pub(crate) const fn unseeded() -> Self {
+        Self([0; 4])
+    }
+
+    #[cold]
+    fn seed(&mut self) {
+        let salt = super::sequence();
+        for (i, word) in self.0.iter_mut().enumerate() {
+            // Every RandomState has keys of its own; its hash of anything is as random as those.
+            *word = RandomState::new().hash_one((salt, i, std::process::id()));
+        }
+        self.0[0] |= 1;
+    }
+
+    #[inline]
+    pub(crate) fn next(&mut self) -> u64 {
+        if self.0 == [0; 4] {
+            self.seed();
+        }
+        let s = &mut self.0;
+        let out = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
+        let t = s[1] << 17;
+        s[2] ^= s[0];
+        s[3] ^= s[1];
+        s[1] ^= s[2];
+        s[0] ^= s[3];
+        s[2] ^= t;
+        s[3] = s[3].rotate_left(45);
+        out
+    }
+
+    /// A valid span id.
+    #[inline]
+    pub(crate) fn span_id(&mut self) -> SpanId {
+        loop {
+            let id = self.next();
+            if id != 0 {
+                return SpanId(id);
+            }
+        }
+    }
+
+    /// A valid trace id, all of it random.
+    #[inline]
+    pub(crate) fn trace_id(&mut self) -> TraceId {
+        loop {
+            let id = u128::from(self.next()) << 64 | u128::from(self.next());
+            if id != 0 {
+                return TraceId(id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn ids_are_valid_and_differ_between_threads() {
+        let mut all = HashSet::new();
+        for _ in 0..4 {
+            let ids = std::thread::spawn(|| {
+                let mut rng = Rng::unseeded();
+                (0..1000).map(|_| (rng.trace_id(), rng.span_id())).collect::<Vec<_>>()
+            });
+            for (trace, span) in ids.join().unwrap() {
+                assert!(trace.is_valid() && span.is_valid());
+                assert!(all.insert((trace.0, span.0)));
+            }
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What one thread keeps: its current spans, free slots, its end of the ring, its ids.
+//!
+//! User code never runs while this is borrowed: values are formatted into a buffer taken out of here first. While that goes
+//! on, `formatting` turns every other entry away, so that a `Debug` which logs, or opens a span, cannot recurse.
+
+use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
+use super::drain::{self, Counters};
+use super::ids::Rng;
+use super::ring::Writer;
+use super::slab::{BATCH, FreeSlot, Handle};
+use super::store::{Head, Live, SLAB};
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use tracing_core::Metadata;
+
+/// What travels with a trace and is the same for all its local spans.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Carried {
+    pub(crate) trace_state: Option<Arc<str>>,
+}
+
+/// A span's identity, without the padding of a `u128`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ids {
+    trace: [u64; 2],
+    pub(crate) span: u64,
+    pub(crate) carried: Option<Arc<Carried>>,
+    pub(crate) pipeline: u32,
+    pub(crate) flags: TraceFlags,
+    pub(crate) remote: bool,
+}
+
+impl Ids {
+    #[inline]
+    pub(crate) fn new(trace: TraceId, span: SpanId, flags: TraceFlags) -> Self {
+        Self {
+            trace: [(trace.0 >> 64) as u64, trace.0 as u64],
+            span: span.0,
+            carried: None,
+            pipeline: 0,
+            flags,
+            remote: false,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn trace(&self) -> TraceId {
+        TraceId(u128::from(self.trace[0]) << 64 | u128::from(self.trace[1]))
+    }
+
+    pub(crate) fn of(context: &SpanContext) -> Self {
+        let mut ids = Self::new(context.trace_id, context.span_id, context.flags);
+        ids.remote = context.is_remote;
+        ids.carried = context.trace_state.as_ref().map(|state| {
+            Arc::new(Carried {
+                trace_state: Some(Arc::clone(state)),
+            })
+        });
+        ids
+    }
+
+    pub(crate) fn context(&self) -> SpanContext {
+        SpanContext {
+            trace_id: self.trace(),
+            span_id: SpanId(self.span),
+            flags: self.flags,
+            is_remote: self.remote,
+            trace_state: self.carried.as_ref().and_then(|carried| carried.trace_state.clone()),
+        }
+    }
+}
+
+/// One span that is current on this thread, the last of them the innermost.
+pub(crate) struct Frame {
+    pub(crate) ids: Ids,
+    /// Its place in the slab; none for a span not recorded, until someone asks for it as a `tracing` span.
+    pub(crate) handle: Option<Handle>,
+    /// The frame holds a reference to `handle`.
+    pub(crate) owned: bool,
+    pub(crate) meta: &'static Metadata<'static>,
+}
+
+pub(crate) struct Local {
+    pub(crate) stack: Vec<Frame>,
+    pub(crate) rng: Rng,
+    pub(crate) counters: Option<Arc<Counters>>,
+    free: Vec<FreeSlot<Live>>,
+    writer: Option<Writer<Head>>,
+    scratch: Vec<u8>,
+}
+
+thread_local! {
+    static LOCAL: RefCell<Local> = const {
+        RefCell::new(Local {
+            stack: Vec::new(),
+            rng: Rng::unseeded(),
+            counters: None,
+            free: Vec::new(),
+            writer: None,
+            scratch: Vec::new(),
+        })
+    };
+    static FORMATTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// This thread's state; `None` when the thread is ending.
+#[inline]
+pub(crate) fn with<R>(f: impl FnOnce(&mut Local) -> R) -> Option<R> {
+    LOCAL
+        .try_with(|local| local.try_borrow_mut().ok().map(|mut local| f(&mut local)))
+        .ok()
+        .flatten()
+}
+
+/// True while a field's value is being formatted on this thread.
+#[inline]
+pub(crate) fn is_formatting() -> bool {
+    FORMATTING.try_with(Cell::get).unwrap_or(true)
+}
+
+/// Runs what may be user code; other entries are turned away meanwhile.
+pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> R {
+    struct Reset(bool);
+    impl Drop for Reset {
+        #[inline]
+        fn drop(&mut self) {
+            let _ = FORMATTING.try_with(|flag| flag.set(self.0));
+        }
+    }
+    let _reset = Reset(FORMATTING.try_with(|flag| flag.replace(true)).unwrap_or(true));
+    f()
+}
+
+/// Runs what may be user code with a buffer of this thread's; other entries are turned away meanwhile.
+pub(crate) fn formatted<R>(write: impl FnOnce(&mut Vec<u8>) -> R, then: impl FnOnce(R, &[u8], &mut Local)) {
+    let Some(mut scratch) = with(|local| std::mem::take(&mut local.scratch)) else {
+        return;
+    };
+    let written = guarded(|| write(&mut scratch));
+    with(|local| {
+        then(written, &scratch, local);
+        scratch.clear();
+        if scratch.capacity() <= 64 * 1024 {
+            local.scratch = scratch;
+        }
+    });
+}
+
+impl Local {
+    /// A free slot of the slab.
+    #[inline]
+    pub(crate) fn free_slot(&mut self) -> Option<FreeSlot<Live>> {
+        if self.free.is_empty() {
+            SLAB.refill(&mut self.free);
+        }
+        self.free.pop()
+    }
+
+    #[inline]
+    pub(crate) fn recycle(&mut self, slot: FreeSlot<Live>) {
+        self.free.push(slot);
+        if self.free.len() > 4 * BATCH {
+            SLAB.give_back(self.free.drain(BATCH..));
+        }
+    }
+
+    /// This thread's counters.
+    #[inline]
+    pub(crate) fn counters(&mut self) -> &Counters {
+        self.counters.get_or_insert_with(drain::new_counters)
+    }
+
+    /// Hands a finished span to the drainer.
+    #[inline]
+    pub(crate) fn hand_over(&mut self, mut head: Head, body: &[u8]) {
+        let mut body = body;
+        if self.writer.is_none() {
+            self.writer = Some(drain::new_ring(drain::FIRST_RING));
+        }
+        if let Some(writer) = &mut self.writer {
+            if body.len() > writer.longest_body() {
+                head.long = Some(body.into());
+                body = &[];
+            }
+            match writer.push(head, body) {
+                Ok(half) => drain::pushed(half),
+                Err(head) => self.full(head, body),
+            }
+        }
+    }
+
+    /// The ring is full: a bigger one, up to the bound; then what does not fit is dropped and counted.
+    #[cold]
+    fn full(&mut self, head: Head, body: &[u8]) {
+        drain::pushed(true);
+        let size = self.writer.as_ref().map_or(0, Writer::capacity);
+        if size < drain::largest_ring() {
+            let mut writer = drain::new_ring(size * 4);
+            let _ = writer.push(head, body);
+            self.writer = Some(writer);
+        } else {
+            self.counters().dropped_ring.add(1);
+        }
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        for frame in self.stack.drain(..) {
+            if let (true, Some(handle)) = (frame.owned, frame.handle)
+                && let Some(closing) = SLAB.release(handle, |_| ())
+            {
+                self.free.push(closing.free());
+            }
+        }
+        SLAB.give_back(self.free.drain(..));
+        if let Some(counters) = self.counters.take() {
+            drain::retire_counters(&counters);
+        }
+    }
+}

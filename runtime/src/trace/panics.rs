@@ -1,0 +1,69 @@
+//! Message and place of a panic, kept for the spans that it unwinds.
+
+use std::cell::RefCell;
+use std::panic::PanicHookInfo;
+use std::sync::Once;
+
+/// What the hook saw.
+#[derive(Clone, Debug)]
+pub(crate) struct Panicked {
+    pub(crate) message: String,
+    pub(crate) location: String,
+    /// A span has told it already.
+    pub(crate) told: bool,
+}
+
+thread_local! {
+    static LAST: RefCell<Option<Panicked>> = const { RefCell::new(None) };
+}
+
+/// Chains a hook before the one installed, once.
+pub(crate) fn install_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let next = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            keep(info);
+            next(info);
+        }));
+    });
+}
+
+fn keep(info: &PanicHookInfo<'_>) {
+    if super::local::is_formatting() {
+        return; // of a field's formatting, caught there
+    }
+    let payload = info.payload();
+    let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(message), _) => (*message).to_owned(),
+        (_, Some(message)) => message.clone(),
+        _ => "Box<dyn Any>".to_owned(),
+    };
+    let location = info.location().map(ToString::to_string).unwrap_or_default();
+    let _ = LAST.try_with(|last| {
+        if let Ok(mut last) = last.try_borrow_mut() {
+            *last = Some(Panicked {
+                message,
+                location,
+                told: false,
+            });
+        }
+    });
+}
+
+/// The panic that unwinds this thread; the first to ask finds it untold.
+pub(crate) fn current() -> Option<Panicked> {
+    if !std::thread::panicking() {
+        return None;
+    }
+    LAST.try_with(|last| {
+        let mut last = last.try_borrow_mut().ok()?;
+        let panicked = last.clone();
+        if let Some(last) = last.as_mut() {
+            last.told = true;
+        }
+        panicked
+    })
+    .ok()
+    .flatten()
+}

@@ -1,0 +1,249 @@
+//! Where finished spans go, and how a process begins and ends to record them.
+
+use super::drain;
+use super::event::EventSink;
+use super::filter::{BadDirective, Filter};
+use super::sampler::Sampler;
+use super::subscriber::Recorder;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use tracing_core::{Dispatch, callsite, dispatcher};
+
+/// Finished spans in OTLP: repeated `scope_spans` fields of a `ResourceSpans`, each whole, to be appended to a resource
+/// ([`crate::export::otlp::traces::request`]).
+pub(crate) struct EncodedSpans {
+    pub(crate) bytes: Vec<u8>,
+    /// How many spans there are in it.
+    pub(crate) count: u64,
+}
+
+/// Takes batches of finished spans. Called on the drainer's thread: hands over and returns, or spans wait in the rings.
+pub(crate) trait SpanSink: Send + Sync {
+    fn spans(&self, batch: EncodedSpans);
+}
+
+/// Bounds of what one span may hold (STANDARDS: `OTEL_SPAN_*_LIMIT`).
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Limits {
+    pub(crate) attributes: u32,
+    pub(crate) events: u32,
+    pub(crate) links: u32,
+    pub(crate) attributes_per_event: u32,
+    pub(crate) attributes_per_link: u32,
+    /// In characters; `u32::MAX` is none.
+    pub(crate) value_length: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            attributes: 128,
+            events: 128,
+            links: 128,
+            attributes_per_event: 128,
+            attributes_per_link: 128,
+            value_length: u32::MAX,
+        }
+    }
+}
+
+/// Where an exception is told: `OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) enum Exceptions {
+    /// Unset: an event of the span, and the log line.
+    #[default]
+    SpanEvent,
+    /// `logs`: the log line only.
+    Logs,
+    /// `logs/dup`: both.
+    Both,
+}
+
+/// What [`install`] is told.
+pub(crate) struct TraceSetup {
+    pub(crate) sampler: Sampler,
+    pub(crate) limits: Limits,
+    /// `VITALSIGN_TRACE_FILTER`.
+    pub(crate) filter: String,
+    pub(crate) sink: Arc<dyn SpanSink>,
+    pub(crate) events: Arc<dyn EventSink>,
+    /// `VITALSIGN_SPAN_EVENTS=on`: a `tracing` event is an event of its span too.
+    pub(crate) span_events: bool,
+    pub(crate) exceptions: Exceptions,
+    /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` and `OTEL_BSP_SCHEDULE_DELAY`.
+    pub(crate) batch: usize,
+    pub(crate) delay: Duration,
+}
+
+impl TraceSetup {
+    /// The defaults of the environment variables.
+    pub(crate) fn new(sink: Arc<dyn SpanSink>, events: Arc<dyn EventSink>) -> Self {
+        Self {
+            sampler: Sampler::ParentBased(super::sampler::Root::AlwaysOn),
+            limits: Limits::default(),
+            filter: String::new(),
+            sink,
+            events,
+            span_events: false,
+            exceptions: Exceptions::default(),
+            batch: 512,
+            delay: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why [`install`] did not.
+#[derive(Debug)]
+pub(crate) enum InstallError {
+    /// Another global subscriber is installed.
+    ForeignSubscriber,
+    /// The filter has a directive that is none.
+    Filter(String),
+    /// The thread that drains spans could not be started.
+    Thread(std::io::Error),
+}
+
+impl fmt::Display for InstallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ForeignSubscriber => f.write_str("another global `tracing` subscriber is installed"),
+            Self::Filter(directive) => write!(f, "`{directive}` is no directive of the form `level` or `target=level`"),
+            Self::Thread(error) => write!(f, "the span thread could not be started: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for InstallError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Thread(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// What all threads know of one pipeline.
+pub(crate) struct Shared {
+    pub(crate) id: u32,
+    pub(crate) sampler: Sampler,
+    pub(crate) limits: Limits,
+    pub(crate) filter: Filter,
+    pub(crate) sink: Arc<dyn SpanSink>,
+    pub(crate) events: Arc<dyn EventSink>,
+    pub(crate) span_events: bool,
+    pub(crate) exceptions: Exceptions,
+    pub(crate) batch: usize,
+    pub(crate) delay: Duration,
+    closed: AtomicBool,
+}
+
+impl Shared {
+    /// After shutdown no span begins.
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+}
+
+/// A running pipeline: spans of its subscriber reach its sink.
+pub(crate) struct Pipeline {
+    shared: Arc<Shared>,
+}
+
+/// Installs the subscriber for the whole process.
+pub(crate) fn install(setup: TraceSetup) -> Result<Pipeline, InstallError> {
+    let pipeline = Pipeline::start(setup)?;
+    if dispatcher::set_global_default(pipeline.dispatch()).is_err() {
+        drain::remove(pipeline.shared.id);
+        return Err(InstallError::ForeignSubscriber);
+    }
+    // A call site that was first hit between the making of the dispatcher and its installation is cached as never.
+    callsite::rebuild_interest_cache();
+    Ok(pipeline)
+}
+
+/// A pipeline for whoever runs under its dispatcher, and its dispatcher: for tests beside each other.
+pub(crate) fn scoped(setup: TraceSetup) -> Result<(Pipeline, Dispatch), InstallError> {
+    let pipeline = Pipeline::start(setup)?;
+    let dispatch = pipeline.dispatch();
+    callsite::rebuild_interest_cache();
+    Ok((pipeline, dispatch))
+}
+
+impl Pipeline {
+    fn start(setup: TraceSetup) -> Result<Self, InstallError> {
+        let filter = setup
+            .filter
+            .parse()
+            .map_err(|BadDirective(directive)| InstallError::Filter(directive))?;
+        crate::clock::now(); // calibrates
+        super::panics::install_hook();
+        let shared = drain::add(|id| Shared {
+            id,
+            sampler: setup.sampler,
+            limits: setup.limits,
+            filter,
+            sink: setup.sink,
+            events: setup.events,
+            span_events: setup.span_events,
+            exceptions: setup.exceptions,
+            batch: setup.batch.max(1),
+            delay: setup.delay,
+            closed: AtomicBool::new(false),
+        })
+        .map_err(InstallError::Thread)?;
+        Ok(Self { shared })
+    }
+
+    fn dispatch(&self) -> Dispatch {
+        Dispatch::new(Recorder::new(Arc::clone(&self.shared)))
+    }
+
+    /// Every span that ended before this call has reached the sink when it returns true; false when the deadline came first.
+    pub(crate) fn flush(&self, deadline: Instant) -> bool {
+        drain::flush(deadline)
+    }
+
+    /// Flushes, and takes no further spans.
+    pub(crate) fn shutdown(&self, deadline: Instant) -> bool {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        let flushed = drain::flush(deadline);
+        drain::remove(self.shared.id);
+        flushed
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::SeqCst);
+        drain::remove(self.shared.id);
+    }
+}
+
+/// Spans so far, over all threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TraceStats {
+    /// Begun and recorded.
+    pub(crate) started: u64,
+    /// Begun and not recorded, by the sampler's decision.
+    pub(crate) sampled_out: u64,
+    /// Ended, of the recorded.
+    pub(crate) ended: u64,
+    /// Handed to a sink.
+    pub(crate) delivered: u64,
+    /// Lost because a thread's ring was full.
+    pub(crate) dropped_ring: u64,
+    /// Lost because their pipeline was gone.
+    pub(crate) dropped_late: u64,
+    /// Spans and events turned away because a field's formatting made them.
+    pub(crate) reentrant: u64,
+    /// Slots for live spans.
+    pub(crate) slots: u64,
+}
+
+/// [`TraceStats`] now.
+pub(crate) fn stats() -> TraceStats {
+    drain::stats()
+}

@@ -1,0 +1,388 @@
+//! The store of live spans: what both fronts, `#[traced]` and the subscriber, open, change and close.
+
+use super::body::{self, Fields};
+use super::context::{SpanContext, TraceFlags};
+use super::drain;
+use super::local::{self, Carried, Frame, Ids, Local};
+use super::pipeline::Shared;
+use super::sampler::Decision;
+use super::slab::{Handle, Slab};
+use crate::clock;
+use crate::outcome::CallOutcome;
+use crate::site::{Site, SpanKind};
+use std::sync::Arc;
+use tracing_core::Metadata;
+
+/// Every live span of the process.
+pub(crate) static SLAB: Slab<Live> = Slab::new();
+
+/// Status codes of OTLP.
+pub(crate) const STATUS_ERROR: u8 = 2;
+/// See [`STATUS_ERROR`].
+pub(crate) const STATUS_OK: u8 = 1;
+
+/// The fixed part of a span.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Fixed {
+    pub(crate) meta: Option<&'static Metadata<'static>>,
+    pub(crate) site: Option<&'static Site>,
+    /// Of the parent, 0 for a root.
+    pub(crate) parent: u64,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) dropped_attributes: u32,
+    pub(crate) dropped_events: u32,
+    pub(crate) dropped_links: u32,
+    pub(crate) kind: SpanKind,
+    pub(crate) outcome: Option<CallOutcome>,
+    pub(crate) status: u8,
+    pub(crate) parent_remote: bool,
+    pub(crate) recorded: bool,
+    /// Fields were recorded after the beginning, so a key may stand twice; the later one holds.
+    pub(crate) repeated: bool,
+}
+
+/// A finished span on its way to the drainer.
+#[derive(Default)]
+pub(crate) struct Head {
+    pub(crate) fixed: Fixed,
+    pub(crate) ids: Ids,
+    /// The body, where it is too long for the ring.
+    pub(crate) long: Option<Box<[u8]>>,
+}
+
+/// A live span.
+#[derive(Default)]
+pub(crate) struct Live {
+    pub(crate) fixed: Fixed,
+    pub(crate) ids: Ids,
+    pub(crate) body: Vec<u8>,
+    /// Room left under the limits.
+    pub(crate) attributes_left: u32,
+    pub(crate) events_left: u32,
+    pub(crate) links_left: u32,
+    pub(crate) longest: u32,
+    pub(crate) parent: Option<Handle>,
+    /// Hashes of the error messages that direct children recorded.
+    pub(crate) seen: Vec<u64>,
+}
+
+/// A body that grew beyond this gives its memory back when its slot is freed.
+const KEEP_BODY: usize = 4096;
+
+/// Where a new span hangs.
+#[derive(Clone, Copy)]
+pub(crate) enum ParentRef<'a> {
+    Current,
+    Root,
+    Context(&'a SpanContext),
+    Local(Handle),
+}
+
+/// What is to be known to open a span.
+pub(crate) struct Start<'a> {
+    pub(crate) meta: &'static Metadata<'static>,
+    pub(crate) site: Option<&'static Site>,
+    pub(crate) kind: SpanKind,
+    pub(crate) parent: ParentRef<'a>,
+    /// Ticks at the beginning; 0: now.
+    pub(crate) ticks: u64,
+}
+
+/// The parent as the sampler sees it, and what the child takes from it.
+pub(crate) struct ParentIds {
+    pub(crate) ids: Ids,
+    pub(crate) handle: Option<Handle>,
+}
+
+fn parent_of(local: &Local, pipeline: u32, parent: ParentRef<'_>) -> Option<ParentIds> {
+    match parent {
+        ParentRef::Current => local
+            .stack
+            .last()
+            .filter(|frame| frame.ids.pipeline == pipeline)
+            .map(|frame| ParentIds {
+                ids: frame.ids.clone(),
+                handle: frame.handle,
+            }),
+        ParentRef::Root => None,
+        ParentRef::Context(context) => context.is_valid().then(|| ParentIds {
+            ids: Ids::of(context),
+            handle: None,
+        }),
+        ParentRef::Local(handle) => SLAB.with(handle, |live| live.ids.clone()).map(|ids| ParentIds {
+            ids,
+            handle: Some(handle),
+        }),
+    }
+}
+
+/// What [`start`] came to.
+pub(crate) enum Started {
+    /// Live, with one reference.
+    Recorded(Handle, Ids),
+    /// Sampled out; the ids are for propagation.
+    NotRecorded(Ids),
+}
+
+/// Asks the sampler and opens a span.
+#[inline]
+pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>) -> Started {
+    let parent = parent_of(local, shared.id, start.parent);
+    let trace = match &parent {
+        Some(parent) => parent.ids.trace(),
+        None => local.rng.trace_id(),
+    };
+    let Decision { sampled, state } = shared.sampler.decide(parent.as_ref(), trace, start);
+    let mut flags = match &parent {
+        Some(parent) => TraceFlags(parent.ids.flags.0 & TraceFlags::RANDOM.0),
+        None => TraceFlags::RANDOM,
+    };
+    if sampled {
+        flags = flags.with(TraceFlags::SAMPLED);
+    }
+    let mut ids = Ids::new(trace, local.rng.span_id(), flags);
+    ids.pipeline = shared.id;
+    let (mut parent_span, mut parent_remote, mut parent_handle) = (0, false, None);
+    if let Some(parent) = parent {
+        parent_span = parent.ids.span;
+        parent_remote = parent.ids.remote;
+        parent_handle = parent.handle;
+        ids.carried = parent.ids.carried;
+    }
+    if let Some(trace_state) = state {
+        ids.carried = Some(Arc::new(Carried { trace_state }));
+    }
+    if !sampled {
+        local.counters().sampled_out.add(1);
+        return Started::NotRecorded(ids);
+    }
+    local.counters().started.add(1);
+    let Some(free) = local.free_slot() else {
+        return Started::NotRecorded(ids);
+    };
+    let fixed = Fixed {
+        meta: Some(start.meta),
+        site: start.site,
+        parent: parent_span,
+        start: if start.ticks == 0 { clock::now() } else { start.ticks },
+        kind: start.kind,
+        parent_remote,
+        recorded: true,
+        ..Fixed::default()
+    };
+    let limits = &shared.limits;
+    let handle = SLAB.fill(free, |live| {
+        live.fixed = fixed;
+        live.ids = ids.clone();
+        live.attributes_left = limits.attributes;
+        live.events_left = limits.events;
+        live.links_left = limits.links;
+        live.longest = limits.value_length;
+        live.parent = parent_handle;
+    });
+    match handle {
+        Some(handle) => Started::Recorded(handle, ids),
+        None => Started::NotRecorded(ids),
+    }
+}
+
+/// A slot for a span that is not recorded, so that `tracing` has an id to name it by.
+pub(crate) fn name(local: &mut Local, meta: &'static Metadata<'static>, ids: &Ids) -> Option<Handle> {
+    let free = local.free_slot()?;
+    SLAB.fill(free, |live| {
+        live.fixed = Fixed {
+            meta: Some(meta),
+            ..Fixed::default()
+        };
+        live.ids = ids.clone();
+        live.parent = None;
+    })
+}
+
+/// Appends attributes that `write` encodes, which may be user code.
+pub(crate) fn attributes(handle: Handle, by_index: bool, later: bool, write: impl FnOnce(&mut Fields<'_>)) {
+    let Some(Some((room, longest))) = SLAB.with(handle, |live| {
+        live.fixed.recorded.then_some((live.attributes_left, live.longest))
+    }) else {
+        return;
+    };
+    local::formatted(
+        |out| {
+            let mut fields = Fields {
+                out,
+                by_index,
+                room,
+                dropped: 0,
+                written: 0,
+                longest,
+            };
+            write(&mut fields);
+            (fields.written, fields.dropped)
+        },
+        |(written, dropped), bytes, _| {
+            SLAB.with(handle, |live| {
+                live.body.extend_from_slice(bytes);
+                live.attributes_left = live.attributes_left.saturating_sub(written);
+                live.fixed.dropped_attributes += dropped;
+                live.fixed.repeated |= later;
+            });
+        },
+    );
+}
+
+/// Appends one attribute, no user code involved.
+pub(crate) fn set(handle: Handle, key: &str, value: body::Scalar<'_>) {
+    SLAB.with(handle, |live| live.set(key, value));
+}
+
+/// Appends an event, with attributes that `write` encodes.
+pub(crate) fn event(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'_>), room: u32) {
+    let Some(Some(longest)) = SLAB.with(handle, |live| {
+        if live.events_left == 0 {
+            live.fixed.dropped_events += u32::from(live.fixed.recorded);
+            return None;
+        }
+        live.fixed.recorded.then_some(live.longest)
+    }) else {
+        return;
+    };
+    let ticks = clock::now();
+    local::formatted(
+        |out| {
+            body::event(out, ticks, name);
+            let mut fields = Fields {
+                out,
+                by_index: false,
+                room,
+                dropped: 0,
+                written: 0,
+                longest,
+            };
+            write(&mut fields);
+            let dropped = fields.dropped;
+            body::end(out, dropped);
+        },
+        |(), bytes, _| {
+            SLAB.with(handle, |live| {
+                live.events_left = live.events_left.saturating_sub(1);
+                live.body.extend_from_slice(bytes);
+            });
+        },
+    );
+}
+
+/// Appends a link.
+pub(crate) fn link(handle: Handle, context: &SpanContext) {
+    SLAB.with(handle, |live| {
+        if !live.fixed.recorded {
+            return;
+        }
+        if live.links_left == 0 {
+            live.fixed.dropped_links += 1;
+            return;
+        }
+        live.links_left -= 1;
+        body::link(&mut live.body, context);
+        body::end(&mut live.body, 0);
+    });
+}
+
+impl Live {
+    /// Appends one attribute.
+    pub(crate) fn set(&mut self, key: &str, value: body::Scalar<'_>) {
+        if !self.fixed.recorded {
+            return;
+        }
+        let mut fields = Fields {
+            out: &mut self.body,
+            by_index: false,
+            room: self.attributes_left,
+            dropped: 0,
+            written: 0,
+            longest: self.longest,
+        };
+        fields.named(body::Key::Name(key), value);
+        self.attributes_left = fields.room;
+        self.fixed.dropped_attributes += fields.dropped;
+        self.fixed.repeated = true;
+    }
+}
+
+/// Drops a reference, after `settle` has said how the span ends. The last one hands it over.
+#[inline]
+pub(crate) fn close(handle: Handle, settle: impl FnOnce(&mut Live)) -> bool {
+    let Some(mut closing) = SLAB.release(handle, settle) else {
+        return false;
+    };
+    let live = closing.contents();
+    let head = Head {
+        fixed: live.fixed,
+        ids: std::mem::take(&mut live.ids),
+        long: None,
+    };
+    let recorded = live.fixed.recorded;
+    let mut head = Some(head);
+    let mut closing = Some(closing);
+    let closed = local::with(|local| {
+        let (Some(mut closing), Some(mut head)) = (closing.take(), head.take()) else {
+            return;
+        };
+        let live = closing.contents();
+        if recorded {
+            if head.fixed.end == 0 {
+                head.fixed.end = clock::now();
+            }
+            local.hand_over(head, &live.body);
+            local.counters().ended.add(1);
+        }
+        clear(live);
+        local.recycle(closing.free());
+    });
+    if closed.is_none()
+        && let (Some(mut closing), Some(mut head)) = (closing, head)
+    {
+        let live = closing.contents();
+        if recorded {
+            head.fixed.end = clock::now();
+            drain::orphan(head, &live.body);
+        }
+        clear(live);
+        SLAB.give_back(std::iter::once(closing.free()));
+    }
+    true
+}
+
+#[inline]
+fn clear(live: &mut Live) {
+    live.body.clear();
+    if live.body.capacity() > KEEP_BODY {
+        live.body = Vec::new();
+    }
+    if !live.seen.is_empty() {
+        live.seen = Vec::new();
+    }
+}
+
+/// Makes a span current on this thread.
+#[inline]
+pub(crate) fn push(local: &mut Local, frame: Frame) {
+    local.stack.push(frame);
+}
+
+/// Ends [`push`]: the innermost frame of that span, wherever it stands.
+#[inline]
+pub(crate) fn pop(local: &mut Local, span: u64) -> Option<Handle> {
+    let frame = if local.stack.last().is_some_and(|frame| frame.ids.span == span) {
+        local.stack.pop()?
+    } else {
+        let at = local.stack.iter().rposition(|frame| frame.ids.span == span)?;
+        local.stack.remove(at)
+    };
+    if frame.owned { frame.handle } else { None }
+}
+
+/// The innermost span of this thread.
+pub(crate) fn current() -> Option<SpanContext> {
+    local::with(|local| local.stack.last().map(|frame| frame.ids.context())).flatten()
+}

@@ -1,0 +1,287 @@
+//! The `tracing` subscriber that fills the store: every span of the program, whoever's macro made it.
+
+use super::body::{self, Fields};
+use super::context::SpanContext;
+use super::local::{self, Frame};
+use super::pipeline::Shared;
+use super::slab::Handle;
+use super::store::{self, ParentRef, SLAB, Start, Started};
+use crate::site::SpanKind;
+use std::sync::Arc;
+use tracing_core::span::{Attributes, Current, Id, Record};
+use tracing_core::subscriber::Interest;
+use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
+
+/// The subscriber of one pipeline.
+pub(crate) struct Recorder {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Recorder {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    fn parent_of(attributes: &Attributes<'_>) -> ParentRef<'static> {
+        if attributes.is_root() {
+            ParentRef::Root
+        } else {
+            match attributes.parent().and_then(handle) {
+                Some(handle) => ParentRef::Local(handle),
+                None => ParentRef::Current,
+            }
+        }
+    }
+}
+
+#[inline]
+pub(crate) fn handle(id: &Id) -> Option<Handle> {
+    Handle::from_u64(id.into_u64())
+}
+
+/// An id that leads nowhere: for what is made while a field is being formatted, or on a thread that ends.
+pub(crate) fn nowhere() -> Id {
+    Id::from_u64(u64::MAX)
+}
+
+/// Turns away what a field's formatting does, and counts it.
+fn reentrant() -> bool {
+    let formatting = local::is_formatting();
+    if formatting {
+        local::with(|local| local.counters().reentrant.add(1));
+    }
+    formatting
+}
+
+impl Subscriber for Recorder {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if metadata.is_event() {
+            self.shared.events.interest(metadata)
+        } else if self.shared.filter.enabled(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        if metadata.is_event() {
+            self.shared.events.enabled(metadata)
+        } else {
+            self.shared.filter.enabled(metadata) && !self.shared.is_closed()
+        }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        // `None` from the events means any level.
+        Some(self.shared.events.max_level_hint()?.max(self.shared.filter.max_level()))
+    }
+
+    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
+        if reentrant() {
+            return nowhere();
+        }
+        let start = Start {
+            meta: attributes.metadata(),
+            site: None,
+            kind: SpanKind::Internal,
+            parent: Self::parent_of(attributes),
+            ticks: 0,
+        };
+        let shared = &*self.shared;
+        let opened = local::with(|local| match store::start(shared, local, &start) {
+            Started::Recorded(handle, _) => (Some(handle), true),
+            Started::NotRecorded(ids) => (store::name(local, start.meta, &ids), false),
+        });
+        let Some((Some(handle), recorded)) = opened else {
+            return nowhere();
+        };
+        if recorded && !attributes.values().is_empty() {
+            store::attributes(handle, true, false, |fields| attributes.record(fields));
+        }
+        Id::from_non_zero_u64(handle.get())
+    }
+
+    fn record(&self, span: &Id, values: &Record<'_>) {
+        if let Some(handle) = handle(span)
+            && !reentrant()
+        {
+            store::attributes(handle, true, true, |fields| values.record(fields));
+        }
+    }
+
+    fn record_follows_from(&self, span: &Id, follows: &Id) {
+        if let (Some(span), Some(follows)) = (handle(span), handle(follows))
+            && let Some(context) = SLAB.with(follows, |live| live.ids.context())
+        {
+            store::link(span, &context);
+        }
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        if reentrant() {
+            return;
+        }
+        let current = if event.is_root() {
+            None
+        } else if let Some(parent) = event.parent() {
+            handle(parent).and_then(|handle| SLAB.with(handle, |live| (live.ids.context(), Some(handle))))
+        } else {
+            local::with(|local| local.stack.last().map(|frame| (frame.ids.context(), frame.handle))).flatten()
+        };
+        if self.shared.span_events
+            && let Some((_, Some(handle))) = current
+        {
+            span_event(handle, event, self.shared.limits.attributes_per_event);
+        }
+        let context: Option<&SpanContext> = current.as_ref().map(|(context, _)| context);
+        self.shared.events.event(event, context);
+    }
+
+    fn enter(&self, span: &Id) {
+        let Some(handle) = handle(span) else { return };
+        let Some((ids, meta)) = SLAB.with(handle, |live| (live.ids.clone(), live.fixed.meta)) else {
+            return;
+        };
+        let Some(meta) = meta else { return };
+        local::with(|local| {
+            store::push(
+                local,
+                Frame {
+                    ids,
+                    handle: Some(handle),
+                    owned: false,
+                    meta,
+                },
+            );
+        });
+    }
+
+    fn exit(&self, span: &Id) {
+        let Some(handle) = handle(span) else { return };
+        local::with(|local| {
+            let stack = &mut local.stack;
+            let at = match stack.last() {
+                Some(frame) if frame.handle == Some(handle) => Some(stack.len() - 1),
+                _ => stack.iter().rposition(|frame| frame.handle == Some(handle)),
+            };
+            if let Some(at) = at {
+                // A frame that holds a reference was pushed by a call, which pops it itself.
+                if !stack[at].owned {
+                    stack.remove(at);
+                }
+            }
+        });
+    }
+
+    fn clone_span(&self, id: &Id) -> Id {
+        if let Some(handle) = handle(id) {
+            SLAB.retain(handle);
+        }
+        id.clone()
+    }
+
+    fn try_close(&self, id: Id) -> bool {
+        handle(&id).is_some_and(|handle| store::close(handle, |_| ()))
+    }
+
+    fn current_span(&self) -> Current {
+        current_span(self.shared.id)
+    }
+}
+
+/// The innermost span as `tracing` sees it. One that is not recorded gets a slot now, so that what is spawned under it
+/// belongs to the same trace, unrecorded.
+fn current_span(pipeline: u32) -> Current {
+    local::with(|local| {
+        let Some(frame) = local.stack.last().filter(|frame| frame.ids.pipeline == pipeline) else {
+            return Current::none();
+        };
+        let (meta, ids, mut handle) = (frame.meta, frame.ids.clone(), frame.handle);
+        if handle.is_none() {
+            handle = store::name(local, meta, &ids);
+            if let Some(frame) = local.stack.last_mut() {
+                frame.handle = handle;
+                frame.owned = handle.is_some();
+            }
+        }
+        match handle {
+            Some(handle) => Current::new(Id::from_non_zero_u64(handle.get()), meta),
+            None => Current::none(),
+        }
+    })
+    .unwrap_or_else(Current::none)
+}
+
+/// A `tracing` event as an event of its span: its message is the name.
+fn span_event(handle: Handle, event: &Event<'_>, room: u32) {
+    let mut message = Message(String::new());
+    local::formatted(|_| event.record(&mut message), |(), _, _| ());
+    let name = if message.0.is_empty() {
+        event.metadata().name()
+    } else {
+        &message.0
+    };
+    store::event(
+        handle,
+        name,
+        |fields: &mut Fields<'_>| {
+            fields.named(
+                body::Key::Name("level"),
+                body::Scalar::Text(event.metadata().level().as_str()),
+            );
+            fields.named(body::Key::Name("target"), body::Scalar::Text(event.metadata().target()));
+            event.record(&mut WithoutMessage(fields));
+        },
+        room,
+    );
+}
+
+/// The text of an event's message.
+struct Message(String);
+
+impl tracing_core::field::Visit for Message {
+    fn record_str(&mut self, field: &tracing_core::Field, value: &str) {
+        if field.name() == "message" {
+            value.clone_into(&mut self.0);
+        }
+    }
+
+    fn record_debug(&mut self, field: &tracing_core::Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            let mut text = Vec::new();
+            if !body::append(&mut text, format_args!("{value:?}")) {
+                text = body::PANICKED.into();
+            }
+            self.0 = String::from_utf8_lossy(&text).into_owned();
+        }
+    }
+}
+
+/// The other fields.
+struct WithoutMessage<'a, 'b>(&'a mut Fields<'b>);
+
+macro_rules! pass_on {
+    ($($method:ident($type:ty);)*) => {$(
+        fn $method(&mut self, field: &tracing_core::Field, value: $type) {
+            if field.name() != "message" {
+                self.0.$method(field, value);
+            }
+        }
+    )*};
+}
+
+impl tracing_core::field::Visit for WithoutMessage<'_, '_> {
+    pass_on! {
+        record_f64(f64);
+        record_i64(i64);
+        record_u64(u64);
+        record_i128(i128);
+        record_u128(u128);
+        record_bool(bool);
+        record_str(&str);
+        record_bytes(&[u8]);
+        record_error(&(dyn std::error::Error + 'static));
+        record_debug(&dyn std::fmt::Debug);
+    }
+}

@@ -1,0 +1,605 @@
+//! The store and its fronts, read back through the decoder of `opentelemetry-proto`.
+
+use super::event::EventSink;
+use super::pipeline::{EncodedSpans, Pipeline, SpanSink, TraceSetup, scoped};
+use super::sampler::{Root, Sampler};
+use super::{SpanContext, SpanId, TraceFlags, TraceId, stats};
+use crate::__private as p;
+use crate::export::otlp::traces::request;
+use crate::probe::{ErrorRef, ErrorValue};
+use crate::site::Site;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+use tracing_core::subscriber::Interest;
+use tracing_core::{Dispatch, Event, LevelFilter, Metadata, dispatcher};
+
+/// Keeps what it is given.
+#[derive(Default)]
+struct Kept {
+    batches: Mutex<Vec<EncodedSpans>>,
+    lines: Mutex<Vec<(String, Option<SpanContext>)>>,
+}
+
+impl SpanSink for Kept {
+    fn spans(&self, batch: EncodedSpans) {
+        self.batches.lock().unwrap().push(batch);
+    }
+}
+
+impl EventSink for Kept {
+    fn interest(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::always()
+    }
+
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::TRACE)
+    }
+
+    fn event(&self, event: &Event<'_>, context: Option<&SpanContext>) {
+        let line = (event.metadata().name().to_owned(), context.cloned());
+        self.lines.lock().unwrap().push(line);
+    }
+
+    fn error(&self, site: &'static Site, error: &ErrorRef<'_>, context: Option<&SpanContext>) {
+        let shown = match error.value {
+            ErrorValue::Std(error) => error.to_string(),
+            ErrorValue::Display(error) => error.to_string(),
+            ErrorValue::Debug(error) => format!("{error:?}"),
+            ErrorValue::Opaque(name) => name.to_owned(),
+        };
+        let line = (format!("error in {}: {shown}", site.def.function), context.cloned());
+        self.lines.lock().unwrap().push(line);
+    }
+}
+
+/// A pipeline of its own for one test.
+struct Traced {
+    kept: Arc<Kept>,
+    pipeline: Pipeline,
+    dispatch: Dispatch,
+}
+
+/// The switch is the process's: while any test needs it, it is on.
+fn switch_on() {
+    crate::switch::set(true);
+}
+
+impl Traced {
+    fn new(change: impl FnOnce(&mut TraceSetup)) -> Self {
+        switch_on();
+        let kept = Arc::new(Kept::default());
+        let mut setup = TraceSetup::new(kept.clone(), kept.clone());
+        change(&mut setup);
+        let (pipeline, dispatch) = scoped(setup).unwrap();
+        Self {
+            kept,
+            pipeline,
+            dispatch,
+        }
+    }
+
+    fn run<R>(&self, f: impl FnOnce() -> R) -> R {
+        dispatcher::with_default(&self.dispatch, f)
+    }
+
+    fn spans(&self) -> Vec<(String, Span)> {
+        assert!(self.pipeline.flush(Instant::now() + Duration::from_secs(20)));
+        let mut spans = Vec::new();
+        for batch in self.kept.batches.lock().unwrap().iter() {
+            let bytes = request(b"", &batch.bytes);
+            let request = ExportTraceServiceRequest::decode(&*bytes).unwrap();
+            assert_eq!(request.resource_spans.len(), 1);
+            let mut count = 0;
+            for scope in request
+                .resource_spans
+                .into_iter()
+                .flat_map(|resource| resource.scope_spans)
+            {
+                let name = scope.scope.unwrap().name;
+                count += scope.spans.len() as u64;
+                spans.extend(scope.spans.into_iter().map(|span| (name.clone(), span)));
+            }
+            assert_eq!(count, batch.count);
+        }
+        spans.sort_by_key(|(_, span)| (span.start_time_unix_nano, std::cmp::Reverse(span.end_time_unix_nano)));
+        spans
+    }
+
+    fn span(&self, name: &str) -> Span {
+        let spans = self.spans();
+        let mut named = spans.into_iter().filter(|(_, span)| span.name == name);
+        let (_, span) = named.next().unwrap_or_else(|| panic!("no span {name}"));
+        assert!(named.next().is_none(), "one span {name}");
+        span
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Vec<(String, Option<SpanContext>)>> {
+        self.kept.lines.lock().unwrap()
+    }
+}
+
+fn value(span: &Span, key: &str) -> Option<Value> {
+    let mut of_key = span.attributes.iter().filter(|attribute| attribute.key == key);
+    let value = of_key.next()?.value.clone()?.value;
+    assert!(of_key.next().is_none(), "{key} stands once");
+    value
+}
+
+fn text(span: &Span, key: &str) -> Option<String> {
+    match value(span, key)? {
+        Value::StringValue(text) => Some(text),
+        other => panic!("{key} is {other:?}"),
+    }
+}
+
+/// A site, as the macros write it.
+macro_rules! site {
+    ($name:literal $(, $more:ident($($arg:expr),*))*) => {{
+        static SITE: p::Site = p::Site::new(
+            p::Def::new($name, module_path!(), file!(), line!()).traced(p::SpanDef::new($name)$(.$more($($arg),*))*),
+            &STATE,
+        );
+        static STATE: p::SiteState = p::SiteState::new(&SITE);
+        &SITE
+    }};
+}
+
+const SPAN: u8 = 4;
+
+/// What an annotated plain function does.
+fn call<R>(site: &'static Site, body: impl FnOnce() -> R, settle: impl FnOnce(&R, &mut p::Settle<'_>)) -> R {
+    let mut call = p::Call::<SPAN>::entered(site);
+    let ret = body();
+    call.finish(&ret, settle);
+    ret
+}
+
+fn plain<R>(site: &'static Site, body: impl FnOnce() -> R) -> R {
+    call(site, body, |_, _| ())
+}
+
+#[test]
+fn a_tree_of_both_fronts() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        plain(site!("outer"), || {
+            let middle = tracing::info_span!("middle", a = 1, b = "two", c = tracing::field::Empty);
+            let _entered = middle.enter();
+            middle.record("c", 2.5);
+            plain(site!("inner"), || ());
+        });
+    });
+    let spans = traced.spans();
+    let names: Vec<&str> = spans.iter().map(|(_, span)| &*span.name).collect();
+    assert_eq!(names, ["outer", "middle", "inner"]);
+    let [outer, middle, inner] = [0, 1, 2].map(|n: usize| &spans[n].1);
+    assert_eq!(outer.parent_span_id, b"");
+    assert_eq!(middle.parent_span_id, outer.span_id);
+    assert_eq!(inner.parent_span_id, middle.span_id);
+    assert!(
+        spans
+            .iter()
+            .all(|(_, span)| span.trace_id == outer.trace_id && span.trace_id.len() == 16)
+    );
+    assert!(outer.start_time_unix_nano <= middle.start_time_unix_nano);
+    assert!(outer.end_time_unix_nano >= middle.end_time_unix_nano);
+    assert_eq!(outer.kind, 1);
+    assert_eq!(outer.flags, 0x103, "sampled, random, known not to be remote");
+    assert_eq!(outer.status, None);
+    assert_eq!(spans[0].0, module_path!());
+    assert_eq!(value(middle, "a"), Some(Value::IntValue(1)));
+    assert_eq!(text(middle, "b").unwrap(), "two");
+    assert_eq!(value(middle, "c"), Some(Value::DoubleValue(2.5)));
+    assert_eq!(
+        text(outer, "code.function.name").unwrap(),
+        concat!(module_path!(), "::outer")
+    );
+    assert_eq!(text(outer, "code.file.path").unwrap(), file!());
+    assert!(matches!(value(middle, "code.line.number"), Some(Value::IntValue(n)) if n > 0));
+}
+
+#[test]
+fn attributes_of_every_type() {
+    struct Shown;
+    impl fmt::Display for Shown {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("shown")
+        }
+    }
+    impl fmt::Debug for Shown {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            tracing::info!("a line from inside a field");
+            let _inner = tracing::info_span!("from inside a field").entered();
+            panic!("in a field");
+        }
+    }
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        let error = std::io::Error::other("broken");
+        let error: &(dyn std::error::Error + 'static) = &error;
+        let span = tracing::info_span!(
+            "all",
+            yes = true,
+            small = -3_i64,
+            large = u64::MAX,
+            huge = i128::MIN,
+            real = 0.25,
+            text = "text",
+            owned = String::from("owned"),
+            shown = %Shown,
+            panics = ?Shown,
+            error,
+            bytes = b"\x00\xff".as_slice(),
+            again = 1
+        );
+        span.record("again", 2);
+    });
+    let span = traced.span("all");
+    assert_eq!(value(&span, "yes"), Some(Value::BoolValue(true)));
+    assert_eq!(value(&span, "small"), Some(Value::IntValue(-3)));
+    assert_eq!(text(&span, "large").unwrap(), u64::MAX.to_string());
+    assert_eq!(text(&span, "huge").unwrap(), i128::MIN.to_string());
+    assert_eq!(value(&span, "real"), Some(Value::DoubleValue(0.25)));
+    assert_eq!(text(&span, "text").unwrap(), "text");
+    assert_eq!(text(&span, "owned").unwrap(), "owned");
+    assert_eq!(text(&span, "shown").unwrap(), "shown");
+    assert_eq!(text(&span, "panics").unwrap(), "<panicked while formatting>");
+    assert_eq!(text(&span, "error").unwrap(), "broken");
+    assert_eq!(value(&span, "bytes"), Some(Value::BytesValue(vec![0, 255])));
+    assert_eq!(value(&span, "again"), Some(Value::IntValue(2)), "the later one holds");
+    assert!(traced.lines().is_empty());
+    assert_eq!(traced.spans().len(), 1);
+}
+
+#[test]
+fn otel_names_are_heard() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        tracing::info_span!(
+            "a",
+            otel.name = "GET /x",
+            otel.kind = "SERVER",
+            otel.status_code = "ERROR",
+            otel.status_description = "no"
+        )
+        .in_scope(|| ());
+        tracing::info_span!("b", otel.kind = "client", otel.status_code = "ok", otel.other = 1).in_scope(|| ());
+    });
+    let a = traced.span("GET /x");
+    assert_eq!(a.kind, 2);
+    let status = a.status.unwrap();
+    assert_eq!((status.code, &*status.message), (2, "no"));
+    let b = traced.span("b");
+    assert_eq!((b.kind, b.status.as_ref().unwrap().code), (3, 1));
+    assert_eq!(value(&b, "otel.other"), Some(Value::IntValue(1)));
+    assert_eq!(value(&b, "otel.kind"), None);
+}
+
+#[test]
+fn links_and_parents() {
+    let traced = Traced::new(|_| ());
+    let remote = SpanContext {
+        trace_id: TraceId(0x0102),
+        span_id: SpanId(0x0304),
+        flags: TraceFlags::SAMPLED,
+        is_remote: true,
+        trace_state: Some("a=b".into()),
+    };
+    traced.run(|| {
+        let mut call = p::Call::<SPAN>::begin(site!("child of remote"));
+        call.parent(&remote);
+        call.link(remote.clone());
+        call.enter();
+        let mut inner = p::Call::<SPAN>::begin(site!("a root inside"));
+        inner.root();
+        inner.enter();
+        inner.finish(&(), |(), _| ());
+        call.finish(&(), |(), _| ());
+        let a = tracing::info_span!("a");
+        let b = tracing::info_span!(parent: &a, "b");
+        b.follows_from(&a);
+    });
+    let child = traced.span("child of remote");
+    assert_eq!(child.trace_id, remote.trace_id.0.to_be_bytes());
+    assert_eq!(child.parent_span_id, remote.span_id.0.to_be_bytes());
+    assert_eq!(child.trace_state, "a=b");
+    assert_eq!(
+        child.flags, 0x301,
+        "the parent is remote; the random bit is the parent's"
+    );
+    let link = &child.links[0];
+    assert_eq!((&*link.trace_state, link.flags), ("a=b", 0x301));
+    assert_eq!(link.span_id, remote.span_id.0.to_be_bytes());
+    let inside = traced.span("a root inside");
+    assert!(inside.parent_span_id.is_empty() && inside.trace_id != child.trace_id);
+    let (a, b) = (traced.span("a"), traced.span("b"));
+    assert_eq!(b.parent_span_id, a.span_id);
+    assert_eq!((&b.links[0].span_id, b.links[0].flags), (&a.span_id, 0x103));
+}
+
+#[derive(Debug)]
+struct Outer(std::num::ParseIntError);
+impl fmt::Display for Outer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("outer")
+    }
+}
+impl std::error::Error for Outer {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+fn wrong() -> Result<u32, Outer> {
+    call(
+        site!("top"),
+        || {
+            call(
+                site!("deep"),
+                || "x".parse::<u32>(),
+                |ret, s| {
+                    use p::probe::*;
+                    (&&&&&&&&Probe(ret)).settle(s);
+                },
+            )
+            .map_err(Outer)
+        },
+        |ret, s| {
+            use p::probe::*;
+            (&&&&&&&&Probe(ret)).settle(s);
+        },
+    )
+}
+
+#[test]
+fn an_error_is_told_where_it_surfaced() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| wrong().unwrap_err());
+    let (top, deep) = (traced.span("top"), traced.span("deep"));
+    let message = "invalid digit found in string";
+    assert_eq!(deep.status.as_ref().unwrap().code, 2);
+    assert_eq!(deep.status.as_ref().unwrap().message, message);
+    assert_eq!(text(&deep, "error.type").unwrap(), "core::num::error::ParseIntError");
+    assert_eq!(text(&deep, "outcome").unwrap(), "error");
+    let event = &deep.events[0];
+    assert_eq!(event.name, "exception");
+    assert!(event.time_unix_nano >= deep.start_time_unix_nano && event.time_unix_nano <= deep.end_time_unix_nano);
+    let keys: Vec<&str> = event.attributes.iter().map(|attribute| &*attribute.key).collect();
+    assert_eq!(keys, ["exception.type", "exception.message"]);
+    assert_eq!(top.status.as_ref().unwrap().code, 2);
+    assert!(text(&top, "error.type").unwrap().ends_with("Outer"));
+    assert!(top.events.is_empty(), "passed on");
+    let lines = traced.lines();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0].0, format!("error in deep: {message}"));
+    assert_eq!(lines[0].1.as_ref().unwrap().span_id.0.to_be_bytes(), *deep.span_id);
+}
+
+#[test]
+fn an_unrecorded_error_is_told_once_too() {
+    let traced = Traced::new(|setup| setup.sampler = Sampler::AlwaysOff);
+    traced.run(|| wrong().unwrap_err());
+    assert!(traced.spans().is_empty());
+    assert_eq!(traced.lines().len(), 1);
+}
+
+#[test]
+fn a_panic_says_what_and_where() {
+    let traced = Traced::new(|_| ());
+    let caught = traced.run(|| {
+        std::panic::catch_unwind(|| plain(site!("above"), || plain(site!("below"), || panic!("gone {}", "wrong"))))
+    });
+    assert!(caught.is_err());
+    let (above, below) = (traced.span("above"), traced.span("below"));
+    for span in [&above, &below] {
+        assert_eq!(span.status.as_ref().unwrap().message, "gone wrong");
+        assert_eq!(text(span, "outcome").unwrap(), "panic");
+        assert_eq!(text(span, "error.type").unwrap(), "panic");
+    }
+    assert!(above.events.is_empty());
+    let event = &below.events[0];
+    assert_eq!(event.attributes.len(), 3);
+    assert!(
+        matches!(&event.attributes[2].value.as_ref().unwrap().value, Some(Value::StringValue(at)) if at.contains(file!()))
+    );
+    assert_eq!(traced.lines().len(), 1);
+    assert!(traced.run(super::current).is_none(), "the stack is empty again");
+}
+
+#[test]
+fn a_sampled_out_parent_keeps_its_children_out() {
+    let traced = Traced::new(|setup| setup.sampler = Sampler::ParentBased(Root::AlwaysOff));
+    let (outer, inner, spawned) = traced.run(|| {
+        plain(site!("out"), || {
+            let outer = super::current().unwrap();
+            let here = tracing::Span::current();
+            assert!(!here.is_none(), "a spawned task can be put under it");
+            let dispatch = traced.dispatch.clone();
+            let spawned = std::thread::spawn(move || {
+                dispatcher::with_default(&dispatch, || {
+                    here.in_scope(|| plain(site!("spawned"), || super::current().unwrap()))
+                })
+            });
+            let inner = tracing::info_span!("in").in_scope(|| super::current().unwrap());
+            (outer, inner, spawned.join().unwrap())
+        })
+    });
+    assert!(!outer.is_sampled() && !inner.is_sampled() && !spawned.is_sampled());
+    assert!(outer.trace_id == inner.trace_id && outer.trace_id == spawned.trace_id);
+    assert!(outer.span_id != inner.span_id && inner.span_id.is_valid());
+    assert!(traced.spans().is_empty());
+}
+
+#[test]
+fn limits_hold_and_drops_are_counted() {
+    let traced = Traced::new(|setup| {
+        setup.limits.attributes = 2;
+        setup.limits.events = 1;
+        setup.limits.links = 1;
+        setup.limits.value_length = 3;
+        setup.span_events = true;
+    });
+    traced.run(|| {
+        let other = tracing::info_span!("other");
+        let span = tracing::info_span!("limited", a = "äöüß", b = ?"long", c = 3, d = 4);
+        span.follows_from(&other);
+        span.follows_from(&other);
+        span.in_scope(|| {
+            tracing::info!(n = 1, "first");
+            tracing::info!("second");
+        });
+    });
+    let span = traced.span("limited");
+    assert_eq!(text(&span, "a").unwrap(), "äöü");
+    assert_eq!(text(&span, "b").unwrap(), "\"lo");
+    assert_eq!(span.dropped_attributes_count, 2);
+    assert_eq!((span.events.len(), span.dropped_events_count), (1, 1));
+    assert_eq!(span.events[0].name, "first");
+    assert_eq!((span.links.len(), span.dropped_links_count), (1, 1));
+}
+
+#[test]
+fn the_filter_decides_what_exists() {
+    let traced = Traced::new(|setup| setup.filter = "warn,vitalsign=debug".into());
+    traced.run(|| {
+        tracing::debug_span!("seen").in_scope(|| ());
+        tracing::trace_span!("unseen").in_scope(|| plain(site!("below"), || ()));
+        plain(site!("elsewhere", target("other")), || ());
+        plain(site!("traced too deep", level(p::Level::TRACE)), || ());
+    });
+    let names: Vec<String> = traced.spans().into_iter().map(|(_, span)| span.name).collect();
+    assert_eq!(names, ["seen", "below"]);
+}
+
+#[test]
+fn clones_threads_and_odd_orders() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        let a = tracing::info_span!("a");
+        let b = tracing::info_span!("b");
+        let (entered_a, entered_b) = (a.clone().entered(), b.clone().entered());
+        drop(entered_a); // out of order
+        assert_eq!(super::current().unwrap().span_id, context(&b).span_id);
+        drop(entered_b);
+        assert!(super::current().is_none());
+        let elsewhere = a.clone();
+        drop(a);
+        std::thread::spawn(move || drop(elsewhere)).join().unwrap();
+        let held = plain(site!("held"), tracing::Span::current);
+        std::thread::sleep(Duration::from_millis(5));
+        drop(held);
+    });
+    assert_eq!(traced.spans().len(), 3);
+    let held = traced.span("held");
+    let nanos = held.end_time_unix_nano - held.start_time_unix_nano;
+    assert!(nanos < 4_000_000, "it ended when the call did: {nanos}");
+}
+
+fn context(span: &tracing::Span) -> SpanContext {
+    let id = span.id().unwrap();
+    let handle = super::subscriber::handle(&id).unwrap();
+    super::store::SLAB.with(handle, |live| live.ids.context()).unwrap()
+}
+
+#[test]
+fn forged_ids_do_no_harm() {
+    let traced = Traced::new(|_| ());
+    let live = traced.run(|| tracing::info_span!("live"));
+    let id = live.id().unwrap().into_u64();
+    for forged in [1, u64::MAX, id + 1, id ^ (1 << 40), id + (1 << 32)] {
+        let forged = tracing_core::span::Id::from_u64(forged);
+        traced.dispatch.enter(&forged);
+        traced.dispatch.exit(&forged);
+        let cloned = traced.dispatch.clone_span(&forged);
+        traced.dispatch.try_close(cloned);
+        traced.dispatch.try_close(forged);
+    }
+    drop(live);
+    assert_eq!(traced.spans().len(), 1);
+}
+
+#[test]
+fn nothing_is_lost_between_threads() {
+    let traced = Traced::new(|_| ());
+    let before = stats().dropped_ring;
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let dispatch = traced.dispatch.clone();
+            std::thread::spawn(move || {
+                dispatcher::with_default(&dispatch, || {
+                    for n in 0..500 {
+                        plain(site!("root"), || tracing::info_span!("child", n).in_scope(|| ()));
+                    }
+                });
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let lost = stats().dropped_ring - before;
+    assert_eq!(traced.spans().len() as u64 + lost, 4000);
+    assert_eq!(lost, 0);
+}
+
+#[test]
+fn a_long_body_goes_around_the_ring() {
+    let traced = Traced::new(|_| ());
+    let long = "x".repeat(1 << 20);
+    traced.run(|| tracing::info_span!("long", long = &*long).in_scope(|| ()));
+    assert_eq!(text(&traced.span("long"), "long").unwrap(), long);
+}
+
+#[tokio::test]
+async fn a_dropped_future_is_cancelled() {
+    let traced = Traced::new(|_| ());
+    let future = p::future::<SPAN, _, _, _>(site!("cancelled"), |_| std::future::pending::<()>(), |(), _| ());
+    {
+        let mut future = std::pin::pin!(future);
+        let _guard = dispatcher::set_default(&traced.dispatch);
+        let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_pending())).await;
+        assert!(polled);
+    }
+    let span = traced.span("cancelled");
+    assert_eq!(text(&span, "outcome").unwrap(), "cancelled");
+    assert_eq!(span.status, None, "an intended cancellation is no error");
+}
+
+#[test]
+fn fields_of_a_call() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        let mut call = p::Call::<SPAN>::begin(site!("with fields", fields(&["n", "s"]), kind(p::SpanKind::Producer)));
+        assert!(call.open());
+        call.fields(&[&7_u32 as &dyn p::Value, &"seven"]);
+        call.enter();
+        call.finish(&8_u8, |ret, s| {
+            if s.recording() {
+                s.ret(ret);
+            }
+        });
+    });
+    let span = traced.span("with fields");
+    assert_eq!(span.kind, 4);
+    assert_eq!(value(&span, "n"), Some(Value::IntValue(7)));
+    assert_eq!(text(&span, "s").unwrap(), "seven");
+    assert_eq!(value(&span, "return"), Some(Value::IntValue(8)));
+}
+
+#[test]
+fn after_shutdown_no_span_begins() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| plain(site!("before"), || ()));
+    assert!(traced.pipeline.shutdown(Instant::now() + Duration::from_secs(20)));
+    traced.run(|| plain(site!("after"), || assert!(super::current().is_none())));
+    assert_eq!(traced.spans().len(), 1);
+}
