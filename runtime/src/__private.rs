@@ -9,7 +9,7 @@ pub use crate::metrics::label::{
     ErrorLabelType, LabelElement, LabelIx, LabelTuple, LabelType, Labels, Limit, label, labels, limit,
 };
 pub use crate::site::{
-    Buckets, CounterDef, Def, ErrMode, LabelDef, LabelSource, SITES, Site, SiteState, SpanDef, SpanKind, TimerDef,
+    Buckets, CounterDef, Def, ErrMode, LabelDef, LabelSource, SITES, Site, Slots, SpanDef, SpanKind, TimerDef,
 };
 pub use linkme;
 pub use tracing_core::Level;

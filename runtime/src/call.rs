@@ -248,35 +248,36 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
         }
     }
 
-    /// Settles by the returned value.
+    /// The call about to end by a returned value; `None` while nothing records.
     #[inline]
-    pub fn finish<R>(&mut self, ret: &R, settle: impl FnOnce(&R, &mut Settle<'_>)) {
-        self.settle(ret, settle);
-    }
-
-    #[inline]
-    pub(crate) fn settle<R>(&mut self, ret: &R, settle: impl FnOnce(&R, &mut Settle<'_>)) {
-        if let Some(live) = &mut self.live {
-            let span = if SIGNALS & SPAN != 0 {
+    pub fn settling(&mut self) -> Option<Settle<'_>> {
+        let live = self.live.as_ref()?;
+        Some(Settle {
+            span: if SIGNALS & SPAN != 0 {
                 Some((self.site, &live.span))
             } else {
                 None
-            };
-            let mut s = Settle {
-                span,
-                decided: None,
-                outcome: CallOutcome::Ok,
-                error: None,
-                count_returned: Labels::default(),
-                time_returned: Labels::default(),
-                amount: None,
-            };
+            },
+            decided: None,
+            ended: Ended::by(CallOutcome::Ok),
+        })
+    }
+
+    /// Ends by what the returned value came to.
+    #[inline]
+    pub fn end(&mut self, ended: &Ended) {
+        if let Some(live) = &mut self.live {
+            live.end::<SIGNALS>(self.site, ended);
+        }
+    }
+
+    /// Settles by the returned value.
+    #[inline]
+    pub fn finish<R>(&mut self, ret: &R, settle: impl FnOnce(&R, &mut Settle<'_>)) {
+        if let Some(mut s) = self.settling() {
             settle(ret, &mut s);
             let ended = s.ended();
-            if let Some(amount) = ended.amount {
-                live.amount = amount;
-            }
-            live.end::<SIGNALS>(self.site, &ended);
+            self.end(&ended);
         }
     }
 }
@@ -315,13 +316,7 @@ impl<const SIGNALS: u8> Drop for Call<SIGNALS> {
             } else {
                 CallOutcome::Cancelled
             };
-            live.end::<SIGNALS>(
-                self.site,
-                &Ended {
-                    outcome,
-                    ..Ended::default()
-                },
-            );
+            live.end::<SIGNALS>(self.site, &Ended::by(outcome));
         }
         if SIGNALS & SPAN == 0 {
             // Without a span nothing in it owns anything; said here, so that no drop glue stands in a counter's way.
@@ -365,7 +360,7 @@ impl Live {
                 self.span = ActiveSpan::open(site, self.start, self.options.take());
             }
             if SIGNALS & IN_FLIGHT != 0 {
-                site.state.counter.in_flight(site, self.count_labels, 1);
+                site.slots.counter.in_flight(site, self.count_labels, 1);
             }
         }
     }
@@ -378,9 +373,23 @@ impl Live {
         }
     }
 
-    /// The one end of every call.
+    /// The one end of every call. What only counts ends in place; the rest is compiled once, not in every function.
     #[inline]
     fn end<const SIGNALS: u8>(&mut self, site: &'static Site, ended: &Ended) {
+        if SIGNALS == COUNT {
+            self.end_here::<SIGNALS>(site, ended);
+        } else {
+            self.end_apart::<SIGNALS>(site, ended);
+        }
+    }
+
+    #[inline(never)]
+    fn end_apart<const SIGNALS: u8>(&mut self, site: &'static Site, ended: &Ended) {
+        self.end_here::<SIGNALS>(site, ended);
+    }
+
+    #[inline]
+    fn end_here<const SIGNALS: u8>(&mut self, site: &'static Site, ended: &Ended) {
         if SIGNALS & SPAN != 0 {
             self.exit();
         }
@@ -397,10 +406,12 @@ impl Live {
                 error,
                 outcome,
             };
-            site.state.counter.add(site, labels, self.amount);
+            site.slots
+                .counter
+                .add(site, labels, ended.amount.unwrap_or(self.amount));
         }
         if SIGNALS & IN_FLIGHT != 0 && self.stage == Stage::Open {
-            site.state.counter.in_flight(site, self.count_labels, -1);
+            site.slots.counter.in_flight(site, self.count_labels, -1);
         }
         if SIGNALS & TIME != 0 {
             let ticks = if SIGNALS & BUSY != 0 {
@@ -415,7 +426,7 @@ impl Live {
                 outcome,
             };
             let span = if SIGNALS & SPAN != 0 { Some(&self.span) } else { None };
-            site.state.timer.observe(site, labels, ticks, end, span);
+            site.slots.timer.observe(site, labels, ticks, end, span);
         }
         if SIGNALS & SPAN != 0 {
             self.span.close(site, end, outcome);
@@ -425,7 +436,7 @@ impl Live {
 }
 
 /// What a call came to.
-struct Ended {
+pub struct Ended {
     outcome: CallOutcome,
     error: Option<ErrorIndex>,
     count: Labels,
@@ -433,11 +444,11 @@ struct Ended {
     amount: Option<Amount>,
 }
 
-impl Default for Ended {
+impl Ended {
     #[inline]
-    fn default() -> Self {
+    fn by(outcome: CallOutcome) -> Self {
         Self {
-            outcome: CallOutcome::Ok,
+            outcome,
             error: None,
             count: Labels::default(),
             time: Labels::default(),
@@ -452,11 +463,7 @@ impl Default for Ended {
 pub struct Settle<'a> {
     span: Option<(&'static Site, &'a ActiveSpan)>,
     decided: Option<bool>,
-    outcome: CallOutcome,
-    error: Option<ErrorIndex>,
-    count_returned: Labels,
-    time_returned: Labels,
-    amount: Option<Amount>,
+    ended: Ended,
 }
 
 impl Settle<'_> {
@@ -482,25 +489,25 @@ impl Settle<'_> {
     /// The counter's labels taken from the returned value.
     #[inline]
     pub fn count_labels(&mut self, labels: Labels) {
-        self.count_returned = labels;
+        self.ended.count = labels;
     }
 
     /// The histogram's labels taken from the returned value.
     #[inline]
     pub fn time_labels(&mut self, labels: Labels) {
-        self.time_returned = labels;
+        self.ended.time = labels;
     }
 
     /// `by = |ret| …`.
     #[inline]
     pub fn by(&mut self, amount: impl IntoAmount) {
-        self.amount = Some(amount.into_amount());
+        self.ended.amount = Some(amount.into_amount());
     }
 
     /// The error's label; a variant may say that it is no failure.
     #[inline]
     pub(crate) fn error_label(&mut self, index: ErrorIndex, failure: bool) {
-        self.error = Some(index);
+        self.ended.error = Some(index);
         if !failure && self.decided.is_none() {
             self.decided = Some(true);
         }
@@ -512,27 +519,22 @@ impl Settle<'_> {
         if self.decided == Some(true) {
             return;
         }
-        self.outcome = CallOutcome::Error;
+        self.ended.outcome = CallOutcome::Error;
         if let Some((site, span)) = self.span {
             span.error(site, error);
         }
     }
 
+    /// What it came to, for [`Call::end`].
     #[inline]
-    fn ended(mut self) -> Ended {
-        if self.decided == Some(false) && self.outcome == CallOutcome::Ok {
+    pub fn ended(mut self) -> Ended {
+        if self.decided == Some(false) && self.ended.outcome == CallOutcome::Ok {
             self.error(&ErrorRef {
                 error_type: Cow::Borrowed("_OTHER"),
                 value: ErrorValue::Opaque("error_if"),
             });
         }
-        Ended {
-            outcome: self.outcome,
-            error: self.error,
-            count: self.count_returned,
-            time: self.time_returned,
-            amount: self.amount,
-        }
+        self.ended
     }
 }
 
@@ -605,36 +607,64 @@ mod tests {
         let mut call = {
             #[linkme::distributed_slice(p::SITES)]
             #[allow(unsafe_code, reason = "a link section counts as unsafe; linkme places it")]
-            static SITE: p::Site = p::Site::new(
-                p::Def::new("plain", module_path!(), file!(), line!())
-                    .fallible()
-                    .traced(p::SpanDef::new("plain"))
-                    .counted(p::CounterDef::new())
-                    .timed(p::TimerDef::new()),
-                &STATE,
-            );
-            static STATE: p::SiteState = p::SiteState::new(&SITE);
+            static SITE: p::Site = p::Site {
+                def: p::Def {
+                    function: "plain",
+                    module: module_path!(),
+                    file: file!(),
+                    line: line!(),
+                    asynchronous: false,
+                    fallible: true,
+                    span: Some(p::SpanDef {
+                        name: "plain",
+                        ..p::SpanDef::DEFAULT
+                    }),
+                    counter: Some(p::CounterDef::DEFAULT),
+                    timer: Some(p::TimerDef::DEFAULT),
+                },
+                slots: p::Slots::new(),
+            };
             p::Call::<7>::entered(&SITE)
         };
         let ret = p::run(move || -> Result<u32, std::num::ParseIntError> {
             let n = n;
             Ok("7".parse::<u32>()? + n)
         });
-        call.finish(&ret, |ret, s| {
-            use p::probe::*;
-            (&&&&&&&&Probe(ret)).settle(s);
-        });
+        if let Some(mut s) = call.settling() {
+            {
+                use p::probe::*;
+                (&&&&&&&&Probe(&ret)).settle(&mut s);
+            }
+            let ended = s.ended();
+            call.end(&ended);
+        }
         ret
     }
 
+    const BARE: p::Def = p::Def {
+        function: "bare",
+        module: module_path!(),
+        file: file!(),
+        line: line!(),
+        asynchronous: true,
+        fallible: true,
+        span: None,
+        counter: None,
+        timer: None,
+    };
+
     fn asynchronous(n: &u32) -> impl Future<Output = Result<Box<dyn Fn() -> u32 + '_>, String>> {
-        static SITE: p::Site = p::Site::new(
-            p::Def::new("asynchronous", module_path!(), file!(), line!())
-                .asynchronous()
-                .traced(p::SpanDef::new("asynchronous").fields(&["n"])),
-            &STATE,
-        );
-        static STATE: p::SiteState = p::SiteState::new(&SITE);
+        static SITE: p::Site = p::Site {
+            def: p::Def {
+                span: Some(p::SpanDef {
+                    name: "asynchronous",
+                    fields: &["n"],
+                    ..p::SpanDef::DEFAULT
+                }),
+                ..BARE
+            },
+            slots: p::Slots::new(),
+        };
         p::future::<4, _, _, _>(
             &SITE,
             move |call| {
@@ -642,10 +672,9 @@ mod tests {
                     call.fields(&[&n as &dyn p::Value]);
                 }
                 async move {
+                    #[allow(unreachable_code, unused_variables, clippy::diverging_sub_expression)]
                     if false {
-                        #[expect(unreachable_code, clippy::diverging_sub_expression)]
                         let ret: Result<Box<dyn Fn() -> u32 + '_>, String> = loop {};
-                        #[expect(unreachable_code)]
                         return ret;
                     }
                     let n = n;
@@ -668,7 +697,7 @@ mod tests {
         assert!(
             crate::site::SITES
                 .iter()
-                .any(|site| site.def.function == "plain" && site.state.meta.name() == "plain")
+                .any(|site| site.def.function == "plain" && site.metadata().name() == "plain")
         );
     }
 
@@ -676,8 +705,10 @@ mod tests {
     fn a_future_grows_by_little() {
         async fn bare() {}
         fn wrapped() -> impl Future<Output = ()> {
-            static SITE: p::Site = p::Site::new(p::Def::new("wrapped", module_path!(), file!(), line!()), &STATE);
-            static STATE: p::SiteState = p::SiteState::new(&SITE);
+            static SITE: p::Site = p::Site {
+                def: BARE,
+                slots: p::Slots::new(),
+            };
             p::future::<7, _, _, _>(&SITE, |_| async {}, |(): &(), _| ())
         }
         assert!(

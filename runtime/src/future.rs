@@ -126,7 +126,7 @@ where
         if let Poll::Ready(ret) = &polled
             && let Some(settle) = this.settle.take()
         {
-            this.call.settle(ret, settle);
+            this.call.finish(ret, settle);
         }
         polled
     }

@@ -20,6 +20,8 @@ mod fields;
 mod future;
 #[cfg(feature = "health")]
 pub mod health;
+#[cfg(feature = "logs")]
+pub mod logs;
 #[cfg(feature = "record")]
 mod metrics;
 mod outcome;

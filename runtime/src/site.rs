@@ -8,8 +8,10 @@
 use crate::metrics::label::{LabelType, Limit};
 use crate::metrics::{CounterSlot, TimerSlot};
 use crate::trace::active::SpanSlot;
-use tracing_core::callsite::{DefaultCallsite, Identifier};
+use std::sync::OnceLock;
+use tracing_core::callsite::{Callsite, Identifier};
 use tracing_core::field::FieldSet;
+use tracing_core::subscriber::Interest;
 use tracing_core::{Kind, Level, Metadata};
 
 /// The link-time list of every annotated function in the program, dependencies included.
@@ -17,55 +19,29 @@ use tracing_core::{Kind, Level, Metadata};
 #[allow(unsafe_code, reason = "a link section counts as unsafe; linkme places it")]
 pub static SITES: [Site];
 
-/// One annotated function: its constant description, and the state that is resolved for it once.
+/// One annotated function: its description, and what the runtime resolves for it once.
 ///
-/// The description stands apart from the state so that the compiler sees it as constant: what a function does not record
-/// leaves no branch in it.
+/// A plain literal without calls: constant evaluation of a builder, times every annotated function, is time a user waits for.
 pub struct Site {
-    pub(crate) def: Def,
-    pub(crate) state: &'static SiteState,
+    /// What the attributes say.
+    pub def: Def,
+    /// What the runtime keeps.
+    pub slots: Slots,
 }
 
-/// The slots of one site: what the runtime resolved for it, and its call site as `tracing` knows it.
-pub struct SiteState {
-    pub(crate) meta: Metadata<'static>,
-    pub(crate) callsite: DefaultCallsite,
+/// What the runtime resolved for one site.
+pub struct Slots {
+    known: OnceLock<&'static Known>,
     pub(crate) span: SpanSlot,
     pub(crate) counter: CounterSlot,
     pub(crate) timer: TimerSlot,
 }
 
-impl Site {
-    /// A site and its state point at each other.
-    pub const fn new(def: Def, state: &'static SiteState) -> Self {
-        Self { def, state }
-    }
-}
-
-impl SiteState {
-    /// The state of that site.
-    pub const fn new(site: &'static Site) -> Self {
-        let def = &site.def;
-        let (name, target, level, fields) = match &def.span {
-            Some(span) => (span.name, span.target, span.level, span.fields),
-            None => (def.function, None, Level::INFO, &[] as &[&str]),
-        };
-        let target = match target {
-            Some(target) => target,
-            None => def.module,
-        };
+impl Slots {
+    /// Nothing resolved yet.
+    pub const fn new() -> Self {
         Self {
-            meta: Metadata::new(
-                name,
-                target,
-                level,
-                Some(def.file),
-                Some(def.line),
-                Some(def.module),
-                FieldSet::new(fields, Identifier(&site.state.callsite)),
-                Kind::SPAN,
-            ),
-            callsite: DefaultCallsite::new(&site.state.meta),
+            known: OnceLock::new(),
             span: SpanSlot::new(),
             counter: CounterSlot::new(),
             timer: TimerSlot::new(),
@@ -73,72 +49,82 @@ impl SiteState {
     }
 }
 
+impl Default for Slots {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A site as `tracing` knows it: metadata and call site point at each other, so they live for ever once made.
+struct Known {
+    site: &'static Site,
+    meta: OnceLock<Metadata<'static>>,
+}
+
+impl Callsite for Known {
+    fn set_interest(&self, interest: Interest) {
+        self.site.slots.span.set_interest(interest);
+    }
+
+    fn metadata(&self) -> &Metadata<'_> {
+        self.meta.get_or_init(|| unreachable!("made with the call site"))
+    }
+}
+
+impl Site {
+    /// The metadata of this function's span, made on first use and kept.
+    pub(crate) fn metadata(&'static self) -> &'static Metadata<'static> {
+        self.known()
+            .meta
+            .get_or_init(|| unreachable!("made with the call site"))
+    }
+
+    /// The call site `tracing` knows this function's span by.
+    pub(crate) fn callsite(&'static self) -> &'static dyn Callsite {
+        self.known()
+    }
+
+    fn known(&'static self) -> &'static Known {
+        self.slots.known.get_or_init(|| {
+            let def = &self.def;
+            let known: &'static Known = Box::leak(Box::new(Known {
+                site: self,
+                meta: OnceLock::new(),
+            }));
+            let (name, target, level, fields) = match &def.span {
+                Some(span) => (span.name, span.target, span.level, span.fields),
+                None => (def.function, None, Level::INFO, &[] as &[&str]),
+            };
+            let fields = FieldSet::new(fields, Identifier(known));
+            let (file, line, module) = (Some(def.file), Some(def.line), Some(def.module));
+            let target = target.unwrap_or(def.module);
+            let meta = Metadata::new(name, target, level, file, line, module, fields, Kind::SPAN);
+            known.meta.get_or_init(|| meta);
+            known
+        })
+    }
+}
+
 /// What the attributes say of one function.
 pub struct Def {
     /// `place_order`, or `Type::place_order` in an annotated block: the `function` label.
-    pub(crate) function: &'static str,
-    pub(crate) module: &'static str,
-    pub(crate) file: &'static str,
-    pub(crate) line: u32,
+    pub function: &'static str,
+    /// `module_path!()`.
+    pub module: &'static str,
+    /// `file!()`.
+    pub file: &'static str,
+    /// `line!()`.
+    pub line: u32,
     /// Its calls can be cancelled.
-    pub(crate) asynchronous: bool,
+    pub asynchronous: bool,
     /// Its return type is spelled `Result`, so `error` is to be expected among the outcomes.
-    pub(crate) fallible: bool,
-    pub(crate) span: Option<SpanDef>,
-    pub(crate) counter: Option<CounterDef>,
-    pub(crate) timer: Option<TimerDef>,
-}
-
-impl Def {
-    /// A function that records nothing yet.
-    pub const fn new(function: &'static str, module: &'static str, file: &'static str, line: u32) -> Self {
-        Self {
-            function,
-            module,
-            file,
-            line,
-            asynchronous: false,
-            fallible: false,
-            span: None,
-            counter: None,
-            timer: None,
-        }
-    }
-
-    /// `cancelled` is among its outcomes.
-    #[must_use]
-    pub const fn asynchronous(mut self) -> Self {
-        self.asynchronous = true;
-        self
-    }
-
-    /// `error` is among its outcomes.
-    #[must_use]
-    pub const fn fallible(mut self) -> Self {
-        self.fallible = true;
-        self
-    }
-
-    /// It opens a span.
-    #[must_use]
-    pub const fn traced(mut self, span: SpanDef) -> Self {
-        self.span = Some(span);
-        self
-    }
-
-    /// It counts its calls.
-    #[must_use]
-    pub const fn counted(mut self, counter: CounterDef) -> Self {
-        self.counter = Some(counter);
-        self
-    }
-
-    /// It measures its duration.
-    #[must_use]
-    pub const fn timed(mut self, timer: TimerDef) -> Self {
-        self.timer = Some(timer);
-        self
-    }
+    pub fallible: bool,
+    /// The span it opens.
+    pub span: Option<SpanDef>,
+    /// How it counts.
+    pub counter: Option<CounterDef>,
+    /// How it is timed.
+    pub timer: Option<TimerDef>,
 }
 
 /// `SpanKind` of OpenTelemetry.
@@ -170,77 +156,42 @@ pub enum ErrMode {
 
 /// The `#[traced]` part of a site.
 pub struct SpanDef {
-    pub(crate) name: &'static str,
-    pub(crate) target: Option<&'static str>,
-    pub(crate) level: Level,
-    pub(crate) kind: SpanKind,
-    pub(crate) fields: &'static [&'static str],
-    pub(crate) err: ErrMode,
-    pub(crate) err_level: Level,
+    /// Its name.
+    pub name: &'static str,
+    /// The target, where it is not the module's path.
+    pub target: Option<&'static str>,
+    /// The level.
+    pub level: Level,
+    /// The kind.
+    pub kind: SpanKind,
+    /// The names of the fields, in the order in which their values are given.
+    pub fields: &'static [&'static str],
+    /// How errors are shown.
+    pub err: ErrMode,
+    /// The level of the log line where an error first surfaces.
+    pub err_level: Level,
 }
 
 impl SpanDef {
-    /// A span of that name at level info.
-    pub const fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            target: None,
-            level: Level::INFO,
-            kind: SpanKind::Internal,
-            fields: &[],
-            err: ErrMode::Auto,
-            err_level: Level::ERROR,
-        }
-    }
-
-    /// The target, where it is not the module's path.
-    #[must_use]
-    pub const fn target(mut self, target: &'static str) -> Self {
-        self.target = Some(target);
-        self
-    }
-
-    /// The level.
-    #[must_use]
-    pub const fn level(mut self, level: Level) -> Self {
-        self.level = level;
-        self
-    }
-
-    /// The kind.
-    #[must_use]
-    pub const fn kind(mut self, kind: SpanKind) -> Self {
-        self.kind = kind;
-        self
-    }
-
-    /// The names of the fields, in the order in which their values are given to [`crate::__private::Call::fields`].
-    #[must_use]
-    pub const fn fields(mut self, fields: &'static [&'static str]) -> Self {
-        self.fields = fields;
-        self
-    }
-
-    /// How errors are shown.
-    #[must_use]
-    pub const fn err(mut self, mode: ErrMode) -> Self {
-        self.err = mode;
-        self
-    }
-
-    /// The level of the log line where an error first surfaces.
-    #[must_use]
-    pub const fn err_level(mut self, level: Level) -> Self {
-        self.err_level = level;
-        self
-    }
+    /// The defaults, under a name that every expansion replaces.
+    pub const DEFAULT: Self = Self {
+        name: "",
+        target: None,
+        level: Level::INFO,
+        kind: SpanKind::Internal,
+        fields: &[],
+        err: ErrMode::Auto,
+        err_level: Level::ERROR,
+    };
 }
 
 /// One label of a family.
 #[derive(Clone, Copy)]
 pub struct LabelDef {
-    pub(crate) key: &'static str,
-    pub(crate) source: LabelSource,
+    /// The label's name.
+    pub key: &'static str,
+    /// Where its values come from.
+    pub source: LabelSource,
 }
 
 /// Where a label's value comes from.
@@ -258,95 +209,35 @@ pub enum LabelSource {
     ReturnedLimited(&'static Limit),
 }
 
-impl LabelDef {
-    /// A label and its source.
-    pub const fn new(key: &'static str, source: LabelSource) -> Self {
-        Self { key, source }
-    }
-}
-
 /// The `#[counted]` part of a site.
 pub struct CounterDef {
     /// `None`: the default family, `function.calls`.
-    pub(crate) name: Option<&'static str>,
-    pub(crate) help: &'static str,
+    pub name: Option<&'static str>,
+    /// The help text.
+    pub help: &'static str,
     /// The help was written as an option; a doc comment is only a default.
-    pub(crate) explicit_help: bool,
-    pub(crate) unit: &'static str,
-    pub(crate) labels: &'static [LabelDef],
-    pub(crate) outcome: bool,
-    pub(crate) in_flight: bool,
+    pub explicit_help: bool,
+    /// The unit, in UCUM.
+    pub unit: &'static str,
+    /// The labels, in the order written.
+    pub labels: &'static [LabelDef],
+    /// Whether there is an `outcome` label.
+    pub outcome: bool,
+    /// Also a gauge of the calls under way.
+    pub in_flight: bool,
 }
 
 impl CounterDef {
     /// The default family.
-    pub const fn new() -> Self {
-        Self {
-            name: None,
-            help: "",
-            explicit_help: false,
-            unit: "{call}",
-            labels: &[],
-            outcome: true,
-            in_flight: false,
-        }
-    }
-
-    /// A family of its own.
-    #[must_use]
-    pub const fn name(mut self, name: &'static str) -> Self {
-        self.name = Some(name);
-        self
-    }
-
-    /// Help from the doc comment.
-    #[must_use]
-    pub const fn help(mut self, help: &'static str) -> Self {
-        self.help = help;
-        self
-    }
-
-    /// Help written as an option.
-    #[must_use]
-    pub const fn explicit_help(mut self, help: &'static str) -> Self {
-        self.help = help;
-        self.explicit_help = true;
-        self
-    }
-
-    /// The unit, in UCUM.
-    #[must_use]
-    pub const fn unit(mut self, unit: &'static str) -> Self {
-        self.unit = unit;
-        self
-    }
-
-    /// The labels, in the order written.
-    #[must_use]
-    pub const fn labels(mut self, labels: &'static [LabelDef]) -> Self {
-        self.labels = labels;
-        self
-    }
-
-    /// No `outcome` label.
-    #[must_use]
-    pub const fn no_outcome(mut self) -> Self {
-        self.outcome = false;
-        self
-    }
-
-    /// Also a gauge of the calls under way.
-    #[must_use]
-    pub const fn in_flight(mut self) -> Self {
-        self.in_flight = true;
-        self
-    }
-}
-
-impl Default for CounterDef {
-    fn default() -> Self {
-        Self::new()
-    }
+    pub const DEFAULT: Self = Self {
+        name: None,
+        help: "",
+        explicit_help: false,
+        unit: "{call}",
+        labels: &[],
+        outcome: true,
+        in_flight: false,
+    };
 }
 
 /// The buckets of a histogram.
@@ -372,83 +263,30 @@ pub enum Buckets {
 /// The `#[timed]` part of a site.
 pub struct TimerDef {
     /// `None`: the default family, `function.duration`.
-    pub(crate) name: Option<&'static str>,
-    pub(crate) help: &'static str,
-    pub(crate) explicit_help: bool,
-    pub(crate) labels: &'static [LabelDef],
-    pub(crate) buckets: Buckets,
+    pub name: Option<&'static str>,
+    /// The help text.
+    pub help: &'static str,
+    /// The help was written as an option; a doc comment is only a default.
+    pub explicit_help: bool,
+    /// The labels, in the order written.
+    pub labels: &'static [LabelDef],
+    /// The buckets.
+    pub buckets: Buckets,
     /// Only the time spent being polled.
-    pub(crate) busy: bool,
-    pub(crate) exemplars: bool,
+    pub busy: bool,
+    /// Whether sampled calls leave exemplars.
+    pub exemplars: bool,
 }
 
 impl TimerDef {
     /// The default family.
-    pub const fn new() -> Self {
-        Self {
-            name: None,
-            help: "",
-            explicit_help: false,
-            labels: &[],
-            buckets: Buckets::Default,
-            busy: false,
-            exemplars: true,
-        }
-    }
-
-    /// A family of its own.
-    #[must_use]
-    pub const fn name(mut self, name: &'static str) -> Self {
-        self.name = Some(name);
-        self
-    }
-
-    /// Help from the doc comment.
-    #[must_use]
-    pub const fn help(mut self, help: &'static str) -> Self {
-        self.help = help;
-        self
-    }
-
-    /// Help written as an option.
-    #[must_use]
-    pub const fn explicit_help(mut self, help: &'static str) -> Self {
-        self.help = help;
-        self.explicit_help = true;
-        self
-    }
-
-    /// The labels, in the order written.
-    #[must_use]
-    pub const fn labels(mut self, labels: &'static [LabelDef]) -> Self {
-        self.labels = labels;
-        self
-    }
-
-    /// The buckets.
-    #[must_use]
-    pub const fn buckets(mut self, buckets: Buckets) -> Self {
-        self.buckets = buckets;
-        self
-    }
-
-    /// Only the time spent being polled.
-    #[must_use]
-    pub const fn busy(mut self) -> Self {
-        self.busy = true;
-        self
-    }
-
-    /// No exemplars.
-    #[must_use]
-    pub const fn no_exemplars(mut self) -> Self {
-        self.exemplars = false;
-        self
-    }
-}
-
-impl Default for TimerDef {
-    fn default() -> Self {
-        Self::new()
-    }
+    pub const DEFAULT: Self = Self {
+        name: None,
+        help: "",
+        explicit_help: false,
+        labels: &[],
+        buckets: Buckets::Default,
+        busy: false,
+        exemplars: true,
+    };
 }

@@ -2,4 +2,6 @@
 
 #[cfg(feature = "record")]
 pub(crate) mod otlp;
+#[cfg(feature = "page")]
+pub(crate) mod page;
 pub(crate) mod snapshot;

@@ -1,10 +1,24 @@
 //! Health: checks by attribute, derive or hand, and the probes that ask them.
 
+mod answer;
 pub(crate) mod check;
+mod engine;
+mod entry;
+mod exec;
+#[cfg(feature = "_http")]
+pub mod http;
+mod link;
+mod report;
+pub(crate) mod signals;
+mod state;
 mod status;
 mod text;
 
 pub use check::{BoxFuture, CheckFn, CheckOptions, DynHealthCheck, HealthCheck, Probe, Probes, check_fn};
+pub use engine::{Engine, RegisterError, Registration, engine};
+pub use report::{CheckReport, Report};
+pub(crate) use signals::families;
+pub use state::{Phase, is_draining, phase};
 pub use status::{CheckResult, Detail, Health, HealthStatus};
 
 /// What generated code names, as `__private::health`.

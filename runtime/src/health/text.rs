@@ -59,3 +59,151 @@ pub(crate) fn cut(text: &str, limit: usize) -> &str {
     }
     &text[..end]
 }
+
+/// Ready to be shown: passwords masked, at most [`SHOWN`] bytes, no control characters but line ends turned into spaces.
+pub(crate) fn shown(text: &str) -> String {
+    let bounded = cut(text, Bounded::LIMIT);
+    let mut out = mask(bounded, bounded.len() < text.len() || bounded.len() > SHOWN * 3);
+    if out.len() > SHOWN {
+        let keep = cut(&out, SHOWN - '…'.len_utf8()).len();
+        out.truncate(keep);
+        out.push('…');
+    }
+    out
+}
+
+/// Replaces the user part of addresses and the values of secret keys by `***`. Of a text that was cut, the last word is left out
+/// where it may be half an address.
+fn mask(text: &str, was_cut: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| !is_break(c)) {
+        out.extend(rest[..start].chars().map(printable));
+        rest = &rest[start..];
+        let end = rest.find(is_break).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        rest = after;
+        if was_cut && after.is_empty() && word.contains("://") {
+            out.push_str("***");
+        } else {
+            mask_word(word, &mut out);
+        }
+        // `password: hunter2`, `Authorization: Bearer abc`: the value is in the next word, or the two next.
+        if word.ends_with([':', '=']) && is_secret_key(word.trim_end_matches([':', '='])) {
+            rest = skip_value(rest, &mut out);
+        }
+    }
+    out.extend(rest.chars().map(printable));
+    out
+}
+
+fn is_break(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '<' | '>' | '`')
+}
+
+fn printable(c: char) -> char {
+    if c.is_control() { ' ' } else { c }
+}
+
+fn mask_word(word: &str, out: &mut String) {
+    let mut word = word;
+    if let Some(scheme) = word.find("://") {
+        let host = scheme + 3;
+        // An unescaped `@` or `/` in a password is common; all up to the last `@` goes.
+        if let Some(at) = word[host..].rfind('@') {
+            out.push_str(&word[..host]);
+            out.push_str("***@");
+            word = &word[host + at + 1..];
+        }
+    }
+    // `password=hunter2` alone, in a query, or in a list.
+    for (index, piece) in word.split_inclusive(['&', '?', ';', ',']).enumerate() {
+        let _ = index;
+        match piece.split_once('=').or_else(|| piece.split_once(':')) {
+            Some((key, value)) if !value.is_empty() && is_secret_key(key) => {
+                out.push_str("***");
+                if let Some(end) = value.chars().last().filter(|c| matches!(c, '&' | '?' | ';' | ',')) {
+                    out.push(end);
+                }
+            }
+            _ => out.push_str(piece),
+        }
+    }
+}
+
+/// Leaves out the value that follows a secret's key.
+fn skip_value<'a>(rest: &'a str, out: &mut String) -> &'a str {
+    let mut rest = rest;
+    loop {
+        let Some(start) = rest.find(|c: char| !is_break(c)) else {
+            return rest;
+        };
+        let end = rest[start..].find(is_break).map_or(rest.len(), |end| start + end);
+        let word = &rest[start..end];
+        rest = &rest[end..];
+        if !word.eq_ignore_ascii_case("bearer") && !word.eq_ignore_ascii_case("basic") {
+            out.push_str(" ***");
+            return rest;
+        }
+    }
+}
+
+fn is_secret_key(key: &str) -> bool {
+    const SECRETS: [&str; 9] = [
+        "password",
+        "passwd",
+        "pwd",
+        "secret",
+        "token",
+        "authorization",
+        "api_key",
+        "apikey",
+        "access_key",
+    ];
+    let key = key
+        .trim_start_matches(['(', '{', '[', '-'])
+        .to_ascii_lowercase()
+        .replace('-', "_");
+    SECRETS
+        .iter()
+        .any(|secret| key == *secret || key.strip_suffix(secret).is_some_and(|before| before.ends_with('_')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_masked() {
+        for (text, wanted) in [
+            ("plain text, nothing to hide", "plain text, nothing to hide"),
+            (
+                "at postgres://app:hunter2@db:5432/x?a=b failed",
+                "at postgres://***@db:5432/x?a=b failed",
+            ),
+            ("redis://:p@ss/w@h:1", "redis://***@h:1"),
+            ("url=\"mysql://u:p@h\"", "url=\"mysql://***@h\""),
+            ("https://h/x?user=1&api_key=abc&b=2", "https://h/x?user=1&***&b=2"),
+            ("password=hunter2 host=db", "*** host=db"),
+            ("DB_PASSWORD=hunter2", "***"),
+            ("password: hunter2 rest", "password: *** rest"),
+            ("Authorization: Bearer abc def", "Authorization: *** def"),
+            ("mail a@b.c", "mail a@b.c"),
+            ("a\u{0}b\nc", "a b c"),
+            ("host=db token", "host=db token"),
+        ] {
+            assert_eq!(shown(text), wanted);
+        }
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_hide_half_addresses() {
+        assert_eq!(shown(&"ü".repeat(5_000_000)).len(), SHOWN - 1);
+        let long = format!("{}postgres://app:{}@host", "x ".repeat(400), "p".repeat(10_000));
+        let text = shown(&long);
+        assert!(!text.contains("app") && text.len() <= SHOWN, "{text}");
+        let mut bounded = Bounded::default();
+        bounded.push(&long);
+        assert!(!shown(bounded.as_str()).contains("app"));
+    }
+}

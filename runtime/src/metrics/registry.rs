@@ -178,7 +178,7 @@ impl Gathering {
             counter.help
         };
         self.source(at, Cow::Borrowed(help), counter.explicit_help);
-        let slot = &site.state.counter;
+        let slot = &site.slots.counter;
         let columns = Columns {
             def: &site.def,
             labels: counter.labels,
@@ -230,7 +230,7 @@ impl Gathering {
             default: counter.name.is_none(),
             outcome: false,
         };
-        let flight = site.state.counter.flight.all();
+        let flight = site.slots.counter.flight.all();
         self.zeros(at, &columns, &flight, Signal::InFlight);
         for cells in flight {
             self.table(at, &columns, cells, |found| {
@@ -257,7 +257,7 @@ impl Gathering {
             default: timer.name.is_none(),
             outcome: true,
         };
-        let tables = site.state.timer.tables.all();
+        let tables = site.slots.timer.tables.all();
         self.zeros(at, &columns, &tables, Signal::Timer(timer));
         for cells in tables {
             let Some(layout) = cells.plan.layout else { continue };

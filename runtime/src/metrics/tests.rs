@@ -10,10 +10,26 @@ macro_rules! site {
     ($def:expr) => {{
         #[linkme::distributed_slice(p::SITES)]
         #[allow(unsafe_code, reason = "a link section counts as unsafe; linkme places it")]
-        static SITE: p::Site = p::Site::new($def, &STATE);
-        static STATE: p::SiteState = p::SiteState::new(&SITE);
+        static SITE: p::Site = p::Site {
+            def: $def,
+            slots: p::Slots::new(),
+        };
         &SITE
     }};
+}
+
+const fn function(function: &'static str) -> p::Def {
+    p::Def {
+        function,
+        module: function,
+        file: "shop.rs",
+        line: 1,
+        asynchronous: false,
+        fallible: false,
+        span: None,
+        counter: None,
+        timer: None,
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -94,21 +110,31 @@ fn series(name: &str, with: &str) -> Vec<String> {
 }
 
 fn place(channel: Channel, outcome: Result<u32, OrderError>) -> Result<u32, OrderError> {
-    let site = site!(
-        p::Def::new("place", "shop", "shop.rs", 1)
-            .fallible()
-            .counted(
-                p::CounterDef::new()
-                    .name("test.orders.placed")
-                    .help("Orders.")
-                    .labels(&[
-                        p::LabelDef::new("tier", p::LabelSource::Const("gold")),
-                        p::LabelDef::new("channel", p::LabelSource::Entry(Some(&p::LabelType::of::<Channel>()))),
-                        p::LabelDef::new("big", p::LabelSource::Returned(Some(&p::LabelType::of::<bool>()))),
-                    ])
-            )
-            .timed(p::TimerDef::new())
-    );
+    let site = site!(p::Def {
+        module: "shop",
+        fallible: true,
+        counter: Some(p::CounterDef {
+            name: Some("test.orders.placed"),
+            help: "Orders.",
+            labels: &[
+                p::LabelDef {
+                    key: "tier",
+                    source: p::LabelSource::Const("gold")
+                },
+                p::LabelDef {
+                    key: "channel",
+                    source: p::LabelSource::Entry(Some(&p::LabelType::of::<Channel>())),
+                },
+                p::LabelDef {
+                    key: "big",
+                    source: p::LabelSource::Returned(Some(&p::LabelType::of::<bool>()))
+                },
+            ],
+            ..p::CounterDef::DEFAULT
+        }),
+        timer: Some(p::TimerDef::DEFAULT),
+        ..function("place")
+    });
     let mut call = p::Call::<3>::begin(site);
     if call.on() {
         call.count_labels(p::labels(&(p::label(&channel),)));
@@ -172,15 +198,19 @@ fn labels_and_outcomes() {
 }
 
 fn generic<T: LabelValue>(value: T, amount: f64) {
-    let site = site!(
-        p::Def::new("generic", "generic", "generic.rs", 1).counted(
-            p::CounterDef::new()
-                .name("test.generic")
-                .unit("By")
-                .no_outcome()
-                .labels(&[p::LabelDef::new("value", p::LabelSource::Entry(None))])
-        )
-    );
+    let site = site!(p::Def {
+        counter: Some(p::CounterDef {
+            name: Some("test.generic"),
+            unit: "By",
+            outcome: false,
+            labels: &[p::LabelDef {
+                key: "value",
+                source: p::LabelSource::Entry(None)
+            }],
+            ..p::CounterDef::DEFAULT
+        }),
+        ..function("generic")
+    });
     let mut call = p::Call::<1>::begin(site);
     if call.on() {
         call.count_labels(p::labels(&(p::label(&value),)));
@@ -209,14 +239,18 @@ fn a_generic_function_has_a_table_for_each_type() {
 
 fn limited(user: &str, body: impl FnOnce()) {
     static LIMIT: p::Limit = p::Limit::new(2);
-    let site = site!(
-        p::Def::new("limited", "limited", "limited.rs", 1).counted(
-            p::CounterDef::new()
-                .name("test.limited")
-                .in_flight()
-                .labels(&[p::LabelDef::new("user", p::LabelSource::Limited(&LIMIT))])
-        )
-    );
+    let site = site!(p::Def {
+        counter: Some(p::CounterDef {
+            name: Some("test.limited"),
+            in_flight: true,
+            labels: &[p::LabelDef {
+                key: "user",
+                source: p::LabelSource::Limited(&LIMIT)
+            }],
+            ..p::CounterDef::DEFAULT
+        }),
+        ..function("limited")
+    });
     let mut call = p::Call::<9>::begin(site);
     if call.on() {
         call.count_labels(p::labels(&(p::limit(&LIMIT, user),)));
@@ -260,7 +294,10 @@ fn limits_share_and_say_so() {
 }
 
 fn short() {
-    let site = site!(p::Def::new("short", "short", "short.rs", 1).counted(p::CounterDef::new()));
+    let site = site!(p::Def {
+        counter: Some(p::CounterDef::DEFAULT),
+        ..function("short")
+    });
     let mut call = p::Call::<1>::begin(site);
     call.finish(&(), |(), _| ());
 }

@@ -18,6 +18,8 @@ mod slab;
 pub(crate) mod store;
 pub(crate) mod subscriber;
 
+pub mod tree;
+
 pub use context::{SpanContext, SpanId, TraceFlags, TraceId};
 pub(crate) use pipeline::{
     EncodedSpans, Exceptions, InstallError, Limits, Pipeline, SpanSink, TraceSetup, TraceStats, install, scoped, stats,

@@ -1,3 +1,5 @@
-//! OTLP: what each signal looks like on the wire.
+//! OTLP: one file a signal for what is sent.
 
+#[cfg(all(feature = "otlp", feature = "logs"))]
+pub(crate) mod logs;
 pub(crate) mod traces;

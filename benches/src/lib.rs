@@ -1,0 +1,4 @@
+//! What the benches share: generated packages, and the measuring of one case per process.
+
+pub mod measure;
+pub mod package;

@@ -1,0 +1,245 @@
+//! One case per process; warm-up; 15 rounds of 60 ms; the median. A round in which the thread waited for a processor for more
+//! than 1 % of its time is thrown away and repeated.
+
+use std::process::Command;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+const ROUNDS: usize = 15;
+const ROUND: Duration = Duration::from_millis(60);
+/// A busy machine would repeat for ever.
+const ATTEMPTS: usize = 150;
+
+/// One thing to measure: `run` does it that many times; `setup` comes first, in the same process.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// Shown in the table.
+    pub name: &'static str,
+    /// Installs what the case needs.
+    pub setup: fn(),
+    /// The loop.
+    pub run: fn(u64),
+    /// How many of what is counted one iteration does, as 100 for a root with 99 children.
+    pub per_iteration: u64,
+    /// Asserts that everything was recorded; given the number of iterations.
+    pub check: fn(u64),
+}
+
+/// A case without set-up.
+pub const fn case(name: &'static str, run: fn(u64)) -> Case {
+    Case {
+        name,
+        setup: || (),
+        run,
+        per_iteration: 1,
+        check: |_| (),
+    }
+}
+
+impl Case {
+    /// With something to do first.
+    #[must_use]
+    pub const fn setup(mut self, setup: fn()) -> Self {
+        self.setup = setup;
+        self
+    }
+
+    /// Several in one iteration.
+    #[must_use]
+    pub const fn per_iteration(mut self, count: u64) -> Self {
+        self.per_iteration = count;
+        self
+    }
+
+    /// With a proof that it recorded what it was given.
+    #[must_use]
+    pub const fn check(mut self, check: fn(u64)) -> Self {
+        self.check = check;
+        self
+    }
+}
+
+/// What one process measured.
+struct Measured {
+    /// Nanoseconds on the caller, each round's.
+    rounds: Vec<f64>,
+    /// Nanoseconds of processor time on all threads.
+    cpu: f64,
+    dropped: usize,
+}
+
+/// The `main` of a bench: without arguments the table of all cases, with words only the cases whose names have one of them.
+///
+/// # Panics
+/// When a case fails.
+pub fn main(title: &str, cases: &[Case]) {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, name, threads] = args.as_slice()
+        && flag == "--case"
+    {
+        let case = cases
+            .iter()
+            .find(|case| case.name == name)
+            .expect("a case of that name");
+        measure(case, threads.parse().expect("a number"));
+        return;
+    }
+    println!("{title}: ns per call, median of {ROUNDS} rounds of {ROUND:?} [lowest to highest]");
+    println!("{:<52} {:>24} {:>24} {:>9}", "", "1 thread", "2 threads", "CPU");
+    for case in cases {
+        if !args.is_empty() && !args.iter().any(|word| case.name.contains(word.as_str())) {
+            continue;
+        }
+        let (one, two) = (child(case.name, 1), child(case.name, 2));
+        println!(
+            "{:<52} {:>24} {:>24} {:>9.1}{}",
+            case.name,
+            one.show(),
+            two.show(),
+            one.cpu,
+            one.warning()
+        );
+    }
+}
+
+impl Measured {
+    fn show(&self) -> String {
+        let last = self.rounds.len() - 1;
+        format!(
+            "{:.1} [{:.1} to {:.1}]",
+            self.rounds[self.rounds.len() / 2],
+            self.rounds[0],
+            self.rounds[last]
+        )
+    }
+
+    fn warning(&self) -> String {
+        if self.rounds.len() < ROUNDS {
+            format!(
+                "  ({} quiet rounds only, {} thrown away)",
+                self.rounds.len(),
+                self.dropped
+            )
+        } else {
+            String::new()
+        }
+    }
+}
+
+fn child(name: &str, threads: usize) -> Measured {
+    let exe = std::env::current_exe().expect("this program");
+    let output = Command::new(exe)
+        .args(["--case", name, &threads.to_string()])
+        .output()
+        .expect("it starts again");
+    assert!(
+        output.status.success(),
+        "{name}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8_lossy(&output.stdout);
+    // The program under measurement may print lines of its own.
+    let line = text
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("measured "))
+        .expect("a measurement");
+    let mut numbers = line.split(' ').map(|number| number.parse::<f64>().expect("numbers"));
+    let (cpu, dropped) = (
+        numbers.next().unwrap_or_default(),
+        numbers.next().unwrap_or_default() as usize,
+    );
+    let mut rounds: Vec<f64> = numbers.collect();
+    rounds.sort_by(f64::total_cmp);
+    Measured { rounds, cpu, dropped }
+}
+
+fn measure(case: &Case, threads: usize) {
+    (case.setup)();
+    let barrier = Barrier::new(threads);
+    let cpu_before = process_cpu();
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let spawned: Vec<_> = (0..threads)
+            .map(|_| scope.spawn(|| rounds_of(case, &barrier)))
+            .collect();
+        spawned
+            .into_iter()
+            .map(|thread| thread.join().expect("a thread that measures"))
+            .collect()
+    });
+    let done: u64 = results.iter().map(|(_, _, iterations)| iterations).sum();
+    (case.check)(done);
+    let cpu = process_cpu().saturating_sub(cpu_before).as_nanos() as f64 / (done * case.per_iteration) as f64;
+    let dropped: usize = results.iter().map(|(_, dropped, _)| dropped).sum();
+    print!("\nmeasured {cpu} {dropped}");
+    for round in results.iter().flat_map(|(rounds, _, _)| rounds) {
+        print!(" {round}");
+    }
+    println!();
+}
+
+fn rounds_of(case: &Case, barrier: &Barrier) -> (Vec<f64>, usize, u64) {
+    let mut iterations = 1;
+    let mut done = 0;
+    // Warm-up, and how many iterations make a round.
+    loop {
+        let start = Instant::now();
+        (case.run)(iterations);
+        done += iterations;
+        let took = start.elapsed();
+        if took >= ROUND / 2 {
+            let scale = ROUND.as_secs_f64() / took.as_secs_f64();
+            iterations = ((iterations as f64 * scale) as u64).max(1);
+            break;
+        }
+        iterations *= 2;
+    }
+    barrier.wait();
+    let (mut rounds, mut dropped) = (Vec::new(), 0);
+    for _ in 0..ATTEMPTS {
+        let (waited, start) = (run_delay(), Instant::now());
+        (case.run)(iterations);
+        let took = start.elapsed();
+        done += iterations;
+        if run_delay().saturating_sub(waited) > took / 100 {
+            dropped += 1;
+            continue;
+        }
+        rounds.push(took.as_nanos() as f64 / (iterations * case.per_iteration) as f64);
+        if rounds.len() == ROUNDS {
+            break;
+        }
+    }
+    if rounds.is_empty() {
+        // Not one quiet round: a number with that warning beside it is better than none.
+        let start = Instant::now();
+        (case.run)(iterations);
+        done += iterations;
+        rounds.push(start.elapsed().as_nanos() as f64 / (iterations * case.per_iteration) as f64);
+    }
+    (rounds, dropped, done)
+}
+
+/// How long this thread has waited for a processor.
+fn run_delay() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(
+        text.split_whitespace()
+            .nth(1)
+            .and_then(|field| field.parse().ok())
+            .unwrap_or_default(),
+    )
+}
+
+/// Processor time of all threads of this process, those that ended included.
+fn process_cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = text.rsplit(") ").next().unwrap_or_default();
+    let ticks: u64 = fields
+        .split(' ')
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    Duration::from_millis(ticks * 10)
+}

@@ -1,0 +1,85 @@
+//! The metrics page as bytes: Prometheus text 0.0.4 and 1.0.0, OpenMetrics, Prometheus protobuf.
+//!
+//! All formats are written from one gathering of plain snapshots, so they show the same numbers. `prometheus-client` encodes
+//! OpenMetrics only, has no summaries, and would have to be asked for every format separately; so the encoders are ours, and
+//! that crate's registries meet us in [`crate::prometheus`].
+
+mod accept;
+mod names;
+mod protobuf;
+mod text;
+
+use super::snapshot::{Family, Kind, Point, PointValue};
+use crate::metrics::registry;
+use accept::Format;
+use std::borrow::Cow;
+use std::io::Write as _;
+
+/// What the page says besides the metrics.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PageContext {
+    /// The attributes of the resource: the labels of `target_info`.
+    pub(crate) resource: Vec<(String, String)>,
+}
+
+/// An answer to a scrape.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    pub(crate) content_type: &'static str,
+    pub(crate) content_encoding: Option<&'static str>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Gathers and encodes what the headers `Accept` and `Accept-Encoding` ask for.
+pub(crate) fn render(accept: Option<&str>, accept_encoding: Option<&str>, page: &PageContext) -> Page {
+    encode(
+        registry::gather(),
+        Format::negotiate(accept),
+        accept::gzip(accept_encoding),
+        page,
+    )
+}
+
+fn encode(mut families: Vec<Family>, format: Format, gzip: bool, page: &PageContext) -> Page {
+    families.extend(target_info(page));
+    let named = names::families(families);
+    let body = match format {
+        Format::Text | Format::Text1 => text::classic(&named),
+        Format::OpenMetrics | Format::OpenMetrics0 => text::open_metrics(&named),
+        Format::Protobuf => protobuf::delimited(&named),
+    };
+    let zipped = gzip.then(|| zip(&body)).flatten();
+    Page {
+        content_type: format.content_type(),
+        content_encoding: zipped.as_ref().map(|_| "gzip"),
+        body: zipped.unwrap_or(body),
+    }
+}
+
+fn zip(body: &[u8]) -> Option<Vec<u8>> {
+    let room = Vec::with_capacity(body.len() / 8);
+    let mut encoder = flate2::write::GzEncoder::new(room, flate2::Compression::fast());
+    encoder.write_all(body).ok()?;
+    encoder.finish().ok()
+}
+
+fn target_info(page: &PageContext) -> Option<Family> {
+    (!page.resource.is_empty()).then(|| Family {
+        name: Cow::Borrowed("target"),
+        help: Cow::Borrowed("What is being watched: the attributes of the resource."),
+        unit: Cow::Borrowed(""),
+        kind: Kind::Info,
+        points: vec![Point {
+            labels: page
+                .resource
+                .iter()
+                .map(|(key, value)| (Cow::Owned(key.clone()), Cow::Owned(value.clone())))
+                .collect(),
+            value: PointValue::Info,
+            start_unix_nanos: registry::started(),
+        }],
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! OpenTelemetry's names and units as Prometheus writes them.
+
+use super::super::snapshot::{Family, Kind, Point};
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// A family under its Prometheus name.
+pub(super) struct Named {
+    /// With the unit, without `_total` and `_info`.
+    pub(super) name: String,
+    /// The unit as a word, empty for none.
+    pub(super) unit: String,
+    pub(super) help: Cow<'static, str>,
+    pub(super) kind: Kind,
+    pub(super) points: Vec<Point>,
+}
+
+/// Names the families. Those that fall under one name are joined if they are of one kind; otherwise the first stands.
+pub(super) fn families(families: Vec<Family>) -> Vec<Named> {
+    let mut named: Vec<Named> = Vec::with_capacity(families.len());
+    let mut by_name: HashMap<String, usize> = HashMap::new();
+    for family in families {
+        if family.points.is_empty() {
+            continue;
+        }
+        let (name, unit) = name(&family.name, &family.unit, family.kind);
+        match by_name.get(&name) {
+            Some(&at) => {
+                let there = &mut named[at];
+                if same_type(there.kind, family.kind) && there.unit == unit {
+                    let known: std::collections::HashSet<_> =
+                        there.points.iter().map(|point| point.labels.clone()).collect();
+                    there
+                        .points
+                        .extend(family.points.into_iter().filter(|point| !known.contains(&point.labels)));
+                }
+            }
+            None => {
+                by_name.insert(name.clone(), named.len());
+                named.push(Named {
+                    name,
+                    unit,
+                    help: family.help,
+                    kind: family.kind,
+                    points: family.points,
+                });
+            }
+        }
+    }
+    named
+}
+
+fn same_type(a: Kind, b: Kind) -> bool {
+    let gauge = |kind| matches!(kind, Kind::Gauge | Kind::UpDownCounter);
+    a == b || (gauge(a) && gauge(b))
+}
+
+/// The family's name with its unit, and the unit as a word.
+fn name(base: &str, unit: &str, kind: Kind) -> (String, String) {
+    let mut name = word(base);
+    if kind == Kind::Counter && name.len() > "_total".len() {
+        name.truncate(name.trim_end_matches("_total").len());
+    }
+    if kind == Kind::Info && name.len() > "_info".len() {
+        name.truncate(name.trim_end_matches("_info").len());
+    }
+    let mut unit = unit_word(unit, kind);
+    if kind == Kind::Info {
+        unit.clear();
+    }
+    if !unit.is_empty() && name != unit && !name.ends_with(&format!("_{unit}")) {
+        name.push('_');
+        name.push_str(&unit);
+    }
+    if name == unit {
+        // OpenMetrics wants the unit as a suffix.
+        unit.clear();
+    }
+    (name, unit)
+}
+
+/// Letters, digits and single underscores, no digit first.
+fn word(text: &str) -> String {
+    let mut word = String::with_capacity(text.len());
+    for c in text.chars() {
+        let c = if c.is_ascii_alphanumeric() || c == ':' { c } else { '_' };
+        if c == '_' && word.ends_with('_') {
+            continue;
+        }
+        if word.is_empty() && c.is_ascii_digit() {
+            word.push('_');
+        }
+        word.push(c);
+    }
+    let end = word.trim_end_matches('_').len();
+    word.truncate(end.max(1));
+    if word.is_empty() {
+        word.push('_');
+    }
+    word
+}
+
+/// A label's key; most need no change.
+pub(super) fn label_key(key: &str) -> Cow<'_, str> {
+    let plain = |(at, c): (usize, u8)| c == b'_' || c.is_ascii_alphabetic() || (at > 0 && c.is_ascii_digit());
+    if !key.is_empty() && key.bytes().enumerate().all(plain) && !key.starts_with("__") {
+        return Cow::Borrowed(key);
+    }
+    let word = word(key).replace(':', "_");
+    // Two underscores in front are Prometheus' own.
+    let word = word.trim_start_matches('_');
+    Cow::Owned(if word.is_empty() || word.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("key_{word}")
+    } else {
+        word.to_owned()
+    })
+}
+
+/// UCUM as a word: `s` is `seconds`, `By/s` is `bytes_per_second`, `{call}` is nothing.
+fn unit_word(unit: &str, kind: Kind) -> String {
+    let unit = unit.trim();
+    if let Some((over, under)) = unit.split_once('/') {
+        let (over, under) = (plural(over), singular(under));
+        return match (over.is_empty(), under.is_empty()) {
+            (_, true) => over,
+            (true, false) => format!("per_{under}"),
+            (false, false) => format!("{over}_per_{under}"),
+        };
+    }
+    if unit == "1" {
+        return if kind == Kind::Gauge {
+            "ratio".to_owned()
+        } else {
+            String::new()
+        };
+    }
+    plural(unit)
+}
+
+fn plural(unit: &str) -> String {
+    let known = match unit {
+        "d" => "days",
+        "h" => "hours",
+        "min" => "minutes",
+        "s" => "seconds",
+        "ms" => "milliseconds",
+        "us" => "microseconds",
+        "ns" => "nanoseconds",
+        "By" => "bytes",
+        "KiBy" => "kibibytes",
+        "MiBy" => "mebibytes",
+        "GiBy" => "gibibytes",
+        "TiBy" => "tibibytes",
+        "KBy" | "kBy" => "kilobytes",
+        "MBy" => "megabytes",
+        "GBy" => "gigabytes",
+        "TBy" => "terabytes",
+        "bit" => "bits",
+        "m" => "meters",
+        "V" => "volts",
+        "A" => "amperes",
+        "J" => "joules",
+        "W" => "watts",
+        "g" => "grams",
+        "Cel" => "celsius",
+        "Hz" => "hertz",
+        "%" => "percent",
+        "1" => "",
+        other => return annotation_free(other),
+    };
+    known.to_owned()
+}
+
+fn singular(unit: &str) -> String {
+    let known = match unit {
+        "s" => "second",
+        "min" => "minute",
+        "m" => "meter",
+        "h" => "hour",
+        "d" => "day",
+        "w" => "week",
+        "mo" => "month",
+        "y" => "year",
+        other => return plural(other).trim_end_matches('s').to_owned(),
+    };
+    known.to_owned()
+}
+
+/// What is in braces is an annotation, no unit.
+fn annotation_free(unit: &str) -> String {
+    let mut depth = 0;
+    let kept: String = unit
+        .chars()
+        .filter(|&c| {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => return depth == 0,
+            }
+            false
+        })
+        .collect();
+    if kept.trim().is_empty() {
+        String::new()
+    } else {
+        word(&kept).trim_matches('_').to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_their_units() {
+        for (base, unit, kind, expected, unit_word) in [
+            ("orders.placed", "{call}", Kind::Counter, "orders_placed", ""),
+            (
+                "function.duration",
+                "s",
+                Kind::Histogram,
+                "function_duration_seconds",
+                "seconds",
+            ),
+            ("rows", "By", Kind::Counter, "rows_bytes", "bytes"),
+            ("net.io_bytes", "By", Kind::Counter, "net_io_bytes", "bytes"),
+            ("rate", "By/s", Kind::Gauge, "rate_bytes_per_second", "bytes_per_second"),
+            ("rate", "{request}/s", Kind::Gauge, "rate_per_second", "per_second"),
+            ("load", "1", Kind::Gauge, "load_ratio", "ratio"),
+            ("load", "1", Kind::Counter, "load", ""),
+            ("some_total", "", Kind::Counter, "some", ""),
+            ("9 lives--left", "", Kind::Gauge, "_9_lives_left", ""),
+            ("target", "", Kind::Info, "target", ""),
+            ("seconds", "s", Kind::Gauge, "seconds", ""),
+            ("größe", "", Kind::Gauge, "gr_e", ""),
+            ("", "", Kind::Gauge, "_", ""),
+        ] {
+            assert_eq!(
+                name(base, unit, kind),
+                (expected.to_owned(), unit_word.to_owned()),
+                "{base} {unit}"
+            );
+        }
+    }
+
+    #[test]
+    fn keys_are_words() {
+        for (key, expected) in [
+            ("channel", "channel"),
+            ("error.type", "error_type"),
+            ("__name__", "name"),
+            ("1st", "key_1st"),
+            ("", "key_"),
+            ("le gros", "le_gros"),
+            ("a:b", "a_b"),
+        ] {
+            assert_eq!(label_key(key), expected, "{key}");
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! Log lines that carry the ids of their trace.
+//!
+//! `tracing` events, records of the `log` crate, errors where they first surface and panics become one stream of records. The
+//! caller copies typed values into a bounded queue; a thread of its own redacts, formats and writes them, and hands the same
+//! records to OTLP.
+//!
+//! | what | how |
+//! |---|---|
+//! | which lines | `RUST_LOG` (`info`), [`Handle::set_filter`] while running |
+//! | how they look | `VITALSIGN_LOG_FORMAT` = `json`, `pretty`, `off`; unset: pretty on a terminal, JSON elsewhere |
+//! | fields that all lines within share | [`scope!`](crate::scope) |
+//! | what is never written | values under secret names, at any depth; `redact` and `redact_with` of the builder add to that |
+//!
+//! Nothing here waits for an output. What an output cannot take is lost, errors last, and counted by level: in a line once lines
+//! flow again, and in [`Handle::stats`].
+
+mod bridge;
+mod filter;
+mod format;
+mod otlp;
+mod panic;
+mod queue;
+mod record;
+mod redact;
+mod scope;
+#[cfg(test)]
+mod tests;
+mod view;
+mod writer;
+
+pub use filter::FilterError;
+pub use format::{Format, UnknownFormat};
+pub use scope::{FieldValue, Scope, Scoped};
+#[doc(hidden)]
+pub use scope::{ScopeBuilder, Writer as ScopeWriter};
+pub use writer::Output;
+
+pub(crate) use otlp::{Encode, LogLimits, LogSink, OtlpLogs};
+pub(crate) use record::{Fields, Ids, Key, Value};
+pub(crate) use redact::Hook as RedactHook;
+pub(crate) use view::View;
+
+use crate::clock;
+use crate::probe::{ErrorRef, ErrorValue};
+use crate::site::Site;
+use crate::trace::SpanContext;
+use crate::trace::event::EventSink;
+use filter::Filter;
+use queue::{LEVELS, Loss, Queue};
+use record::{Head, Source};
+use redact::Redactor;
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+use tracing_core::subscriber::Interest;
+use tracing_core::{Event, Level, LevelFilter, Metadata};
+use writer::{Lines, Look, Writer};
+
+/// What `init()` decides about logs.
+pub(crate) struct LogSetup {
+    /// `RUST_LOG`; empty means info.
+    pub(crate) filter: String,
+    pub(crate) format: Format,
+    pub(crate) output: Output,
+    pub(crate) otlp: Option<OtlpLogs>,
+    /// Further names whose values are not written.
+    pub(crate) redact: Vec<String>,
+    pub(crate) redact_with: Option<RedactHook>,
+    /// How many records and bytes may wait for the writer.
+    pub(crate) max_records: usize,
+    pub(crate) max_bytes: usize,
+    /// Take over the `log` crate and the panic hook: once per process.
+    pub(crate) global: bool,
+}
+
+impl Default for LogSetup {
+    fn default() -> Self {
+        Self {
+            filter: String::new(),
+            format: Format::Auto,
+            output: Output::Stdout,
+            otlp: None,
+            redact: Vec::new(),
+            redact_with: None,
+            max_records: 16 * 1024,
+            max_bytes: 4 * 1024 * 1024,
+            global: true,
+        }
+    }
+}
+
+/// The pipeline that [`line`] and the rest of this crate write to.
+static GLOBAL: OnceLock<Arc<Logs>> = OnceLock::new();
+
+/// The running logs: filter, counts, flush.
+#[derive(Clone)]
+pub struct Handle {
+    logs: Arc<Logs>,
+    writer: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// Starts the writer and, unless told otherwise, takes over the `log` crate and the panic hook. What of the filter could not be
+/// understood comes back as warnings.
+pub(crate) fn install(setup: LogSetup) -> std::io::Result<(Handle, Vec<FilterError>)> {
+    let (filter, warnings) = Filter::lenient(&setup.filter);
+    let look = match setup.format {
+        Format::Json => Look::Json,
+        Format::Off => Look::None,
+        Format::Auto if !setup.output.is_terminal() => Look::Json,
+        Format::Auto | Format::Pretty => Look::Pretty {
+            coloured: setup.output.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()),
+        },
+    };
+    let silent = look == Look::None && setup.otlp.is_none();
+    let queue = Arc::new(Queue::new(setup.max_records, setup.max_bytes));
+    let writer = Writer {
+        queue: queue.clone(),
+        output: setup.output,
+        look,
+        redactor: Redactor {
+            keys: setup.redact,
+            hook: setup.redact_with,
+        },
+        otlp: setup.otlp.map(otlp::Batcher::new),
+        lines: Lines::default(),
+    };
+    // Before the first record, so that no caller pays for the calibration.
+    clock::now();
+    let thread = std::thread::Builder::new()
+        .name("vitalsign-logs".to_owned())
+        .spawn(move || writer.run())?;
+    let logs = Arc::new(Logs { queue, filter, silent });
+    if setup.global && GLOBAL.set(logs.clone()).is_ok() {
+        panic::install(logs.clone());
+        // A logger of the user's own stays; its lines go where it says.
+        if log::set_boxed_logger(Box::new(bridge::Bridge(logs.clone()))).is_ok() {
+            log::set_max_level(bridge::max_level(logs.max()));
+        }
+    }
+    let handle = Handle {
+        logs,
+        writer: Arc::new(Mutex::new(Some(thread))),
+    };
+    Ok((handle, warnings))
+}
+
+impl Handle {
+    /// Where the subscriber hands its events.
+    pub(crate) fn sink(&self) -> Arc<dyn EventSink> {
+        self.logs.clone()
+    }
+
+    /// Replaces the filter: the syntax of `RUST_LOG`, `info,my_crate=debug`.
+    ///
+    /// # Errors
+    ///
+    /// A directive that cannot be understood leaves the filter as it was.
+    pub fn set_filter(&self, filter: &str) -> Result<(), FilterError> {
+        self.logs.filter.set(filter)?;
+        log::set_max_level(bridge::max_level(self.logs.max()));
+        tracing_core::callsite::rebuild_interest_cache();
+        Ok(())
+    }
+
+    /// The filter in force.
+    pub fn filter(&self) -> String {
+        self.logs.filter.text()
+    }
+
+    /// Lines written and lost so far.
+    pub fn stats(&self) -> LogStats {
+        self.logs.stats()
+    }
+
+    /// Waits until every line logged before is written; false if the deadline comes first. Blocks.
+    pub fn flush(&self, deadline: Instant) -> bool {
+        self.logs.queue.flush(deadline)
+    }
+
+    /// Flushes, and takes no more lines; false if the deadline comes first.
+    pub(crate) fn shutdown(&self, deadline: Instant) -> bool {
+        let flushed = self.flush(deadline);
+        self.logs.queue.close();
+        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if flushed && let Some(thread) = thread {
+            // It has nothing left but its end.
+            let _ = thread.join();
+        }
+        flushed
+    }
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle")
+            .field("filter", &self.filter())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of the lines so far.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LogStats {
+    /// Lines the output took.
+    pub written: u64,
+    /// Lines lost: level, reason (`queue_full`, `write`, `nested`) and how many, where there are any.
+    pub lost: Vec<(Level, &'static str, u64)>,
+}
+
+/// What became of the lines of the installed logs.
+pub(crate) fn stats() -> LogStats {
+    GLOBAL.get().map(|logs| logs.stats()).unwrap_or_default()
+}
+
+/// A line of our own, whatever the user's filter says and wherever the user's tracing goes. To standard error before the logs
+/// are installed.
+pub(crate) fn line(level: Level, target: &'static str, message: &str, fields: &[(&str, &str)]) {
+    let write = |out: &mut Fields| {
+        out.str(Key::Name("message"), message);
+        for (name, value) in fields {
+            out.str(Key::Name(name), value);
+        }
+    };
+    if let Some(logs) = GLOBAL.get() {
+        logs.record(level, target, None, write);
+    } else {
+        eprintln!("{level} {target}: {message}");
+    }
+}
+
+/// The receiving end: filter and queue.
+pub(crate) struct Logs {
+    queue: Arc<Queue>,
+    filter: Filter,
+    /// Neither lines nor OTLP: nothing is wanted.
+    silent: bool,
+}
+
+/// The span current on this thread.
+fn current_context() -> Option<SpanContext> {
+    None
+}
+
+thread_local! {
+    static FIELDS: RefCell<Fields> = const { RefCell::new(Fields::new()) };
+}
+
+impl Logs {
+    fn max(&self) -> LevelFilter {
+        if self.silent {
+            LevelFilter::OFF
+        } else {
+            self.filter.max()
+        }
+    }
+
+    fn stats(&self) -> LogStats {
+        let mut lost = Vec::new();
+        for level in LEVELS {
+            for reason in Loss::ALL {
+                let count = self.queue.lost(reason, level);
+                if count > 0 {
+                    lost.push((level, reason.as_str(), count));
+                }
+            }
+        }
+        LogStats {
+            written: self.queue.written(),
+            lost,
+        }
+    }
+
+    /// A record that is no `tracing` event; `None` takes the span current on this thread.
+    pub(crate) fn record(
+        &self,
+        level: Level,
+        target: &str,
+        ctx: Option<&SpanContext>,
+        write: impl FnOnce(&mut Fields),
+    ) {
+        let current;
+        let ctx = if ctx.is_some() {
+            ctx
+        } else {
+            current = current_context();
+            current.as_ref()
+        };
+        self.push(Source::Other(level), ctx, |fields| {
+            fields.str(Key::Name("target"), target);
+            write(fields);
+        });
+    }
+
+    fn push(&self, source: Source, ctx: Option<&SpanContext>, write: impl FnOnce(&mut Fields)) {
+        if self.silent {
+            return;
+        }
+        let ticks = clock::now();
+        let pushed = FIELDS.try_with(|fields| {
+            let Ok(mut fields) = fields.try_borrow_mut() else {
+                return false;
+            };
+            fields.clear();
+            write(&mut fields);
+            let head = Head {
+                ticks,
+                source,
+                ids: ctx.and_then(Ids::of),
+                scope: Scope::current(),
+                len: fields.as_bytes().len() as u32,
+            };
+            self.queue.push(head, fields.as_bytes());
+            true
+        });
+        if pushed != Ok(true) {
+            self.queue.lose(Loss::Nested, source.level());
+        }
+    }
+}
+
+impl EventSink for Logs {
+    fn interest(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.enabled(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        !self.silent && self.filter.enabled(metadata.target(), *metadata.level())
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.max())
+    }
+
+    fn event(&self, event: &Event<'_>, ctx: Option<&SpanContext>) {
+        self.push(Source::Event(event.metadata()), ctx, |fields| event.record(fields));
+    }
+
+    fn error(&self, site: &'static Site, error: &ErrorRef<'_>, ctx: Option<&SpanContext>) {
+        let metadata = site.metadata();
+        let level = site.def.span.as_ref().map_or(Level::ERROR, |span| span.err_level);
+        if self.silent || !self.filter.enabled(metadata.target(), level) {
+            return;
+        }
+        self.record(level, metadata.target(), ctx, |fields| {
+            let message = Key::Name("message");
+            match &error.value {
+                ErrorValue::Std(error) => fields.display(message, error),
+                ErrorValue::Display(error) => fields.display(message, error),
+                ErrorValue::Debug(error) => fields.debug(message, error),
+                ErrorValue::Opaque(name) => fields.str(message, name),
+            }
+            fields.str(Key::Name("function"), site.def.function);
+            fields.str(Key::Name("error.type"), &error.error_type);
+            if let ErrorValue::Std(error) = &error.value {
+                fields.error_ref(Key::Name("error"), error);
+            }
+        });
+    }
+}

@@ -1,0 +1,89 @@
+//! Batches of records for OTLP, from the same views the lines are made of.
+
+use super::view::View;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Turns a view into a framed `LogRecord`; the encoding lives with the exporter.
+pub(crate) type Encode = fn(&View<'_>, &LogLimits, &mut Vec<u8>);
+
+/// Takes framed `LogRecord`s (field 2 of `ScopeLogs`, repeated) and how many there are. Must not block: it is called on the writer's
+/// thread.
+pub(crate) trait LogSink: Send + Sync {
+    fn batch(&self, records: Vec<u8>, count: u64);
+}
+
+/// `OTEL_LOGRECORD_ATTRIBUTE_*`, `OTEL_ATTRIBUTE_*`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LogLimits {
+    pub(crate) attributes: usize,
+    /// In characters.
+    pub(crate) value_length: Option<usize>,
+}
+
+impl Default for LogLimits {
+    fn default() -> Self {
+        Self {
+            attributes: 128,
+            value_length: None,
+        }
+    }
+}
+
+/// OTLP for [`LogSetup`](super::LogSetup).
+#[derive(Clone)]
+pub(crate) struct OtlpLogs {
+    pub(crate) sink: Arc<dyn LogSink>,
+    pub(crate) encode: Encode,
+    pub(crate) limits: LogLimits,
+    /// `OTEL_BLRP_MAX_EXPORT_BATCH_SIZE`
+    pub(crate) max_batch: u64,
+    /// `OTEL_BLRP_SCHEDULE_DELAY`
+    pub(crate) delay: Duration,
+}
+
+/// Collects records until a batch is full or old enough.
+pub(super) struct Batcher {
+    to: OtlpLogs,
+    bytes: Vec<u8>,
+    count: u64,
+    since: Option<Instant>,
+}
+
+impl Batcher {
+    pub(super) fn new(to: OtlpLogs) -> Self {
+        Self {
+            to,
+            bytes: Vec::new(),
+            count: 0,
+            since: None,
+        }
+    }
+
+    pub(super) fn add(&mut self, view: &View<'_>) {
+        (self.to.encode)(view, &self.to.limits, &mut self.bytes);
+        self.count += 1;
+        self.since.get_or_insert_with(Instant::now);
+        if self.count >= self.to.max_batch {
+            self.send();
+        }
+    }
+
+    /// Sends what is due; when the rest will be.
+    pub(super) fn idle(&mut self, now: bool) -> Option<Duration> {
+        let age = self.since?.elapsed();
+        if now || age >= self.to.delay {
+            self.send();
+            return None;
+        }
+        Some(self.to.delay.saturating_sub(age))
+    }
+
+    fn send(&mut self) {
+        self.since = None;
+        let count = std::mem::take(&mut self.count);
+        if count > 0 {
+            self.to.sink.batch(std::mem::take(&mut self.bytes), count);
+        }
+    }
+}

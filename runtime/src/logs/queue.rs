@@ -1,0 +1,274 @@
+//! Between those who log and the thread that writes: bounded, and fair to what matters.
+//!
+//! A record is two appends under a lock that nobody holds while formatting or writing. When the writer cannot keep up, the
+//! queue refuses the least important levels first; the last fifth is kept for errors. What is refused is counted by level.
+
+use super::record::Head;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+use tracing_core::Level;
+
+/// Why a record was not written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Loss {
+    /// The queue was full.
+    QueueFull,
+    /// The output refused it.
+    Write,
+    /// It was logged while another record was being made on the same thread, as by a `Debug` that logs.
+    Nested,
+}
+
+impl Loss {
+    pub(crate) const ALL: [Self; 3] = [Self::QueueFull, Self::Write, Self::Nested];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::Write => "write",
+            Self::Nested => "nested",
+        }
+    }
+}
+
+pub(crate) const LEVELS: [Level; 5] = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
+
+const fn index(level: Level) -> usize {
+    match level {
+        Level::ERROR => 0,
+        Level::WARN => 1,
+        Level::INFO => 2,
+        Level::DEBUG => 3,
+        Level::TRACE => 4,
+    }
+}
+
+/// How much of the queue records of each level may fill, in percent.
+const SHARE: [usize; 5] = [100, 80, 70, 50, 40];
+
+/// Records and their bytes, in order.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) heads: Vec<Head>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Batch {
+    pub(crate) fn clear(&mut self) {
+        self.heads.clear();
+        self.bytes.clear();
+    }
+}
+
+#[derive(Default)]
+struct Pending {
+    batch: Batch,
+    /// Records accepted since the start.
+    accepted: u64,
+    closed: bool,
+}
+
+pub(crate) struct Queue {
+    pending: Mutex<Pending>,
+    max_records: usize,
+    max_bytes: usize,
+    writer: OnceLock<Thread>,
+    /// The writer waits to be woken; otherwise it looks by itself within a few milliseconds.
+    asleep: AtomicBool,
+    /// Records written, or given up, since the start.
+    done: Mutex<u64>,
+    progress: Condvar,
+    /// Who waits in [`Queue::flush`].
+    flushing: AtomicU64,
+    lost: [[AtomicU64; LEVELS.len()]; Loss::ALL.len()],
+    written: AtomicU64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Queue {
+    pub(crate) fn new(max_records: usize, max_bytes: usize) -> Self {
+        Self {
+            pending: Mutex::default(),
+            max_records: max_records.max(1),
+            max_bytes: max_bytes.max(1024),
+            writer: OnceLock::new(),
+            asleep: AtomicBool::new(false),
+            done: Mutex::default(),
+            progress: Condvar::new(),
+            flushing: AtomicU64::new(0),
+            lost: Default::default(),
+            written: AtomicU64::new(0),
+        }
+    }
+
+    /// Hands a record over, or counts it as lost.
+    pub(crate) fn push(&self, head: Head, bytes: &[u8]) {
+        let level = head.source.level();
+        let share = SHARE[index(level)];
+        let mut pending = lock(&self.pending);
+        let full = pending.batch.heads.len() >= self.max_records * share / 100
+            || pending.batch.bytes.len() + bytes.len() > self.max_bytes * share / 100;
+        // A record larger than the whole queue passes when the queue is empty.
+        if pending.closed || (full && !pending.batch.heads.is_empty()) {
+            drop(pending);
+            self.lose(Loss::QueueFull, level);
+            return;
+        }
+        pending.batch.heads.push(head);
+        pending.batch.bytes.extend_from_slice(bytes);
+        pending.accepted += 1;
+        let filling =
+            pending.batch.bytes.len() > self.max_bytes / 4 || pending.batch.heads.len() > self.max_records / 4;
+        drop(pending);
+        // An error may be the last thing this process says.
+        if filling || level == Level::ERROR || self.asleep.load(Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        self.asleep.store(false, Ordering::SeqCst);
+        if let Some(writer) = self.writer.get() {
+            writer.unpark();
+        }
+    }
+
+    pub(crate) fn lose(&self, reason: Loss, level: Level) {
+        self.lost[reason as usize][index(level)].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lost(&self, reason: Loss, level: Level) -> u64 {
+        self.lost[reason as usize][index(level)].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Waits until all that was accepted so far is written; false if the deadline came first.
+    pub(crate) fn flush(&self, deadline: Instant) -> bool {
+        let accepted = lock(&self.pending).accepted;
+        self.flushing.fetch_add(1, Ordering::SeqCst);
+        self.wake();
+        let mut done = lock(&self.done);
+        while *done < accepted {
+            let Some(left) = deadline
+                .checked_duration_since(Instant::now())
+                .filter(|left| !left.is_zero())
+            else {
+                break;
+            };
+            done = self
+                .progress
+                .wait_timeout(done, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        let flushed = *done >= accepted;
+        drop(done);
+        self.flushing.fetch_sub(1, Ordering::SeqCst);
+        flushed
+    }
+
+    /// Nothing more is accepted; the writer ends once it has written the rest.
+    pub(crate) fn close(&self) {
+        lock(&self.pending).closed = true;
+        self.wake();
+    }
+
+    // The writer's side.
+
+    /// Said by the writer's thread before it takes anything.
+    pub(crate) fn attach_writer(&self) {
+        let _ = self.writer.set(std::thread::current());
+    }
+
+    /// Swaps what is pending with an empty batch; false when closed and empty.
+    pub(crate) fn take(&self, batch: &mut Batch) -> bool {
+        batch.clear();
+        let mut pending = lock(&self.pending);
+        std::mem::swap(&mut pending.batch, batch);
+        !(pending.closed && batch.heads.is_empty())
+    }
+
+    /// Someone waits for the outputs to be emptied to the last record.
+    pub(crate) fn wanted_now(&self) -> bool {
+        self.flushing.load(Ordering::SeqCst) > 0
+    }
+
+    /// That many records have left, of which so many reached the output.
+    pub(crate) fn done(&self, records: u64, written: u64) {
+        self.written.fetch_add(written, Ordering::Relaxed);
+        *lock(&self.done) += records;
+        self.progress.notify_all();
+    }
+
+    /// Waits a moment for more, without being woken by single records.
+    pub(crate) fn doze(&self) {
+        std::thread::park_timeout(Duration::from_millis(3));
+    }
+
+    /// Waits to be woken, at most so long.
+    pub(crate) fn sleep(&self, at_most: Duration) {
+        self.asleep.store(true, Ordering::SeqCst);
+        // A record pushed before the store was not announced.
+        let empty = {
+            let pending = lock(&self.pending);
+            pending.batch.heads.is_empty() && !pending.closed
+        };
+        if empty && !self.wanted_now() {
+            std::thread::park_timeout(at_most);
+        }
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::record::Source;
+
+    fn head(level: Level) -> Head {
+        Head {
+            ticks: 0,
+            source: Source::Other(level),
+            ids: None,
+            scope: None,
+            len: 10,
+        }
+    }
+
+    #[test]
+    fn errors_go_last() {
+        let queue = Queue::new(10, 1 << 20);
+        for level in [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR] {
+            for _ in 0..10 {
+                queue.push(head(level), &[0; 10]);
+            }
+        }
+        let mut batch = Batch::default();
+        assert!(queue.take(&mut batch));
+        let kept = |level| batch.heads.iter().filter(|head| head.source.level() == level).count();
+        assert_eq!(LEVELS.map(kept), [2, 1, 2, 1, 4]);
+        assert_eq!(LEVELS.map(|level| queue.lost(Loss::QueueFull, level)), [8, 9, 8, 9, 6]);
+    }
+
+    #[test]
+    fn a_closed_queue_ends_after_its_last_record() {
+        let queue = Queue::new(10, 1 << 20);
+        queue.push(head(Level::INFO), &[0; 10]);
+        queue.close();
+        let mut batch = Batch::default();
+        assert!(queue.take(&mut batch));
+        assert_eq!(batch.heads.len(), 1);
+        assert!(!queue.take(&mut batch));
+        assert!(!queue.flush(Instant::now()));
+        queue.done(1, 1);
+        assert!(queue.flush(Instant::now()));
+    }
+}

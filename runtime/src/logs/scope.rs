@@ -1,0 +1,279 @@
+//! Fields that every line within a scope carries.
+//!
+//! A scope is entered for the run of a closure or for the life of a future, which takes it along from poll to poll and from
+//! thread to thread. There is no guard to hold across an `.await`, so a scope cannot leak into another task.
+
+use super::record::{Fields, Key};
+use pin_project_lite::pin_project;
+use std::cell::RefCell;
+use std::fmt::{Debug, Display};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+thread_local! {
+    static CURRENT: RefCell<Option<Scope>> = const { RefCell::new(None) };
+}
+
+/// Log fields, made by [`scope!`](crate::scope), within those that were current when it was made.
+#[derive(Clone)]
+#[must_use = "a scope adds its fields to lines logged inside `run` or `follow`"]
+pub struct Scope(Arc<Data>);
+
+struct Data {
+    outer: Option<Scope>,
+    fields: Fields,
+}
+
+impl Scope {
+    /// Calls `f` with these fields on every line logged inside.
+    pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
+        let _entered = enter(Some(self.clone()));
+        f()
+    }
+
+    /// The same future with these fields on every line logged while it runs. Tasks it spawns carry them when they are spawned
+    /// through [`Scope::current`] or this crate's `spawn`.
+    pub fn follow<F: Future>(self, future: F) -> Scoped<F> {
+        Scoped {
+            future,
+            scope: Some(self),
+        }
+    }
+
+    /// The scope of this moment, to be taken to another task or thread.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    }
+
+    pub(crate) fn outer(&self) -> Option<&Self> {
+        self.0.outer.as_ref()
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.fields.as_bytes()
+    }
+}
+
+impl Debug for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scope").finish_non_exhaustive()
+    }
+}
+
+/// Makes a scope current until the guard is dropped, on this thread. Not for users: across an `.await` it would leak.
+pub(crate) fn enter(scope: Option<Scope>) -> Entered {
+    let before = CURRENT
+        .try_with(|current| std::mem::replace(&mut *current.borrow_mut(), scope))
+        .ok()
+        .flatten();
+    Entered {
+        before,
+        _local: std::marker::PhantomData,
+    }
+}
+
+/// The scope before comes back when this is dropped.
+pub(crate) struct Entered {
+    before: Option<Scope>,
+    /// It belongs to its thread.
+    _local: std::marker::PhantomData<*const ()>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let before = self.before.take();
+        let inner = CURRENT.try_with(|current| std::mem::replace(&mut *current.borrow_mut(), before));
+        drop(inner);
+    }
+}
+
+pin_project! {
+    /// A future that carries log fields; made by [`Scope::follow`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Scoped<F> {
+        #[pin]
+        future: F,
+        scope: Option<Scope>,
+    }
+}
+
+impl<F> Scoped<F> {
+    /// Carries whatever is current where it is made.
+    pub(crate) fn here(future: F) -> Self {
+        Self {
+            future,
+            scope: Scope::current(),
+        }
+    }
+}
+
+impl<F: Future> Future for Scoped<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _entered = enter(this.scope.clone());
+        this.future.poll(cx)
+    }
+}
+
+/// Collects the fields of a scope; what `scope!` expands to.
+#[doc(hidden)]
+pub struct ScopeBuilder(Fields);
+
+impl ScopeBuilder {
+    #[doc(hidden)]
+    #[expect(clippy::new_without_default, reason = "for the macro only")]
+    pub fn new() -> Self {
+        Self(Fields::new())
+    }
+
+    #[doc(hidden)]
+    pub fn value(mut self, key: &str, value: &(impl FieldValue + ?Sized)) -> Self {
+        value.write(key, &mut Writer(&mut self.0));
+        self
+    }
+
+    #[doc(hidden)]
+    pub fn display(mut self, key: &str, value: &dyn Display) -> Self {
+        self.0.display(Key::Name(key), value);
+        self
+    }
+
+    #[doc(hidden)]
+    pub fn debug(mut self, key: &str, value: &dyn Debug) -> Self {
+        self.0.debug(Key::Name(key), value);
+        self
+    }
+
+    #[doc(hidden)]
+    pub fn done(self) -> Scope {
+        Scope(Arc::new(Data {
+            outer: Scope::current(),
+            fields: self.0,
+        }))
+    }
+}
+
+/// Where a [`FieldValue`] writes itself.
+#[doc(hidden)]
+pub struct Writer<'a>(pub(crate) &'a mut Fields);
+
+/// A value with a native type in log lines: numbers, booleans, strings, and `Option`s (`None` leaves the field out) and
+/// references of those. For anything else write `%value` (its `Display`) or `?value` (its `Debug`).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no native type in log lines",
+    label = "write `%value` for its `Display`, `?value` for its `Debug`"
+)]
+pub trait FieldValue {
+    #[doc(hidden)]
+    fn write(&self, key: &str, to: &mut Writer<'_>);
+}
+
+macro_rules! values {
+    ($($method:ident: $($type:ty),+ => |$v:ident| $as:expr;)*) => {$($(
+        impl FieldValue for $type {
+            fn write(&self, key: &str, to: &mut Writer<'_>) {
+                let $v = self;
+                to.0.$method(Key::Name(key), $as);
+            }
+        }
+    )+)*};
+}
+values! {
+    bool: bool => |v| *v;
+    i64: i8, i16, i32, i64 => |v| i64::from(*v);
+    i64: isize => |v| *v as i64;
+    u64: u8, u16, u32, u64 => |v| u64::from(*v);
+    u64: usize => |v| *v as u64;
+    i128: i128 => |v| *v;
+    u128: u128 => |v| *v;
+    f64: f32, f64 => |v| f64::from(*v);
+    str: str, String, std::borrow::Cow<'_, str>, Box<str>, Arc<str> => |v| v;
+    display: char => |v| v;
+}
+
+impl<T: FieldValue + ?Sized> FieldValue for &T {
+    fn write(&self, key: &str, to: &mut Writer<'_>) {
+        T::write(self, key, to);
+    }
+}
+
+impl<T: FieldValue> FieldValue for Option<T> {
+    fn write(&self, key: &str, to: &mut Writer<'_>) {
+        if let Some(value) = self {
+            value.write(key, to);
+        }
+    }
+}
+
+/// Log fields for everything that happens inside: `scope! { order.id = id, %user, attempt = ?n }`.
+///
+/// Written as in `tracing`'s macros: `key = value` with a native type, `%value` for `Display`, `?value` for `Debug`, dotted and
+/// quoted keys, a bare name for a variable of that name. The scope holds for a closure ([`Scope::run`](crate::logs::Scope::run))
+/// or for a future ([`Scope::follow`](crate::logs::Scope::follow)), which keeps it across every `.await` and thread. Scopes
+/// nest; an inner field hides an outer one of the same name, and an event's own field hides both.
+///
+/// # Examples
+///
+/// ```
+/// async fn handle(id: u64, tenant: &str) {
+///     vitalsign::scope! { order.id = id, %tenant }
+///         .follow(async {
+///             tracing::info!("placed"); // {"message":"placed","order.id":7,"tenant":"acme",…}
+///         })
+///         .await;
+/// }
+/// # let sum = vitalsign::scope! { a = 1 }.run(|| 1 + 1);
+/// # assert_eq!(sum, 2);
+/// ```
+#[macro_export]
+macro_rules! scope {
+    ($($fields:tt)*) => { $crate::__scope_fields!($crate::logs::ScopeBuilder::new() ; $($fields)*) };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __scope_fields {
+    ($b:expr ;) => { $b.done() };
+    ($b:expr ; $key:literal = % $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__scope_fields!($b.display($key, &$value) ; $($($rest)*)?)
+    };
+    ($b:expr ; $key:literal = ? $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__scope_fields!($b.debug($key, &$value) ; $($($rest)*)?)
+    };
+    ($b:expr ; $key:literal = $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__scope_fields!($b.value($key, &$value) ; $($($rest)*)?)
+    };
+    ($b:expr ; $($key:ident).+ = % $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__scope_fields!($b.display($crate::__scope_key!($($key).+), &$value) ; $($($rest)*)?)
+    };
+    ($b:expr ; $($key:ident).+ = ? $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__scope_fields!($b.debug($crate::__scope_key!($($key).+), &$value) ; $($($rest)*)?)
+    };
+    ($b:expr ; $($key:ident).+ = $value:expr $(, $($rest:tt)*)?) => {
+        $crate::__scope_fields!($b.value($crate::__scope_key!($($key).+), &$value) ; $($($rest)*)?)
+    };
+    ($b:expr ; % $($key:ident).+ $(, $($rest:tt)*)?) => {
+        $crate::__scope_fields!($b.display($crate::__scope_key!($($key).+), &$($key).+) ; $($($rest)*)?)
+    };
+    ($b:expr ; ? $($key:ident).+ $(, $($rest:tt)*)?) => {
+        $crate::__scope_fields!($b.debug($crate::__scope_key!($($key).+), &$($key).+) ; $($($rest)*)?)
+    };
+    ($b:expr ; $($key:ident).+ $(, $($rest:tt)*)?) => {
+        $crate::__scope_fields!($b.value($crate::__scope_key!($($key).+), &$($key).+) ; $($($rest)*)?)
+    };
+    ($b:expr ; $($bad:tt)+) => {
+        ::core::compile_error!("a field of `scope!` is `key = value`, `key = %value`, `key = ?value`, or a name alone")
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __scope_key {
+    ($first:ident $(. $rest:ident)*) => {
+        ::core::concat!(::core::stringify!($first) $(, ".", ::core::stringify!($rest))*)
+    };
+}

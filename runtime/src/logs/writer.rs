@@ -1,0 +1,245 @@
+//! The thread that makes lines out of records and writes them.
+
+use super::format::{json, pretty};
+use super::otlp::Batcher;
+use super::queue::{Batch, LEVELS, Loss, Queue};
+use super::redact::Redactor;
+use super::view::View;
+use crate::clock;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing_core::Level;
+
+/// Where lines go.
+#[derive(Default)]
+pub enum Output {
+    /// Standard output.
+    #[default]
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// Anywhere else; called on a thread of its own.
+    Writer(Box<dyn Write + Send>),
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Stdout => "Stdout",
+            Self::Stderr => "Stderr",
+            Self::Writer(_) => "Writer",
+        })
+    }
+}
+
+impl Output {
+    pub(super) fn is_terminal(&self) -> bool {
+        match self {
+            Self::Stdout => io::stdout().is_terminal(),
+            Self::Stderr => io::stderr().is_terminal(),
+            Self::Writer(_) => false,
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            // Through the standard library's lock, so that a `println!` cannot break into a line.
+            Self::Stdout => io::stdout().lock().write(bytes),
+            Self::Stderr => io::stderr().lock().write(bytes),
+            Self::Writer(writer) => writer.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout => io::stdout().lock().flush(),
+            Self::Stderr => Ok(()),
+            Self::Writer(writer) => writer.flush(),
+        }
+    }
+}
+
+/// How lines look, decided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Look {
+    Json,
+    Pretty { coloured: bool },
+    None,
+}
+
+pub(super) struct Writer {
+    pub(super) queue: Arc<Queue>,
+    pub(super) output: Output,
+    pub(super) look: Look,
+    pub(super) redactor: Redactor,
+    pub(super) otlp: Option<Batcher>,
+    pub(super) lines: Lines,
+}
+
+/// The lines of one batch, in one piece.
+#[derive(Default)]
+pub(super) struct Lines {
+    bytes: Vec<u8>,
+    /// Where each line ends, and its level; none for a line of the writer's own.
+    ends: Vec<(usize, Option<Level>)>,
+    /// An earlier write stopped inside a line.
+    broken: bool,
+    /// Losses already told of, and those that the batch at hand tells of.
+    told: u64,
+    telling: u64,
+}
+
+/// How often the writer looks by itself before it waits to be woken.
+const LOOKS: u32 = 40;
+/// How long an output that takes nothing is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Writer {
+    pub(super) fn run(mut self) {
+        self.queue.attach_writer();
+        let mut batch = Batch::default();
+        let mut idle = 0;
+        while self.queue.take(&mut batch) {
+            if batch.heads.is_empty() {
+                let due = self.otlp.as_mut().and_then(|otlp| otlp.idle(self.queue.wanted_now()));
+                idle += 1;
+                if idle < LOOKS {
+                    self.queue.doze();
+                } else {
+                    self.queue.sleep(due.unwrap_or(Duration::from_secs(3600)));
+                }
+                continue;
+            }
+            idle = 0;
+            let written = self.batch(&batch);
+            self.queue.done(batch.heads.len() as u64, written);
+        }
+        if let Some(otlp) = &mut self.otlp {
+            otlp.idle(true);
+        }
+    }
+
+    /// Formats and writes; how many lines the output took.
+    fn batch(&mut self, batch: &Batch) -> u64 {
+        let mut at = 0;
+        for head in &batch.heads {
+            let end = at + head.len as usize;
+            let bytes = batch.bytes.get(at..end).unwrap_or_default();
+            at = end;
+            let view = View::new(head, bytes, clock::unix_nanos(head.ticks), &self.redactor);
+            self.line(&view, Some(view.level));
+            if let Some(otlp) = &mut self.otlp {
+                otlp.add(&view);
+            }
+        }
+        if let Some(otlp) = &mut self.otlp {
+            otlp.idle(self.queue.wanted_now());
+        }
+        self.notice();
+        let written = self.lines.write(&mut self.output, &self.queue);
+        self.lines.ends.clear();
+        self.lines.bytes.clear();
+        // One burst must not keep its memory for good.
+        self.lines.bytes.shrink_to(256 * 1024);
+        written
+    }
+
+    fn line(&mut self, view: &View<'_>, level: Option<Level>) {
+        let Lines { bytes, ends, .. } = &mut self.lines;
+        match self.look {
+            Look::Json => json::write(bytes, view),
+            Look::Pretty { coloured } => pretty::write(bytes, view, coloured),
+            Look::None => return,
+        }
+        ends.push((bytes.len(), level));
+    }
+
+    /// A line about lines that are missing, once there are lines again.
+    fn notice(&mut self) {
+        let lost = LEVELS.map(|level| {
+            Loss::ALL
+                .map(|reason| self.queue.lost(reason, level))
+                .iter()
+                .sum::<u64>()
+        });
+        let total = lost.iter().sum();
+        if total == self.lines.told {
+            return;
+        }
+        let message = format!("{} log lines lost", total - self.lines.told);
+        self.lines.telling = total;
+        let view = View {
+            unix_nanos: clock::unix_nanos(clock::now()),
+            level: Level::WARN,
+            target: "vitalsign::logs".into(),
+            message: Some(message.into()),
+            ids: None,
+            fields: LEVELS
+                .iter()
+                .zip(lost)
+                .filter(|(_, lost)| *lost > 0)
+                .map(|(level, lost)| {
+                    let name = format!("lost.{}", level.as_str().to_lowercase());
+                    (name.into(), super::record::Value::U64(lost))
+                })
+                .collect(),
+            place: None,
+        };
+        self.line(&view, None);
+    }
+}
+
+impl Lines {
+    /// Writes all lines or counts those the output did not take whole.
+    fn write(&mut self, output: &mut Output, queue: &Queue) -> u64 {
+        if self.bytes.is_empty() {
+            return 0;
+        }
+        if self.broken && write_all(output, b"\n").1.is_ok() {
+            self.broken = false;
+        }
+        let (written, mut result) = write_all(output, &self.bytes);
+        if result.is_ok() {
+            result = output.flush();
+        }
+        // A failed flush leaves it open what arrived; the bytes were taken, so they count as written.
+        let whole = self.ends.iter().filter(|(end, _)| *end <= written).count();
+        if result.is_ok() {
+            self.told = self.told.max(self.telling);
+        } else {
+            for level in self.ends[whole..].iter().filter_map(|(_, level)| *level) {
+                queue.lose(Loss::Write, level);
+            }
+            let boundary = if whole == 0 { 0 } else { self.ends[whole - 1].0 };
+            self.broken |= written > boundary;
+        }
+        self.ends[..whole].iter().filter(|(_, level)| level.is_some()).count() as u64
+    }
+}
+
+/// As `Write::write_all`, telling how far it came, and patient with pipes that would block. A writer that panics has failed.
+fn write_all(output: &mut Output, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    let mut blocked: Option<Instant> = None;
+    while written < bytes.len() {
+        let attempt = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| output.write(&bytes[written..])))
+            .unwrap_or_else(|_| Err(io::Error::other("the log writer panicked")));
+        match attempt {
+            Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
+            Ok(n) => {
+                written += n.min(bytes.len() - written);
+                blocked = None;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if blocked.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                    return (written, Err(error));
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}
