@@ -11,20 +11,27 @@ use super::subscriber::Recorder;
 use crate::outcome::CallOutcome;
 use crate::probe::ErrorRef;
 use crate::site::{Site, SpanKind};
-use std::sync::atomic::{AtomicU64, Ordering};
-use tracing_core::callsite::Identifier;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use tracing_core::callsite::{self, Identifier};
 use tracing_core::field::{FieldSet, Value};
-use tracing_core::{Callsite, Interest, Kind, Level, Metadata, dispatcher};
+use tracing_core::{Callsite, Dispatch, Interest, Kind, Level, Metadata, dispatcher};
 
-/// What is remembered of a site: the answer of the filter, and whose answer it was.
+/// What is remembered of a site: the answer of our filter, and whose answer it was; and what other subscribers want of it.
 pub struct SpanSlot {
     answer: AtomicU64,
+    interest: AtomicU8,
 }
+
+const UNREGISTERED: u8 = 0;
+const NEVER: u8 = 1;
+const SOMETIMES: u8 = 2;
+const ALWAYS: u8 = 3;
 
 impl SpanSlot {
     pub(crate) const fn new() -> Self {
         Self {
             answer: AtomicU64::new(0),
+            interest: AtomicU8::new(UNREGISTERED),
         }
     }
 
@@ -36,13 +43,34 @@ impl SpanSlot {
         if answer & !1 == whose {
             return answer & 1 == 1;
         }
-        let enabled = shared.filter.enabled(&site.state.meta);
+        let enabled = shared.filter.enabled(site.metadata());
         self.answer.store(whose | u64::from(enabled), Ordering::Relaxed);
         enabled
     }
 
     /// What the dispatcher thinks of the site's call site.
-    pub(crate) fn set_interest(&self, _interest: tracing_core::subscriber::Interest) {}
+    pub(crate) fn set_interest(&self, interest: Interest) {
+        let interest = if interest.is_never() {
+            NEVER
+        } else if interest.is_always() {
+            ALWAYS
+        } else {
+            SOMETIMES
+        };
+        self.interest.store(interest, Ordering::Relaxed);
+    }
+
+    /// Whether a subscriber that is not ours wants the site's span now.
+    fn wanted(&self, site: &'static Site, dispatch: &Dispatch) -> bool {
+        if self.interest.load(Ordering::Relaxed) == UNREGISTERED {
+            callsite::register(site.callsite());
+        }
+        match self.interest.load(Ordering::Relaxed) {
+            NEVER => false,
+            ALWAYS => true,
+            _ => dispatch.enabled(site.metadata()),
+        }
+    }
 }
 
 /// Where a new span hangs.
@@ -81,7 +109,7 @@ impl SpanOptions {
 }
 
 fn record(site: &'static Site, values: &[&dyn Value], fields: &mut Fields<'_>) {
-    for (field, value) in site.state.meta.fields().iter().zip(values) {
+    for (field, value) in site.metadata().fields().iter().zip(values) {
         value.record(&field, fields);
     }
 }
@@ -114,7 +142,7 @@ impl ActiveSpan {
         let mut options = options;
         dispatcher::get_default(|dispatch| match dispatch.downcast_ref::<Recorder>() {
             Some(recorder) => open(site, &recorder.shared, start, options.as_deref()),
-            None => foreign(site, options.take()),
+            None => foreign(site, dispatch, options.take()),
         })
     }
 
@@ -141,7 +169,7 @@ impl ActiveSpan {
                             ids: ours.ids.clone(),
                             handle: ours.handle,
                             owned: false,
-                            meta: &site.state.meta,
+                            meta: site.metadata(),
                         },
                     );
                 });
@@ -176,7 +204,7 @@ impl ActiveSpan {
                 handle: Some(handle), ..
             }) => store::attributes(*handle, true, false, |fields| record(site, values, fields)),
             Self::Foreign(span) => {
-                for (field, value) in site.state.meta.fields().iter().zip(values) {
+                for (field, value) in site.metadata().fields().iter().zip(values) {
                     span.record(&field, *value);
                 }
             }
@@ -241,11 +269,11 @@ impl ActiveSpan {
 
 #[inline]
 fn open(site: &'static Site, shared: &Shared, ticks: u64, options: Option<&SpanOptions>) -> ActiveSpan {
-    if shared.is_closed() || !site.state.span.enabled(site, shared) {
+    if shared.is_closed() || !site.slots.span.enabled(site, shared) {
         return ActiveSpan::Off;
     }
     let start = Start {
-        meta: &site.state.meta,
+        meta: site.metadata(),
         site: Some(site),
         kind: site.def.span.as_ref().map_or(SpanKind::Internal, |span| span.kind),
         parent: match options.map(|options| &options.parent) {
@@ -296,18 +324,18 @@ fn said(handle: Handle, options: &SpanOptions) {
 
 /// A span of the subscriber that is current and not ours.
 #[cold]
-fn foreign(site: &'static Site, options: Option<Box<SpanOptions>>) -> ActiveSpan {
-    let interest = site.state.callsite.interest();
-    if interest.is_never() || !(interest.is_always() || dispatcher::get_default(|d| d.enabled(&site.state.meta))) {
+fn foreign(site: &'static Site, dispatch: &Dispatch, options: Option<Box<SpanOptions>>) -> ActiveSpan {
+    if !site.slots.span.wanted(site, dispatch) {
         return ActiveSpan::Off;
     }
     let options = options.unwrap_or_default();
-    let fields = site.state.meta.fields();
+    let meta = site.metadata();
+    let fields = meta.fields();
     let none = fields.value_set_all(&[]);
     let span = if matches!(options.parent, Parent::Root) {
-        tracing::Span::new_root(&site.state.meta, &none)
+        tracing::Span::new_root_with(meta, &none, dispatch)
     } else {
-        tracing::Span::new(&site.state.meta, &none)
+        tracing::Span::new_with(meta, &none, dispatch)
     };
     for item in Items(&options.held) {
         if let Item::Attribute(Key::Index(index), value) = item

@@ -143,12 +143,25 @@ fn text(span: &Span, key: &str) -> Option<String> {
 
 /// A site, as the macros write it.
 macro_rules! site {
-    ($name:literal $(, $more:ident($($arg:expr),*))*) => {{
-        static SITE: p::Site = p::Site::new(
-            p::Def::new($name, module_path!(), file!(), line!()).traced(p::SpanDef::new($name)$(.$more($($arg),*))*),
-            &STATE,
-        );
-        static STATE: p::SiteState = p::SiteState::new(&SITE);
+    ($name:literal $(, $key:ident: $value:expr)*) => {{
+        static SITE: p::Site = p::Site {
+            def: p::Def {
+                function: $name,
+                module: module_path!(),
+                file: file!(),
+                line: line!(),
+                asynchronous: false,
+                fallible: false,
+                span: Some(p::SpanDef {
+                    name: $name,
+                    $($key: $value,)*
+                    ..p::SpanDef::DEFAULT
+                }),
+                counter: None,
+                timer: None,
+            },
+            slots: p::Slots::new(),
+        };
         &SITE
     }};
 }
@@ -473,8 +486,8 @@ fn the_filter_decides_what_exists() {
     traced.run(|| {
         tracing::debug_span!("seen").in_scope(|| ());
         tracing::trace_span!("unseen").in_scope(|| plain(site!("below"), || ()));
-        plain(site!("elsewhere", target("other")), || ());
-        plain(site!("traced too deep", level(p::Level::TRACE)), || ());
+        plain(site!("elsewhere", target: Some("other")), || ());
+        plain(site!("traced too deep", level: p::Level::TRACE), || ());
     });
     let names: Vec<String> = traced.spans().into_iter().map(|(_, span)| span.name).collect();
     assert_eq!(names, ["seen", "below"]);
@@ -578,7 +591,7 @@ async fn a_dropped_future_is_cancelled() {
 fn fields_of_a_call() {
     let traced = Traced::new(|_| ());
     traced.run(|| {
-        let mut call = p::Call::<SPAN>::begin(site!("with fields", fields(&["n", "s"]), kind(p::SpanKind::Producer)));
+        let mut call = p::Call::<SPAN>::begin(site!("with fields", fields: &["n", "s"], kind: p::SpanKind::Producer));
         assert!(call.open());
         call.fields(&[&7_u32 as &dyn p::Value, &"seven"]);
         call.enter();
