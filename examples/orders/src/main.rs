@@ -8,16 +8,16 @@
 //!
 //! Everything that shows up in spans, on /metrics, in the probes and in the logs comes from attributes on the functions in
 //! `shop`, `store`, `stock`, `worker` and `inventory`. The rest of the files make it something to look at: `visits` are the
-//! customers, `receiver` and `tree` stand in for a tracing backend, `child` is the second process.
+//! customers, `receiver` stands in for a tracing backend, `child` is the second process.
 
 mod child;
 mod inventory;
 mod options;
 mod receiver;
 mod shop;
+mod spans;
 mod stock;
 mod store;
-mod tree;
 mod visits;
 mod worker;
 

@@ -1,16 +1,18 @@
 //! Stands in for a tracing backend: takes OTLP over HTTP/protobuf from both processes, joins the spans of an order and prints
 //! the tree of some of them. What it takes, it also forwards, if an endpoint is set.
 
-use crate::tree::{self, Span};
+use crate::spans::{self, Received};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::StatusCode;
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use vitalsign::trace::TraceId;
+use vitalsign::trace::tree::{Node, Tree};
 
 /// Traces kept at a time; what is not complete by then is forgotten.
 const KEPT: usize = 200;
@@ -49,7 +51,7 @@ pub(crate) async fn start(print: bool) -> std::io::Result<Receiver> {
             };
             let complete = traces.lock().unwrap_or_else(PoisonError::into_inner).take(&request);
             if let (true, Some(spans)) = (print, complete) {
-                println!("\n{}", tree::text(&spans));
+                println!("\n{}", Tree::of(&spans));
             }
             StatusCode::OK
         }),
@@ -67,51 +69,50 @@ fn forward_to() -> Option<String> {
 
 #[derive(Default)]
 struct Traces {
-    by_id: HashMap<Vec<u8>, Vec<Span>>,
-    order: std::collections::VecDeque<Vec<u8>>,
+    by_id: HashMap<TraceId, Vec<Received>>,
+    oldest_first: VecDeque<TraceId>,
     printed: Option<Instant>,
 }
 
 impl Traces {
     /// Keeps the spans; gives back a trace that is complete now, if it is time to print one.
-    fn take(&mut self, request: &ExportTraceServiceRequest) -> Option<Vec<Span>> {
+    fn take(&mut self, request: &ExportTraceServiceRequest) -> Option<Vec<Node>> {
         let mut touched = Vec::new();
-        for span in tree::spans(request) {
-            let id = span.trace_id.clone();
-            if !self.by_id.contains_key(&id) {
-                self.order.push_back(id.clone());
+        for span in spans::received(request) {
+            let id = span.node.trace_id;
+            let trace = self.by_id.entry(id).or_default();
+            if trace.is_empty() {
+                self.oldest_first.push_back(id);
             }
-            self.by_id.entry(id.clone()).or_default().push(span);
+            trace.push(span);
             touched.push(id);
         }
-        while self.order.len() > KEPT {
-            if let Some(oldest) = self.order.pop_front() {
+        while self.oldest_first.len() > KEPT {
+            if let Some(oldest) = self.oldest_first.pop_front() {
                 self.by_id.remove(&oldest);
             }
         }
         if self.printed.is_some_and(|at| at.elapsed() < PAUSE) {
             return None;
         }
-        let id = touched
-            .into_iter()
-            .rev()
-            .find(|id| self.by_id.get(id).is_some_and(|spans| is_whole_order(spans)))?;
+        let whole = |id: &TraceId| self.by_id.get(id).is_some_and(|spans| is_whole_order(spans));
+        let id = touched.into_iter().rev().find(whole)?;
         self.printed = Some(Instant::now());
-        self.by_id.remove(&id)
+        let spans = self.by_id.remove(&id)?;
+        Some(spans.into_iter().map(|span| span.node).collect())
     }
 }
 
-/// Nothing is missing: the root is there, every parent is known, and both services have reported.
-fn is_whole_order(spans: &[Span]) -> bool {
-    let known = |id: &[u8]| spans.iter().any(|span| span.span_id == id);
-    let services = spans.iter().any(|span| span.service != spans[0].service);
-    services
-        && spans.iter().any(|span| span.parent_id.is_empty())
+/// Nothing is missing: there is a root, every parent is known, both services have reported, and who called out was heard.
+fn is_whole_order(spans: &[Received]) -> bool {
+    let nodes = || spans.iter().map(|span| &span.node);
+    let known = |id| nodes().any(|node| node.span_id == id);
+    let heard = |id| nodes().any(|node| node.parent == Some(id));
+    nodes().any(|node| node.parent.is_none())
+        && nodes().any(|node| node.service != spans[0].node.service)
+        && nodes().all(|node| node.parent.is_none_or(known))
         && spans
             .iter()
-            .all(|span| span.parent_id.is_empty() || known(&span.parent_id))
-        && spans
-            .iter()
-            .filter(|span| span.client_over_http)
-            .all(|client| spans.iter().any(|s| s.parent_id == client.span_id))
+            .filter(|span| span.calls_out)
+            .all(|span| heard(span.node.span_id))
 }
