@@ -10,7 +10,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ use tokio::runtime::Handle;
 const POLLERS: usize = 2;
 /// A poll longer than this, while others wait, is replaced.
 const PATIENCE: Duration = Duration::from_millis(10);
+/// A poll that is counted as stuck though nobody waits.
+const STUCK: Duration = Duration::from_secs(1);
 /// Blocking checks at the same time, those not counted that outlived their time-out.
 const BLOCKING: usize = 128;
 /// Pollers at most, stuck ones included: beyond that, checks wait.
@@ -59,7 +61,6 @@ pub(crate) struct Exec {
     job_ready: Condvar,
     timers: Mutex<Timers>,
     tick: Condvar,
-    pollers_stuck: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -130,13 +131,19 @@ impl Exec {
             job_ready: Condvar::new(),
             timers: Mutex::default(),
             tick: Condvar::new(),
-            pollers_stuck: AtomicUsize::new(0),
         }
     }
 
     /// Threads that a check holds beyond what is allowed.
     pub(crate) fn stuck_threads(&self) -> usize {
-        self.pollers_stuck.load(Ordering::Relaxed) + lock(&self.blocking).lost
+        let now = self.nanos();
+        let held = |poller: &&Arc<Poller>| {
+            let since = poller.since.load(Ordering::Relaxed);
+            let long = since != 0 && now.saturating_sub(since) > STUCK.as_nanos() as u64;
+            long || poller.stuck.load(Ordering::Relaxed) == 1
+        };
+        let pollers = lock(&self.polls).pollers.iter().filter(held).count();
+        pollers + lock(&self.blocking).lost
     }
 
     /// Starts a future; `done` hears how it ended, on one of our threads.
@@ -251,9 +258,7 @@ impl Exec {
         for poller in &polls.pollers {
             let since = poller.since.load(Ordering::Relaxed);
             if since != 0 && now.saturating_sub(since) > PATIENCE.as_nanos() as u64 {
-                if poller.stuck.swap(1, Ordering::Relaxed) == 0 {
-                    self.pollers_stuck.fetch_add(1, Ordering::Relaxed);
-                }
+                poller.stuck.store(1, Ordering::Relaxed);
             } else {
                 free += 1;
             }
@@ -312,7 +317,6 @@ impl Exec {
                 own.since.store(0, Ordering::Relaxed);
                 polls = lock(&self.polls);
                 if own.stuck.swap(0, Ordering::Relaxed) == 1 {
-                    self.pollers_stuck.fetch_sub(1, Ordering::Relaxed);
                     let free = polls.pollers.iter().filter(|p| p.stuck.load(Ordering::Relaxed) == 0);
                     // Replacements stay while there is more to do than they can take.
                     if free.count() > POLLERS && polls.queue.is_empty() {
@@ -612,7 +616,8 @@ mod tests {
             );
         }
         assert!(matches!(ended(Box::pin(async { 1 })), Ended::Done(1)));
-        assert!(exec().stuck_threads() >= 8);
+        // The last to come may not have been waited for long enough.
+        assert!(exec().stuck_threads() >= 8 - POLLERS);
         *gate.0.lock().unwrap() = true;
         gate.1.notify_all();
         for _ in 0..8 {
