@@ -70,16 +70,6 @@ enum Stage {
     Done,
 }
 
-/// What the wrapper future does with a call around each poll, whatever its signals.
-pub trait Polled {
-    /// Begun and not settled.
-    fn is_open(&self) -> bool;
-    /// Its span becomes current on this thread.
-    fn enter(&mut self);
-    /// Ends what [`Polled::enter`] began.
-    fn exit(&mut self);
-}
-
 impl<const SIGNALS: u8> Call<SIGNALS> {
     /// Of an `async fn`: nothing happens before its first poll.
     #[inline]
@@ -240,6 +230,32 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
         }
     }
 
+    /// Ends what [`Call::enter`] began.
+    #[inline]
+    pub(crate) fn exit(&mut self) {
+        if SIGNALS & SPAN != 0
+            && let Some(live) = &mut self.live
+        {
+            live.exit();
+        }
+    }
+
+    /// Begun and not settled.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.live.as_ref().is_some_and(Live::is_open)
+    }
+
+    /// Ends a call that will not be settled.
+    #[inline]
+    pub(crate) fn abandon(&mut self, outcome: CallOutcome) {
+        if let Some(live) = &mut self.live
+            && live.is_open()
+        {
+            live.end::<SIGNALS>(self.site, &Ended::by(outcome));
+        }
+    }
+
     /// Ticks of one poll, where `busy` asks.
     #[inline]
     pub(crate) fn add_busy(&mut self, ticks: u64) {
@@ -282,42 +298,16 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
     }
 }
 
-impl<const SIGNALS: u8> Polled for Call<SIGNALS> {
-    #[inline]
-    fn is_open(&self) -> bool {
-        self.live.as_ref().is_some_and(Live::is_open)
-    }
-
-    #[inline]
-    fn enter(&mut self) {
-        Call::enter(self);
-    }
-
-    #[inline]
-    fn exit(&mut self) {
-        if SIGNALS & SPAN != 0
-            && let Some(live) = &mut self.live
-        {
-            live.exit();
-        }
-    }
-}
-
 impl<const SIGNALS: u8> Drop for Call<SIGNALS> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(live) = &mut self.live
-            && live.is_open()
-        {
-            // A plain function that did not return has unwound.
-            let panicked = !live.asynchronous || std::thread::panicking();
-            let outcome = if panicked {
-                CallOutcome::Panic
-            } else {
-                CallOutcome::Cancelled
-            };
-            live.end::<SIGNALS>(self.site, &Ended::by(outcome));
-        }
+        // A plain function that did not return has unwound. A future's unwinding poll was ended there and then.
+        let cancelled = self.live.as_ref().is_some_and(|live| live.asynchronous);
+        self.abandon(if cancelled {
+            CallOutcome::Cancelled
+        } else {
+            CallOutcome::Panic
+        });
         if SIGNALS & SPAN == 0 {
             // Without a span nothing in it owns anything; said here, so that no drop glue stands in a counter's way.
             std::mem::forget(self.live.take());

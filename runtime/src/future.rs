@@ -1,70 +1,51 @@
 //! The one wrapper future.
+//!
+//! Written by hand, with two lines of `unsafe` for the pin: the safe projection macros cost a dozen more functions for every
+//! annotated `async fn`, which is a third of what a build spends on it (benches: compile).
+#![allow(unsafe_code)]
 
-use crate::call::{Call, Polled, Settle, signals};
+use crate::call::{Call, Settle, signals};
 use crate::clock;
+use crate::outcome::CallOutcome;
 use crate::site::Site;
-use pin_project_lite::pin_project;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-pin_project! {
-    /// A future whose life from its first poll on is one call.
-    ///
-    /// The arguments wait in `enter`, a closure, until the first poll; then the closure makes the body's future in the same
-    /// place. So they are stored once, nothing is boxed, and fields and labels are read by reference when the call begins.
-    #[must_use = "futures do nothing unless polled"]
-    pub struct Instrumented<C, F, S, K>
-    where
-        K: Polled,
-    {
-        #[pin]
-        state: State<C, F>,
-        settle: Option<S>,
-        call: K,
-    }
-
-    impl<C, F, S, K> PinnedDrop for Instrumented<C, F, S, K>
-    where
-        K: Polled,
-    {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if this.call.is_open() {
-                // What the body drops belongs to its span.
-                let _entered = Entered::new(this.call);
-                let mut state = this.state;
-                state.set(State::Done);
-            }
-        }
-    }
+/// A future whose life from its first poll on is one call.
+///
+/// The arguments wait in a closure until the first poll; then the closure makes the body's future in the same place. So they
+/// are stored once, nothing is boxed, and fields and labels are read by reference when the call begins.
+///
+/// # Cancel safety
+///
+/// Dropped after its first poll and before the end it ends the call as `cancelled`; the body is dropped within its span.
+#[must_use = "futures do nothing unless polled"]
+pub struct Instrumented<C, F, S, const SIGNALS: u8> {
+    state: State<C, F>,
+    settle: S,
+    call: Call<SIGNALS>,
 }
 
-pin_project! {
-    #[project = StateProj]
-    #[project_replace = StateOwned]
-    enum State<C, F> {
-        Waiting { enter: C },
-        Running { #[pin] future: F },
-        Done,
-    }
+enum State<C, F> {
+    /// Not polled yet. `C` is never pinned, so it may be moved out.
+    Waiting(C),
+    /// Pinned with the whole; left only by dropping it in place.
+    Running(F),
+    Done,
 }
 
 /// The future of an `async fn`: `enter` is given the call at the first poll and makes the body's future.
 #[inline]
-pub fn future<const SIGNALS: u8, C, F, S>(
-    site: &'static Site,
-    enter: C,
-    settle: S,
-) -> Instrumented<C, F, S, Call<SIGNALS>>
+pub fn future<const SIGNALS: u8, C, F, S>(site: &'static Site, enter: C, settle: S) -> Instrumented<C, F, S, SIGNALS>
 where
     C: FnOnce(&mut Call<SIGNALS>) -> F,
     F: Future,
-    S: FnOnce(&F::Output, &mut Settle<'_>),
+    S: Fn(&F::Output, &mut Settle<'_>),
 {
     Instrumented {
-        state: State::Waiting { enter },
-        settle: Some(settle),
+        state: State::Waiting(enter),
+        settle,
         call: Call::unpolled(site),
     }
 }
@@ -75,77 +56,107 @@ pub fn future_prepared<const SIGNALS: u8, F, S>(
     call: Call<SIGNALS>,
     future: F,
     settle: S,
-) -> Instrumented<fn(&mut Call<SIGNALS>) -> F, F, S, Call<SIGNALS>>
+) -> Instrumented<fn(&mut Call<SIGNALS>) -> F, F, S, SIGNALS>
 where
     F: Future,
-    S: FnOnce(&F::Output, &mut Settle<'_>),
+    S: Fn(&F::Output, &mut Settle<'_>),
 {
     Instrumented {
-        state: State::Running { future },
-        settle: Some(settle),
+        state: State::Running(future),
+        settle,
         call,
     }
 }
 
-impl<C, F, S, const SIGNALS: u8> Future for Instrumented<C, F, S, Call<SIGNALS>>
+impl<C, F, S, const SIGNALS: u8> Future for Instrumented<C, F, S, SIGNALS>
 where
     C: FnOnce(&mut Call<SIGNALS>) -> F,
     F: Future,
-    S: FnOnce(&F::Output, &mut Settle<'_>),
+    S: Fn(&F::Output, &mut Settle<'_>),
 {
     type Output = F::Output;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let mut this = self.project();
-        if let StateProj::Waiting { .. } = this.state.as_mut().project() {
+        // SAFETY: only `State::Running` holds something pinned. It is not moved below: `poll` leaves it in place, the
+        // replacement runs in the state `Waiting` alone, and an assignment to `state` drops what was there in place.
+        // `Instrumented` is `Unpin` only where `F` is, by the automatic implementation.
+        let this = unsafe { self.get_unchecked_mut() };
+        if let State::Waiting(_) = this.state {
             this.call.first_poll();
-            if let StateOwned::Waiting { enter } = this.state.as_mut().project_replace(State::Done) {
-                let future = enter(this.call);
-                this.state.set(State::Running { future });
+            if let State::Waiting(enter) = std::mem::replace(&mut this.state, State::Done) {
+                this.state = State::Running(enter(&mut this.call));
             }
         } else {
             this.call.poll_prepared();
         }
-        let StateProj::Running { future } = this.state.as_mut().project() else {
-            panic!("`async fn` resumed after completion");
+        let State::Running(future) = &mut this.state else {
+            resumed()
         };
+        // SAFETY: `future` stands inside the pinned `self` and is treated as pinned from here on, as shown above.
+        let future = unsafe { Pin::new_unchecked(future) };
         if !this.call.on() {
             return future.poll(cx);
         }
-        let entered = Entered::new(this.call);
-        let polled = if SIGNALS & signals::BUSY != 0 {
+        let entered = Entered::new(&mut this.call);
+        let polled = if SIGNALS & signals::BUSY == 0 {
+            future.poll(cx)
+        } else {
             let start = clock::now();
             let polled = future.poll(cx);
             entered.0.add_busy(clock::now().saturating_sub(start));
             polled
-        } else {
-            future.poll(cx)
         };
-        drop(entered);
+        entered.leave();
         if let Poll::Ready(ret) = &polled
-            && let Some(settle) = this.settle.take()
+            && let Some(mut s) = this.call.settling()
         {
-            this.call.finish(ret, settle);
+            (this.settle)(ret, &mut s);
+            let ended = s.ended();
+            this.call.end(&ended);
         }
         polled
     }
 }
 
-/// The call's span is current while this lives, also when a poll unwinds.
-struct Entered<'a, K: Polled>(&'a mut K);
-
-impl<'a, K: Polled> Entered<'a, K> {
+impl<C, F, S, const SIGNALS: u8> Drop for Instrumented<C, F, S, SIGNALS> {
     #[inline]
-    fn new(call: &'a mut K) -> Self {
-        call.enter();
-        Self(call)
+    fn drop(&mut self) {
+        if self.call.is_open() {
+            // What the body drops belongs to its span.
+            let entered = Entered::new(&mut self.call);
+            self.state = State::Done;
+            entered.leave();
+        }
     }
 }
 
-impl<K: Polled> Drop for Entered<'_, K> {
+#[cold]
+fn resumed() -> ! {
+    panic!("`async fn` resumed after completion")
+}
+
+/// The call's span is current until [`Entered::leave`]. Dropped without it, the body has unwound: the call ends as a panic here
+/// and now, since a runtime may catch it and drop the future long after.
+struct Entered<'a, const SIGNALS: u8>(&'a mut Call<SIGNALS>);
+
+impl<'a, const SIGNALS: u8> Entered<'a, SIGNALS> {
     #[inline]
-    fn drop(&mut self) {
+    fn new(call: &'a mut Call<SIGNALS>) -> Self {
+        call.enter();
+        Self(call)
+    }
+
+    #[inline]
+    fn leave(self) {
         self.0.exit();
+        std::mem::forget(self);
+    }
+}
+
+impl<const SIGNALS: u8> Drop for Entered<'_, SIGNALS> {
+    #[cold]
+    fn drop(&mut self) {
+        self.0.abandon(CallOutcome::Panic);
     }
 }

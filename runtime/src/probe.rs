@@ -237,7 +237,7 @@ impl FutureKind {
         self,
         call: Call<SIGNALS>,
         ret: Pin<Box<dyn Future<Output = T> + Send + 'f>>,
-        settle: impl FnOnce(&T, &mut Settle<'_>) + Send + 'f,
+        settle: impl Fn(&T, &mut Settle<'_>) + Send + 'f,
     ) -> Pin<Box<dyn Future<Output = T> + Send + 'f>> {
         if call.on() {
             Box::pin(crate::future::future_prepared(call, ret, settle))
@@ -253,7 +253,7 @@ impl LocalFutureKind {
         self,
         call: Call<SIGNALS>,
         ret: Pin<Box<dyn Future<Output = T> + 'f>>,
-        settle: impl FnOnce(&T, &mut Settle<'_>) + 'f,
+        settle: impl Fn(&T, &mut Settle<'_>) + 'f,
     ) -> Pin<Box<dyn Future<Output = T> + 'f>> {
         if call.on() {
             Box::pin(crate::future::future_prepared(call, ret, settle))
