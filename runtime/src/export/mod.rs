@@ -1,7 +1,25 @@
 //! From plain snapshots to bytes that leave the process.
 
+#[cfg(any(feature = "otlp", feature = "admin"))]
+pub(crate) mod background;
+#[cfg(feature = "record")]
+pub(crate) mod diag;
+#[cfg(feature = "otlp")]
+pub(crate) mod exporter;
 #[cfg(feature = "record")]
 pub(crate) mod otlp;
 #[cfg(feature = "page")]
 pub(crate) mod page;
+#[cfg(feature = "otlp")]
+pub(crate) mod queue;
+#[cfg(feature = "otlp")]
+pub(crate) mod retry;
+#[cfg(feature = "record")]
 pub(crate) mod snapshot;
+#[cfg(feature = "record")]
+pub(crate) mod stats;
+#[cfg(feature = "otlp")]
+pub(crate) mod transport;
+
+#[cfg(feature = "otlp")]
+pub use exporter::{Report, Tally};

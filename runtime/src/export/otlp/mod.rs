@@ -1,5 +1,20 @@
-//! OTLP: one file a signal for what is sent.
+//! OTLP: requests around encoded items, and the ways they go.
 
+#[cfg(feature = "otlp")]
+pub(crate) mod connect;
+#[cfg(feature = "otlp")]
+pub(crate) mod http;
+#[cfg(feature = "otlp")]
+pub(crate) mod json;
 #[cfg(all(feature = "otlp", feature = "logs"))]
 pub(crate) mod logs;
+#[cfg(feature = "otlp")]
+pub(crate) mod points;
 pub(crate) mod traces;
+#[cfg(feature = "otlp")]
+mod way;
+#[cfg(feature = "otlp")]
+pub(crate) mod wire;
+
+#[cfg(feature = "otlp")]
+pub(crate) use way::{MAX_REQUEST, MAX_RESPONSE, USER_AGENT, transport};

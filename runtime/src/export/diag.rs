@@ -1,0 +1,82 @@
+//! What we say about ourselves: one line per cause and minute, through one replaceable hand.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    Error = 1,
+    Warn = 2,
+    Info = 3,
+    Debug = 4,
+}
+
+type Handler = Box<dyn Fn(Level, &str) + Send + Sync>;
+
+static HANDLER: RwLock<Option<Handler>> = RwLock::new(None);
+static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
+static SAID: Mutex<Option<HashMap<&'static str, Instant>>> = Mutex::new(None);
+
+/// The same cause is told again after this long.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Puts something in the place of standard error.
+pub(crate) fn set_handler(handler: impl Fn(Level, &str) + Send + Sync + 'static) {
+    *HANDLER.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(handler));
+}
+
+/// `OTEL_LOG_LEVEL`.
+pub(crate) fn set_level(name: &str) {
+    let level = match name {
+        "off" => 0,
+        "error" => Level::Error as u8,
+        "warn" => Level::Warn as u8,
+        "debug" | "trace" => Level::Debug as u8,
+        _ => Level::Info as u8,
+    };
+    LEVEL.store(level, Relaxed);
+}
+
+/// Says it.
+pub(crate) fn say(level: Level, message: fmt::Arguments<'_>) {
+    if level as u8 > LEVEL.load(Relaxed) {
+        return;
+    }
+    let message = message.to_string();
+    let handler = HANDLER.read().unwrap_or_else(PoisonError::into_inner);
+    match &*handler {
+        Some(handler) => handler(level, &message),
+        None => eprintln!("vitalsign: {message}"),
+    }
+}
+
+/// Says it unless the same cause was told within the last minute.
+pub(crate) fn say_once(level: Level, cause: &'static str, message: fmt::Arguments<'_>) {
+    {
+        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = said.get_or_insert_default();
+        let now = Instant::now();
+        match said.get(cause) {
+            Some(at) if now.duration_since(*at) < AGAIN => return,
+            _ => said.insert(cause, now),
+        };
+    }
+    say(level, message);
+}
+
+/// A foreign text made fit for one line of ours: control characters gone, cut at 200 characters.
+pub(crate) fn tame(text: &str) -> String {
+    let mut tame: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(200)
+        .collect();
+    if text.chars().nth(200).is_some() {
+        tame.push('…');
+    }
+    tame
+}

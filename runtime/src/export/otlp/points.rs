@@ -1,0 +1,443 @@
+//! Snapshots of the metrics as OTLP.
+
+use super::wire::field;
+use crate::config::env::Temporality;
+use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
+use bytes::{Bytes, BytesMut};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::{
+    self as otlp, AggregationTemporality, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram,
+    HistogramDataPoint, Metric, NumberDataPoint, Sum, Summary, SummaryDataPoint, exemplar, metric, number_data_point,
+};
+use prost::Message;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Encodes, and for delta temporality remembers what was last delivered.
+pub(crate) struct MetricEncoder {
+    temporality: Temporality,
+    last: Mutex<State>,
+}
+
+/// Metrics ready to stand in a request.
+pub(crate) struct Encoded {
+    /// Repeated fields 2 of a `ScopeMetrics`.
+    pub(crate) bytes: Bytes,
+    /// Data points.
+    pub(crate) count: u64,
+    /// To be committed when they were delivered.
+    pub(crate) state: State,
+}
+
+type Series = (Cow<'static, str>, Vec<(Cow<'static, str>, Cow<'static, str>)>);
+
+/// What had been counted when deltas were last delivered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    unix_nanos: u64,
+    values: HashMap<Series, PointValue>,
+}
+
+impl MetricEncoder {
+    pub(crate) fn new(temporality: Temporality) -> Self {
+        Self {
+            temporality,
+            last: Mutex::default(),
+        }
+    }
+
+    /// What was encoded with this state is delivered.
+    pub(crate) fn commit(&self, state: State) {
+        if self.temporality != Temporality::Cumulative {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        }
+    }
+
+    pub(crate) fn encode(&self, families: &[Family]) -> Encoded {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_nanos() as u64;
+        let delta = self.temporality != Temporality::Cumulative;
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = State {
+            unix_nanos: now,
+            values: HashMap::new(),
+        };
+        let (mut bytes, mut count) = (BytesMut::new(), 0);
+        for family in families {
+            let changes = delta && matches!(family.kind, Kind::Counter | Kind::Histogram);
+            let since = |point: &Point| {
+                if !changes {
+                    return (point.value.clone(), point.start_unix_nanos);
+                }
+                let series = (family.name.clone(), point.labels.clone());
+                let (value, start) = match last.values.get(&series) {
+                    Some(old) => (minus(&point.value, old), last.unix_nanos),
+                    None => (point.value.clone(), point.start_unix_nanos.max(last.unix_nanos)),
+                };
+                (value, start)
+            };
+            let points: Vec<_> = family.points.iter().map(|point| (point, since(point))).collect();
+            if changes {
+                for point in &family.points {
+                    state
+                        .values
+                        .insert((family.name.clone(), point.labels.clone()), point.value.clone());
+                }
+            }
+            let temporality = if changes {
+                AggregationTemporality::Delta
+            } else {
+                AggregationTemporality::Cumulative
+            };
+            for data in data(family.kind, &points, temporality, now) {
+                let metric = Metric {
+                    name: family.name.to_string(),
+                    description: family.help.to_string(),
+                    unit: family.unit.to_string(),
+                    data: Some(data),
+                    ..Metric::default()
+                };
+                field(&mut bytes, 2, &metric.encode_to_vec());
+            }
+            count += points.len() as u64;
+        }
+        Encoded {
+            bytes: bytes.freeze(),
+            count,
+            state,
+        }
+    }
+}
+
+/// A point, and its value and start as they are to be told.
+type Told<'a> = (&'a Point, (PointValue, u64));
+
+/// One message for each form that the points have: a family may hold classic and exponential histograms side by side.
+fn data(kind: Kind, points: &[Told<'_>], temporality: AggregationTemporality, now: u64) -> Vec<metric::Data> {
+    let temporality = temporality as i32;
+    let (mut numbers, mut classic, mut exponential, mut summaries) = (vec![], vec![], vec![], vec![]);
+    for (point, (value, start)) in points {
+        let attributes = attributes(point);
+        let start = *start;
+        match value {
+            PointValue::Number { value, exemplar } => numbers.push(NumberDataPoint {
+                attributes,
+                start_time_unix_nano: if kind == Kind::Gauge { 0 } else { start },
+                time_unix_nano: now,
+                exemplars: exemplar.iter().map(exemplar_of).collect(),
+                value: Some(number(*value)),
+                ..NumberDataPoint::default()
+            }),
+            PointValue::Info => numbers.push(NumberDataPoint {
+                attributes,
+                start_time_unix_nano: start,
+                time_unix_nano: now,
+                value: Some(number_data_point::Value::AsInt(1)),
+                ..NumberDataPoint::default()
+            }),
+            PointValue::Histogram {
+                bounds,
+                counts,
+                sum,
+                exemplars,
+            } => classic.push(HistogramDataPoint {
+                attributes,
+                start_time_unix_nano: start,
+                time_unix_nano: now,
+                count: counts.iter().sum(),
+                sum: Some(*sum),
+                bucket_counts: counts.clone(),
+                explicit_bounds: bounds.to_vec(),
+                exemplars: exemplars.iter().map(exemplar_of).collect(),
+                ..HistogramDataPoint::default()
+            }),
+            PointValue::Exponential {
+                schema,
+                zero_threshold,
+                zero_count,
+                positive,
+                sum,
+                count,
+                exemplars,
+            } => exponential.push(ExponentialHistogramDataPoint {
+                attributes,
+                start_time_unix_nano: start,
+                time_unix_nano: now,
+                count: *count,
+                sum: Some(*sum),
+                scale: i32::from(*schema),
+                zero_count: *zero_count,
+                zero_threshold: *zero_threshold,
+                positive: dense(positive),
+                exemplars: exemplars.iter().map(exemplar_of).collect(),
+                ..ExponentialHistogramDataPoint::default()
+            }),
+            PointValue::Summary { quantiles, sum, count } => {
+                let quantile = |(quantile, value): &(f64, f64)| otlp::summary_data_point::ValueAtQuantile {
+                    quantile: *quantile,
+                    value: *value,
+                };
+                summaries.push(SummaryDataPoint {
+                    attributes,
+                    start_time_unix_nano: start,
+                    time_unix_nano: now,
+                    count: *count,
+                    sum: *sum,
+                    quantile_values: quantiles.iter().map(quantile).collect(),
+                    ..SummaryDataPoint::default()
+                });
+            }
+        }
+    }
+    let mut data = Vec::new();
+    if !numbers.is_empty() {
+        data.push(match kind {
+            Kind::Gauge => metric::Data::Gauge(Gauge { data_points: numbers }),
+            _ => metric::Data::Sum(Sum {
+                data_points: numbers,
+                aggregation_temporality: temporality,
+                is_monotonic: kind == Kind::Counter,
+            }),
+        });
+    }
+    if !classic.is_empty() {
+        data.push(metric::Data::Histogram(Histogram {
+            data_points: classic,
+            aggregation_temporality: temporality,
+        }));
+    }
+    if !exponential.is_empty() {
+        data.push(metric::Data::ExponentialHistogram(ExponentialHistogram {
+            data_points: exponential,
+            aggregation_temporality: temporality,
+        }));
+    }
+    if !summaries.is_empty() {
+        data.push(metric::Data::Summary(Summary { data_points: summaries }));
+    }
+    data
+}
+
+fn attributes(point: &Point) -> Vec<KeyValue> {
+    let attribute = |(key, value): &(Cow<'static, str>, Cow<'static, str>)| KeyValue {
+        key: key.to_string(),
+        value: Some(AnyValue {
+            value: Some(any_value::Value::StringValue(value.to_string())),
+        }),
+        ..KeyValue::default()
+    };
+    point.labels.iter().map(attribute).collect()
+}
+
+fn number(value: Number) -> number_data_point::Value {
+    match value {
+        Number::U64(value) => number_data_point::Value::AsInt(i64::try_from(value).unwrap_or(i64::MAX)),
+        Number::I64(value) => number_data_point::Value::AsInt(value),
+        Number::F64(value) => number_data_point::Value::AsDouble(value),
+    }
+}
+
+fn exemplar_of(exemplar: &Exemplar) -> otlp::Exemplar {
+    otlp::Exemplar {
+        time_unix_nano: exemplar.unix_nanos,
+        value: Some(exemplar::Value::AsDouble(exemplar.value)),
+        trace_id: exemplar.trace_id.0.to_be_bytes().to_vec(),
+        span_id: exemplar.span_id.0.to_be_bytes().to_vec(),
+        ..otlp::Exemplar::default()
+    }
+}
+
+/// Buckets from the first to the last, the empty ones between included. Index `i` there ends at `2^(i·2^-schema)`; OTLP's
+/// index names the lower end, so it is one less.
+fn dense(buckets: &[(i32, u64)]) -> Option<otlp::exponential_histogram_data_point::Buckets> {
+    let first = buckets.iter().map(|(index, _)| *index).min()?;
+    let last = buckets.iter().map(|(index, _)| *index).max()?;
+    let mut bucket_counts = vec![0; usize::try_from(last - first).ok()? + 1];
+    for (index, count) in buckets {
+        bucket_counts[(index - first) as usize] += count;
+    }
+    Some(otlp::exponential_histogram_data_point::Buckets {
+        offset: first - 1,
+        bucket_counts,
+    })
+}
+
+/// What was added since.
+fn minus(new: &PointValue, old: &PointValue) -> PointValue {
+    match (new, old) {
+        (PointValue::Number { value, exemplar }, PointValue::Number { value: old, .. }) => PointValue::Number {
+            value: match (*value, *old) {
+                (Number::U64(a), Number::U64(b)) => Number::U64(a.saturating_sub(b)),
+                (Number::I64(a), Number::I64(b)) => Number::I64(a.saturating_sub(b)),
+                (Number::F64(a), Number::F64(b)) => Number::F64(a - b),
+                (value, _) => value,
+            },
+            exemplar: *exemplar,
+        },
+        (
+            PointValue::Histogram {
+                bounds,
+                counts,
+                sum,
+                exemplars,
+            },
+            PointValue::Histogram {
+                counts: old_counts,
+                sum: old_sum,
+                bounds: old_bounds,
+                ..
+            },
+        ) if bounds == old_bounds => PointValue::Histogram {
+            bounds: bounds.clone(),
+            counts: counts
+                .iter()
+                .zip(old_counts)
+                .map(|(a, b)| a.saturating_sub(*b))
+                .collect(),
+            sum: sum - old_sum,
+            exemplars: exemplars.clone(),
+        },
+        (
+            PointValue::Exponential {
+                schema,
+                zero_threshold,
+                zero_count,
+                positive,
+                sum,
+                count,
+                exemplars,
+            },
+            PointValue::Exponential {
+                schema: old_schema,
+                zero_count: old_zero,
+                positive: old_positive,
+                sum: old_sum,
+                count: old_count,
+                ..
+            },
+        ) => {
+            // The old one may be finer: its buckets fall into ours when the scale goes down.
+            let shift = u32::from((*old_schema - *schema).max(0).unsigned_abs());
+            let mut buckets: HashMap<i32, u64> = positive.iter().copied().collect();
+            for (index, old) in old_positive {
+                let index = ((index - 1) >> shift) + 1;
+                if let Some(count) = buckets.get_mut(&index) {
+                    *count = count.saturating_sub(*old);
+                }
+            }
+            let mut positive: Vec<_> = buckets.into_iter().filter(|(_, count)| *count > 0).collect();
+            positive.sort_unstable();
+            PointValue::Exponential {
+                schema: *schema,
+                zero_threshold: *zero_threshold,
+                zero_count: zero_count.saturating_sub(*old_zero),
+                positive,
+                sum: sum - old_sum,
+                count: count.saturating_sub(*old_count),
+                exemplars: exemplars.clone(),
+            }
+        }
+        (new, _) => new.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn counter(value: u64) -> Family {
+        Family {
+            name: "orders.placed".into(),
+            help: "Orders.".into(),
+            unit: "{order}".into(),
+            kind: Kind::Counter,
+            points: vec![Point {
+                labels: vec![("channel".into(), "web".into())],
+                value: PointValue::Number {
+                    value: Number::U64(value),
+                    exemplar: None,
+                },
+                start_unix_nanos: 1,
+            }],
+        }
+    }
+
+    fn histogram(counts: [u64; 3], sum: f64) -> Family {
+        Family {
+            kind: Kind::Histogram,
+            name: "d".into(),
+            points: vec![Point {
+                labels: vec![],
+                value: PointValue::Histogram {
+                    bounds: Arc::from([1.0, 2.0]),
+                    counts: counts.to_vec(),
+                    sum,
+                    exemplars: vec![],
+                },
+                start_unix_nanos: 1,
+            }],
+            ..counter(0)
+        }
+    }
+
+    fn decode(encoded: &Encoded) -> Vec<Metric> {
+        otlp::ScopeMetrics::decode(encoded.bytes.clone()).unwrap().metrics
+    }
+
+    fn sum(metric: &Metric) -> (&Sum, i64) {
+        let Some(metric::Data::Sum(sum)) = &metric.data else {
+            panic!("{metric:?}")
+        };
+        let Some(number_data_point::Value::AsInt(value)) = sum.data_points[0].value else {
+            panic!("{sum:?}")
+        };
+        (sum, value)
+    }
+
+    #[test]
+    fn cumulative() {
+        let encoder = MetricEncoder::new(Temporality::Cumulative);
+        let metrics = decode(&encoder.encode(&[counter(7), histogram([1, 2, 3], 9.0)]));
+        let (sum, value) = sum(&metrics[0]);
+        assert_eq!((value, sum.is_monotonic, sum.aggregation_temporality), (7, true, 2));
+        assert_eq!(sum.data_points[0].start_time_unix_nano, 1);
+        let Some(metric::Data::Histogram(h)) = &metrics[1].data else {
+            panic!()
+        };
+        assert_eq!(h.data_points[0].count, 6);
+    }
+
+    #[test]
+    fn deltas_count_from_what_was_delivered() {
+        let encoder = MetricEncoder::new(Temporality::Delta);
+        let first = encoder.encode(&[counter(7), histogram([1, 0, 0], 0.5)]);
+        assert_eq!(sum(&decode(&first)[0]).1, 7);
+        // Not delivered: nothing is forgotten.
+        let again = encoder.encode(&[counter(9), histogram([1, 1, 0], 2.0)]);
+        assert_eq!(sum(&decode(&again)[0]).1, 9);
+        encoder.commit(again.state);
+        let next = decode(&encoder.encode(&[counter(12), histogram([1, 1, 2], 8.0)]));
+        let (sum, value) = sum(&next[0]);
+        assert_eq!((value, sum.aggregation_temporality), (3, 1));
+        assert!(sum.data_points[0].start_time_unix_nano > 1);
+        let Some(metric::Data::Histogram(h)) = &next[1].data else {
+            panic!()
+        };
+        assert_eq!(
+            (h.data_points[0].bucket_counts.as_slice(), h.data_points[0].sum),
+            (&[0, 0, 2][..], Some(6.0))
+        );
+    }
+
+    #[test]
+    fn exponential_buckets_are_dense_and_named_by_their_lower_end() {
+        let buckets = dense(&[(3, 1), (5, 2)]).unwrap();
+        assert_eq!((buckets.offset, buckets.bucket_counts), (2, vec![1, 0, 2]));
+        assert!(dense(&[]).is_none());
+    }
+}

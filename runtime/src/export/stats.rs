@@ -1,0 +1,367 @@
+//! What we count about ourselves, in one table. The names are those of the semantic conventions' `otel.sdk.*` metrics where
+//! they have one.
+
+use super::snapshot::{Family, Kind, Number, Point, PointValue};
+use std::borrow::Cow;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+/// One series about ourselves.
+pub(crate) struct Stat {
+    name: &'static str,
+    help: &'static str,
+    unit: &'static str,
+    kind: Kind,
+    labels: &'static [(&'static str, &'static str)],
+    /// The exporter whose address is a label, too.
+    target: Option<&'static Target>,
+    value: AtomicI64,
+}
+
+impl Stat {
+    const fn new(
+        kind: Kind,
+        name: &'static str,
+        unit: &'static str,
+        help: &'static str,
+        labels: &'static [(&'static str, &'static str)],
+    ) -> Self {
+        Self {
+            name,
+            help,
+            unit,
+            kind,
+            labels,
+            target: None,
+            value: AtomicI64::new(0),
+        }
+    }
+
+    const fn at(mut self, target: &'static Target) -> Self {
+        self.target = Some(target);
+        self
+    }
+
+    /// Counts up.
+    #[inline]
+    pub(crate) fn add(&self, amount: u64) {
+        self.value.fetch_add(amount as i64, Relaxed);
+    }
+
+    /// Counts down: gauges only.
+    #[inline]
+    pub(crate) fn sub(&self, amount: u64) {
+        self.value.fetch_sub(amount as i64, Relaxed);
+    }
+
+    pub(crate) fn set(&self, value: u64) {
+        self.value.store(value as i64, Relaxed);
+    }
+
+    pub(crate) fn value(&self) -> i64 {
+        self.value.load(Relaxed)
+    }
+
+    fn point(&self, start_unix_nanos: u64) -> Point {
+        let own = self
+            .labels
+            .iter()
+            .map(|(key, value)| (Cow::from(*key), Cow::from(*value)));
+        let target = self.target.and_then(|target| target.0.get());
+        let target = target.into_iter().flat_map(|target| target.labels());
+        Point {
+            labels: own.chain(target).collect(),
+            value: PointValue::Number {
+                value: match self.kind {
+                    Kind::Counter => Number::U64(self.value() as u64),
+                    _ => Number::I64(self.value()),
+                },
+                exemplar: None,
+            },
+            start_unix_nanos,
+        }
+    }
+}
+
+/// Where an exporter sends.
+pub(crate) struct Target(OnceLock<TargetLabels>);
+
+struct TargetLabels {
+    component: &'static str,
+    address: String,
+    port: u16,
+}
+
+impl TargetLabels {
+    fn labels(&self) -> impl Iterator<Item = (Cow<'static, str>, Cow<'static, str>)> {
+        let text = |key: &'static str, value: String| (Cow::from(key), Cow::from(value));
+        [
+            text("otel.component.type", self.component.to_owned()),
+            text("otel.component.name", format!("{}/0", self.component)),
+            text("server.address", self.address.clone()),
+            text("server.port", self.port.to_string()),
+        ]
+        .into_iter()
+    }
+}
+
+impl Target {
+    const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// Known from the start of the exporter on; the first one names itself.
+    pub(crate) fn set(&self, component: &'static str, address: &str, port: u16) {
+        let labels = TargetLabels {
+            component,
+            address: address.to_owned(),
+            port,
+        };
+        // A second exporter in one process counts into the series of the first.
+        let _ = self.0.set(labels);
+    }
+}
+
+/// The series of one signal's way out.
+pub(crate) struct Pipeline {
+    pub(crate) target: Target,
+    pub(crate) queue_size: Stat,
+    pub(crate) queue_capacity: Stat,
+    /// Handed to the exporter.
+    pub(crate) processed: Stat,
+    pub(crate) queue_full: Stat,
+    /// Came after the shutdown.
+    pub(crate) after_shutdown: Stat,
+    pub(crate) in_flight: Stat,
+    pub(crate) exported: Stat,
+    /// Refused by the receiver in a partial success.
+    pub(crate) rejected: Stat,
+    /// Refused with an error that no retry may mend.
+    pub(crate) failed: Stat,
+    pub(crate) too_large: Stat,
+    /// Still waiting at the shutdown's deadline.
+    pub(crate) abandoned: Stat,
+    pub(crate) requests: Stat,
+    pub(crate) failed_requests: Stat,
+}
+
+macro_rules! pipeline {
+    ($name:ident, $kind:literal, $unit:literal, $processor:literal, $component:literal) => {
+        pub(crate) static $name: Pipeline = Pipeline {
+            target: Target::new(),
+            queue_size: Stat::new(
+                Kind::UpDownCounter,
+                concat!("otel.sdk.processor.", $kind, ".queue.size"),
+                $unit,
+                "Items that wait to be exported.",
+                &[
+                    ("otel.component.type", $processor),
+                    ("otel.component.name", concat!($processor, "/0")),
+                ],
+            ),
+            queue_capacity: Stat::new(
+                Kind::UpDownCounter,
+                concat!("otel.sdk.processor.", $kind, ".queue.capacity"),
+                $unit,
+                "Items that may wait to be exported.",
+                &[
+                    ("otel.component.type", $processor),
+                    ("otel.component.name", concat!($processor, "/0")),
+                ],
+            ),
+            processed: Stat::new(
+                Kind::Counter,
+                concat!("otel.sdk.processor.", $kind, ".processed"),
+                $unit,
+                "Items that left the queue, or did not get in (error.type).",
+                &[
+                    ("otel.component.type", $processor),
+                    ("otel.component.name", concat!($processor, "/0")),
+                ],
+            ),
+            queue_full: Stat::new(
+                Kind::Counter,
+                concat!("otel.sdk.processor.", $kind, ".processed"),
+                $unit,
+                "Items that left the queue, or did not get in (error.type).",
+                &[
+                    ("otel.component.type", $processor),
+                    ("otel.component.name", concat!($processor, "/0")),
+                    ("error.type", "queue_full"),
+                ],
+            ),
+            after_shutdown: Stat::new(
+                Kind::Counter,
+                concat!("otel.sdk.processor.", $kind, ".processed"),
+                $unit,
+                "Items that left the queue, or did not get in (error.type).",
+                &[
+                    ("otel.component.type", $processor),
+                    ("otel.component.name", concat!($processor, "/0")),
+                    ("error.type", "already_shutdown"),
+                ],
+            ),
+            in_flight: Stat::new(
+                Kind::UpDownCounter,
+                concat!("otel.sdk.exporter.", $kind, ".inflight"),
+                $unit,
+                "Items being exported now.",
+                &[],
+            )
+    .at(&$name.target),
+    exported: Stat::new(
+        Kind::Counter,
+        concat!("otel.sdk.exporter.", $kind, ".exported"),
+                $unit,
+                "Items whose export ended: well, or not (error.type).",
+                &[],
+            )
+            .at(&$name.target),
+            rejected: pipeline!(@failed $name, $kind, $unit, "rejected"),
+            failed: pipeline!(@failed $name, $kind, $unit, "failed"),
+            too_large: pipeline!(@failed $name, $kind, $unit, "too_large"),
+            abandoned: pipeline!(@failed $name, $kind, $unit, "shutdown"),
+            requests: Stat::new(
+                Kind::Counter,
+                "vitalsign.exporter.requests",
+                "{request}",
+                "Requests sent by the exporters; retries count.",
+                &[("signal", $component)],
+            ),
+            failed_requests: Stat::new(
+                Kind::Counter,
+                "vitalsign.exporter.failed_requests",
+                "{request}",
+                "Requests of the exporters that failed; retries count.",
+                &[("signal", $component)],
+            ),
+        };
+    };
+    (@failed $name:ident, $kind:literal, $unit:literal, $error:literal) => {
+        Stat::new(
+            Kind::Counter,
+            concat!("otel.sdk.exporter.", $kind, ".exported"),
+            $unit,
+            "Items whose export ended: well, or not (error.type).",
+            &[("error.type", $error)],
+        )
+        .at(&$name.target)
+    };
+}
+
+pipeline!(SPANS, "span", "{span}", "batching_span_processor", "traces");
+pipeline!(LOGS, "log", "{log_record}", "batching_log_processor", "logs");
+pipeline!(
+    POINTS,
+    "metric_data_point",
+    "{data_point}",
+    "periodic_metric_reader",
+    "metrics"
+);
+
+impl Pipeline {
+    fn stats(&self) -> [&Stat; 13] {
+        [
+            &self.queue_size,
+            &self.queue_capacity,
+            &self.processed,
+            &self.queue_full,
+            &self.after_shutdown,
+            &self.in_flight,
+            &self.exported,
+            &self.rejected,
+            &self.failed,
+            &self.too_large,
+            &self.abandoned,
+            &self.requests,
+            &self.failed_requests,
+        ]
+    }
+}
+
+/// Series that belong to no signal's way out. Other parts of the crate add a row here and count.
+macro_rules! rows {
+    ($($(#[$doc:meta])* $id:ident = $kind:ident $name:literal $unit:literal $help:literal [$($label:literal = $value:literal),*];)*) => {
+        $($(#[$doc])* pub(crate) static $id: Stat =
+            Stat::new(Kind::$kind, $name, $unit, $help, &[$(($label, $value)),*]);)*
+        static ROWS: &[&Stat] = &[$(&$id),*];
+    };
+}
+
+rows! {
+    SPANS_LIVE_SAMPLED = UpDownCounter "otel.sdk.span.live" "{span}" "Recorded spans that have not ended." ["otel.span.sampling_result" = "RECORD_AND_SAMPLE"];
+    SPANS_STARTED_ROOT = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.parent.origin" = "none", "otel.span.sampling_result" = "RECORD_AND_SAMPLE"];
+    SPANS_STARTED_LOCAL = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.parent.origin" = "local", "otel.span.sampling_result" = "RECORD_AND_SAMPLE"];
+    SPANS_STARTED_REMOTE = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.parent.origin" = "remote", "otel.span.sampling_result" = "RECORD_AND_SAMPLE"];
+    SPANS_DROPPED_ROOT = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.parent.origin" = "none", "otel.span.sampling_result" = "DROP"];
+    SPANS_DROPPED_LOCAL = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.parent.origin" = "local", "otel.span.sampling_result" = "DROP"];
+    SPANS_DROPPED_REMOTE = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.parent.origin" = "remote", "otel.span.sampling_result" = "DROP"];
+    LOGS_CREATED = Counter "otel.sdk.log.created" "{log_record}" "Log records made." [];
+    SPOOL_BYTES = UpDownCounter "vitalsign.spool.size" "By" "Size of the files that wait for the collector." [];
+    SPOOL_WRITTEN = Counter "vitalsign.spool.written" "{batch}" "Batches written to the spool." [];
+    SPOOL_SENT = Counter "vitalsign.spool.sent" "{batch}" "Batches of the spool that were sent." [];
+    SPOOL_EVICTED = Counter "vitalsign.spool.dropped" "{batch}" "Batches of the spool that were lost." ["error.type" = "full"];
+    SPOOL_CORRUPT = Counter "vitalsign.spool.dropped" "{batch}" "Batches of the spool that were lost." ["error.type" = "corrupt"];
+    SPOOL_IO = Counter "vitalsign.spool.dropped" "{batch}" "Batches of the spool that were lost." ["error.type" = "io"];
+    ADMIN_BUSY = Counter "vitalsign.admin.refused" "{request}" "Requests that the admin server refused." ["error.type" = "busy"];
+    ADMIN_UNAUTHORIZED = Counter "vitalsign.admin.refused" "{request}" "Requests that the admin server refused." ["error.type" = "unauthorized"];
+}
+
+/// All of it as metrics. Series of exporters that were never started stay away.
+pub(crate) fn families() -> Vec<Family> {
+    static START: OnceLock<u64> = OnceLock::new();
+    let start = *START.get_or_init(|| crate::clock::unix_nanos(crate::clock::now()));
+    let mut families: Vec<Family> = Vec::new();
+    let pipelines = [&SPANS, &LOGS, &POINTS]
+        .into_iter()
+        .filter(|p| p.target.0.get().is_some());
+    for stat in ROWS.iter().copied().chain(pipelines.flat_map(Pipeline::stats)) {
+        // Points have no queue: a push is gathered when it is sent.
+        if stat.name.starts_with("otel.sdk.processor.metric_data_point") {
+            continue;
+        }
+        let point = stat.point(start);
+        match families.iter_mut().find(|family| family.name == stat.name) {
+            Some(family) => family.points.push(point),
+            None => families.push(Family {
+                name: stat.name.into(),
+                help: stat.help.into(),
+                unit: stat.unit.into(),
+                kind: stat.kind,
+                points: vec![point],
+            }),
+        }
+    }
+    families
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn series_of_a_family_differ_and_names_agree() {
+        SPANS.target.set("otlp_http_exporter", "localhost", 4318);
+        LOGS.target.set("otlp_http_exporter", "localhost", 4318);
+        POINTS.target.set("otlp_http_exporter", "localhost", 4318);
+        let families = families();
+        for name in [
+            "otel.sdk.span.live",
+            "otel.sdk.span.started",
+            "otel.sdk.processor.span.queue.size",
+            "otel.sdk.processor.log.queue.capacity",
+            "otel.sdk.processor.span.processed",
+            "otel.sdk.exporter.span.inflight",
+            "otel.sdk.exporter.log.exported",
+            "otel.sdk.exporter.metric_data_point.exported",
+        ] {
+            assert!(families.iter().any(|f| f.name == name), "{name}");
+        }
+        for family in families {
+            let series: HashSet<_> = family.points.iter().map(|p| format!("{:?}", p.labels)).collect();
+            assert_eq!(series.len(), family.points.len(), "{}", family.name);
+            assert!(!family.name.ends_with("_total") && !family.help.is_empty());
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The one way out: a batch of one signal, already encoded, and what became of it.
+
+use bytes::Bytes;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Signal {
+    Traces,
+    Metrics,
+    Logs,
+}
+
+impl Signal {
+    pub(crate) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
+
+    /// As in paths and messages.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+        }
+    }
+
+    /// What the items of a batch are called.
+    pub(crate) const fn items(self) -> &'static str {
+        match self {
+            Self::Traces => "spans",
+            Self::Metrics => "data points",
+            Self::Logs => "log records",
+        }
+    }
+}
+
+/// Sends encoded requests. Implementations neither queue nor retry: they say whether a retry may help.
+pub(crate) trait Transport: Send + Sync {
+    /// Sends one request: the protobuf bytes of an `Export…ServiceRequest` with this many items.
+    fn send(&self, signal: Signal, body: Bytes, items: u64) -> BoxFuture<'_, Result<Accepted, SendError>>;
+
+    /// Where it sends, for messages.
+    fn target(&self) -> String;
+}
+
+/// The request arrived.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// Items that the receiver refused; they are lost, by the specification never sent again.
+    pub(crate) rejected: u64,
+    /// What the receiver said to that; may stand without a rejection.
+    pub(crate) message: String,
+}
+
+/// The request failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SendError {
+    pub(crate) retry: Retry,
+    /// Low cardinality: the `error.type` of our own metrics.
+    pub(crate) kind: Kind,
+    /// For a person; names the variable where one is to blame.
+    pub(crate) message: String,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Whether the same request may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    Never,
+    /// When the back-off says.
+    Backoff,
+    /// When the receiver says.
+    After(Duration),
+}
+
+/// The coarse cause of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nobody listens, or the name does not resolve.
+    Unreachable,
+    /// The connection broke or brought something that is no answer.
+    Connection,
+    Timeout,
+    /// Certificates.
+    Tls,
+    /// The receiver answered with an error.
+    Status,
+    TooLarge,
+}
