@@ -208,19 +208,19 @@ macro_rules! pipeline {
                 "Items being exported now.",
                 &[],
             )
-    .at(&$name.target),
-    exported: Stat::new(
-        Kind::Counter,
-        concat!("otel.sdk.exporter.", $kind, ".exported"),
+            .at(&$name.target),
+            exported: Stat::new(
+                Kind::Counter,
+                concat!("otel.sdk.exporter.", $kind, ".exported"),
                 $unit,
                 "Items whose export ended: well, or not (error.type).",
                 &[],
             )
             .at(&$name.target),
-            rejected: pipeline!(@failed $name, $kind, $unit, "rejected"),
-            failed: pipeline!(@failed $name, $kind, $unit, "failed"),
-            too_large: pipeline!(@failed $name, $kind, $unit, "too_large"),
-            abandoned: pipeline!(@failed $name, $kind, $unit, "shutdown"),
+    rejected: pipeline!(@failed $name, $kind, $unit, "rejected"),
+    failed: pipeline!(@failed $name, $kind, $unit, "failed"),
+    too_large: pipeline!(@failed $name, $kind, $unit, "too_large"),
+    abandoned: pipeline!(@failed $name, $kind, $unit, "shutdown"),
             requests: Stat::new(
                 Kind::Counter,
                 "vitalsign.exporter.requests",
