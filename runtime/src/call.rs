@@ -14,6 +14,7 @@ use crate::probe::{ErrorRef, ErrorValue};
 use crate::site::Site;
 use crate::trace::active::{ActiveSpan, Parent, SpanOptions};
 use crate::trace::carrier::{AsLinks, AsParent};
+use crate::trace::event::CallEnd;
 use crate::{clock, switch};
 use std::borrow::Cow;
 use tracing_core::field::Value;
@@ -389,6 +390,9 @@ impl Live {
         } else {
             0
         };
+        if SIGNALS & (COUNT | TIME) != 0 && switch::capturing() {
+            self.captured(site, ended, end);
+        }
         if SIGNALS & COUNT != 0 {
             let labels = CallLabels {
                 entry: self.count_labels,
@@ -422,6 +426,37 @@ impl Live {
             self.span.close(site, end, outcome);
         }
         self.stage = Stage::Done;
+    }
+
+    /// Tells what the metrics get to the test that captures this thread, if one does.
+    #[cold]
+    #[inline(never)]
+    fn captured(&self, site: &'static Site, ended: &Ended, end: u64) {
+        let Ended { outcome, error, .. } = *ended;
+        if site.def.counter.is_some() {
+            let labels = CallLabels {
+                entry: self.count_labels,
+                returned: ended.count,
+                error,
+                outcome,
+            };
+            let amount = ended.amount.unwrap_or(self.amount);
+            crate::testing::call_ended(site, &CallEnd::Counted { labels, amount });
+        }
+        if let Some(timer) = &site.def.timer {
+            let labels = CallLabels {
+                entry: self.time_labels,
+                returned: ended.time,
+                error,
+                outcome,
+            };
+            let ticks = if timer.busy {
+                self.busy
+            } else {
+                end.saturating_sub(self.start)
+            };
+            crate::testing::call_ended(site, &CallEnd::Timed { labels, ticks });
+        }
     }
 }
 

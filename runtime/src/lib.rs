@@ -32,6 +32,8 @@ mod site;
 #[cfg(feature = "record")]
 mod switch;
 #[cfg(feature = "record")]
+pub mod testing;
+#[cfg(feature = "record")]
 pub mod trace;
 
 #[cfg(feature = "health")]

@@ -237,9 +237,23 @@ pub(crate) struct Logs {
     silent: bool,
 }
 
-/// The span current on this thread.
-fn current_context() -> Option<SpanContext> {
-    None
+/// The fields of the scopes current on this thread, the outermost first, as text.
+pub(crate) fn scope_texts() -> Vec<(String, String)> {
+    let mut scopes = Vec::new();
+    let mut scope = Scope::current();
+    while let Some(current) = scope {
+        scope = current.outer().cloned();
+        scopes.push(current);
+    }
+    let mut texts = Vec::new();
+    for scope in scopes.iter().rev() {
+        for (key, value) in record::Reader::new(scope.bytes()) {
+            if let Key::Name(name) = key {
+                texts.push((name.to_owned(), value.to_string()));
+            }
+        }
+    }
+    texts
 }
 
 thread_local! {
@@ -283,7 +297,7 @@ impl Logs {
         let ctx = if ctx.is_some() {
             ctx
         } else {
-            current = current_context();
+            current = crate::trace::current();
             current.as_ref()
         };
         self.push(Source::Other(level), ctx, |fields| {

@@ -352,6 +352,22 @@ pub(crate) enum Value<'a> {
     Error(Vec<std::borrow::Cow<'a, str>>),
 }
 
+impl Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bool(v) => write!(f, "{v}"),
+            Self::I64(v) => write!(f, "{v}"),
+            Self::U64(v) => write!(f, "{v}"),
+            Self::I128(v) => write!(f, "{v}"),
+            Self::U128(v) => write!(f, "{v}"),
+            Self::F64(v) => write!(f, "{v}"),
+            Self::Bytes(v) => write!(f, "{v:02x?}"),
+            Self::Text(v) => f.write_str(v),
+            Self::Error(chain) => f.write_str(chain.first().map_or("", |message| message)),
+        }
+    }
+}
+
 /// Reads the fields of one record in the order in which they were written.
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],

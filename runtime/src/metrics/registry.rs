@@ -1,8 +1,8 @@
 //! What there is to scrape: families merged over all sites, zeros included.
 
 use super::bucket::{self, Layout, Shape};
-use super::label::LabelType;
-use super::slot::{BEGUN, ENDED};
+use super::label::{ErrorIndex, LabelType};
+use super::slot::{BEGUN, CallLabels, ENDED};
 use super::table::{Cells, Found, Values, dynamic};
 use super::{cell, dropped};
 use crate::clock;
@@ -92,7 +92,8 @@ struct Entry {
     shared: bool,
 }
 
-type LabelSet = Vec<(Cow<'static, str>, Cow<'static, str>)>;
+/// The labels of one series.
+pub(crate) type LabelSet = Vec<(Cow<'static, str>, Cow<'static, str>)>;
 
 impl Gathering {
     fn entry(&mut self, name: Cow<'static, str>, unit: &Cow<'static, str>, kind: Kind) -> usize {
@@ -437,6 +438,21 @@ struct Columns {
 }
 
 impl Columns {
+    /// The labels of the series of one call.
+    fn of_call(&self, labels: &CallLabels) -> Option<LabelSet> {
+        let (entry, returned) = (labels.entry.dims.types, labels.returned.dims.types);
+        let returned_len = dynamic(self.labels, true)
+            .zip(returned)
+            .map(|(def, of)| Values::of(def, *of).len())
+            .fold(1, usize::saturating_mul);
+        let set = labels.entry.index as usize * returned_len + labels.returned.index as usize;
+        let error = labels
+            .error
+            .filter(|_| labels.outcome == CallOutcome::Error)
+            .map(ErrorIndex::text);
+        self.labels(entry, returned, set, Some(labels.outcome), error)
+    }
+
     /// The labels of one series, its own in the order of their keys; `None` of a limit's value that nobody gave.
     fn labels(
         &self,
@@ -485,6 +501,30 @@ impl Columns {
         }
         Some(labels)
     }
+}
+
+/// Family and labels of the series that a call of this site counted in.
+pub(crate) fn counter_series(site: &'static Site, labels: &CallLabels) -> Option<(&'static str, LabelSet)> {
+    let counter = site.def.counter.as_ref()?;
+    let columns = Columns {
+        def: &site.def,
+        labels: counter.labels,
+        default: counter.name.is_none(),
+        outcome: counter.outcome,
+    };
+    Some((counter.name.unwrap_or(CALLS), columns.of_call(labels)?))
+}
+
+/// Family and labels of the series that a call of this site gave a sample.
+pub(crate) fn timer_series(site: &'static Site, labels: &CallLabels) -> Option<(&'static str, LabelSet)> {
+    let timer = site.def.timer.as_ref()?;
+    let columns = Columns {
+        def: &site.def,
+        labels: timer.labels,
+        default: timer.name.is_none(),
+        outcome: true,
+    };
+    Some((timer.name.unwrap_or(DURATION), columns.of_call(labels)?))
 }
 
 fn empty_histogram(layout: &Layout) -> PointValue {

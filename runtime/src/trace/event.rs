@@ -1,6 +1,7 @@
 //! Where `tracing` events and first-surfaced errors go: the seam between the subscriber and the logs.
 
 use super::context::SpanContext;
+use crate::metrics::{Amount, CallLabels};
 use crate::probe::ErrorRef;
 use crate::site::Site;
 use tracing_core::subscriber::Interest;
@@ -23,4 +24,15 @@ pub(crate) trait EventSink: Send + Sync {
 
     /// An error where it first surfaced: the one line it is worth, at the site's `err` level.
     fn error(&self, site: &'static Site, error: &ErrorRef<'_>, ctx: Option<&SpanContext>);
+
+    /// A call moved a counter or gave a histogram a sample. Asked only while some test captures.
+    fn call_ended(&self, _site: &'static Site, _end: &CallEnd) {}
+}
+
+/// What a call left in the metrics.
+pub(crate) enum CallEnd {
+    /// Its counter moved.
+    Counted { labels: CallLabels, amount: Amount },
+    /// Its histogram took a sample.
+    Timed { labels: CallLabels, ticks: u64 },
 }
