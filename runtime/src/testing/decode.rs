@@ -194,7 +194,9 @@ fn any_value(bytes: &[u8]) -> String {
         3 => (value.number() as i64).to_string(),
         4 => f64::from_bits(value.number()).to_string(),
         5 => {
-            let values: Vec<_> = Message(value.bytes()).map(|(_, value)| any_value(value.bytes())).collect();
+            let values: Vec<_> = Message(value.bytes())
+                .map(|(_, value)| any_value(value.bytes()))
+                .collect();
             format!("[{}]", values.join(", "))
         }
         7 => value.bytes().iter().fold(String::new(), |mut hex, byte| {

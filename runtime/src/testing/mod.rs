@@ -138,7 +138,12 @@ impl Capture {
     #[track_caller]
     pub fn span(&self, name: &str) -> Span {
         let mut found: Vec<Span> = self.spans().into_iter().filter(|span| span.name == name).collect();
-        assert!(found.len() == 1, "{} spans named `{name}` in\n{}", found.len(), self.tree());
+        assert!(
+            found.len() == 1,
+            "{} spans named `{name}` in\n{}",
+            found.len(),
+            self.tree()
+        );
         found.remove(0)
     }
 
@@ -169,7 +174,11 @@ impl Capture {
     /// The samples that a histogram was given, in order.
     pub fn samples(&self, name: &str) -> Vec<Sample> {
         let seen = self.seen.lock();
-        seen.samples.iter().filter(|sample| sample.name == name).cloned().collect()
+        seen.samples
+            .iter()
+            .filter(|sample| sample.name == name)
+            .cloned()
+            .collect()
     }
 
     /// The log lines, at every level.
@@ -223,7 +232,11 @@ impl<F: Future> Future for Followed<F> {
 pub type Texts = Vec<(String, String)>;
 
 fn find<'a>(texts: &'a Texts, key: &str) -> Option<&'a str> {
-    texts.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    texts
+        .iter()
+        .rev()
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value.as_str())
 }
 
 /// The status of a span.
@@ -289,7 +302,11 @@ impl Span {
 
     /// How the tree shows it.
     pub fn node(&self) -> Node {
-        let said = [Some(self.message.as_str()), self.exception(), self.attribute("error.type")];
+        let said = [
+            Some(self.message.as_str()),
+            self.exception(),
+            self.attribute("error.type"),
+        ];
         let error = said.into_iter().flatten().find(|text| !text.is_empty());
         let outcome = self.outcome();
         Node {

@@ -80,8 +80,14 @@ async fn everything_one_test_did() {
     assert_eq!((spans[2].status, spans[2].outcome()), (Status::Error, "error"));
     assert_eq!(spans[2].parent_id, Some(spans[1].span_id));
     assert_eq!(capture.count("orders.placed", &[]), 2.0);
-    assert_eq!(capture.count("orders.placed", &[("gift", "true"), ("outcome", "ok")]), 1.0);
-    assert_eq!(capture.count("orders.placed", &[("gift", "true"), ("outcome", "error")]), 0.0);
+    assert_eq!(
+        capture.count("orders.placed", &[("gift", "true"), ("outcome", "ok")]),
+        1.0
+    );
+    assert_eq!(
+        capture.count("orders.placed", &[("gift", "true"), ("outcome", "error")]),
+        0.0
+    );
     assert_eq!(capture.increments()[1].label("gift"), Some("false"));
     let samples = capture.samples("function.duration");
     assert_eq!(samples.len(), 2);
@@ -110,7 +116,12 @@ fn tests_beside_each_other_do_not_meet() {
                 });
                 assert_eq!(capture.count("orders.placed", &[]), f64::from(n));
                 assert_eq!(capture.spans().len(), n as usize);
-                assert!(capture.spans().iter().all(|span| span.attribute("n") == Some(&n.to_string())));
+                assert!(
+                    capture
+                        .spans()
+                        .iter()
+                        .all(|span| span.attribute("n") == Some(&n.to_string()))
+                );
                 assert_eq!(capture.lines().len(), n as usize);
             })
         })
@@ -137,7 +148,12 @@ async fn a_followed_task_is_seen_on_any_thread() {
 fn a_cancelled_call() {
     let capture = capture();
     let mut future = Box::pin(place_order(1, false));
-    assert!(future.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
+    assert!(
+        future
+            .as_mut()
+            .poll(&mut Context::from_waker(std::task::Waker::noop()))
+            .is_pending()
+    );
     drop(future);
     assert_eq!(capture.span("place_order").outcome(), "cancelled");
     assert_eq!(capture.count("orders.placed", &[("outcome", "cancelled")]), 1.0);
