@@ -39,5 +39,9 @@ pub mod trace;
 #[cfg(feature = "health")]
 pub use health::{HealthCheck, HealthStatus};
 #[cfg(feature = "record")]
+pub use metrics::catalog::{self, catalog};
+#[cfg(feature = "record")]
+pub use metrics::check::Conflict;
+#[cfg(feature = "record")]
 pub use metrics::label::{ErrorLabel, LabelValue};
 pub use outcome::{CallOutcome, Outcome, Verdict};

@@ -2,6 +2,7 @@
 
 use crate::clock;
 use crate::site::Buckets;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Those of the HTTP semantic conventions, in seconds.
@@ -39,9 +40,18 @@ impl std::fmt::Display for BadBounds {
     }
 }
 
+static DEFAULT_NATIVE: AtomicBool = AtomicBool::new(false);
+
+/// `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION`: histograms that declare no buckets are exponential. Asked for
+/// before the first call; what is laid out stays so.
+pub(crate) fn set_default_native(native: bool) {
+    DEFAULT_NATIVE.store(native, Ordering::Relaxed);
+}
+
 /// The bounds of classic buckets; `None` for native ones.
 pub(crate) fn bounds(buckets: Buckets) -> Option<Vec<f64>> {
     Some(match buckets {
+        Buckets::Default if DEFAULT_NATIVE.load(Ordering::Relaxed) => return None,
         Buckets::Default => DEFAULT.to_vec(),
         Buckets::Classic(bounds) => bounds.to_vec(),
         Buckets::Exponential { start, factor, count } => {

@@ -1,7 +1,9 @@
 //! Cells, labels and families.
 
 mod bucket;
+pub mod catalog;
 mod cell;
+pub(crate) mod check;
 mod dropped;
 mod exemplar;
 pub(crate) mod label;

@@ -7,6 +7,7 @@ use super::table::{Cells, Found, Values, dynamic};
 use super::{cell, dropped};
 use crate::clock;
 use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
+use crate::export::stats;
 use crate::outcome::CallOutcome;
 use crate::site::{CounterDef, Def, LabelDef, LabelSource, SITES, Site, TimerDef};
 use std::borrow::Cow;
@@ -53,7 +54,7 @@ pub(crate) fn gather() -> Vec<Family> {
     }
     gathering.own();
     let sources = SOURCES.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let mut others = Vec::new();
+    let mut others = stats::families();
     for source in sources {
         source.families(&mut others);
     }
@@ -547,6 +548,34 @@ fn empty_histogram(layout: &Layout) -> PointValue {
     }
 }
 
+/// Exponential buckets of half the resolution.
+fn halve(positive: &[(i32, u64)]) -> Vec<(i32, u64)> {
+    let mut halved: Vec<(i32, u64)> = Vec::with_capacity(positive.len());
+    for &(index, count) in positive {
+        // Bucket i ends at 2^(i·2^-schema): i and i-1 join where i is even.
+        let index = (index + 1) >> 1;
+        match halved.last_mut() {
+            Some(last) if last.0 == index => last.1 += count,
+            _ => halved.push((index, count)),
+        }
+    }
+    halved
+}
+
+/// No more buckets from first to last than OTLP and Prometheus keep.
+const MAX_NATIVE: i32 = 160;
+
+fn narrow(mut positive: Vec<(i32, u64)>) -> (i8, Vec<(i32, u64)>) {
+    let mut schema = bucket::SCHEMA;
+    while let (Some(first), Some(last)) = (positive.first(), positive.last())
+        && last.0 - first.0 >= MAX_NATIVE
+    {
+        positive = halve(&positive);
+        schema -= 1;
+    }
+    (schema, positive)
+}
+
 fn histogram(layout: &'static Layout, found: &Found) -> PointValue {
     let series = found.series;
     let exemplars = found
@@ -570,21 +599,25 @@ fn histogram(layout: &'static Layout, found: &Found) -> PointValue {
             sum,
             exemplars,
         },
-        Shape::Native => PointValue::Exponential {
-            schema: bucket::SCHEMA,
-            zero_threshold: bucket::ZERO_THRESHOLD,
-            zero_count: counts[0],
-            positive: counts
+        Shape::Native => {
+            let positive = counts
                 .iter()
                 .enumerate()
                 .skip(1)
                 .filter(|&(_, &count)| count > 0)
                 .map(|(bucket, &count)| (Layout::native_index(bucket), count))
-                .collect(),
-            sum,
-            count: counts.iter().sum(),
-            exemplars,
-        },
+                .collect();
+            let (schema, positive) = narrow(positive);
+            PointValue::Exponential {
+                schema,
+                zero_threshold: bucket::ZERO_THRESHOLD,
+                zero_count: counts[0],
+                positive,
+                sum,
+                count: counts.iter().sum(),
+                exemplars,
+            }
+        }
     }
 }
 
@@ -628,6 +661,7 @@ impl PointValue {
             }
             (
                 Self::Exponential {
+                    schema,
                     zero_count,
                     positive,
                     sum,
@@ -636,14 +670,22 @@ impl PointValue {
                     ..
                 },
                 Self::Exponential {
+                    schema: other_schema,
                     zero_count: z,
-                    positive: p,
+                    positive: mut p,
                     sum: s,
                     count: c,
                     exemplars: e,
                     ..
                 },
             ) => {
+                for _ in *schema..other_schema {
+                    p = halve(&p);
+                }
+                for _ in other_schema..*schema {
+                    *positive = halve(positive);
+                }
+                *schema = other_schema.min(*schema);
                 for (index, count) in p {
                     match positive.binary_search_by_key(&index, |&(index, _)| index) {
                         Ok(at) => positive[at].1 += count,
