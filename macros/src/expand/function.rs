@@ -1,0 +1,166 @@
+//! One function, by its flow.
+
+mod body;
+
+use proc_macro2::{Group, Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{ReturnType, Signature};
+
+use self::body::{braced, edge_inside, erased, hold, inner_attributes, rebinds, tie};
+use super::{entry, settle, site};
+use crate::model::{Flow, Instrumented, Rebind, Tail};
+use crate::paths;
+use crate::tokens::mentions_ident;
+
+pub(super) fn function(model: &Instrumented, body: &Group) -> TokenStream {
+    let (inner, body) = inner_attributes(body);
+    let mut signature = model.function.signature.to_token_stream();
+    let block = match &model.flow {
+        Flow::Sync { maybe_future } => sync(model, &body, *maybe_future),
+        Flow::Inline => inline(model, &body),
+        Flow::Diverges => diverges(model, &body),
+        Flow::Async => {
+            signature = desugared(&model.function.signature);
+            asynchronous(model, &body)
+        }
+        Flow::AsyncKept => {
+            let future = asynchronous(model, &body);
+            quote!(#future.await)
+        }
+        Flow::AsyncDiverges => never_returns(model, &body),
+        Flow::FutureInside(tail) => future_inside(model, tail),
+        Flow::FutureOutside => future_outside(model, &body),
+    };
+    let attrs = &model.function.attrs;
+    let before = &model.function.before;
+    let limits = site::limits(model);
+    quote!(#(#attrs)* #(#inner)* #before #signature { #limits #block })
+}
+
+/// `fn(…) -> impl Future<Output = …>`. The tokens are ours, of edition 2024, so every lifetime is captured, as by `async fn`.
+fn desugared(signature: &Signature) -> TokenStream {
+    let mut signature = signature.clone();
+    signature.asyncness = None;
+    let output = match std::mem::replace(&mut signature.output, ReturnType::Default) {
+        ReturnType::Default => quote!(()),
+        ReturnType::Type(_, ty) => ty.to_token_stream(),
+    };
+    let future = paths::future(Span::mixed_site());
+    let clause = signature.generics.where_clause.take();
+    quote!(#signature -> impl #future<Output = #output> #clause)
+}
+
+/// How a call of a function that is not `async` begins: the `let`, and what is said of it where the arguments can be read.
+fn begun(model: &Instrumented, constructor: &str) -> (TokenStream, TokenStream) {
+    let p = model.root.private();
+    let signals = site::signals(model);
+    let site = site::site(model);
+    let said = entry::entry(model);
+    let (constructor, enter) = match constructor {
+        "begin" if said.is_empty() => ("entered", None),
+        "begin" => ("begin", Some(quote!(call.enter();))),
+        other => (other, None),
+    };
+    let constructor = Ident::new(constructor, Span::mixed_site());
+    (quote!(#p::Call::<#signals>::#constructor(#site)), quote!(#said #enter))
+}
+
+fn sync(model: &Instrumented, body: &Group, maybe_future: bool) -> TokenStream {
+    let p = model.root.private();
+    let (call, said) = begun(model, "begin");
+    let settle = settle::settle(model);
+    let run = run(model, body, &said);
+    if !maybe_future {
+        return quote!(let mut call = #call; let ret = #run; call.finish(&ret, #settle); ret);
+    }
+    let mutable = (!said.is_empty()).then(|| quote!(mut));
+    quote! {
+        let #mutable call = #call;
+        let ret = #run;
+        let kind = { use #p::probe::*; (&&&#p::Kind(&ret)).kind() };
+        kind.finish(call, ret, #settle)
+    }
+}
+
+/// The body as a closure that runs at once.
+fn run(model: &Instrumented, body: &Group, said: &TokenStream) -> TokenStream {
+    let p = model.root.private();
+    let (annotation, edge) = tie(&model.function.signature.output);
+    let rebinds = rebinds(&model.rebinds, None);
+    let hold = hold(&model.receiver);
+    let closure = braced(body, &quote!(#hold #rebinds #said #edge));
+    let run = quote!(#p::run(move || #annotation #closure));
+    if said.is_empty() { run } else { quote!({ let call = &mut call; #run }) }
+}
+
+fn inline(model: &Instrumented, body: &Group) -> TokenStream {
+    let (call, said) = begun(model, "begin");
+    let settle = settle::settle(model);
+    let ty = match &model.function.signature.output {
+        ReturnType::Type(_, ty) => erased(&ty.to_token_stream()),
+        ReturnType::Default => quote!(()),
+    };
+    quote!(let mut call = #call; #said let ret: #ty = #body; call.finish(&ret, #settle); ret)
+}
+
+/// A body that never returns leaves only by unwinding, which the call's drop sees.
+fn diverges(model: &Instrumented, body: &Group) -> TokenStream {
+    let (call, said) = begun(model, "begin");
+    let mutable = (!said.is_empty()).then(|| quote!(mut));
+    let name = if said.is_empty() { quote!(_call) } else { quote!(call) };
+    let body = body.stream();
+    quote!(let #mutable #name = #call; #said #body)
+}
+
+fn asynchronous(model: &Instrumented, body: &Group) -> TokenStream {
+    let block = braced(body, &edge_inside(&model.function.signature.output));
+    wrapper(model, &block, &settle::settle(model))
+}
+
+fn never_returns(model: &Instrumented, body: &Group) -> TokenStream {
+    let mut block = Group::new(body.delimiter(), quote!(#body;));
+    block.set_span(body.span());
+    let future = wrapper(model, &block, &quote!(|_, _| {}));
+    quote!(#future.await; ::core::unreachable!())
+}
+
+/// `future(site, |call| async move {…}, settle)`
+fn wrapper(model: &Instrumented, body: &Group, settle: &TokenStream) -> TokenStream {
+    let p = model.root.private();
+    let signals = site::signals(model);
+    let site = site::site(model);
+    let said = entry::entry(model);
+    let call = if said.is_empty() { quote!(_) } else { quote!(call) };
+    let hold = hold(&model.receiver);
+    // Fields that name a part of a pattern need it taken apart before the body; all else moves in as rustc moves it.
+    let named = |rebind: &&Rebind| rebind.hidden && rebind.names.iter().any(|name| mentions_ident(&said, name));
+    let (early, late): (Vec<&Rebind>, Vec<&Rebind>) = model.rebinds.iter().partition(named);
+    let apart = rebinds(early.iter().copied(), None);
+    let again = early.iter().flat_map(|rebind| &rebind.names).map(|name| quote!(let #name = #name;));
+    let rest = rebinds(late, Some(&said));
+    let block = braced(body, &quote!(#hold #(#again)* #rest));
+    quote!(#p::future::<#signals, _, _, _>(#site, move |#call| { #apart #said async move #block }, #settle))
+}
+
+fn future_inside(model: &Instrumented, tail: &Tail) -> TokenStream {
+    let p = model.root.private();
+    let (call, said) = begun(model, "prepare");
+    let mutable = (!said.is_empty()).then(|| quote!(mut));
+    let settle = settle::settle(model);
+    let (before, block) = (&tail.before, &tail.block);
+    let wrapped = quote!(#p::future_prepared(call, #block, #settle));
+    let tail = match tail.boxed {
+        Some(span) => quote_spanned!(span=> (#wrapped)),
+        None => wrapped,
+    };
+    quote!(let #mutable call = #call; #said #before #tail)
+}
+
+fn future_outside(model: &Instrumented, body: &Group) -> TokenStream {
+    let p = model.root.private();
+    let (call, said) = begun(model, "prepare");
+    let mutable = (!said.is_empty()).then(|| quote!(mut));
+    let settle = settle::settle(model);
+    let run = run(model, body, &said);
+    quote!(let #mutable call = #call; let future = #run; #p::future_prepared(call, future, #settle))
+}

@@ -1,0 +1,160 @@
+//! The user's body in its new place: arguments bound again, tied to the declared type.
+
+use std::iter::Peekable;
+
+use proc_macro2::token_stream::IntoIter;
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::ReturnType;
+use syn::spanned::Spanned as _;
+
+use crate::model::{Rebind, Receiver};
+use crate::tokens::mentions_ident;
+
+/// Inner attributes of the body become outer ones of the function: they mean the same there.
+pub(super) fn inner_attributes(body: &Group) -> (Vec<TokenStream>, Group) {
+    let mut trees = body.stream().into_iter().collect::<Vec<_>>();
+    let mut attrs = Vec::new();
+    while let [TokenTree::Punct(pound), TokenTree::Punct(bang), TokenTree::Group(group), ..] = trees.as_slice()
+        && pound.as_char() == '#'
+        && bang.as_char() == '!'
+        && group.delimiter() == Delimiter::Bracket
+    {
+        attrs.push(quote!(#pound #group));
+        trees.drain(..3);
+    }
+    if attrs.is_empty() {
+        return (attrs, body.clone());
+    }
+    let mut rest = Group::new(body.delimiter(), trees.into_iter().collect());
+    rest.set_span(body.span());
+    (attrs, rest)
+}
+
+/// The body behind `before`, in braces of its own span, so that errors about it point there.
+pub(super) fn braced(body: &Group, before: &TokenStream) -> Group {
+    let stream = body.stream();
+    let mut group = Group::new(body.delimiter(), quote!(#before #stream));
+    group.set_span(body.span());
+    group
+}
+
+/// `let x = x;` as rustc's lowering of `async fn` has it: same order of drops, same lints. A name that only `said` uses is
+/// used.
+pub(super) fn rebinds<'a>(rebinds: impl IntoIterator<Item = &'a Rebind>, said: Option<&TokenStream>) -> TokenStream {
+    rebinds.into_iter().map(|rebind| rebound(rebind, said)).collect()
+}
+
+fn rebound(rebind: &Rebind, said: Option<&TokenStream>) -> TokenStream {
+    let Rebind { attrs, pattern, source, names, hidden } = rebind;
+    if *hidden {
+        return quote!(#(#attrs)* let #source = #source; #(#attrs)* let #pattern = #source;);
+    }
+    let used = said.is_some_and(|said| names.iter().any(|name| mentions_ident(said, name)));
+    let used = used.then(|| quote!(#[allow(unused_variables)]));
+    let underscore = source.to_string().starts_with('_');
+    let underscore = underscore.then(|| quote!(#[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]));
+    quote!(#(#attrs)* #used #underscore let #pattern = #source;)
+}
+
+/// Keeps an owned `self` in the body.
+pub(super) fn hold(receiver: &Receiver) -> TokenStream {
+    match receiver {
+        Receiver::None => TokenStream::new(),
+        Receiver::Owned(token) => quote!(let _ = &#token;),
+    }
+}
+
+/// What ties a closure to the declared type: its annotation, or where that has `impl` an edge inside.
+pub(super) fn tie(output: &ReturnType) -> (TokenStream, TokenStream) {
+    let ReturnType::Type(arrow, ty) = output else {
+        return (quote!(-> ()), TokenStream::new());
+    };
+    let tokens = ty.to_token_stream();
+    let erased = erased(&tokens);
+    if erased.to_string() == tokens.to_string() {
+        (quote!(#arrow #ty), TokenStream::new())
+    } else {
+        (TokenStream::new(), edge(&erased, ty.span()))
+    }
+}
+
+/// The same for a block, which cannot be annotated.
+pub(super) fn edge_inside(output: &ReturnType) -> TokenStream {
+    match output {
+        ReturnType::Default => edge(&quote!(()), Span::mixed_site()),
+        ReturnType::Type(_, ty) => edge(&erased(&ty.to_token_stream()), ty.span()),
+    }
+}
+
+/// A return that never runs: it tells inference the type, so that `?` and coercions work as in the bare function. It stands on
+/// the return type, where a mismatch is explained.
+fn edge(ty: &TokenStream, span: Span) -> TokenStream {
+    if ty.to_string() == "_" {
+        return TokenStream::new();
+    }
+    let ret = Ident::new("ret", Span::mixed_site().located_at(span));
+    quote! {
+        #[allow(unreachable_code, clippy::all, clippy::pedantic)]
+        if false {
+            let #ret: #ty = loop {};
+            return #ret;
+        }
+    }
+}
+
+/// The type with every `impl …` replaced by `_`.
+pub(super) fn erased(tokens: &TokenStream) -> TokenStream {
+    let mut out = TokenStream::new();
+    let mut trees = tokens.clone().into_iter().peekable();
+    while let Some(tree) = trees.next() {
+        match tree {
+            TokenTree::Ident(word) if word == "impl" => {
+                out.extend(quote!(_));
+                skip_bounds(&mut trees);
+            }
+            TokenTree::Group(group) => {
+                let mut inner = Group::new(group.delimiter(), erased(&group.stream()));
+                inner.set_span(group.span());
+                out.extend([TokenTree::Group(inner)]);
+            }
+            tree => out.extend([tree]),
+        }
+    }
+    out
+}
+
+/// Passes the bounds behind `impl`, up to a comma or a bracket that was opened before.
+fn skip_bounds(trees: &mut Peekable<IntoIter>) {
+    let mut depth = 0_u32;
+    let mut dash = false;
+    while let Some(tree) = trees.peek() {
+        let char = match tree {
+            TokenTree::Punct(punct) => punct.as_char(),
+            _ => ' ',
+        };
+        match char {
+            '<' => depth += 1,
+            '>' if !dash && depth == 0 => return,
+            '>' if !dash => depth -= 1,
+            ',' | ';' | '=' if depth == 0 => return,
+            _ => {}
+        }
+        dash = char == '-';
+        trees.next();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::erased;
+
+    #[test]
+    fn impl_types_are_left_to_inference() {
+        let erase = |source: &str| erased(&source.parse().unwrap()).to_string().replace(' ', "");
+        assert_eq!(erase("Result<Option<impl Iterator<Item = u8> + 'a>, Error>"), "Result<Option<_>,Error>");
+        assert_eq!(erase("(impl Fn(u8) -> u8, u8)"), "(_,u8)");
+        assert_eq!(erase("Box<dyn Fn(u8) -> Vec<u8>>"), "Box<dynFn(u8)->Vec<u8>>");
+        assert_eq!(erase("impl Fn() -> Box<dyn Fn()>"), "_");
+    }
+}

@@ -1,0 +1,49 @@
+//! The model becomes tokens. Nothing can fail here: whatever is wrong was said by `lower`.
+
+mod block;
+mod entry;
+mod fallback;
+mod function;
+pub(crate) mod health;
+mod settle;
+mod site;
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+
+use crate::diag::Diagnostics;
+use crate::lower;
+use crate::stack::Stack;
+use crate::tokens::{Item, Kind};
+
+pub(crate) use fallback::fallback;
+
+/// An item under its whole stack of attributes.
+pub(crate) fn item(stack: &Stack, item: &Item) -> TokenStream {
+    let mut diag = Diagnostics::default();
+    let expanded = match item.kind() {
+        Kind::Function { constant } => function(stack, item, constant, &mut diag),
+        Kind::Block(keyword) => Some(block::block(stack, item, keyword, &mut diag)),
+        Kind::Other => {
+            lower::misplaced(stack, &mut diag);
+            None
+        }
+    };
+    match expanded {
+        Some(tokens) if diag.is_empty() => tokens,
+        _ => fallback(&diag, item),
+    }
+}
+
+fn function(stack: &Stack, item: &Item, constant: bool, diag: &mut Diagnostics) -> Option<TokenStream> {
+    let function = diag.take(item.function())?;
+    let (Some(body), false) = (item.body(), constant) else {
+        lower::unmeasurable(&function, stack, diag);
+        return None;
+    };
+    let model = lower::function(function, body, stack, diag);
+    if !cfg!(feature = "record") {
+        return Some(item.to_token_stream());
+    }
+    Some(function::function(&model, body))
+}

@@ -1,0 +1,71 @@
+//! The closure that settles a call by the returned value.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Expr, ReturnType, Type};
+
+use super::entry::{labels, shown, typed};
+use crate::args::Show;
+use crate::model::{ErrMode, Instrumented, Moment, Verdict};
+
+pub(super) fn settle(model: &Instrumented) -> TokenStream {
+    let p = model.root.private();
+    let mut said = TokenStream::new();
+    match &model.verdict {
+        Verdict::ByType => {}
+        Verdict::OkIf(expr) => said.extend(quote!(s.decide(#p::judge(ret, #expr));)),
+        Verdict::ErrorIf(expr) => said.extend(quote!(s.decide(!#p::judge(ret, #expr));)),
+    }
+    if !says_nothing(&model.function.signature.output) {
+        said.extend(probe(model, &p));
+    }
+    if let Some(show) = model.span.as_ref().and_then(|span| span.ret) {
+        said.extend(returned(&p, show));
+    }
+    if let Some(counter) = &model.counter {
+        said.extend(labels(&p, &counter.family.labels, Moment::Return).map(|labels| quote!(s.count_labels(#labels);)));
+        if let Some(by) = counter.by.as_ref().filter(|by| matches!(by, Expr::Closure(_))) {
+            said.extend(quote!(s.by(#p::apply(ret, #by));));
+        }
+    }
+    if let Some(timer) = &model.timer {
+        said.extend(labels(&p, &timer.family.labels, Moment::Return).map(|labels| quote!(s.time_labels(#labels);)));
+    }
+    if said.is_empty() { quote!(|_, _| {}) } else { quote!(|ret, s| { #said }) }
+}
+
+/// Types whose values never mean an error.
+fn says_nothing(output: &ReturnType) -> bool {
+    const PLAIN: &[&str] = &[
+        "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64", "String",
+    ];
+    match output {
+        ReturnType::Default => true,
+        ReturnType::Type(_, ty) => match &**ty {
+            Type::Tuple(tuple) => tuple.elems.is_empty(),
+            Type::Path(path) => path.path.get_ident().is_some_and(|name| PLAIN.iter().any(|plain| name == plain)),
+            _ => false,
+        },
+    }
+}
+
+fn probe(model: &Instrumented, p: &TokenStream) -> TokenStream {
+    if model.span.as_ref().is_some_and(|span| span.err == ErrMode::Debug) {
+        return quote!({ use #p::probe::*; (&&#p::DebugProbe(ret)).settle(s); });
+    }
+    quote!({ use #p::probe::*; (&&&&&&&&#p::Probe(ret)).settle(s); })
+}
+
+fn returned(p: &TokenStream, show: Show) -> TokenStream {
+    let value = match show {
+        Show::Native => typed(p, &quote!(value)),
+        show => shown(p, show, &quote!(value)),
+    };
+    quote! {
+        if s.recording() {
+            if let ::core::option::Option::Some(value) = { use #p::probe::*; (&&#p::OkProbe(ret)).ok_value() } {
+                s.ret(#value);
+            }
+        }
+    }
+}

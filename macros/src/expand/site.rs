@@ -1,0 +1,171 @@
+//! The one static of a function, and the signals it has as a constant.
+
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{quote, quote_spanned};
+
+use crate::args::Level;
+use crate::lower::float;
+use crate::model::{
+    Buckets, Counter, ErrMode, Family, Flow, Help, Instrumented, LabelModel, LabelType, Source, SpanModel, Timer, Verdict,
+};
+
+const COUNT_LABELS: &str = "__VITALSIGN_COUNT_LABELS";
+const TIME_LABELS: &str = "__VITALSIGN_TIME_LABELS";
+
+/// The bits of `SIGNALS`, as in the runtime's `call::signals`.
+pub(super) fn signals(model: &Instrumented) -> Literal {
+    let mut bits = 0;
+    if let Some(counter) = &model.counter {
+        bits |= 1 | if counter.in_flight { 8 } else { 0 };
+    }
+    if let Some(timer) = &model.timer {
+        bits |= 2 | if timer.busy { 16 } else { 0 };
+    }
+    if model.span.is_some() {
+        bits |= 4;
+    }
+    Literal::u8_unsuffixed(bits)
+}
+
+/// A block whose value is the site, so that the function's body sees none of it.
+pub(super) fn site(model: &Instrumented) -> TokenStream {
+    let p = model.root.private();
+    let def = def(model);
+    let labels = families(model).map(|(family, name)| label_static(&p, family, name));
+    quote!({
+        #(#labels)*
+        #[#p::linkme::distributed_slice(#p::SITES)]
+        #[linkme(crate = #p::linkme)]
+        static __VITALSIGN_SITE: #p::Site = #p::Site::new(#def, &__VITALSIGN_STATE);
+        static __VITALSIGN_STATE: #p::SiteState = #p::SiteState::new(&__VITALSIGN_SITE);
+        &__VITALSIGN_SITE
+    })
+}
+
+/// The statics of `limit(…)`: at the top of the function, for both the site and the call name them.
+pub(super) fn limits(model: &Instrumented) -> TokenStream {
+    let p = model.root.private();
+    let labels = families(model).flat_map(|(family, _)| &family.labels);
+    let limits = labels.filter_map(|label| match &label.source {
+        Source::Limited { max, store, .. } => {
+            let max = Literal::u32_unsuffixed(*max);
+            Some(quote!(static #store: #p::Limit = #p::Limit::new(#max);))
+        }
+        _ => None,
+    });
+    limits.collect()
+}
+
+/// The families with labels, and the static that holds those.
+fn families(model: &Instrumented) -> impl Iterator<Item = (&Family, &'static str)> {
+    let counter = model.counter.as_ref().map(|counter| (&counter.family, COUNT_LABELS));
+    let timer = model.timer.as_ref().map(|timer| (&timer.family, TIME_LABELS));
+    counter.into_iter().chain(timer).filter(|(family, _)| !family.labels.is_empty())
+}
+
+fn def(model: &Instrumented) -> TokenStream {
+    let p = model.root.private();
+    let name = &model.name;
+    // `line!()` is where its tokens stand: at the function, not at the attribute.
+    let line = quote_spanned!(model.function.signature.ident.span()=> ::core::line!());
+    let asynchronous = match model.flow {
+        Flow::Async | Flow::AsyncKept | Flow::AsyncDiverges | Flow::FutureInside(_) | Flow::FutureOutside => {
+            Some(quote!(.asynchronous()))
+        }
+        Flow::Sync { .. } | Flow::Inline | Flow::Diverges => None,
+    };
+    let fallible = (model.fallible || !matches!(model.verdict, Verdict::ByType)).then(|| quote!(.fallible()));
+    let span = model.span.as_ref().map(|span| span_def(&p, span));
+    let counter = model.counter.as_ref().map(|counter| counter_def(&p, counter));
+    let timer = model.timer.as_ref().map(|timer| timer_def(&p, timer));
+    quote!(#p::Def::new(#name, ::core::module_path!(), ::core::file!(), #line) #asynchronous #fallible #span #counter #timer)
+}
+
+fn span_def(p: &TokenStream, span: &SpanModel) -> TokenStream {
+    let name = &span.name;
+    let target = span.target.as_ref().map(|target| quote!(.target(#target)));
+    let level = span.level.as_ref().map(|Level(level)| quote!(.level(#p::Level::#level)));
+    let kind = span.kind.as_ref().map(|kind| quote!(.kind(#p::SpanKind::#kind)));
+    let keys = span.fields.iter().map(|field| &field.key);
+    let fields = (!span.fields.is_empty()).then(|| quote!(.fields(&[#(#keys),*])));
+    let err = match span.err {
+        ErrMode::Auto => None,
+        ErrMode::Debug => Some(quote!(.err(#p::ErrMode::Debug))),
+        ErrMode::Off => Some(quote!(.err(#p::ErrMode::Off))),
+    };
+    let err_level = span.err_level.as_ref().map(|Level(level)| quote!(.err_level(#p::Level::#level)));
+    quote!(.traced(#p::SpanDef::new(#name) #target #level #kind #fields #err #err_level))
+}
+
+fn counter_def(p: &TokenStream, counter: &Counter) -> TokenStream {
+    let family = family(&counter.family, COUNT_LABELS);
+    let unit = counter.unit.as_ref().map(|unit| quote!(.unit(#unit)));
+    let in_flight = counter.in_flight.then(|| quote!(.in_flight()));
+    let outcome = (!counter.outcome).then(|| quote!(.no_outcome()));
+    quote!(.counted(#p::CounterDef::new() #family #unit #in_flight #outcome))
+}
+
+fn timer_def(p: &TokenStream, timer: &Timer) -> TokenStream {
+    let family = family(&timer.family, TIME_LABELS);
+    let buckets = match &timer.buckets {
+        Buckets::Default => None,
+        Buckets::Classic(bounds) => Some(quote!(.buckets(#p::Buckets::Classic(&[#(#bounds),*])))),
+        Buckets::Exponential(three) => {
+            let [start, factor, count] = &**three;
+            let (start, factor) = (float(start), float(factor));
+            Some(quote!(.buckets(#p::Buckets::Exponential { start: #start, factor: #factor, count: #count })))
+        }
+        Buckets::Native => Some(quote!(.buckets(#p::Buckets::Native))),
+    };
+    let busy = timer.busy.then(|| quote!(.busy()));
+    let exemplars = (!timer.exemplars).then(|| quote!(.no_exemplars()));
+    quote!(.timed(#p::TimerDef::new() #family #buckets #busy #exemplars))
+}
+
+fn family(family: &Family, labels: &str) -> TokenStream {
+    let name = family.name.as_ref().map(|name| quote!(.name(#name)));
+    let help = match &family.help {
+        Help::None => None,
+        Help::Doc(text) => Some(quote!(.help(#text))),
+        Help::Explicit(text) => Some(quote!(.explicit_help(#text))),
+    };
+    let list = Ident::new(labels, Span::mixed_site());
+    let labels = (!family.labels.is_empty()).then(|| quote!(.labels(&#list)));
+    quote!(#name #help #labels)
+}
+
+/// The labels of a family, and a static for each type that only an expression names.
+fn label_static(p: &TokenStream, family: &Family, name: &str) -> TokenStream {
+    let ident = Ident::new(name, Span::mixed_site());
+    let count = Literal::usize_unsuffixed(family.labels.len());
+    let mut types = TokenStream::new();
+    let mut labels = Vec::new();
+    for (index, label) in family.labels.iter().enumerate() {
+        let key = &label.key;
+        let store = Ident::new(&format!("{name}_{index}"), Span::mixed_site());
+        let source = source(p, label, &store, &mut types);
+        labels.push(quote!(#p::LabelDef::new(#key, #p::LabelSource::#source)));
+    }
+    quote!(#types static #ident: [#p::LabelDef; #count] = [#(#labels),*];)
+}
+
+fn source(p: &TokenStream, label: &LabelModel, store: &Ident, types: &mut TokenStream) -> TokenStream {
+    match &label.source {
+        Source::Const(constant) => quote!(Const(#constant)),
+        Source::Limited { store, .. } => quote!(Limited(&#store)),
+        Source::Returned(_, LabelType::Named(ty)) => {
+            quote!(Returned(::core::option::Option::Some(#p::LabelType::named::<#ty>())))
+        }
+        Source::Returned(..) => quote!(Returned(::core::option::Option::None)),
+        Source::Entry(_, LabelType::Unknown) => quote!(Entry(::core::option::Option::None)),
+        Source::Entry(_, LabelType::Named(ty)) => quote!(Entry(::core::option::Option::Some(#p::LabelType::named::<#ty>()))),
+        Source::Entry(expr, LabelType::Of(over)) => {
+            let (names, tys): (Vec<_>, Vec<_>) = over.iter().cloned().unzip();
+            // Never called: its type says what the label's is.
+            types.extend(quote! {
+                static #store: #p::LabelType = #p::LabelType::like(|(#(#names,)*): (#(#tys,)*)| #p::label(&(#expr)));
+            });
+            quote!(Entry(::core::option::Option::Some(&#store)))
+        }
+    }
+}

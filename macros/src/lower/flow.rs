@@ -1,0 +1,259 @@
+//! What the signature and the ends of the body say about control flow.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident};
+use syn::{FnArg, Pat, PatIdent, ReceiverKind, ReturnType, Signature, Type};
+
+use crate::model::{Flow, Rebind, Receiver, Tail};
+use crate::tokens::{Attr, Function, mentions};
+
+/// How control goes through the function.
+pub(super) fn flow(function: &Function, body: &Group) -> Flow {
+    let signature = &function.signature;
+    let never = matches!(&signature.output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)));
+    if signature.asyncness.is_some() {
+        return match never {
+            true => Flow::AsyncDiverges,
+            false if keeps_async(&function.attrs) => Flow::AsyncKept,
+            false => Flow::Async,
+        };
+    }
+    if never {
+        return Flow::Diverges;
+    }
+    let returned = returned(&signature.output);
+    if returned != Returned::Plain
+        && let Some(tail) = tail(body)
+        && !leaves_early(&tail.before)
+    {
+        return Flow::FutureInside(tail);
+    }
+    if returned == Returned::ImplFuture {
+        return Flow::FutureOutside;
+    }
+    if function.attrs.iter().any(|attr| attr.is("track_caller")) && !may_leave_early(&body.stream()) {
+        return Flow::Inline;
+    }
+    Flow::Sync { maybe_future: returned == Returned::Perhaps }
+}
+
+/// Attributes that act on the word `async`: those we do not know to be inert. `#[must_use]` speaks of the awaited value
+/// on an `async fn` and of the future elsewhere.
+fn keeps_async(attrs: &[Attr]) -> bool {
+    const INERT: &[&str] = &[
+        "doc", "allow", "expect", "warn", "deny", "forbid", "cfg", "deprecated", "inline", "cold", "track_caller", "target_feature",
+        "no_mangle", "export_name", "link_section", "unsafe", "automatically_derived", "instruction_set", "coverage", "optimize",
+    ];
+    attrs.iter().any(|attr| match attr.path.as_slice() {
+        [name] => !INERT.contains(&name.as_str()),
+        [tool, ..] => !["clippy", "rustfmt", "diagnostic", "rustdoc"].contains(&tool.as_str()),
+        [] => false,
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Returned {
+    /// No future, by its spelling.
+    Plain,
+    ImplFuture,
+    /// A type that could be a boxed future by another name.
+    Perhaps,
+}
+
+fn returned(output: &ReturnType) -> Returned {
+    match output {
+        ReturnType::Default => Returned::Plain,
+        ReturnType::Type(_, ty) => returned_type(ty),
+    }
+}
+
+fn returned_type(ty: &Type) -> Returned {
+    const PLAIN: &[&str] = &[
+        "bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64", "Self",
+        "String", "Vec", "Option", "Result", "Box", "Arc", "Rc", "Cow", "HashMap", "HashSet", "BTreeMap", "BTreeSet", "VecDeque",
+        "PathBuf", "Duration", "Instant", "SystemTime", "Ordering",
+    ];
+    match ty {
+        Type::Group(group) => returned_type(&group.elem),
+        Type::Paren(paren) => returned_type(&paren.elem),
+        Type::ImplTrait(_) => {
+            let future = mentions(&ty.to_token_stream(), &|tree| matches!(tree, TokenTree::Ident(word) if word == "Future"));
+            if future { Returned::ImplFuture } else { Returned::Plain }
+        }
+        Type::Path(path) => match path.path.segments.last() {
+            Some(last) if PLAIN.iter().any(|plain| last.ident == plain) => Returned::Plain,
+            _ => Returned::Perhaps,
+        },
+        Type::Macro(_) => Returned::Perhaps,
+        _ => Returned::Plain,
+    }
+}
+
+/// Matches `Box::pin(async [move] {…})` or `async [move] {…}` from the end.
+fn tail(body: &Group) -> Option<Tail> {
+    let trees: Vec<TokenTree> = body.stream().into_iter().collect();
+    if let Some(start) = async_block(&trees) {
+        let (before, block) = trees.split_at(start);
+        return Some(Tail {
+            before: before.iter().cloned().collect(),
+            boxed: None,
+            block: block.iter().cloned().collect(),
+        });
+    }
+    let (last, before) = trees.split_last()?;
+    let TokenTree::Group(arguments) = last else { return None };
+    let pinned = matches!(before, [.., TokenTree::Ident(boxed), a, b, TokenTree::Ident(pin)]
+        if boxed == "Box" && pin == "pin" && is_colon(a) && is_colon(b));
+    let inner: Vec<TokenTree> = arguments.stream().into_iter().collect();
+    if !pinned || arguments.delimiter() != Delimiter::Parenthesis || async_block(&inner) != Some(0) {
+        return None;
+    }
+    Some(Tail {
+        before: before.iter().cloned().collect(),
+        boxed: Some(arguments.span()),
+        block: arguments.stream(),
+    })
+}
+
+/// Where `async [move] {…}` begins, if the tokens end in it.
+fn async_block(trees: &[TokenTree]) -> Option<usize> {
+    let block = |tree: &TokenTree| matches!(tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
+    let word = |tree: &TokenTree, text: &str| matches!(tree, TokenTree::Ident(word) if word == text);
+    match trees {
+        [.., a, b] if word(a, "async") && block(b) => Some(trees.len() - 2),
+        [.., a, b, c] if word(a, "async") && word(b, "move") && block(c) => Some(trees.len() - 3),
+        _ => None,
+    }
+}
+
+fn is_colon(tree: &TokenTree) -> bool {
+    matches!(tree, TokenTree::Punct(punct) if punct.as_char() == ':')
+}
+
+/// `return` stands somewhere: then the tail is not all that is returned.
+fn leaves_early(before: &TokenStream) -> bool {
+    let trees: Vec<TokenTree> = before.clone().into_iter().collect();
+    // `return` directly before the tail returns the tail.
+    let last_is_return = matches!(trees.last(), Some(TokenTree::Ident(word)) if word == "return");
+    let rest = if last_is_return { &trees[..trees.len() - 1] } else { &trees[..] };
+    mentions(&rest.iter().cloned().collect(), &|tree| matches!(tree, TokenTree::Ident(word) if word == "return"))
+}
+
+/// `return`, `?`, or a macro that could hide one.
+fn may_leave_early(body: &TokenStream) -> bool {
+    const SAFE: &[&str] = &[
+        "panic", "assert", "assert_eq", "assert_ne", "debug_assert", "debug_assert_eq", "debug_assert_ne", "unreachable", "todo",
+        "unimplemented", "format", "format_args", "print", "println", "eprint", "eprintln", "vec", "matches", "write", "writeln", "concat",
+        "stringify", "line", "file", "column", "module_path", "env", "dbg",
+    ];
+    let mut name: Option<Ident> = None;
+    for tree in body.clone() {
+        let left = match &tree {
+            TokenTree::Ident(word) => word == "return",
+            TokenTree::Punct(punct) if punct.as_char() == '?' => true,
+            // `name!` of an unknown macro; `a != b` and `!x` come without a name before, or are not followed by a group.
+            TokenTree::Group(group) => may_leave_early(&group.stream()),
+            TokenTree::Punct(punct) if punct.as_char() == '!' => {
+                name.as_ref().is_some_and(|name| !SAFE.iter().any(|safe| name == safe)) && punct.spacing() == proc_macro2::Spacing::Alone
+            }
+            _ => false,
+        };
+        if left {
+            return true;
+        }
+        name = match tree {
+            TokenTree::Ident(word) => Some(word),
+            _ => None,
+        };
+    }
+    false
+}
+
+/// Whether the function owns its `self`.
+pub(super) fn receiver(signature: &Signature) -> Receiver {
+    match signature.receiver() {
+        Some(receiver) => match &receiver.kind {
+            ReceiverKind::Reference(..) => Receiver::None,
+            ReceiverKind::Typed(_, ty) if matches!(**ty, Type::Reference(_)) => Receiver::None,
+            _ => Receiver::Owned(receiver.self_token),
+        },
+        None => Receiver::None,
+    }
+}
+
+/// Moves `mut` and patterns from the signature into the body; what stays there are names.
+pub(super) fn rebinds(signature: &mut Signature) -> Vec<Rebind> {
+    let mut rebinds = Vec::new();
+    for (index, arg) in signature.inputs.iter_mut().enumerate() {
+        let FnArg::Typed(arg) = arg else { continue };
+        let mut names = Vec::new();
+        bound(&arg.pat, &mut names);
+        let plain = plain_name(&arg.pat).cloned();
+        if let Some(name) = &plain
+            && !is_mut(&arg.pat)
+            && drops_nothing(&arg.ty)
+        {
+            let _ = name;
+            continue;
+        }
+        let hidden = plain.is_none();
+        let source = plain.unwrap_or_else(|| format_ident!("__arg{index}", span = Span::mixed_site()));
+        let name = Pat::Ident(PatIdent {
+            attrs: Vec::new(),
+            by_ref: None,
+            mutability: None,
+            ident: source.clone(),
+            subpat: None,
+        });
+        let pattern = std::mem::replace(&mut *arg.pat, name);
+        rebinds.push(Rebind { attrs: arg.attrs.clone(), pattern, source, names, hidden });
+    }
+    rebinds
+}
+
+fn plain_name(pat: &Pat) -> Option<&Ident> {
+    match pat {
+        Pat::Ident(PatIdent { by_ref: None, subpat: None, ident, .. }) => Some(ident),
+        _ => None,
+    }
+}
+
+fn is_mut(pat: &Pat) -> bool {
+    matches!(pat, Pat::Ident(PatIdent { mutability: Some(_), .. }))
+}
+
+/// References and numbers: where they are dropped shows nowhere.
+fn drops_nothing(ty: &Type) -> bool {
+    const COPY: &[&str] = &[
+        "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64",
+    ];
+    match ty {
+        Type::Reference(_) => true,
+        Type::Path(path) => path.path.get_ident().is_some_and(|name| COPY.iter().any(|copy| name == copy)),
+        _ => false,
+    }
+}
+
+/// The names that a pattern binds.
+pub(super) fn bound(pat: &Pat, names: &mut Vec<Ident>) {
+    match pat {
+        Pat::Ident(pat) => {
+            // `None` and constants look like names; they are written in capitals.
+            if !pat.ident.to_string().starts_with(char::is_uppercase) {
+                names.push(pat.ident.clone());
+            }
+            if let Some((_, pat)) = &pat.subpat {
+                bound(pat, names);
+            }
+        }
+        Pat::Paren(pat) => bound(&pat.pat, names),
+        Pat::Reference(pat) => bound(&pat.pat, names),
+        Pat::Type(pat) => bound(&pat.pat, names),
+        Pat::Tuple(pat) => pat.elems.iter().for_each(|pat| bound(pat, names)),
+        Pat::TupleStruct(pat) => pat.elems.iter().for_each(|pat| bound(pat, names)),
+        Pat::Slice(pat) => pat.elems.iter().for_each(|pat| bound(pat, names)),
+        Pat::Struct(pat) => pat.fields.iter().for_each(|field| bound(&field.pat, names)),
+        Pat::Or(pat) => pat.cases.first().into_iter().for_each(|pat| bound(pat, names)),
+        _ => {}
+    }
+}

@@ -1,0 +1,154 @@
+//! Arguments and signature become the model. Every rule lives here and reports to [`Diagnostics`].
+
+mod flow;
+pub(crate) mod health;
+mod label;
+mod metric;
+mod secret;
+mod signals;
+mod span;
+
+use proc_macro2::{Group, Ident, TokenTree};
+use quote::ToTokens;
+use syn::ext::IdentExt as _;
+use syn::{FnArg, GenericParam, LitStr, Pat, ReturnType, Type};
+
+use crate::args::{self, Options};
+use crate::diag::Diagnostics;
+use crate::model::{Flow, Instrumented, Receiver};
+use crate::paths::Root;
+use crate::stack::Stack;
+use crate::tokens::{Attr, Function, mentions};
+use signals::Signals;
+
+/// What the rules need to know of the function.
+pub(crate) struct Subject {
+    name: String,
+    /// First line of its doc comment.
+    doc: Option<String>,
+    arguments: Vec<Argument>,
+    /// Names that mean something only inside its signature.
+    generics: Vec<String>,
+    in_block: bool,
+}
+
+/// One name that an argument binds.
+struct Argument {
+    name: Ident,
+    /// Its type, when the argument is this name alone.
+    ty: Option<Type>,
+}
+
+impl Subject {
+    fn new(function: &Function, stack: &Stack) -> Self {
+        let signature = &function.signature;
+        let ident = signature.ident.unraw();
+        let name = match &stack.within {
+            Some(within) => format!("{within}::{ident}"),
+            None => ident.to_string(),
+        };
+        let mut arguments = Vec::new();
+        for arg in &signature.inputs {
+            let FnArg::Typed(arg) = arg else { continue };
+            let alone = matches!(&*arg.pat, Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none());
+            arguments.extend(label::names_of(&arg.pat).into_iter().map(|name| Argument { name, ty: alone.then(|| (*arg.ty).clone()) }));
+        }
+        let generics = signature.generics.params.iter().map(|param| match param {
+            GenericParam::Type(param) => param.ident.to_string(),
+            GenericParam::Const(param) => param.ident.to_string(),
+            GenericParam::Lifetime(param) => param.lifetime.ident.to_string(),
+        });
+        Self {
+            name,
+            doc: first_doc_line(&function.attrs),
+            generics: generics.collect(),
+            arguments,
+            in_block: stack.entries.iter().any(|entry| entry.block),
+        }
+    }
+
+    fn argument(&self, name: &Ident) -> Option<&Argument> {
+        self.arguments.iter().find(|argument| argument.name == *name)
+    }
+
+    fn has(&self, name: &Ident) -> bool {
+        self.argument(name).is_some()
+    }
+
+    /// Whether a static inside the function can name the type: no generics, `impl`, `Self` or lifetimes of the function. A short
+    /// name in capitals is taken for a parameter of the block around, which a function does not show.
+    fn nameable(&self, ty: &Type) -> bool {
+        let tokens = ty.to_token_stream();
+        let mut after_tick = false;
+        !mentions(&tokens, &|tree| match tree {
+            TokenTree::Ident(word) => {
+                let text = word.to_string();
+                let parameter = text.len() <= 2 && text.chars().all(|char| char.is_ascii_uppercase() || char.is_ascii_digit());
+                text == "impl" || text == "Self" || parameter || self.generics.contains(&text)
+            }
+            _ => false,
+        }) && !tokens.into_iter().any(|tree| {
+            let lifetime = after_tick && !matches!(&tree, TokenTree::Ident(word) if word == "static" || word == "_");
+            after_tick = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '\'');
+            lifetime
+        })
+    }
+}
+
+fn first_doc_line(attrs: &[Attr]) -> Option<String> {
+    attrs.iter().filter(|attr| attr.is("doc")).find_map(|attr| {
+        let mut trees = attr.rest.clone().into_iter();
+        matches!(trees.next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '=').then_some(())?;
+        let text: LitStr = syn::parse2(trees.collect()).ok()?;
+        let text = text.value();
+        text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+    })
+}
+
+/// A function under a whole stack of attributes. The model is of use only if `diag` stayed empty.
+pub(crate) fn function(mut function: Function, body: &Group, stack: &Stack, diag: &mut Diagnostics) -> Instrumented {
+    let options = parse(stack, diag);
+    let signals = Signals::new(&options, diag);
+    if let Some(name) = signals.name {
+        metric::valid_name(name, diag);
+    }
+    let subject = Subject::new(&function, stack);
+    let span = signals.traced.as_ref().map(|said| span::span(said, signals.name, &subject, diag));
+    let counter = signals.counted.as_ref().map(|said| metric::counter(said, signals.name, &subject, diag));
+    let timer = signals.timed.as_ref().map(|said| metric::timer(said, signals.name, &subject, diag));
+    let verdict = signals.verdict(diag);
+    let root = Root::new(signals.crate_path());
+    let flow = flow::flow(&function, body);
+    let (rebinds, receiver) = match flow {
+        Flow::Diverges | Flow::Inline | Flow::FutureInside(_) => (Vec::new(), Receiver::None),
+        _ => (flow::rebinds(&mut function.signature), flow::receiver(&function.signature)),
+    };
+    Instrumented {
+        root,
+        name: subject.name,
+        fallible: spelled_result(&function.signature.output),
+        flow,
+        rebinds,
+        receiver,
+        span,
+        counter,
+        timer,
+        verdict,
+        function,
+    }
+}
+
+/// The options of every attribute of the stack.
+pub(crate) fn parse(stack: &Stack, diag: &mut Diagnostics) -> Vec<Options> {
+    let parsed = stack.entries.iter().map(|entry| {
+        let mut options = args::options(entry.attr, entry.span, entry.arguments.clone(), diag);
+        options.set_block(entry.block);
+        options
+    });
+    parsed.collect()
+}
+
+fn spelled_result(output: &ReturnType) -> bool {
+    let ReturnType::Type(_, ty) = output else { return false };
+    mentions(&ty.to_token_stream(), &|tree| matches!(tree, TokenTree::Ident(word) if word == "Result"))
+}

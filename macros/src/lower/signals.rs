@@ -1,0 +1,145 @@
+//! Which signals a stack of attributes asks for, and who says what about each.
+
+use syn::{Expr, LitStr};
+
+use crate::args::table::Attr;
+use crate::args::{Level, Opt, Options, Value};
+use crate::diag::Diagnostics;
+use crate::model::Verdict;
+
+/// What is said of one signal, the nearest word first: the function's own attribute, then that of the block around it.
+#[derive(Default, Clone)]
+pub(super) struct Said<'a>(Vec<&'a Options>);
+
+impl<'a> Said<'a> {
+    pub(super) fn option(&self, name: &str) -> Option<&'a Opt> {
+        self.0.iter().find_map(|options| options.find(name))
+    }
+
+    pub(super) fn flag(&self, name: &str) -> bool {
+        self.option(name).is_some()
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&'a LitStr> {
+        match &self.option(name)?.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn expr(&self, name: &str) -> Option<&'a Expr> {
+        match &self.option(name)?.value {
+            Value::Expr(expr) => Some(expr),
+            _ => None,
+        }
+    }
+
+    pub(super) fn level(&self, name: &str) -> Option<&'a Level> {
+        match &self.option(name)?.value {
+            Value::Level(level) => Some(level),
+            _ => None,
+        }
+    }
+}
+
+/// The stack, sorted by signal.
+#[derive(Default)]
+pub(super) struct Signals<'a> {
+    pub(super) traced: Option<Said<'a>>,
+    pub(super) counted: Option<Said<'a>>,
+    pub(super) timed: Option<Said<'a>>,
+    /// `observed(name = "…")`
+    pub(super) name: Option<&'a LitStr>,
+    all: Vec<&'a Options>,
+}
+
+impl<'a> Signals<'a> {
+    pub(super) fn new(stack: &'a [Options], diag: &mut Diagnostics) -> Self {
+        let mut signals = Self::default();
+        for block in [false, true] {
+            let mut seen: Vec<&Options> = Vec::new();
+            for options in stack.iter().filter(|options| options.block == block) {
+                once(options, &seen, diag);
+                seen.push(options);
+                signals.add(options, diag);
+            }
+        }
+        signals
+    }
+
+    fn add(&mut self, options: &'a Options, diag: &mut Diagnostics) {
+        no_option_twice(options, diag);
+        self.all.push(options);
+        match options.attr {
+            Attr::Traced => self.traced.get_or_insert_default().0.push(options),
+            Attr::Counted => self.counted.get_or_insert_default().0.push(options),
+            Attr::Timed => self.timed.get_or_insert_default().0.push(options),
+            _ => self.observed(options, diag),
+        }
+    }
+
+    fn observed(&mut self, options: &'a Options, diag: &mut Diagnostics) {
+        self.traced.get_or_insert_default();
+        self.counted.get_or_insert_default();
+        self.timed.get_or_insert_default();
+        for option in &options.list {
+            match &option.value {
+                Value::Nested(nested) => self.add(nested, diag),
+                Value::Text(name) if self.name.is_none() => self.name = Some(name),
+                _ => {}
+            }
+        }
+    }
+
+    /// `ok_if` or `error_if`, given once for the whole stack.
+    pub(super) fn verdict(&self, diag: &mut Diagnostics) -> Verdict {
+        let mut verdict = Verdict::ByType;
+        for block in [false, true] {
+            let said = self.all.iter().filter(|options| options.block == block).flat_map(|options| &options.list);
+            for option in said {
+                let Value::Expr(expr) = &option.value else { continue };
+                let says = match option.row.name {
+                    "ok_if" => Verdict::OkIf(expr.clone()),
+                    "error_if" => Verdict::ErrorIf(expr.clone()),
+                    _ => continue,
+                };
+                match verdict {
+                    Verdict::ByType => verdict = says,
+                    // What the function says itself goes before what the block says.
+                    _ if block => {}
+                    _ => diag.error(&option.key, "the outcome is decided once for the whole stack; keep one `ok_if` or `error_if`"),
+                }
+            }
+        }
+        verdict
+    }
+
+    /// Where the crate is, if any attribute says so.
+    pub(super) fn crate_path(&self) -> Option<&'a syn::Path> {
+        self.all.iter().find_map(|options| match &options.find("crate")?.value {
+            Value::Path(path) => Some(path),
+            _ => None,
+        })
+    }
+}
+
+/// One signal, one attribute.
+fn once(options: &Options, seen: &[&Options], diag: &mut Diagnostics) {
+    let name = options.attr.name();
+    if seen.iter().any(|other| other.attr == options.attr) {
+        diag.error_at(options.span, format!("`{name}` is written twice; keep one, with the options of both"));
+    } else if let Some(other) = seen.iter().find(|other| (other.attr == Attr::Observed) != (options.attr == Attr::Observed)) {
+        let part = if options.attr == Attr::Observed { other.attr.name() } else { name };
+        let message = format!("`observed` already is `traced`, `counted` and `timed`; write `#[observed({part}(…))]` for options of one");
+        diag.error_at(options.span, message);
+    }
+}
+
+/// Every option once per attribute.
+pub(super) fn no_option_twice(options: &Options, diag: &mut Diagnostics) {
+    for (index, option) in options.list.iter().enumerate() {
+        if options.list[..index].iter().any(|before| before.row.name == option.row.name) {
+            diag.error(&option.key, format!("`{}` is given twice; keep one", option.row.name));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What an annotated item comes to: defaults applied, rules kept, nonsense not expressible.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use syn::{Expr, LitStr, Pat, Type};
+
+use crate::args::{Level, Show};
+use crate::paths::Root;
+use crate::tokens::Function;
+
+/// A function with everything its attributes say of it.
+pub(crate) struct Instrumented {
+    pub(crate) root: Root,
+    pub(crate) function: Function,
+    /// `place_order`, or `Type::place_order` in a block.
+    pub(crate) name: String,
+    pub(crate) flow: Flow,
+    /// The arguments that move into the body, in order.
+    pub(crate) rebinds: Vec<Rebind>,
+    pub(crate) receiver: Receiver,
+    /// The return type is spelled `Result`.
+    pub(crate) fallible: bool,
+    pub(crate) span: Option<SpanModel>,
+    pub(crate) counter: Option<Counter>,
+    pub(crate) timer: Option<Timer>,
+    pub(crate) verdict: Verdict,
+}
+
+/// How control goes through the function.
+pub(crate) enum Flow {
+    /// The body runs in a closure. `maybe_future`: its type could be a boxed future by another name.
+    Sync { maybe_future: bool },
+    /// The body runs where it stands: it cannot leave early, and its caller's location must reach it.
+    Inline,
+    /// `-> !`
+    Diverges,
+    /// `async fn`, rewritten to return the wrapper.
+    Async,
+    /// `async fn` that stays one: what stands below or on it asks for the word.
+    AsyncKept,
+    /// `async fn() -> !`
+    AsyncDiverges,
+    /// The last expression is an `async` block, perhaps in `Box::pin`.
+    FutureInside(Tail),
+    /// `-> impl Future` by other means.
+    FutureOutside,
+}
+
+/// A body that ends in an `async` block.
+pub(crate) struct Tail {
+    /// What stands before the block: statements, and `Box::pin` where it is boxed.
+    pub(crate) before: TokenStream,
+    /// The block stands in the parentheses of `Box::pin`.
+    pub(crate) boxed: Option<Span>,
+    /// `async [move] {…}`
+    pub(crate) block: TokenStream,
+}
+
+/// An argument that is bound again inside the body, as rustc's own lowering of `async fn` does.
+pub(crate) struct Rebind {
+    pub(crate) attrs: Vec<syn::Attribute>,
+    pub(crate) pattern: Pat,
+    /// What the signature calls it.
+    pub(crate) source: Ident,
+    /// The names that the pattern binds.
+    pub(crate) names: Vec<Ident>,
+    /// The pattern is more than the name in the signature.
+    pub(crate) hidden: bool,
+}
+
+/// How the function takes `self`.
+pub(crate) enum Receiver {
+    /// Not at all, or by reference: nothing to keep.
+    None,
+    /// By value: it has to live in the body even if the body does not name it.
+    Owned(syn::Token![self]),
+}
+
+/// What decides between ok and error.
+pub(crate) enum Verdict {
+    /// The type of the returned value.
+    ByType,
+    OkIf(Expr),
+    ErrorIf(Expr),
+}
+
+pub(crate) struct SpanModel {
+    pub(crate) name: LitStr,
+    pub(crate) target: Option<LitStr>,
+    pub(crate) level: Option<Level>,
+    /// The variant of `SpanKind`.
+    pub(crate) kind: Option<Ident>,
+    pub(crate) fields: Vec<FieldModel>,
+    pub(crate) ret: Option<Show>,
+    pub(crate) err: ErrMode,
+    pub(crate) err_level: Option<Level>,
+    pub(crate) parent: ParentModel,
+    pub(crate) link: Option<Expr>,
+    pub(crate) when: Option<Expr>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrMode {
+    Auto,
+    Debug,
+    Off,
+}
+
+pub(crate) enum ParentModel {
+    Current,
+    Root,
+    Of(Expr),
+}
+
+pub(crate) struct FieldModel {
+    pub(crate) key: LitStr,
+    pub(crate) capture: Capture,
+}
+
+/// How a field gets its value.
+pub(crate) enum Capture {
+    /// A key alone: recorded later.
+    Empty,
+    Value(Show, Expr),
+    /// By what the argument's type has: native, else Debug, else the type's name.
+    Arg(Ident),
+    Hash(Expr),
+    Redact(Expr),
+    Truncate(Expr, Expr),
+    Len(Expr),
+}
+
+pub(crate) struct Counter {
+    pub(crate) family: Family,
+    pub(crate) by: Option<Expr>,
+    pub(crate) unit: Option<LitStr>,
+    pub(crate) in_flight: bool,
+    pub(crate) outcome: bool,
+}
+
+pub(crate) struct Timer {
+    pub(crate) family: Family,
+    pub(crate) buckets: Buckets,
+    pub(crate) busy: bool,
+    pub(crate) exemplars: bool,
+}
+
+/// What counters and histograms share.
+pub(crate) struct Family {
+    /// `None`: the default family.
+    pub(crate) name: Option<LitStr>,
+    pub(crate) help: Help,
+    pub(crate) labels: Vec<LabelModel>,
+}
+
+pub(crate) enum Help {
+    None,
+    /// The first line of the doc comment: a default.
+    Doc(String),
+    Explicit(LitStr),
+}
+
+pub(crate) enum Buckets {
+    Default,
+    Classic(Vec<TokenStream>),
+    Exponential(Box<[Expr; 3]>),
+    Native,
+}
+
+pub(crate) struct LabelModel {
+    pub(crate) key: LitStr,
+    pub(crate) source: Source,
+}
+
+/// Where a label's value comes from.
+pub(crate) enum Source {
+    /// A `&'static str` in constant context.
+    Const(TokenStream),
+    Entry(Expr, LabelType),
+    Returned(Expr, LabelType),
+    /// A bounded set of values, kept in the static of that name.
+    Limited { at: Moment, value: Expr, max: u32, store: Ident },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Entry,
+    Return,
+}
+
+/// The type of a label as far as a static can name it.
+pub(crate) enum LabelType {
+    Unknown,
+    Named(Type),
+    /// That of an expression over these arguments.
+    Of(Vec<(Ident, Type)>),
+}
