@@ -194,3 +194,28 @@ pub(crate) enum LabelType {
     /// That of an expression over these arguments.
     Of(Vec<(Ident, Type)>),
 }
+
+/// One health check as far as its attribute says it.
+pub(crate) struct CheckModel {
+    pub(crate) name: Option<LitStr>,
+    /// The function that checks a field.
+    pub(crate) check: Option<syn::Path>,
+    pub(crate) said: Vec<CheckOption>,
+}
+
+/// One call on the runtime's `CheckOptions`, whose methods are called as the options are.
+#[derive(Clone)]
+pub(crate) enum CheckOption {
+    Flag(&'static str),
+    Duration(&'static str, u64),
+    Bool(&'static str, syn::LitBool),
+    Count(&'static str, syn::LitInt),
+}
+
+impl CheckOption {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Flag(name) | Self::Duration(name, _) | Self::Bool(name, _) | Self::Count(name, _) => name,
+        }
+    }
+}

@@ -4,6 +4,13 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Path;
 
+/// `quote!` for generated code: our locals are ours, whatever the user calls theirs.
+macro_rules! emit {
+    ($($tokens:tt)*) => {
+        ::quote::quote_spanned!(::proc_macro2::Span::mixed_site()=> $($tokens)*)
+    };
+}
+
 /// Where the user's crate finds `vitalsign`.
 #[derive(Clone)]
 pub(crate) struct Root(TokenStream);

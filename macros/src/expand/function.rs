@@ -3,7 +3,7 @@
 mod body;
 
 use proc_macro2::{Group, Ident, Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, quote_spanned};
 use syn::{ReturnType, Signature};
 
 use self::body::{braced, edge_inside, erased, hold, inner_attributes, rebinds, tie};
@@ -25,7 +25,7 @@ pub(super) fn function(model: &Instrumented, body: &Group) -> TokenStream {
         }
         Flow::AsyncKept => {
             let future = asynchronous(model, &body);
-            quote!(#future.await)
+            emit!(#future.await)
         }
         Flow::AsyncDiverges => never_returns(model, &body),
         Flow::FutureInside(tail) => future_inside(model, tail),
@@ -34,7 +34,7 @@ pub(super) fn function(model: &Instrumented, body: &Group) -> TokenStream {
     let attrs = &model.function.attrs;
     let before = &model.function.before;
     let limits = site::limits(model);
-    quote!(#(#attrs)* #(#inner)* #before #signature { #limits #block })
+    emit!(#(#attrs)* #(#inner)* #before #signature { #limits #block })
 }
 
 /// `fn(…) -> impl Future<Output = …>`. The tokens are ours, of edition 2024, so every lifetime is captured, as by `async fn`.
@@ -42,12 +42,12 @@ fn desugared(signature: &Signature) -> TokenStream {
     let mut signature = signature.clone();
     signature.asyncness = None;
     let output = match std::mem::replace(&mut signature.output, ReturnType::Default) {
-        ReturnType::Default => quote!(()),
+        ReturnType::Default => emit!(()),
         ReturnType::Type(_, ty) => ty.to_token_stream(),
     };
     let future = paths::future(Span::mixed_site());
     let clause = signature.generics.where_clause.take();
-    quote!(#signature -> impl #future<Output = #output> #clause)
+    emit!(#signature -> impl #future<Output = #output> #clause)
 }
 
 /// How a call of a function that is not `async` begins: the `let`, and what is said of it where the arguments can be read.
@@ -58,11 +58,11 @@ fn begun(model: &Instrumented, constructor: &str) -> (TokenStream, TokenStream) 
     let said = entry::entry(model);
     let (constructor, enter) = match constructor {
         "begin" if said.is_empty() => ("entered", None),
-        "begin" => ("begin", Some(quote!(call.enter();))),
+        "begin" => ("begin", Some(emit!(call.enter();))),
         other => (other, None),
     };
     let constructor = Ident::new(constructor, Span::mixed_site());
-    (quote!(#p::Call::<#signals>::#constructor(#site)), quote!(#said #enter))
+    (emit!(#p::Call::<#signals>::#constructor(#site)), emit!(#said #enter))
 }
 
 fn sync(model: &Instrumented, body: &Group, maybe_future: bool) -> TokenStream {
@@ -71,10 +71,10 @@ fn sync(model: &Instrumented, body: &Group, maybe_future: bool) -> TokenStream {
     let settle = settle::settle(model);
     let run = run(model, body, &said);
     if !maybe_future {
-        return quote!(let mut call = #call; let ret = #run; call.finish(&ret, #settle); ret);
+        return emit!(let mut call = #call; let ret = #run; call.finish(&ret, #settle); ret);
     }
-    let mutable = (!said.is_empty()).then(|| quote!(mut));
-    quote! {
+    let mutable = (!said.is_empty()).then(|| emit!(mut));
+    emit! {
         let #mutable call = #call;
         let ret = #run;
         let kind = { use #p::probe::*; (&&&#p::Kind(&ret)).kind() };
@@ -88,9 +88,9 @@ fn run(model: &Instrumented, body: &Group, said: &TokenStream) -> TokenStream {
     let (annotation, edge) = tie(&model.function.signature.output);
     let rebinds = rebinds(&model.rebinds, None);
     let hold = hold(&model.receiver);
-    let closure = braced(body, &quote!(#hold #rebinds #said #edge));
-    let run = quote!(#p::run(move || #annotation #closure));
-    if said.is_empty() { run } else { quote!({ let call = &mut call; #run }) }
+    let closure = braced(body, &emit!(#hold #rebinds #said #edge));
+    let run = emit!(#p::run(move || #annotation #closure));
+    if said.is_empty() { run } else { emit!({ let call = &mut call; #run }) }
 }
 
 fn inline(model: &Instrumented, body: &Group) -> TokenStream {
@@ -98,18 +98,18 @@ fn inline(model: &Instrumented, body: &Group) -> TokenStream {
     let settle = settle::settle(model);
     let ty = match &model.function.signature.output {
         ReturnType::Type(_, ty) => erased(&ty.to_token_stream()),
-        ReturnType::Default => quote!(()),
+        ReturnType::Default => emit!(()),
     };
-    quote!(let mut call = #call; #said let ret: #ty = #body; call.finish(&ret, #settle); ret)
+    emit!(let mut call = #call; #said let ret: #ty = #body; call.finish(&ret, #settle); ret)
 }
 
 /// A body that never returns leaves only by unwinding, which the call's drop sees.
 fn diverges(model: &Instrumented, body: &Group) -> TokenStream {
     let (call, said) = begun(model, "begin");
-    let mutable = (!said.is_empty()).then(|| quote!(mut));
-    let name = if said.is_empty() { quote!(_call) } else { quote!(call) };
+    let mutable = (!said.is_empty()).then(|| emit!(mut));
+    let name = if said.is_empty() { emit!(_call) } else { emit!(call) };
     let body = body.stream();
-    quote!(let #mutable #name = #call; #said #body)
+    emit!(let #mutable #name = #call; #said #body)
 }
 
 fn asynchronous(model: &Instrumented, body: &Group) -> TokenStream {
@@ -118,10 +118,10 @@ fn asynchronous(model: &Instrumented, body: &Group) -> TokenStream {
 }
 
 fn never_returns(model: &Instrumented, body: &Group) -> TokenStream {
-    let mut block = Group::new(body.delimiter(), quote!(#body;));
+    let mut block = Group::new(body.delimiter(), emit!(#body;));
     block.set_span(body.span());
-    let future = wrapper(model, &block, &quote!(|_, _| {}));
-    quote!(#future.await; ::core::unreachable!())
+    let future = wrapper(model, &block, &emit!(|_, _| {}));
+    emit!(#future.await; ::core::unreachable!())
 }
 
 /// `future(site, |call| async move {…}, settle)`
@@ -130,37 +130,37 @@ fn wrapper(model: &Instrumented, body: &Group, settle: &TokenStream) -> TokenStr
     let signals = site::signals(model);
     let site = site::site(model);
     let said = entry::entry(model);
-    let call = if said.is_empty() { quote!(_) } else { quote!(call) };
+    let call = if said.is_empty() { emit!(_) } else { emit!(call) };
     let hold = hold(&model.receiver);
     // Fields that name a part of a pattern need it taken apart before the body; all else moves in as rustc moves it.
     let named = |rebind: &&Rebind| rebind.hidden && rebind.names.iter().any(|name| mentions_ident(&said, name));
     let (early, late): (Vec<&Rebind>, Vec<&Rebind>) = model.rebinds.iter().partition(named);
     let apart = rebinds(early.iter().copied(), None);
-    let again = early.iter().flat_map(|rebind| &rebind.names).map(|name| quote!(let #name = #name;));
+    let again = early.iter().flat_map(|rebind| &rebind.names).map(|name| emit!(let #name = #name;));
     let rest = rebinds(late, Some(&said));
-    let block = braced(body, &quote!(#hold #(#again)* #rest));
-    quote!(#p::future::<#signals, _, _, _>(#site, move |#call| { #apart #said async move #block }, #settle))
+    let block = braced(body, &emit!(#hold #(#again)* #rest));
+    emit!(#p::future::<#signals, _, _, _>(#site, move |#call| { #apart #said async move #block }, #settle))
 }
 
 fn future_inside(model: &Instrumented, tail: &Tail) -> TokenStream {
     let p = model.root.private();
     let (call, said) = begun(model, "prepare");
-    let mutable = (!said.is_empty()).then(|| quote!(mut));
+    let mutable = (!said.is_empty()).then(|| emit!(mut));
     let settle = settle::settle(model);
     let (before, block) = (&tail.before, &tail.block);
-    let wrapped = quote!(#p::future_prepared(call, #block, #settle));
+    let wrapped = emit!(#p::future_prepared(call, #block, #settle));
     let tail = match tail.boxed {
         Some(span) => quote_spanned!(span=> (#wrapped)),
         None => wrapped,
     };
-    quote!(let #mutable call = #call; #said #before #tail)
+    emit!(let #mutable call = #call; #said #before #tail)
 }
 
 fn future_outside(model: &Instrumented, body: &Group) -> TokenStream {
     let p = model.root.private();
     let (call, said) = begun(model, "prepare");
-    let mutable = (!said.is_empty()).then(|| quote!(mut));
+    let mutable = (!said.is_empty()).then(|| emit!(mut));
     let settle = settle::settle(model);
     let run = run(model, body, &said);
-    quote!(let #mutable call = #call; let future = #run; #p::future_prepared(call, future, #settle))
+    emit!(let #mutable call = #call; let future = #run; #p::future_prepared(call, future, #settle))
 }

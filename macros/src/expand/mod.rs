@@ -47,3 +47,10 @@ fn function(stack: &Stack, item: &Item, constant: bool, diag: &mut Diagnostics) 
     }
     Some(function::function(&model, body))
 }
+
+/// `#[vitalsign(…)]` that no annotated block around it took away.
+pub(crate) fn alone(item: &TokenStream) -> TokenStream {
+    let mut diag = Diagnostics::default();
+    lower::alone(&mut diag);
+    fallback(&diag, item)
+}

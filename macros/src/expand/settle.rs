@@ -1,7 +1,6 @@
 //! The closure that settles a call by the returned value.
 
 use proc_macro2::TokenStream;
-use quote::quote;
 use syn::{Expr, ReturnType, Type};
 
 use super::entry::{labels, shown, typed};
@@ -13,8 +12,8 @@ pub(super) fn settle(model: &Instrumented) -> TokenStream {
     let mut said = TokenStream::new();
     match &model.verdict {
         Verdict::ByType => {}
-        Verdict::OkIf(expr) => said.extend(quote!(s.decide(#p::judge(ret, #expr));)),
-        Verdict::ErrorIf(expr) => said.extend(quote!(s.decide(!#p::judge(ret, #expr));)),
+        Verdict::OkIf(expr) => said.extend(emit!(s.decide(#p::judge(ret, #expr));)),
+        Verdict::ErrorIf(expr) => said.extend(emit!(s.decide(!#p::judge(ret, #expr));)),
     }
     if !says_nothing(&model.function.signature.output) {
         said.extend(probe(model, &p));
@@ -23,15 +22,15 @@ pub(super) fn settle(model: &Instrumented) -> TokenStream {
         said.extend(returned(&p, show));
     }
     if let Some(counter) = &model.counter {
-        said.extend(labels(&p, &counter.family.labels, Moment::Return).map(|labels| quote!(s.count_labels(#labels);)));
+        said.extend(labels(&p, &counter.family.labels, Moment::Return).map(|labels| emit!(s.count_labels(#labels);)));
         if let Some(by) = counter.by.as_ref().filter(|by| matches!(by, Expr::Closure(_))) {
-            said.extend(quote!(s.by(#p::apply(ret, #by));));
+            said.extend(emit!(s.by(#p::apply(ret, #by));));
         }
     }
     if let Some(timer) = &model.timer {
-        said.extend(labels(&p, &timer.family.labels, Moment::Return).map(|labels| quote!(s.time_labels(#labels);)));
+        said.extend(labels(&p, &timer.family.labels, Moment::Return).map(|labels| emit!(s.time_labels(#labels);)));
     }
-    if said.is_empty() { quote!(|_, _| {}) } else { quote!(|ret, s| { #said }) }
+    if said.is_empty() { emit!(|_, _| {}) } else { emit!(|ret, s| { #said }) }
 }
 
 /// Types whose values never mean an error.
@@ -51,17 +50,17 @@ fn says_nothing(output: &ReturnType) -> bool {
 
 fn probe(model: &Instrumented, p: &TokenStream) -> TokenStream {
     if model.span.as_ref().is_some_and(|span| span.err == ErrMode::Debug) {
-        return quote!({ use #p::probe::*; (&&#p::DebugProbe(ret)).settle(s); });
+        return emit!({ use #p::probe::*; (&&#p::DebugProbe(ret)).settle(s); });
     }
-    quote!({ use #p::probe::*; (&&&&&&&&#p::Probe(ret)).settle(s); })
+    emit!({ use #p::probe::*; (&&&&&&&&#p::Probe(ret)).settle(s); })
 }
 
 fn returned(p: &TokenStream, show: Show) -> TokenStream {
     let value = match show {
-        Show::Native => typed(p, &quote!(value)),
-        show => shown(p, show, &quote!(value)),
+        Show::Native => typed(p, &emit!(value)),
+        show => shown(p, show, &emit!(value)),
     };
-    quote! {
+    emit! {
         if s.recording() {
             if let ::core::option::Option::Some(value) = { use #p::probe::*; (&&#p::OkProbe(ret)).ok_value() } {
                 s.ret(#value);

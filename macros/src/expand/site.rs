@@ -1,7 +1,7 @@
 //! The one static of a function, and the signals it has as a constant.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::quote_spanned;
 
 use crate::args::Level;
 use crate::lower::float;
@@ -32,7 +32,7 @@ pub(super) fn site(model: &Instrumented) -> TokenStream {
     let p = model.root.private();
     let def = def(model);
     let labels = families(model).map(|(family, name)| label_static(&p, family, name));
-    quote!({
+    emit!({
         #(#labels)*
         #[#p::linkme::distributed_slice(#p::SITES)]
         #[linkme(crate = #p::linkme)]
@@ -49,7 +49,7 @@ pub(super) fn limits(model: &Instrumented) -> TokenStream {
     let limits = labels.filter_map(|label| match &label.source {
         Source::Limited { max, store, .. } => {
             let max = Literal::u32_unsuffixed(*max);
-            Some(quote!(static #store: #p::Limit = #p::Limit::new(#max);))
+            Some(emit!(static #store: #p::Limit = #p::Limit::new(#max);))
         }
         _ => None,
     });
@@ -70,68 +70,68 @@ fn def(model: &Instrumented) -> TokenStream {
     let line = quote_spanned!(model.function.signature.ident.span()=> ::core::line!());
     let asynchronous = match model.flow {
         Flow::Async | Flow::AsyncKept | Flow::AsyncDiverges | Flow::FutureInside(_) | Flow::FutureOutside => {
-            Some(quote!(.asynchronous()))
+            Some(emit!(.asynchronous()))
         }
         Flow::Sync { .. } | Flow::Inline | Flow::Diverges => None,
     };
-    let fallible = (model.fallible || !matches!(model.verdict, Verdict::ByType)).then(|| quote!(.fallible()));
+    let fallible = (model.fallible || !matches!(model.verdict, Verdict::ByType)).then(|| emit!(.fallible()));
     let span = model.span.as_ref().map(|span| span_def(&p, span));
     let counter = model.counter.as_ref().map(|counter| counter_def(&p, counter));
     let timer = model.timer.as_ref().map(|timer| timer_def(&p, timer));
-    quote!(#p::Def::new(#name, ::core::module_path!(), ::core::file!(), #line) #asynchronous #fallible #span #counter #timer)
+    emit!(#p::Def::new(#name, ::core::module_path!(), ::core::file!(), #line) #asynchronous #fallible #span #counter #timer)
 }
 
 fn span_def(p: &TokenStream, span: &SpanModel) -> TokenStream {
     let name = &span.name;
-    let target = span.target.as_ref().map(|target| quote!(.target(#target)));
-    let level = span.level.as_ref().map(|Level(level)| quote!(.level(#p::Level::#level)));
-    let kind = span.kind.as_ref().map(|kind| quote!(.kind(#p::SpanKind::#kind)));
+    let target = span.target.as_ref().map(|target| emit!(.target(#target)));
+    let level = span.level.as_ref().map(|Level(level)| emit!(.level(#p::Level::#level)));
+    let kind = span.kind.as_ref().map(|kind| emit!(.kind(#p::SpanKind::#kind)));
     let keys = span.fields.iter().map(|field| &field.key);
-    let fields = (!span.fields.is_empty()).then(|| quote!(.fields(&[#(#keys),*])));
+    let fields = (!span.fields.is_empty()).then(|| emit!(.fields(&[#(#keys),*])));
     let err = match span.err {
         ErrMode::Auto => None,
-        ErrMode::Debug => Some(quote!(.err(#p::ErrMode::Debug))),
-        ErrMode::Off => Some(quote!(.err(#p::ErrMode::Off))),
+        ErrMode::Debug => Some(emit!(.err(#p::ErrMode::Debug))),
+        ErrMode::Off => Some(emit!(.err(#p::ErrMode::Off))),
     };
-    let err_level = span.err_level.as_ref().map(|Level(level)| quote!(.err_level(#p::Level::#level)));
-    quote!(.traced(#p::SpanDef::new(#name) #target #level #kind #fields #err #err_level))
+    let err_level = span.err_level.as_ref().map(|Level(level)| emit!(.err_level(#p::Level::#level)));
+    emit!(.traced(#p::SpanDef::new(#name) #target #level #kind #fields #err #err_level))
 }
 
 fn counter_def(p: &TokenStream, counter: &Counter) -> TokenStream {
     let family = family(&counter.family, COUNT_LABELS);
-    let unit = counter.unit.as_ref().map(|unit| quote!(.unit(#unit)));
-    let in_flight = counter.in_flight.then(|| quote!(.in_flight()));
-    let outcome = (!counter.outcome).then(|| quote!(.no_outcome()));
-    quote!(.counted(#p::CounterDef::new() #family #unit #in_flight #outcome))
+    let unit = counter.unit.as_ref().map(|unit| emit!(.unit(#unit)));
+    let in_flight = counter.in_flight.then(|| emit!(.in_flight()));
+    let outcome = (!counter.outcome).then(|| emit!(.no_outcome()));
+    emit!(.counted(#p::CounterDef::new() #family #unit #in_flight #outcome))
 }
 
 fn timer_def(p: &TokenStream, timer: &Timer) -> TokenStream {
     let family = family(&timer.family, TIME_LABELS);
     let buckets = match &timer.buckets {
         Buckets::Default => None,
-        Buckets::Classic(bounds) => Some(quote!(.buckets(#p::Buckets::Classic(&[#(#bounds),*])))),
+        Buckets::Classic(bounds) => Some(emit!(.buckets(#p::Buckets::Classic(&[#(#bounds),*])))),
         Buckets::Exponential(three) => {
             let [start, factor, count] = &**three;
             let (start, factor) = (float(start), float(factor));
-            Some(quote!(.buckets(#p::Buckets::Exponential { start: #start, factor: #factor, count: #count })))
+            Some(emit!(.buckets(#p::Buckets::Exponential { start: #start, factor: #factor, count: #count })))
         }
-        Buckets::Native => Some(quote!(.buckets(#p::Buckets::Native))),
+        Buckets::Native => Some(emit!(.buckets(#p::Buckets::Native))),
     };
-    let busy = timer.busy.then(|| quote!(.busy()));
-    let exemplars = (!timer.exemplars).then(|| quote!(.no_exemplars()));
-    quote!(.timed(#p::TimerDef::new() #family #buckets #busy #exemplars))
+    let busy = timer.busy.then(|| emit!(.busy()));
+    let exemplars = (!timer.exemplars).then(|| emit!(.no_exemplars()));
+    emit!(.timed(#p::TimerDef::new() #family #buckets #busy #exemplars))
 }
 
 fn family(family: &Family, labels: &str) -> TokenStream {
-    let name = family.name.as_ref().map(|name| quote!(.name(#name)));
+    let name = family.name.as_ref().map(|name| emit!(.name(#name)));
     let help = match &family.help {
         Help::None => None,
-        Help::Doc(text) => Some(quote!(.help(#text))),
-        Help::Explicit(text) => Some(quote!(.explicit_help(#text))),
+        Help::Doc(text) => Some(emit!(.help(#text))),
+        Help::Explicit(text) => Some(emit!(.explicit_help(#text))),
     };
     let list = Ident::new(labels, Span::mixed_site());
-    let labels = (!family.labels.is_empty()).then(|| quote!(.labels(&#list)));
-    quote!(#name #help #labels)
+    let labels = (!family.labels.is_empty()).then(|| emit!(.labels(&#list)));
+    emit!(#name #help #labels)
 }
 
 /// The labels of a family, and a static for each type that only an expression names.
@@ -144,28 +144,28 @@ fn label_static(p: &TokenStream, family: &Family, name: &str) -> TokenStream {
         let key = &label.key;
         let store = Ident::new(&format!("{name}_{index}"), Span::mixed_site());
         let source = source(p, label, &store, &mut types);
-        labels.push(quote!(#p::LabelDef::new(#key, #p::LabelSource::#source)));
+        labels.push(emit!(#p::LabelDef::new(#key, #p::LabelSource::#source)));
     }
-    quote!(#types static #ident: [#p::LabelDef; #count] = [#(#labels),*];)
+    emit!(#types static #ident: [#p::LabelDef; #count] = [#(#labels),*];)
 }
 
 fn source(p: &TokenStream, label: &LabelModel, store: &Ident, types: &mut TokenStream) -> TokenStream {
     match &label.source {
-        Source::Const(constant) => quote!(Const(#constant)),
-        Source::Limited { store, .. } => quote!(Limited(&#store)),
+        Source::Const(constant) => emit!(Const(#constant)),
+        Source::Limited { store, .. } => emit!(Limited(&#store)),
         Source::Returned(_, LabelType::Named(ty)) => {
-            quote!(Returned(::core::option::Option::Some(#p::LabelType::named::<#ty>())))
+            emit!(Returned(::core::option::Option::Some(#p::LabelType::named::<#ty>())))
         }
-        Source::Returned(..) => quote!(Returned(::core::option::Option::None)),
-        Source::Entry(_, LabelType::Unknown) => quote!(Entry(::core::option::Option::None)),
-        Source::Entry(_, LabelType::Named(ty)) => quote!(Entry(::core::option::Option::Some(#p::LabelType::named::<#ty>()))),
+        Source::Returned(..) => emit!(Returned(::core::option::Option::None)),
+        Source::Entry(_, LabelType::Unknown) => emit!(Entry(::core::option::Option::None)),
+        Source::Entry(_, LabelType::Named(ty)) => emit!(Entry(::core::option::Option::Some(#p::LabelType::named::<#ty>()))),
         Source::Entry(expr, LabelType::Of(over)) => {
             let (names, tys): (Vec<_>, Vec<_>) = over.iter().cloned().unzip();
             // Never called: its type says what the label's is.
-            types.extend(quote! {
+            types.extend(emit! {
                 static #store: #p::LabelType = #p::LabelType::like(|(#(#names,)*): (#(#tys,)*)| #p::label(&(#expr)));
             });
-            quote!(Entry(::core::option::Option::Some(&#store)))
+            emit!(Entry(::core::option::Option::Some(&#store)))
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::model::{Flow, Instrumented, Receiver};
 use crate::paths::Root;
 use crate::stack::Stack;
 use crate::tokens::{Attr, Function, mentions};
+pub(crate) use metric::float;
 use signals::Signals;
 
 /// What the rules need to know of the function.
@@ -151,4 +152,53 @@ pub(crate) fn parse(stack: &Stack, diag: &mut Diagnostics) -> Vec<Options> {
 fn spelled_result(output: &ReturnType) -> bool {
     let ReturnType::Type(_, ty) = output else { return false };
     mentions(&ty.to_token_stream(), &|tree| matches!(tree, TokenTree::Ident(word) if word == "Result"))
+}
+
+/// A function that cannot be measured: each attribute says why, and its own mistakes besides.
+pub(crate) fn unmeasurable(function: &Function, stack: &Stack, diag: &mut Diagnostics) {
+    let options = parse(stack, diag);
+    Signals::new(&options, diag);
+    let name = stack.entries.first().map_or("traced", |entry| entry.attr.name());
+    match &function.signature.constness {
+        Some(word) => diag.error(word, format!("a `const fn` also runs in the compiler, where nothing is measured; remove `const` or `#[{name}]`")),
+        None => {
+            let ident = &function.signature.ident;
+            diag.error(ident, format!("a method without a body has nothing to measure; write `#[{name}]` on its implementations"));
+        }
+    }
+}
+
+/// An attribute on something that is neither a function nor a block of them.
+pub(crate) fn misplaced(stack: &Stack, diag: &mut Diagnostics) {
+    parse(stack, diag);
+    for entry in &stack.entries {
+        let name = entry.attr.name();
+        let message = format!("`#[{name}]` goes on a function, or on an `impl`, `trait` or inline `mod` for every function in it");
+        diag.error_at(entry.span, message);
+    }
+}
+
+/// What a block says of all its functions: checked once, here, as far as no function is needed for it.
+pub(crate) fn block(stack: &Stack, diag: &mut Diagnostics) {
+    let options = parse(stack, diag);
+    let signals = Signals::new(&options, diag);
+    signals.verdict(diag);
+    let span = signals.traced.as_ref().and_then(|said| said.text("name"));
+    if let Some(name) = span.or(signals.name) {
+        diag.error(name, "every function of the block would have this name; write `name = \"…\"` on one of them");
+    }
+}
+
+/// `#[vitalsign(skip)]`
+pub(crate) fn skip(attr: &Attr, diag: &mut Diagnostics) {
+    let arguments = attr.arguments();
+    if arguments.to_string() != "skip" {
+        let at = if arguments.is_empty() { attr.to_token_stream() } else { arguments };
+        diag.error(at, "a function is left out of its block by `#[vitalsign(skip)]`");
+    }
+}
+
+/// `#[vitalsign(skip)]` outside of any block.
+pub(crate) fn alone(diag: &mut Diagnostics) {
+    diag.error_at(proc_macro2::Span::call_site(), "`#[vitalsign(skip)]` leaves a function out of the annotated block around it; there is none here");
 }

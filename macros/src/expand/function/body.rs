@@ -4,7 +4,7 @@ use std::iter::Peekable;
 
 use proc_macro2::token_stream::IntoIter;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use quote::ToTokens;
 use syn::ReturnType;
 use syn::spanned::Spanned as _;
 
@@ -20,7 +20,7 @@ pub(super) fn inner_attributes(body: &Group) -> (Vec<TokenStream>, Group) {
         && bang.as_char() == '!'
         && group.delimiter() == Delimiter::Bracket
     {
-        attrs.push(quote!(#pound #group));
+        attrs.push(emit!(#pound #group));
         trees.drain(..3);
     }
     if attrs.is_empty() {
@@ -34,7 +34,7 @@ pub(super) fn inner_attributes(body: &Group) -> (Vec<TokenStream>, Group) {
 /// The body behind `before`, in braces of its own span, so that errors about it point there.
 pub(super) fn braced(body: &Group, before: &TokenStream) -> Group {
     let stream = body.stream();
-    let mut group = Group::new(body.delimiter(), quote!(#before #stream));
+    let mut group = Group::new(body.delimiter(), emit!(#before #stream));
     group.set_span(body.span());
     group
 }
@@ -48,32 +48,32 @@ pub(super) fn rebinds<'a>(rebinds: impl IntoIterator<Item = &'a Rebind>, said: O
 fn rebound(rebind: &Rebind, said: Option<&TokenStream>) -> TokenStream {
     let Rebind { attrs, pattern, source, names, hidden } = rebind;
     if *hidden {
-        return quote!(#(#attrs)* let #source = #source; #(#attrs)* let #pattern = #source;);
+        return emit!(#(#attrs)* let #source = #source; #(#attrs)* let #pattern = #source;);
     }
     let used = said.is_some_and(|said| names.iter().any(|name| mentions_ident(said, name)));
-    let used = used.then(|| quote!(#[allow(unused_variables)]));
+    let used = used.then(|| emit!(#[allow(unused_variables)]));
     let underscore = source.to_string().starts_with('_');
-    let underscore = underscore.then(|| quote!(#[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]));
-    quote!(#(#attrs)* #used #underscore let #pattern = #source;)
+    let underscore = underscore.then(|| emit!(#[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]));
+    emit!(#(#attrs)* #used #underscore let #pattern = #source;)
 }
 
 /// Keeps an owned `self` in the body.
 pub(super) fn hold(receiver: &Receiver) -> TokenStream {
     match receiver {
         Receiver::None => TokenStream::new(),
-        Receiver::Owned(token) => quote!(let _ = &#token;),
+        Receiver::Owned(token) => emit!(let _ = &#token;),
     }
 }
 
 /// What ties a closure to the declared type: its annotation, or where that has `impl` an edge inside.
 pub(super) fn tie(output: &ReturnType) -> (TokenStream, TokenStream) {
     let ReturnType::Type(arrow, ty) = output else {
-        return (quote!(-> ()), TokenStream::new());
+        return (emit!(-> ()), TokenStream::new());
     };
     let tokens = ty.to_token_stream();
     let erased = erased(&tokens);
     if erased.to_string() == tokens.to_string() {
-        (quote!(#arrow #ty), TokenStream::new())
+        (emit!(#arrow #ty), TokenStream::new())
     } else {
         (TokenStream::new(), edge(&erased, ty.span()))
     }
@@ -82,7 +82,7 @@ pub(super) fn tie(output: &ReturnType) -> (TokenStream, TokenStream) {
 /// The same for a block, which cannot be annotated.
 pub(super) fn edge_inside(output: &ReturnType) -> TokenStream {
     match output {
-        ReturnType::Default => edge(&quote!(()), Span::mixed_site()),
+        ReturnType::Default => edge(&emit!(()), Span::mixed_site()),
         ReturnType::Type(_, ty) => edge(&erased(&ty.to_token_stream()), ty.span()),
     }
 }
@@ -94,7 +94,7 @@ fn edge(ty: &TokenStream, span: Span) -> TokenStream {
         return TokenStream::new();
     }
     let ret = Ident::new("ret", Span::mixed_site().located_at(span));
-    quote! {
+    emit! {
         #[allow(unreachable_code, clippy::all, clippy::pedantic)]
         if false {
             let #ret: #ty = loop {};
@@ -110,7 +110,7 @@ pub(super) fn erased(tokens: &TokenStream) -> TokenStream {
     while let Some(tree) = trees.next() {
         match tree {
             TokenTree::Ident(word) if word == "impl" => {
-                out.extend(quote!(_));
+                out.extend(emit!(_));
                 skip_bounds(&mut trees);
             }
             TokenTree::Group(group) => {

@@ -1,0 +1,47 @@
+//! `#[derive(ErrorLabel)]`
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+
+use super::derived;
+use super::variants::{Rules, index_arms, variants};
+
+const RULES: Rules = Rules { derive: "ErrorLabel", style: "PascalCase", data: true, outcome: true };
+
+pub(crate) fn derive(input: TokenStream) -> TokenStream {
+    derived(input, |input, diag| {
+        let Some(variants) = variants(input, RULES, diag) else { return TokenStream::new() };
+        if !cfg!(feature = "record") {
+            return TokenStream::new();
+        }
+        let (krate, ident) = (variants.root.krate().to_token_stream(), &input.ident);
+        let arms = index_arms(&variants);
+        let len = variants.list.len();
+        let texts = variants.list.iter().map(|(_, text)| text);
+        let harmless: Vec<_> = variants.list.iter().zip(&variants.harmless).filter(|(_, harmless)| **harmless).map(|((variant, _), _)| &variant.ident).collect();
+        let is_failure = (!harmless.is_empty()).then(|| {
+            emit! {
+                #[inline]
+                fn is_failure(&self) -> bool {
+                    !::core::matches!(self, #(Self::#harmless { .. })|*)
+                }
+            }
+        });
+        let (params, arguments, clause) = input.generics.split_for_impl();
+        emit! {
+            #[automatically_derived]
+            impl #params #krate::ErrorLabel for #ident #arguments #clause {
+                const LEN: usize = #len;
+                #[inline]
+                fn index(&self) -> usize {
+                    match self { #arms }
+                }
+                fn value(index: usize) -> &'static str {
+                    const VALUES: [&str; #len] = [#(#texts),*];
+                    VALUES[index]
+                }
+                #is_failure
+            }
+        }
+    })
+}
