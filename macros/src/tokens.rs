@@ -115,17 +115,14 @@ impl Item {
     ///
     /// Its signature is none that `syn` knows.
     pub(crate) fn function(&self) -> syn::Result<Function> {
-        let (body, signature) = match self.body() {
-            Some(body) => (Some(body.clone()), &self.rest[..self.rest.len() - 1]),
-            None => (None, &self.rest[..self.rest.len().saturating_sub(1)]),
-        };
+        // Behind it stands the body, or the semicolon of what has none.
+        let signature = &self.rest[..self.rest.len().saturating_sub(1)];
         let start = signature.iter().position(|tree| matches!(tree, TokenTree::Ident(word) if is_fn_word(word)));
         let (before, signature) = signature.split_at(start.unwrap_or(0));
         Ok(Function {
             attrs: self.attrs.clone(),
             before: before.iter().cloned().collect(),
             signature: syn::parse2(signature.iter().cloned().collect())?,
-            body,
         })
     }
 }
@@ -153,14 +150,12 @@ pub(crate) struct Keyword {
     pub(crate) name: &'static str,
 }
 
-/// A function: everything before its qualifiers, its signature, its body.
+/// A function: everything before its qualifiers, and its signature.
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attr>,
     /// Visibility and `default`.
     pub(crate) before: TokenStream,
     pub(crate) signature: Signature,
-    /// `None`: a method without one.
-    pub(crate) body: Option<Group>,
 }
 
 /// A word that can begin a function's qualifiers.
@@ -339,7 +334,7 @@ mod tests {
         assert_eq!(function.signature.ident, "f");
         assert_eq!(function.before.to_string(), "pub (crate)");
         assert_eq!(function.attrs[0].path, ["a", "b"]);
-        assert!(function.body.is_some());
+        assert!(item.body().is_some());
     }
 
     #[test]

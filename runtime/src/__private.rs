@@ -2,6 +2,7 @@
 //! version.
 
 pub use crate::call::{Call, IntoAmount, Settle, apply, judge, run};
+pub use crate::fields::{Arg, empty, hash, len, redact, truncate};
 pub use crate::future::{Instrumented, future, future_prepared};
 #[cfg(feature = "health")]
 pub use crate::health::private as health;
@@ -11,11 +12,23 @@ pub use crate::metrics::label::{
 pub use crate::site::{
     Buckets, CounterDef, Def, ErrMode, LabelDef, LabelSource, SITES, Site, Slots, SpanDef, SpanKind, TimerDef,
 };
+pub use crate::probe::{DebugProbe, Kind, OkProbe, Probe};
 pub use linkme;
 pub use tracing_core::Level;
-pub use tracing_core::field::Value;
+pub use tracing_core::field::{Value, debug, display};
+pub use vitalsign_macros::carried;
 
-/// The traits and wrappers that ask a returned value what it means; imported by glob where it is asked.
+/// The traits that ask a returned value what it means. Imported by glob where it is asked, so they come without names: none can
+/// stand in a user's way.
 pub mod probe {
-    pub use crate::probe::*;
+    pub use crate::probe::{
+        KindOfFuture as _, KindOfLocalFuture as _, KindOfValue as _, OkOfAny as _, OkOfResult as _, SettleAny as _,
+        SettleDebug as _, SettleDebugLabelled as _, SettleDeref as _, SettleDisplay as _, SettleLabelled as _,
+        SettleLabelledOnly as _, SettleOutcome as _, SettleResult as _, SettleStd as _,
+    };
+}
+
+/// The traits that show an argument by what its type has.
+pub mod arg {
+    pub use crate::fields::{ArgDebug as _, ArgNative as _, ArgOpaque as _};
 }

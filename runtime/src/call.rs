@@ -658,7 +658,7 @@ mod tests {
         if let Some(mut s) = call.settling() {
             {
                 use p::probe::*;
-                (&&&&&&&&Probe(&ret)).settle(&mut s);
+                (&&&&&&&&p::Probe(&ret)).settle(&mut s);
             }
             let ended = s.ended();
             call.end(&ended);
@@ -709,7 +709,7 @@ mod tests {
             },
             |ret, s| {
                 use p::probe::*;
-                (&&&&&&&&Probe(ret)).settle(s);
+                (&&&&&&&&p::Probe(ret)).settle(s);
             },
         )
     }

@@ -45,3 +45,6 @@ pub use metrics::check::Conflict;
 #[cfg(feature = "record")]
 pub use metrics::label::{ErrorLabel, LabelValue};
 pub use outcome::{CallOutcome, Outcome, Verdict};
+pub use vitalsign_macros::{ErrorLabel, LabelValue, counted, observed, timed, traced, vitalsign};
+#[cfg(feature = "health")]
+pub use vitalsign_macros::{HealthCheck, check, health_check};

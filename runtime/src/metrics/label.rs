@@ -106,6 +106,16 @@ impl LabelType {
         }
     }
 
+    /// The description of `T`, for as long as the program runs.
+    pub const fn named<T: LabelValue + ?Sized>() -> &'static Self {
+        const { &Self::of::<T>() }
+    }
+
+    /// The description of the label an expression over some arguments has. The closure is never called.
+    pub const fn like<A, T: LabelValue + ?Sized>(_: fn(A) -> LabelIx<T>) -> Self {
+        Self::of::<T>()
+    }
+
     /// The description of an [`ErrorLabel`]; `T` is told from others by its table of values.
     pub const fn of_error<T: ErrorLabel>() -> ErrorLabelType {
         ErrorLabelType {

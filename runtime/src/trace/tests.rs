@@ -361,14 +361,14 @@ fn wrong() -> Result<u32, Outer> {
                 || "x".parse::<u32>(),
                 |ret, s| {
                     use p::probe::*;
-                    (&&&&&&&&Probe(ret)).settle(s);
+                    (&&&&&&&&p::Probe(ret)).settle(s);
                 },
             )
             .map_err(Outer)
         },
         |ret, s| {
             use p::probe::*;
-            (&&&&&&&&Probe(ret)).settle(s);
+            (&&&&&&&&p::Probe(ret)).settle(s);
         },
     )
 }
