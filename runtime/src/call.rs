@@ -612,7 +612,7 @@ pub fn run<R>(body: impl FnOnce() -> R) -> R {
 
 /// Applies an option's closure or path to the returned value.
 #[inline]
-pub fn apply<R: ?Sized, T>(ret: &R, f: impl FnOnce(&R) -> T) -> T {
+pub fn apply<'r, R: ?Sized, T>(ret: &'r R, f: impl FnOnce(&'r R) -> T) -> T {
     f(ret)
 }
 

@@ -68,11 +68,12 @@ fn begun(model: &Instrumented, constructor: &str) -> (TokenStream, TokenStream) 
 fn sync(model: &Instrumented, body: &Group, maybe_future: bool) -> TokenStream {
     let p = model.root.private();
     let (call, said) = begun(model, "begin");
-    let settle = settle::settle(model);
     let run = run(model, body, &said);
     if !maybe_future {
-        return emit!(let mut call = #call; let ret = #run; call.finish(&ret, #settle); ret);
+        let settle = settle::in_place(model);
+        return emit!(let mut call = #call; let ret = #run; #settle ret);
     }
+    let settle = settle::settle(model);
     let mutable = (!said.is_empty()).then(|| emit!(mut));
     emit! {
         let #mutable call = #call;
@@ -95,12 +96,12 @@ fn run(model: &Instrumented, body: &Group, said: &TokenStream) -> TokenStream {
 
 fn inline(model: &Instrumented, body: &Group) -> TokenStream {
     let (call, said) = begun(model, "begin");
-    let settle = settle::settle(model);
+    let settle = settle::in_place(model);
     let ty = match &model.function.signature.output {
         ReturnType::Type(_, ty) => erased(&ty.to_token_stream()),
         ReturnType::Default => emit!(()),
     };
-    emit!(let mut call = #call; #said let ret: #ty = #body; call.finish(&ret, #settle); ret)
+    emit!(let mut call = #call; #said let ret: #ty = #body; #settle ret)
 }
 
 /// A body that never returns leaves only by unwinding, which the call's drop sees.

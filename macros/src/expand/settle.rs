@@ -1,4 +1,4 @@
-//! The closure that settles a call by the returned value.
+//! How the returned value settles a call.
 
 use proc_macro2::TokenStream;
 use syn::{Expr, ReturnType, Type};
@@ -7,7 +7,29 @@ use super::entry::{labels, shown, typed};
 use crate::args::Show;
 use crate::model::{ErrMode, Instrumented, Moment, Verdict};
 
+/// The closure that a wrapper future settles by.
 pub(super) fn settle(model: &Instrumented) -> TokenStream {
+    let said = statements(model);
+    if said.is_empty() { emit!(|_, _| {}) } else { emit!(|ret, s| { #said }) }
+}
+
+/// The statements that settle a call about to return `ret`: no closure, for each is a type and a function more to compile.
+pub(super) fn in_place(model: &Instrumented) -> TokenStream {
+    let said = statements(model);
+    if said.is_empty() {
+        return emit!(if let ::core::option::Option::Some(s) = call.settling() { let ended = s.ended(); call.end(&ended); });
+    }
+    emit! {
+        if let ::core::option::Option::Some(mut s) = call.settling() {
+            { let (ret, s) = (&ret, &mut s); #said }
+            let ended = s.ended();
+            call.end(&ended);
+        }
+    }
+}
+
+/// Statements on `ret`, a reference to the value, and `s`, a mutable one to the `Settle`.
+fn statements(model: &Instrumented) -> TokenStream {
     let p = model.root.private();
     let mut said = TokenStream::new();
     match &model.verdict {
@@ -30,7 +52,7 @@ pub(super) fn settle(model: &Instrumented) -> TokenStream {
     if let Some(timer) = &model.timer {
         said.extend(labels(&p, &timer.family.labels, Moment::Return).map(|labels| emit!(s.time_labels(#labels);)));
     }
-    if said.is_empty() { emit!(|_, _| {}) } else { emit!(|ret, s| { #said }) }
+    said
 }
 
 /// Types whose values never mean an error.

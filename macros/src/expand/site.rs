@@ -6,7 +6,7 @@ use quote::quote_spanned;
 use crate::args::Level;
 use crate::lower::float;
 use crate::model::{
-    Buckets, Counter, ErrMode, Family, Flow, Help, Instrumented, LabelModel, LabelType, Source, SpanModel, Timer, Verdict,
+    Buckets, Counter, ErrMode, Family, Flow, Help, Instrumented, LabelModel, LabelType, Moment, Source, SpanModel, Timer, Verdict,
 };
 
 const COUNT_LABELS: &str = "__VITALSIGN_COUNT_LABELS";
@@ -36,8 +36,7 @@ pub(super) fn site(model: &Instrumented) -> TokenStream {
         #(#labels)*
         #[#p::linkme::distributed_slice(#p::SITES)]
         #[linkme(crate = #p::linkme)]
-        static __VITALSIGN_SITE: #p::Site = #p::Site::new(#def, &__VITALSIGN_STATE);
-        static __VITALSIGN_STATE: #p::SiteState = #p::SiteState::new(&__VITALSIGN_SITE);
+        static __VITALSIGN_SITE: #p::Site = #p::Site { def: #def, slots: #p::Slots::new() };
         &__VITALSIGN_SITE
     })
 }
@@ -63,74 +62,97 @@ fn families(model: &Instrumented) -> impl Iterator<Item = (&Family, &'static str
     counter.into_iter().chain(timer).filter(|(family, _)| !family.labels.is_empty())
 }
 
+/// A literal: constant evaluation of calls, times every annotated function, is time a user waits for.
 fn def(model: &Instrumented) -> TokenStream {
     let p = model.root.private();
     let name = &model.name;
     // `line!()` is where its tokens stand: at the function, not at the attribute.
     let line = quote_spanned!(model.function.signature.ident.span()=> ::core::line!());
     let asynchronous = match model.flow {
-        Flow::Async | Flow::AsyncKept | Flow::AsyncDiverges | Flow::FutureInside(_) | Flow::FutureOutside => {
-            Some(emit!(.asynchronous()))
-        }
-        Flow::Sync { .. } | Flow::Inline | Flow::Diverges => None,
+        Flow::Async | Flow::AsyncKept | Flow::AsyncDiverges | Flow::FutureInside(_) | Flow::FutureOutside => true,
+        Flow::Sync { .. } | Flow::Inline | Flow::Diverges => false,
     };
-    let fallible = (model.fallible || !matches!(model.verdict, Verdict::ByType)).then(|| emit!(.fallible()));
-    let span = model.span.as_ref().map(|span| span_def(&p, span));
-    let counter = model.counter.as_ref().map(|counter| counter_def(&p, counter));
-    let timer = model.timer.as_ref().map(|timer| timer_def(&p, timer));
-    emit!(#p::Def::new(#name, ::core::module_path!(), ::core::file!(), #line) #asynchronous #fallible #span #counter #timer)
+    let fallible = model.fallible || !matches!(model.verdict, Verdict::ByType);
+    let span = optional(model.span.as_ref().map(|span| span_def(&p, span)));
+    let counter = optional(model.counter.as_ref().map(|counter| counter_def(&p, counter)));
+    let timer = optional(model.timer.as_ref().map(|timer| timer_def(&p, timer)));
+    emit! {
+        #p::Def {
+            function: #name,
+            module: ::core::module_path!(),
+            file: ::core::file!(),
+            line: #line,
+            asynchronous: #asynchronous,
+            fallible: #fallible,
+            span: #span,
+            counter: #counter,
+            timer: #timer,
+        }
+    }
+}
+
+fn optional(value: Option<TokenStream>) -> TokenStream {
+    match value {
+        Some(value) => emit!(::core::option::Option::Some(#value)),
+        None => emit!(::core::option::Option::None),
+    }
 }
 
 fn span_def(p: &TokenStream, span: &SpanModel) -> TokenStream {
     let name = &span.name;
-    let target = span.target.as_ref().map(|target| emit!(.target(#target)));
-    let level = span.level.as_ref().map(|Level(level)| emit!(.level(#p::Level::#level)));
-    let kind = span.kind.as_ref().map(|kind| emit!(.kind(#p::SpanKind::#kind)));
+    let target = span.target.as_ref().map(|target| emit!(target: ::core::option::Option::Some(#target),));
+    let level = span.level.as_ref().map(|Level(level)| emit!(level: #p::Level::#level,));
+    let kind = span.kind.as_ref().map(|kind| emit!(kind: #p::SpanKind::#kind,));
     let keys = span.fields.iter().map(|field| &field.key);
-    let fields = (!span.fields.is_empty()).then(|| emit!(.fields(&[#(#keys),*])));
+    let fields = (!span.fields.is_empty()).then(|| emit!(fields: &[#(#keys),*],));
     let err = match span.err {
         ErrMode::Auto => None,
-        ErrMode::Debug => Some(emit!(.err(#p::ErrMode::Debug))),
-        ErrMode::Off => Some(emit!(.err(#p::ErrMode::Off))),
+        ErrMode::Debug => Some(emit!(err: #p::ErrMode::Debug,)),
+        ErrMode::Off => Some(emit!(err: #p::ErrMode::Off,)),
     };
-    let err_level = span.err_level.as_ref().map(|Level(level)| emit!(.err_level(#p::Level::#level)));
-    emit!(.traced(#p::SpanDef::new(#name) #target #level #kind #fields #err #err_level))
+    let err_level = span.err_level.as_ref().map(|Level(level)| emit!(err_level: #p::Level::#level,));
+    emit!(#p::SpanDef { name: #name, #target #level #kind #fields #err #err_level ..#p::SpanDef::DEFAULT })
 }
 
 fn counter_def(p: &TokenStream, counter: &Counter) -> TokenStream {
     let family = family(&counter.family, COUNT_LABELS);
-    let unit = counter.unit.as_ref().map(|unit| emit!(.unit(#unit)));
-    let in_flight = counter.in_flight.then(|| emit!(.in_flight()));
-    let outcome = (!counter.outcome).then(|| emit!(.no_outcome()));
-    emit!(.counted(#p::CounterDef::new() #family #unit #in_flight #outcome))
+    let unit = counter.unit.as_ref().map(|unit| emit!(unit: #unit,));
+    let in_flight = counter.in_flight.then(|| emit!(in_flight: true,));
+    let outcome = (!counter.outcome).then(|| emit!(outcome: false,));
+    changed(&emit!(#p::CounterDef), &emit!(#family #unit #in_flight #outcome))
 }
 
 fn timer_def(p: &TokenStream, timer: &Timer) -> TokenStream {
     let family = family(&timer.family, TIME_LABELS);
     let buckets = match &timer.buckets {
         Buckets::Default => None,
-        Buckets::Classic(bounds) => Some(emit!(.buckets(#p::Buckets::Classic(&[#(#bounds),*])))),
+        Buckets::Classic(bounds) => Some(emit!(buckets: #p::Buckets::Classic(&[#(#bounds),*]),)),
         Buckets::Exponential(three) => {
             let [start, factor, count] = &**three;
             let (start, factor) = (float(start), float(factor));
-            Some(emit!(.buckets(#p::Buckets::Exponential { start: #start, factor: #factor, count: #count })))
+            Some(emit!(buckets: #p::Buckets::Exponential { start: #start, factor: #factor, count: #count },))
         }
-        Buckets::Native => Some(emit!(.buckets(#p::Buckets::Native))),
+        Buckets::Native => Some(emit!(buckets: #p::Buckets::Native,)),
     };
-    let busy = timer.busy.then(|| emit!(.busy()));
-    let exemplars = (!timer.exemplars).then(|| emit!(.no_exemplars()));
-    emit!(.timed(#p::TimerDef::new() #family #buckets #busy #exemplars))
+    let busy = timer.busy.then(|| emit!(busy: true,));
+    let exemplars = (!timer.exemplars).then(|| emit!(exemplars: false,));
+    changed(&emit!(#p::TimerDef), &emit!(#family #buckets #busy #exemplars))
+}
+
+/// The defaults, with these fields changed.
+fn changed(ty: &TokenStream, fields: &TokenStream) -> TokenStream {
+    if fields.is_empty() { emit!(#ty::DEFAULT) } else { emit!(#ty { #fields ..#ty::DEFAULT }) }
 }
 
 fn family(family: &Family, labels: &str) -> TokenStream {
-    let name = family.name.as_ref().map(|name| emit!(.name(#name)));
+    let name = family.name.as_ref().map(|name| emit!(name: ::core::option::Option::Some(#name),));
     let help = match &family.help {
         Help::None => None,
-        Help::Doc(text) => Some(emit!(.help(#text))),
-        Help::Explicit(text) => Some(emit!(.explicit_help(#text))),
+        Help::Doc(text) => Some(emit!(help: #text,)),
+        Help::Explicit(text) => Some(emit!(help: #text, explicit_help: true,)),
     };
     let list = Ident::new(labels, Span::mixed_site());
-    let labels = (!family.labels.is_empty()).then(|| emit!(.labels(&#list)));
+    let labels = (!family.labels.is_empty()).then(|| emit!(labels: &#list,));
     emit!(#name #help #labels)
 }
 
@@ -144,7 +166,7 @@ fn label_static(p: &TokenStream, family: &Family, name: &str) -> TokenStream {
         let key = &label.key;
         let store = Ident::new(&format!("{name}_{index}"), Span::mixed_site());
         let source = source(p, label, &store, &mut types);
-        labels.push(emit!(#p::LabelDef::new(#key, #p::LabelSource::#source)));
+        labels.push(emit!(#p::LabelDef { key: #key, source: #p::LabelSource::#source }));
     }
     emit!(#types static #ident: [#p::LabelDef; #count] = [#(#labels),*];)
 }
@@ -152,7 +174,8 @@ fn label_static(p: &TokenStream, family: &Family, name: &str) -> TokenStream {
 fn source(p: &TokenStream, label: &LabelModel, store: &Ident, types: &mut TokenStream) -> TokenStream {
     match &label.source {
         Source::Const(constant) => emit!(Const(#constant)),
-        Source::Limited { store, .. } => emit!(Limited(&#store)),
+        Source::Limited { at: Moment::Entry, store, .. } => emit!(Limited(&#store)),
+        Source::Limited { at: Moment::Return, store, .. } => emit!(ReturnedLimited(&#store)),
         Source::Returned(_, LabelType::Named(ty)) => {
             emit!(Returned(::core::option::Option::Some(#p::LabelType::named::<#ty>())))
         }
