@@ -35,7 +35,10 @@ impl Diagnostics {
 
     #[cfg(test)]
     pub(crate) fn messages(&self) -> Vec<String> {
-        self.errors.iter().flat_map(|error| error.clone().into_iter().map(|e| e.to_string())).collect()
+        self.errors
+            .iter()
+            .flat_map(|error| error.clone().into_iter().map(|e| e.to_string()))
+            .collect()
     }
 }
 

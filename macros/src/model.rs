@@ -178,7 +178,12 @@ pub(crate) enum Source {
     Entry(Expr, LabelType),
     Returned(Expr, LabelType),
     /// A bounded set of values, kept in the static of that name.
-    Limited { at: Moment, value: Expr, max: u32, store: Ident },
+    Limited {
+        at: Moment,
+        value: Expr,
+        max: u32,
+        store: Ident,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -54,7 +54,12 @@ pub(crate) fn gather(mut stack: Stack, item: TokenStream) -> Gathered {
     let Some(sibling) = sibling else {
         return Gathered::Whole(stack, item);
     };
-    let siblings: Vec<TokenStream> = item.attrs.iter().filter(|attr| is_sibling(attr)).map(tokens::Attr::arguments).collect();
+    let siblings: Vec<TokenStream> = item
+        .attrs
+        .iter()
+        .filter(|attr| is_sibling(attr))
+        .map(tokens::Attr::arguments)
+        .collect();
     let carrier = stack.carrier(&siblings);
     let (above, below) = item.attrs.split_at(sibling + 1);
     let rest: TokenStream = item.rest.iter().cloned().collect();
@@ -68,8 +73,16 @@ fn is_sibling(attr: &tokens::Attr) -> bool {
 impl Stack {
     /// A stack of one.
     pub(crate) fn one(attr: Attr, arguments: TokenStream) -> Self {
-        let entry = Entry { attr, span: Span::call_site(), arguments, block: false };
-        Self { entries: vec![entry], within: None }
+        let entry = Entry {
+            attr,
+            span: Span::call_site(),
+            arguments,
+            block: false,
+        };
+        Self {
+            entries: vec![entry],
+            within: None,
+        }
     }
 
     /// What a carrier holds. Only [`Stack::carrier`] writes it, so what is not understood is passed over.
@@ -84,8 +97,15 @@ impl Stack {
                 TokenTree::Literal(literal) => stack.within = text(&literal),
                 TokenTree::Group(group) => {
                     let Some(name) = name.take() else { continue };
-                    let Some(attr) = FUSING.into_iter().find(|attr| name == attr.name()) else { continue };
-                    stack.entries.push(Entry { attr, span: name.span(), arguments: group.stream(), block });
+                    let Some(attr) = FUSING.into_iter().find(|attr| name == attr.name()) else {
+                        continue;
+                    };
+                    stack.entries.push(Entry {
+                        attr,
+                        span: name.span(),
+                        arguments: group.stream(),
+                        block,
+                    });
                     block = false;
                 }
                 TokenTree::Punct(_) => {}
@@ -120,7 +140,9 @@ impl ToTokens for Entry {
 }
 
 fn text(literal: &Literal) -> Option<String> {
-    syn::parse2::<LitStr>(literal.to_token_stream()).ok().map(|text| text.value())
+    syn::parse2::<LitStr>(literal.to_token_stream())
+        .ok()
+        .map(|text| text.value())
 }
 
 /// The path of `crate = path` among an attribute's arguments.

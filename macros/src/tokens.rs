@@ -36,7 +36,12 @@ impl Attr {
             }
         }
         let tokens = [pound, TokenTree::Group(group)].into_iter().collect();
-        Self { tokens, path, name, rest }
+        Self {
+            tokens,
+            path,
+            name,
+            rest,
+        }
     }
 
     /// Whether its path is this one name.
@@ -75,7 +80,10 @@ impl Item {
     pub(crate) fn new(tokens: TokenStream) -> Self {
         let mut trees = flat(tokens).into_iter().peekable();
         let attrs = take_attrs(&mut trees);
-        Self { attrs, rest: trees.collect() }
+        Self {
+            attrs,
+            rest: trees.collect(),
+        }
     }
 
     /// What it is, told by its first words.
@@ -86,7 +94,9 @@ impl Item {
         });
         let mut constant = false;
         loop {
-            let Some((at, word)) = words.next() else { return Kind::Other };
+            let Some((at, word)) = words.next() else {
+                return Kind::Other;
+            };
             match word.as_str() {
                 "fn" => return Kind::Function { constant },
                 "impl" => return Kind::Block(Keyword { at, name: "impl" }),
@@ -117,7 +127,9 @@ impl Item {
     pub(crate) fn function(&self) -> syn::Result<Function> {
         // Behind it stands the body, or the semicolon of what has none.
         let signature = &self.rest[..self.rest.len().saturating_sub(1)];
-        let start = signature.iter().position(|tree| matches!(tree, TokenTree::Ident(word) if is_fn_word(word)));
+        let start = signature
+            .iter()
+            .position(|tree| matches!(tree, TokenTree::Ident(word) if is_fn_word(word)));
         let (before, signature) = signature.split_at(start.unwrap_or(0));
         Ok(Function {
             attrs: self.attrs.clone(),
@@ -137,7 +149,9 @@ impl ToTokens for Item {
 /// What an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Function { constant: bool },
+    Function {
+        constant: bool,
+    },
     /// `impl`, `trait` or an inline `mod`.
     Block(Keyword),
     Other,
@@ -160,7 +174,9 @@ pub(crate) struct Function {
 
 /// A word that can begin a function's qualifiers.
 fn is_fn_word(ident: &Ident) -> bool {
-    ["const", "async", "unsafe", "safe", "extern", "fn"].iter().any(|word| ident == word)
+    ["const", "async", "unsafe", "safe", "extern", "fn"]
+        .iter()
+        .any(|word| ident == word)
 }
 
 /// The tokens with invisible groups around whole items, visibilities and bodies opened; those are what
@@ -269,9 +285,9 @@ fn take_item(trees: &mut Trees) -> Vec<TokenTree> {
 
 /// Whether a group holds more than a visibility.
 fn is_item(group: &Group) -> bool {
-    group.stream().into_iter().any(
-        |tree| matches!(&tree, TokenTree::Group(inner) if inner.delimiter() == Delimiter::Brace) || is_punct(Some(&tree), ';'),
-    )
+    group.stream().into_iter().any(|tree| {
+        matches!(&tree, TokenTree::Group(inner) if inner.delimiter() == Delimiter::Brace) || is_punct(Some(&tree), ';')
+    })
 }
 
 /// Whether an item that begins so ends in a semicolon, braces or not; `None` while undecided.
@@ -297,7 +313,10 @@ pub(crate) fn mentions(tokens: &TokenStream, found: &impl Fn(&TokenTree) -> bool
 
 /// Whether the identifier stands anywhere in the tokens.
 pub(crate) fn mentions_ident(tokens: &TokenStream, ident: &Ident) -> bool {
-    mentions(tokens, &|tree| matches!(tree, TokenTree::Ident(other) if other == ident))
+    mentions(
+        tokens,
+        &|tree| matches!(tree, TokenTree::Ident(other) if other == ident),
+    )
 }
 
 #[cfg(test)]
@@ -328,7 +347,11 @@ mod tests {
 
     #[test]
     fn half_typed_code_is_still_a_function() {
-        let item = Item::new("#[a::b(c)] pub(crate) async unsafe fn f<T>(x: [u8; { N }]) -> u8 { foo. }".parse().unwrap());
+        let item = Item::new(
+            "#[a::b(c)] pub(crate) async unsafe fn f<T>(x: [u8; { N }]) -> u8 { foo. }"
+                .parse()
+                .unwrap(),
+        );
         assert_eq!(item.kind(), Kind::Function { constant: false });
         let function = item.function().unwrap();
         assert_eq!(function.signature.ident, "f");
@@ -344,6 +367,9 @@ mod tests {
         assert_eq!(kind("const F: u8 = 1;"), Kind::Other);
         assert_eq!(kind("struct S;"), Kind::Other);
         assert_eq!(kind("mod m;"), Kind::Other);
-        assert!(matches!(kind("unsafe impl<T> A for B<T> {}"), Kind::Block(Keyword { name: "impl", .. })));
+        assert!(matches!(
+            kind("unsafe impl<T> A for B<T> {}"),
+            Kind::Block(Keyword { name: "impl", .. })
+        ));
     }
 }

@@ -2,7 +2,11 @@
 
 mod parse;
 #[macro_use]
-#[allow(unreachable_pub, dead_code, reason = "`ui-tests` includes this file too, and reads all of it")]
+#[allow(
+    unreachable_pub,
+    dead_code,
+    reason = "`ui-tests` includes this file too, and reads all of it"
+)]
 pub(crate) mod table;
 
 use proc_macro2::Span;

@@ -13,7 +13,12 @@ use crate::diag::{Diagnostics, nearest};
 /// The options of one attribute; every mistake goes to `diag`.
 pub(crate) fn options(attr: Attr, span: Span, tokens: TokenStream, diag: &mut Diagnostics) -> Options {
     let list = list(tokens, diag, |input, diag| option(attr, input, diag));
-    Options { attr, span, block: false, list }
+    Options {
+        attr,
+        span,
+        block: false,
+        list,
+    }
 }
 
 /// A comma-separated list whose entries fail one by one.
@@ -81,10 +86,15 @@ fn unknown(attr: Attr, typed: &str) -> String {
     if let Some(near) = nearest(typed, rows.iter().map(|row| row.name))
         && let Some(row) = rows.iter().find(|row| row.name == near)
     {
-        return format!("`{name}` has no option `{typed}`; did you mean `{near}`? write `{}`", row.write);
+        return format!(
+            "`{name}` has no option `{typed}`; did you mean `{near}`? write `{}`",
+            row.write
+        );
     }
     let others = [Attr::Traced, Attr::Counted, Attr::Timed];
-    let belongs = others.into_iter().find_map(|other| Some((other, other.rows().iter().find(|row| row.name == typed)?)));
+    let belongs = others
+        .into_iter()
+        .find_map(|other| Some((other, other.rows().iter().find(|row| row.name == typed)?)));
     match belongs {
         Some((other, row)) if ALL.iter().take(4).any(|(known, ..)| *known == attr) => {
             let (other, write) = (other.name(), row.write);
@@ -105,10 +115,17 @@ fn value(row: &Row, key: &Ident, input: ParseStream<'_>, diag: &mut Diagnostics)
     match row.form {
         Form::Unbuilt => {
             skip_to_comma(input)?;
-            Err(syn::Error::new(key.span(), format!("`{}` is not supported yet", row.name)))
+            Err(syn::Error::new(
+                key.span(),
+                format!("`{}` is not supported yet", row.name),
+            ))
         }
         Form::Flag | Form::Ret if !input.peek(Token![=]) && !input.peek(token::Paren) => {
-            Ok(Some(if row.form == Form::Flag { Value::Flag } else { Value::Ret(Show::Native) }))
+            Ok(Some(if row.form == Form::Flag {
+                Value::Flag
+            } else {
+                Value::Ret(Show::Native)
+            }))
         }
         Form::Flag => Err(wrong("takes no value")),
         Form::Ret | Form::Err | Form::Names | Form::Fields | Form::Labels | Form::Exponential | Form::Nested(_) => {
@@ -140,20 +157,37 @@ fn after_equals(row: &Row, input: ParseStream<'_>) -> syn::Result<Value> {
     let expected = |what: &str| input.error(format!("`{}` takes {what}", row.name));
     match row.form {
         Form::Text => input.parse().map(Value::Text).map_err(|_| expected("a string")),
-        Form::Bool => input.parse().map(Value::Bool).map_err(|_| expected("`true` or `false`")),
+        Form::Bool => input
+            .parse()
+            .map(Value::Bool)
+            .map_err(|_| expected("`true` or `false`")),
         Form::Count => input.parse().map(Value::Count).map_err(|_| expected("a whole number")),
-        Form::Path => input.call(Path::parse_mod_style).map(Value::Path).map_err(|_| expected("a path")),
+        Form::Path => input
+            .call(Path::parse_mod_style)
+            .map(Value::Path)
+            .map_err(|_| expected("a path")),
         Form::Level => level(input).map(Value::Level),
         Form::Word(words) => {
-            let list = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-            let one_of = if words.len() == 1 { list } else { format!("one of {list}") };
+            let list = words
+                .iter()
+                .map(|word| format!("`{word}`"))
+                .collect::<Vec<_>>()
+                .join(", ");
+            let one_of = if words.len() == 1 {
+                list
+            } else {
+                format!("one of {list}")
+            };
             let word = Ident::parse_any(input).map_err(|_| expected(&one_of))?;
             if words.iter().any(|known| word == known) {
                 return Ok(Value::Word(word));
             }
             let near = nearest(&word.to_string(), words.iter().copied());
             let meant = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
-            Err(syn::Error::new(word.span(), format!("`{}` takes {one_of}{meant}", row.name)))
+            Err(syn::Error::new(
+                word.span(),
+                format!("`{}` takes {one_of}{meant}", row.name),
+            ))
         }
         Form::Floats => {
             let array: syn::ExprArray = input.parse().map_err(|_| expected("an array of numbers"))?;
@@ -171,7 +205,10 @@ fn level(input: ParseStream<'_>) -> syn::Result<Level> {
         (text.value(), text.span())
     } else if let Ok(path) = input.call(Path::parse_mod_style) {
         let last = path.segments.last().map(|segment| segment.ident.clone());
-        (last.as_ref().map(ToString::to_string).unwrap_or_default(), last.map_or(input.span(), |last| last.span()))
+        (
+            last.as_ref().map(ToString::to_string).unwrap_or_default(),
+            last.map_or(input.span(), |last| last.span()),
+        )
     } else {
         return Err(input.error("a level is one of \"trace\", \"debug\", \"info\", \"warn\", \"error\""));
     };
@@ -179,17 +216,27 @@ fn level(input: ParseStream<'_>) -> syn::Result<Level> {
     if LEVELS.contains(&lower.as_str()) {
         return Ok(Level(Ident::new(&lower.to_uppercase(), Span::mixed_site())));
     }
-    let meant = nearest(&lower, LEVELS).map(|near| format!(", did you mean \"{near}\"?")).unwrap_or_default();
+    let meant = nearest(&lower, LEVELS)
+        .map(|near| format!(", did you mean \"{near}\"?"))
+        .unwrap_or_default();
     Err(syn::Error::new(span, format!("no level is called \"{typed}\"{meant}")))
 }
 
 fn in_parentheses(row: &Row, key: &Ident, tokens: TokenStream, diag: &mut Diagnostics) -> syn::Result<Option<Value>> {
     if tokens.is_empty() && !matches!(row.form, Form::Nested(_)) {
-        return Err(syn::Error::new(key.span(), format!("`{}` is empty; write `{}`", row.name, row.write)));
+        return Err(syn::Error::new(
+            key.span(),
+            format!("`{}` is empty; write `{}`", row.name, row.write),
+        ));
     }
     Ok(Some(match row.form {
         Form::Names => Value::Names(list(tokens, diag, |input, _| {
-            let name = || input.error(format!("`{}` takes names of arguments; write `{}`", row.name, row.write));
+            let name = || {
+                input.error(format!(
+                    "`{}` takes names of arguments; write `{}`",
+                    row.name, row.write
+                ))
+            };
             input.call(Ident::parse_any).map(Some).map_err(|_| name())
         })),
         Form::Fields => Value::Fields(list(tokens, diag, |input, _| field(input).map(Some))),
@@ -204,7 +251,13 @@ fn in_parentheses(row: &Row, key: &Ident, tokens: TokenStream, diag: &mut Diagno
             let numbers = list(tokens.clone(), diag, |input, _| input.parse::<Expr>().map(Some));
             let three: Result<[Expr; 3], _> = numbers.try_into();
             let three = three.map_err(|_| {
-                syn::Error::new_spanned(tokens, format!("`{}` takes a start, a factor and a count; write `{}`", row.name, row.write))
+                syn::Error::new_spanned(
+                    tokens,
+                    format!(
+                        "`{}` takes a start, a factor and a count; write `{}`",
+                        row.name, row.write
+                    ),
+                )
             })?;
             Value::Exponential(Box::new(three))
         }
@@ -216,7 +269,10 @@ fn ret(input: ParseStream<'_>) -> syn::Result<Show> {
     match word.to_string().as_str() {
         "display" => Ok(Show::Display),
         "debug" => Ok(Show::Debug),
-        _ => Err(syn::Error::new(word.span(), "the returned value is shown by `ret`, `ret(display)` or `ret(debug)`")),
+        _ => Err(syn::Error::new(
+            word.span(),
+            "the returned value is shown by `ret`, `ret(display)` or `ret(debug)`",
+        )),
     }
 }
 
@@ -226,10 +282,15 @@ fn err(input: ParseStream<'_>) -> syn::Result<ErrWord> {
         "debug" => Ok(ErrWord::Debug(word)),
         "off" => Ok(ErrWord::Off(word)),
         "level" => {
-            input.parse::<Token![=]>().map_err(|_| syn::Error::new(word.span(), "`level` needs a value; write `err(level = \"warn\")`"))?;
+            input
+                .parse::<Token![=]>()
+                .map_err(|_| syn::Error::new(word.span(), "`level` needs a value; write `err(level = \"warn\")`"))?;
             Ok(ErrWord::Level(word, level(input)?))
         }
-        _ => Err(syn::Error::new(word.span(), "an error is shown by `err(debug)`, `err(off)` or `err(level = \"warn\")`")),
+        _ => Err(syn::Error::new(
+            word.span(),
+            "an error is shown by `err(debug)`, `err(off)` or `err(level = \"warn\")`",
+        )),
     }
 }
 
@@ -261,14 +322,22 @@ fn field(input: ParseStream<'_>) -> syn::Result<Field> {
 fn shorthand(input: ParseStream<'_>) -> syn::Result<Field> {
     let value = field_value(input)?;
     let mut parts = Vec::new();
-    let span = value.expr.to_token_stream().into_iter().next().map_or_else(Span::call_site, |tree| tree.span());
+    let span = value
+        .expr
+        .to_token_stream()
+        .into_iter()
+        .next()
+        .map_or_else(Span::call_site, |tree| tree.span());
     if !name_parts(&value.expr, &mut parts) {
         let typed = value.expr.to_token_stream();
         let message = format!("this value has no name; write `key = {typed}`");
         return Err(syn::Error::new_spanned(&value.expr, message));
     }
     let text = parts.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
-    Ok(Field { key: Key { text, span, parts }, value: Some(value) })
+    Ok(Field {
+        key: Key { text, span, parts },
+        value: Some(value),
+    })
 }
 
 /// The names of `a.b.c`, references left out.
@@ -293,15 +362,29 @@ fn name_parts(expr: &Expr, parts: &mut Vec<Ident>) -> bool {
 
 fn key(input: ParseStream<'_>) -> syn::Result<Key> {
     if let Ok(text) = input.parse::<LitStr>() {
-        return Ok(Key { text: text.value(), span: text.span(), parts: Vec::new() });
+        return Ok(Key {
+            text: text.value(),
+            span: text.span(),
+            parts: Vec::new(),
+        });
     }
-    let first = input.call(Ident::parse_any).map_err(|_| input.error("expected a field; write `key = expr`"))?;
+    let first = input
+        .call(Ident::parse_any)
+        .map_err(|_| input.error("expected a field; write `key = expr`"))?;
     let mut parts = vec![first];
     while input.parse::<Option<Token![.]>>()?.is_some() {
         parts.push(input.call(Ident::parse_any)?);
     }
-    let text = parts.iter().map(|part| part.unraw().to_string()).collect::<Vec<_>>().join(".");
-    Ok(Key { text, span: parts[0].span(), parts })
+    let text = parts
+        .iter()
+        .map(|part| part.unraw().to_string())
+        .collect::<Vec<_>>()
+        .join(".");
+    Ok(Key {
+        text,
+        span: parts[0].span(),
+        parts,
+    })
 }
 
 fn field_value(input: ParseStream<'_>) -> syn::Result<FieldValue> {
@@ -347,32 +430,54 @@ fn wrapped(name: &Ident, takes: usize, input: ParseStream<'_>) -> syn::Result<Fi
     if !input.is_empty() {
         return Err(wrapper_form(name));
     }
-    Ok(FieldValue { show, wrap: Some(wrap), expr })
+    Ok(FieldValue {
+        show,
+        wrap: Some(wrap),
+        expr,
+    })
 }
 
 fn wrapper_form(name: &Ident) -> syn::Error {
-    let write = if name == "truncate" { "truncate(x, 16)".to_owned() } else { format!("{name}(x)") };
+    let write = if name == "truncate" {
+        "truncate(x, 16)".to_owned()
+    } else {
+        format!("{name}(x)")
+    };
     syn::Error::new(name.span(), format!("`{name}` is written `{write}`"))
 }
 
 fn label(input: ParseStream<'_>, row: &Row) -> syn::Result<Label> {
-    let key = input.call(Ident::parse_any).map_err(|_| input.error(format!("expected a label; write `{}`", row.write)))?;
+    let key = input
+        .call(Ident::parse_any)
+        .map_err(|_| input.error(format!("expected a label; write `{}`", row.write)))?;
     if input.peek(Token![.]) {
         let message = format!("a label's name has no dots; write `{key} = …`");
         return Err(syn::Error::new(key.span(), message));
     }
     let ty: Option<Type> = input.parse::<Option<Token![:]>>()?.map(|_| input.parse()).transpose()?;
     if !input.peek(Token![=]) {
-        return Err(syn::Error::new(key.span(), format!("label `{key}` has no value; write `{key} = {key}`")));
+        return Err(syn::Error::new(
+            key.span(),
+            format!("label `{key}` has no value; write `{key} = {key}`"),
+        ));
     }
     input.parse::<Token![=]>()?;
-    Ok(Label { key, ty, value: label_value(input)? })
+    Ok(Label {
+        key,
+        ty,
+        value: label_value(input)?,
+    })
 }
 
 fn label_value(input: ParseStream<'_>) -> syn::Result<LabelValue> {
     if input.peek(Ident) && input.peek2(token::Paren) && input.fork().parse::<Ident>()? == "limit" {
         let name: Ident = input.parse()?;
-        let form = || syn::Error::new(name.span(), "`limit` is written `limit(expr, 50)`: an expression and how many values get a series");
+        let form = || {
+            syn::Error::new(
+                name.span(),
+                "`limit` is written `limit(expr, 50)`: an expression and how many values get a series",
+            )
+        };
         let content;
         parenthesized!(content in input);
         let expr = content.parse().map_err(|_| form())?;
@@ -389,7 +494,9 @@ fn label_value(input: ParseStream<'_>) -> syn::Result<LabelValue> {
 
 /// The text of a literal that can stand for a constant label.
 pub(crate) fn literal_text(expr: &Expr) -> Option<String> {
-    let Expr::Lit(ExprLit { lit, .. }) = expr else { return None };
+    let Expr::Lit(ExprLit { lit, .. }) = expr else {
+        return None;
+    };
     match lit {
         Lit::Str(text) => Some(text.value()),
         Lit::Int(number) => Some(number.base10_digits().to_owned()),

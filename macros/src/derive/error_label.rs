@@ -6,11 +6,18 @@ use quote::ToTokens;
 use super::derived;
 use super::variants::{Rules, index_arms, variants};
 
-const RULES: Rules = Rules { derive: "ErrorLabel", style: "PascalCase", data: true, outcome: true };
+const RULES: Rules = Rules {
+    derive: "ErrorLabel",
+    style: "PascalCase",
+    data: true,
+    outcome: true,
+};
 
 pub(crate) fn derive(input: TokenStream) -> TokenStream {
     derived(input, |input, diag| {
-        let Some(variants) = variants(input, RULES, diag) else { return TokenStream::new() };
+        let Some(variants) = variants(input, RULES, diag) else {
+            return TokenStream::new();
+        };
         if !cfg!(feature = "record") {
             return TokenStream::new();
         }
@@ -18,7 +25,13 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
         let arms = index_arms(&variants);
         let len = variants.list.len();
         let texts = variants.list.iter().map(|(_, text)| text);
-        let harmless: Vec<_> = variants.list.iter().zip(&variants.harmless).filter(|(_, harmless)| **harmless).map(|((variant, _), _)| &variant.ident).collect();
+        let harmless: Vec<_> = variants
+            .list
+            .iter()
+            .zip(&variants.harmless)
+            .filter(|(_, harmless)| **harmless)
+            .map(|((variant, _), _)| &variant.ident)
+            .collect();
         let is_failure = (!harmless.is_empty()).then(|| {
             emit! {
                 #[inline]

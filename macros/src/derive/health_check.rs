@@ -19,7 +19,11 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
     derived(input, |input, diag| {
         let root = Root::new(crate_path(input, diag).as_ref());
         let checks = checks(input, diag);
-        if cfg!(feature = "health") { expand(input, &root, &checks) } else { TokenStream::new() }
+        if cfg!(feature = "health") {
+            expand(input, &root, &checks)
+        } else {
+            TokenStream::new()
+        }
     })
 }
 
@@ -33,12 +37,23 @@ struct Check<'a> {
 
 fn checks<'a>(input: &'a DeriveInput, diag: &mut Diagnostics) -> Vec<Check<'a>> {
     let Data::Struct(data) = &input.data else {
-        diag.error(&input.ident, "`HealthCheck` is derived for a struct whose fields are checks; implement it by hand for other types");
+        diag.error(
+            &input.ident,
+            "`HealthCheck` is derived for a struct whose fields are checks; implement it by hand for other types",
+        );
         return Vec::new();
     };
-    let checks: Vec<Check<'_>> = data.fields.iter().enumerate().filter_map(|(index, field)| check(index, field, diag)).collect();
+    let checks: Vec<Check<'_>> = data
+        .fields
+        .iter()
+        .enumerate()
+        .filter_map(|(index, field)| check(index, field, diag))
+        .collect();
     if checks.is_empty() && diag.is_empty() {
-        diag.error(&input.ident, "no field is checked; write `#[health(readiness)]` on each that is");
+        diag.error(
+            &input.ident,
+            "no field is checked; write `#[health(readiness)]` on each that is",
+        );
     }
     checks
 }
@@ -47,7 +62,10 @@ fn check<'a>(index: usize, field: &'a Field, diag: &mut Diagnostics) -> Option<C
     let mut marks = field.attrs.iter().filter(|attr| attr.path().is_ident("health"));
     let mark = marks.next()?;
     if let Some(second) = marks.next() {
-        diag.error(second.path(), "`#[health]` is written twice on this field; keep one, with the options of both");
+        diag.error(
+            second.path(),
+            "`#[health]` is written twice on this field; keep one, with the options of both",
+        );
     }
     let arguments = match &mark.meta {
         Meta::List(list) => list.tokens.clone(),
@@ -64,7 +82,12 @@ fn check<'a>(index: usize, field: &'a Field, diag: &mut Diagnostics) -> Option<C
         None => Member::Unnamed(Index::from(index)),
     };
     let blocking = options.find("blocking").is_some();
-    Some(Check { member, field, model, blocking })
+    Some(Check {
+        member,
+        field,
+        model,
+        blocking,
+    })
 }
 
 /// `#[health(crate = path)]` on the struct.
@@ -88,13 +111,23 @@ fn expand(input: &DeriveInput, root: &Root, checks: &[Check<'_>]) -> TokenStream
     let mut generics = input.generics.clone();
     let params: Vec<Ident> = generics.type_params().map(|param| param.ident.clone()).collect();
     thread_safe(&mut generics);
-    for Check { member, field, model, blocking } in checks {
+    for Check {
+        member,
+        field,
+        model,
+        blocking,
+    } in checks
+    {
         let name = model.name.clone().unwrap_or_else(|| name_of(member));
         let options = options(&h, model);
         let span = Span::mixed_site().located_at(field.ty.span());
         if let Some(path) = &model.check {
             parts.extend(emit!(parts.function(#name, #options);));
-            let call = if *blocking { emit!(#path(&self.#member)) } else { emit!(#path(&self.#member).await) };
+            let call = if *blocking {
+                emit!(#path(&self.#member))
+            } else {
+                emit!(#path(&self.#member).await)
+            };
             let status = status(&h);
             arms.extend(emit!(if at.here() { let ret = #call; return #status; }));
             continue;
@@ -107,9 +140,13 @@ fn expand(input: &DeriveInput, root: &Root, checks: &[Check<'_>]) -> TokenStream
             }
         });
         let ty = &field.ty;
-        let names = |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if params.iter().any(|param| word == param));
+        let names =
+            |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if params.iter().any(|param| word == param));
         if mentions(&ty.to_token_stream(), &names) {
-            generics.make_where_clause().predicates.push(syn::parse_quote!(#ty: #h::HealthCheck));
+            generics
+                .make_where_clause()
+                .predicates
+                .push(syn::parse_quote!(#ty: #h::HealthCheck));
         }
     }
     let ident = &input.ident;

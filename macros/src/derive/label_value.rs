@@ -7,14 +7,29 @@ use syn::GenericParam;
 use super::derived;
 use super::variants::{Rules, index_arms, variants};
 
-const RULES: Rules = Rules { derive: "LabelValue", style: "snake_case", data: false, outcome: false };
+const RULES: Rules = Rules {
+    derive: "LabelValue",
+    style: "snake_case",
+    data: false,
+    outcome: false,
+};
 
 pub(crate) fn derive(input: TokenStream) -> TokenStream {
     derived(input, |input, diag| {
-        if let Some(param) = input.generics.params.iter().find(|param| !matches!(param, GenericParam::Lifetime(_))) {
-            diag.error(param, "a label's values are a closed set, so its type has no parameters");
+        if let Some(param) = input
+            .generics
+            .params
+            .iter()
+            .find(|param| !matches!(param, GenericParam::Lifetime(_)))
+        {
+            diag.error(
+                param,
+                "a label's values are a closed set, so its type has no parameters",
+            );
         }
-        let Some(variants) = variants(input, RULES, diag) else { return TokenStream::new() };
+        let Some(variants) = variants(input, RULES, diag) else {
+            return TokenStream::new();
+        };
         if !cfg!(feature = "record") {
             return TokenStream::new();
         }
@@ -24,7 +39,11 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
         let texts = variants.list.iter().map(|(_, text)| text);
         let (params, arguments, clause) = input.generics.split_for_impl();
         let lifetimes = input.generics.lifetimes().map(|_| emit!('static));
-        let key = if input.generics.params.is_empty() { emit!(Self) } else { emit!(#ident<#(#lifetimes),*>) };
+        let key = if input.generics.params.is_empty() {
+            emit!(Self)
+        } else {
+            emit!(#ident<#(#lifetimes),*>)
+        };
         emit! {
             #[automatically_derived]
             impl #params #krate::LabelValue for #ident #arguments #clause {

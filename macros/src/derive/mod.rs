@@ -18,5 +18,9 @@ fn derived(input: TokenStream, expand: impl FnOnce(&DeriveInput, &mut Diagnostic
         return diag.into_token_stream();
     };
     let tokens = expand(&input, &mut diag);
-    if diag.is_empty() { tokens } else { diag.into_token_stream() }
+    if diag.is_empty() {
+        tokens
+    } else {
+        diag.into_token_stream()
+    }
 }

@@ -10,8 +10,16 @@ use crate::diag::{Diagnostics, nearest};
 use crate::paths::Root;
 
 /// The styles of `rename_all`, as serde names them.
-const STYLES: [&str; 8] =
-    ["lowercase", "UPPERCASE", "PascalCase", "camelCase", "snake_case", "SCREAMING_SNAKE_CASE", "kebab-case", "SCREAMING-KEBAB-CASE"];
+const STYLES: [&str; 8] = [
+    "lowercase",
+    "UPPERCASE",
+    "PascalCase",
+    "camelCase",
+    "snake_case",
+    "SCREAMING_SNAKE_CASE",
+    "kebab-case",
+    "SCREAMING-KEBAB-CASE",
+];
 
 /// An enum of label values.
 pub(super) struct Variants<'a> {
@@ -35,7 +43,10 @@ pub(super) struct Rules {
 pub(super) fn variants<'a>(input: &'a DeriveInput, rules: Rules, diag: &mut Diagnostics) -> Option<Variants<'a>> {
     let Data::Enum(DataEnum { variants, .. }) = &input.data else {
         let derive = rules.derive;
-        diag.error(&input.ident, format!("`{derive}` is derived for an enum, whose variants are the label's values"));
+        diag.error(
+            &input.ident,
+            format!("`{derive}` is derived for an enum, whose variants are the label's values"),
+        );
         return None;
     };
     if variants.is_empty() {
@@ -47,17 +58,33 @@ pub(super) fn variants<'a>(input: &'a DeriveInput, rules: Rules, diag: &mut Diag
     let mut harmless = Vec::new();
     for variant in variants {
         if !rules.data && !matches!(variant.fields, Fields::Unit) {
-            diag.error(&variant.fields, "a label's value carries no data: the set would not be bounded; remove it, or use `limit(expr, 50)`");
+            diag.error(
+                &variant.fields,
+                "a label's value carries no data: the set would not be bounded; remove it, or use `limit(expr, 50)`",
+            );
         }
         let said = said(variant, rules, diag);
-        let text = said.rename.as_ref().map_or_else(|| styled(&variant.ident, style), LitStr::value);
+        let text = said
+            .rename
+            .as_ref()
+            .map_or_else(|| styled(&variant.ident, style), LitStr::value);
         if let Some((other, _)) = list.iter().find(|(_, other)| *other == text) {
-            diag.error(&variant.ident, format!("`{}` already has the value \"{text}\"; write `#[label(rename = \"…\")]`", other.ident));
+            diag.error(
+                &variant.ident,
+                format!(
+                    "`{}` already has the value \"{text}\"; write `#[label(rename = \"…\")]`",
+                    other.ident
+                ),
+            );
         }
         list.push((variant, text));
         harmless.push(said.harmless);
     }
-    Some(Variants { root: Root::new(container.krate.as_ref()), list, harmless })
+    Some(Variants {
+        root: Root::new(container.krate.as_ref()),
+        list,
+        harmless,
+    })
 }
 
 #[derive(Default)]
@@ -90,7 +117,10 @@ fn style(meta: &ParseNestedMeta<'_>, diag: &mut Diagnostics) -> syn::Result<Stri
     let value = text.value();
     if !STYLES.contains(&value.as_str()) {
         let near = nearest(&value, STYLES).unwrap_or("kebab-case");
-        diag.error(&text, format!("no style is called \"{value}\"; write `rename_all = \"{near}\"`"));
+        diag.error(
+            &text,
+            format!("no style is called \"{value}\"; write `rename_all = \"{near}\"`"),
+        );
     }
     Ok(value)
 }
@@ -120,7 +150,11 @@ fn said(variant: &Variant, rules: Rules, diag: &mut Diagnostics) -> Said {
                 said.harmless = true;
                 Ok(())
             } else {
-                let known: &[&str] = if rules.outcome { &["rename", "outcome"] } else { &["rename"] };
+                let known: &[&str] = if rules.outcome {
+                    &["rename", "outcome"]
+                } else {
+                    &["rename"]
+                };
                 Err(unknown(&meta, known, "rename = \"app\""))
             }
         });
@@ -131,21 +165,31 @@ fn said(variant: &Variant, rules: Rules, diag: &mut Diagnostics) -> Said {
 
 fn unknown(meta: &ParseNestedMeta<'_>, known: &[&'static str], write: &str) -> syn::Error {
     let typed = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
-    let near = nearest(&typed, known.iter().copied()).map(|near| format!(" did you mean `{near}`?")).unwrap_or_default();
-    syn::Error::new(meta.path.span(), format!("`label` has no option `{typed}` here;{near} write `#[label({write})]`"))
+    let near = nearest(&typed, known.iter().copied())
+        .map(|near| format!(" did you mean `{near}`?"))
+        .unwrap_or_default();
+    syn::Error::new(
+        meta.path.span(),
+        format!("`label` has no option `{typed}` here;{near} write `#[label({write})]`"),
+    )
 }
 
 fn styled(ident: &Ident, style: &str) -> String {
     let name = ident.unraw().to_string();
     let words = words(&name);
-    let join = |separator: &str, each: fn(&str) -> String| words.iter().map(|word| each(word)).collect::<Vec<_>>().join(separator);
+    let join = |separator: &str, each: fn(&str) -> String| {
+        words.iter().map(|word| each(word)).collect::<Vec<_>>().join(separator)
+    };
     match style {
         "lowercase" => name.to_lowercase(),
         "UPPERCASE" => name.to_uppercase(),
         "camelCase" => {
             let joined = join("", capitalized);
             let mut chars = joined.chars();
-            chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+            chars
+                .next()
+                .map(|first| first.to_lowercase().chain(chars).collect())
+                .unwrap_or_default()
         }
         "snake_case" => join("_", |word| word.to_lowercase()),
         "SCREAMING_SNAKE_CASE" => join("_", |word| word.to_uppercase()),
@@ -157,7 +201,10 @@ fn styled(ident: &Ident, style: &str) -> String {
 
 fn capitalized(word: &str) -> String {
     let mut chars = word.chars();
-    chars.next().map(|first| first.to_uppercase().chain(chars.flat_map(char::to_lowercase)).collect()).unwrap_or_default()
+    chars
+        .next()
+        .map(|first| first.to_uppercase().chain(chars.flat_map(char::to_lowercase)).collect())
+        .unwrap_or_default()
 }
 
 /// `HttpError` is two words, `HTTPError` too.
@@ -168,7 +215,9 @@ fn words(name: &str) -> Vec<String> {
         let before = at.checked_sub(1).map(|at| chars[at]);
         let after = chars.get(at + 1);
         let begins = char.is_uppercase()
-            && before.is_some_and(|before| before.is_lowercase() || before.is_ascii_digit() || after.is_some_and(|after| after.is_lowercase()));
+            && before.is_some_and(|before| {
+                before.is_lowercase() || before.is_ascii_digit() || after.is_some_and(|after| after.is_lowercase())
+            });
         if (begins || *char == '_') && words.last().is_some_and(|word| !word.is_empty()) {
             words.push(String::new());
         }

@@ -106,11 +106,16 @@ mod tests {
     fn the_self_type_is_named_by_its_last_word() {
         let name = |source: &str| {
             let item = Item::new(source.parse().unwrap());
-            let Kind::Block(keyword) = item.kind() else { panic!("no block") };
+            let Kind::Block(keyword) = item.kind() else {
+                panic!("no block")
+            };
             within(&item, keyword)
         };
         assert_eq!(name("impl<T: Fn() -> u8> Store<T> {}").as_deref(), Some("Store"));
-        assert_eq!(name("unsafe impl a::Trait<u8> for crate::b::Store<'_, u8> where u8: Copy {}").as_deref(), Some("Store"));
+        assert_eq!(
+            name("unsafe impl a::Trait<u8> for crate::b::Store<'_, u8> where u8: Copy {}").as_deref(),
+            Some("Store")
+        );
         assert_eq!(name("impl Trait for &mut Store {}").as_deref(), Some("Store"));
         assert_eq!(name("impl Trait for (u8, u16) {}").as_deref(), Some("(u8 , u16)"));
         assert_eq!(name("pub trait Load: Send {}").as_deref(), Some("Load"));

@@ -23,11 +23,17 @@ pub(super) fn entry(model: &Instrumented) -> TokenStream {
     if !fields.is_empty() {
         said.extend(emit!(if call.open() { call.fields(&[#(#fields),*]); }));
     }
-    if said.is_empty() { said } else { emit!(if call.on() { #said }) }
+    if said.is_empty() {
+        said
+    } else {
+        emit!(if call.on() { #said })
+    }
 }
 
 fn span(model: &Instrumented) -> TokenStream {
-    let Some(span) = &model.span else { return TokenStream::new() };
+    let Some(span) = &model.span else {
+        return TokenStream::new();
+    };
     let when = span.when.as_ref().map(|when| emit!(call.when(#when);));
     let parent = match &span.parent {
         ParentModel::Current => None,
@@ -39,9 +45,22 @@ fn span(model: &Instrumented) -> TokenStream {
 }
 
 fn fields(model: &Instrumented, p: &TokenStream) -> Vec<TokenStream> {
-    let captures = model.span.iter().flat_map(|span| &span.fields).map(|field| value(p, &field.capture));
+    let captures = model
+        .span
+        .iter()
+        .flat_map(|span| &span.fields)
+        .map(|field| value(p, &field.capture));
     // The first decides the type of the array.
-    captures.enumerate().map(|(index, value)| if index == 0 { emit!(#value as &dyn #p::Value) } else { value }).collect()
+    captures
+        .enumerate()
+        .map(|(index, value)| {
+            if index == 0 {
+                emit!(#value as &dyn #p::Value)
+            } else {
+                value
+            }
+        })
+        .collect()
 }
 
 fn value(p: &TokenStream, capture: &Capture) -> TokenStream {

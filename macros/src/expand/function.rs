@@ -91,7 +91,11 @@ fn run(model: &Instrumented, body: &Group, said: &TokenStream) -> TokenStream {
     let hold = hold(&model.receiver);
     let closure = braced(body, &emit!(#hold #rebinds #said #edge));
     let run = emit!(#p::run(move || #annotation #closure));
-    if said.is_empty() { run } else { emit!({ let call = &mut call; #run }) }
+    if said.is_empty() {
+        run
+    } else {
+        emit!({ let call = &mut call; #run })
+    }
 }
 
 fn inline(model: &Instrumented, body: &Group) -> TokenStream {
@@ -137,7 +141,10 @@ fn wrapper(model: &Instrumented, body: &Group, settle: &TokenStream) -> TokenStr
     let named = |rebind: &&Rebind| rebind.hidden && rebind.names.iter().any(|name| mentions_ident(&said, name));
     let (early, late): (Vec<&Rebind>, Vec<&Rebind>) = model.rebinds.iter().partition(named);
     let apart = rebinds(early.iter().copied(), None);
-    let again = early.iter().flat_map(|rebind| &rebind.names).map(|name| emit!(let #name = #name;));
+    let again = early
+        .iter()
+        .flat_map(|rebind| &rebind.names)
+        .map(|name| emit!(let #name = #name;));
     let rest = rebinds(late, Some(&said));
     let block = braced(body, &emit!(#hold #(#again)* #rest));
     emit!(#p::future::<#signals, _, _, _>(#site, move |#call| { #apart #said async move #block }, #settle))

@@ -24,7 +24,10 @@ pub(crate) fn health_check(arguments: TokenStream, item: TokenStream) -> TokenSt
         Kind::Function { .. } => function(&check, &root, &item, &mut diag),
         Kind::Block(keyword) if keyword.name == "impl" => block(&check, &options, &root, &item, &mut diag),
         _ => {
-            diag.error_at(span, "`#[health_check]` goes on a function without arguments, or on an `impl` block with `#[check]` methods");
+            diag.error_at(
+                span,
+                "`#[health_check]` goes on a function without arguments, or on an `impl` block with `#[check]` methods",
+            );
             None
         }
     };
@@ -40,7 +43,10 @@ pub(crate) fn check_alone(arguments: TokenStream, item: TokenStream) -> TokenStr
     let span = proc_macro2::Span::call_site();
     let options = args::options(Attr::Check, span, arguments, &mut diag);
     lower::health::check(&options, &mut diag);
-    diag.error_at(span, "`#[check]` marks a method of a block; write `#[health_check]` on the `impl` around it");
+    diag.error_at(
+        span,
+        "`#[check]` marks a method of a block; write `#[health_check]` on the `impl` around it",
+    );
     fallback(&diag, &item)
 }
 
@@ -71,7 +77,13 @@ fn function(check: &CheckModel, root: &Root, item: &Item, diag: &mut Diagnostics
     Some(quote!(#item #entry))
 }
 
-fn block(said: &CheckModel, options: &args::Options, root: &Root, item: &Item, diag: &mut Diagnostics) -> Option<TokenStream> {
+fn block(
+    said: &CheckModel,
+    options: &args::Options,
+    root: &Root,
+    item: &Item,
+    diag: &mut Diagnostics,
+) -> Option<TokenStream> {
     lower::health::block_options(options, diag);
     let head: TokenStream = item.rest[..item.rest.len() - 1].iter().cloned().collect();
     let parsed: ItemImpl = diag.take(syn::parse2(quote!(#head {})))?;
@@ -83,7 +95,10 @@ fn block(said: &CheckModel, options: &args::Options, root: &Root, item: &Item, d
         }
     })?;
     if methods.is_empty() && diag.is_empty() {
-        diag.error(parsed.impl_token, "no method is marked; write `#[check]` on each that checks");
+        diag.error(
+            parsed.impl_token,
+            "no method is marked; write `#[check]` on each that checks",
+        );
     }
     let attrs = &item.attrs;
     let kept = quote!(#(#attrs)* #head #body);
@@ -95,7 +110,14 @@ fn block(said: &CheckModel, options: &args::Options, root: &Root, item: &Item, d
     for (check, function) in &methods {
         let ident = &function.signature.ident;
         let name = name(check, ident);
-        let all = super::health::options(&h, &CheckModel { name: None, check: None, said: inherited(said, check) });
+        let all = super::health::options(
+            &h,
+            &CheckModel {
+                name: None,
+                check: None,
+                said: inherited(said, check),
+            },
+        );
         parts.extend(emit!(parts.function(#name, #all);));
         let call = awaited(function, emit!(Self::#ident(self)));
         let status = status(&h);
@@ -126,9 +148,15 @@ fn inherited(block: &CheckModel, own: &CheckModel) -> Vec<CheckOption> {
 
 /// A marked method; its mark is taken away.
 fn method(item: &mut Item, diag: &mut Diagnostics) -> Option<(CheckModel, Function)> {
-    let at = item.attrs.iter().position(|attr| attr.is("check") || (attr.ends_in("check") && attr.path[0] == "vitalsign"))?;
+    let at = item
+        .attrs
+        .iter()
+        .position(|attr| attr.is("check") || (attr.ends_in("check") && attr.path[0] == "vitalsign"))?;
     let mark = item.attrs.remove(at);
-    let span = mark.name.as_ref().map_or_else(proc_macro2::Span::call_site, Ident::span);
+    let span = mark
+        .name
+        .as_ref()
+        .map_or_else(proc_macro2::Span::call_site, Ident::span);
     let options = args::options(Attr::Check, span, mark.arguments(), diag);
     let check = lower::health::check(&options, diag);
     if !matches!(item.kind(), Kind::Function { .. }) {
@@ -190,7 +218,9 @@ pub(crate) fn thread_safe(generics: &mut syn::Generics) {
     let params: Vec<Ident> = generics.type_params().map(|param| param.ident.clone()).collect();
     let clause = generics.make_where_clause();
     for param in params {
-        clause.predicates.push(syn::parse_quote!(#param: ::core::marker::Send + ::core::marker::Sync));
+        clause
+            .predicates
+            .push(syn::parse_quote!(#param: ::core::marker::Send + ::core::marker::Sync));
     }
 }
 
@@ -218,9 +248,16 @@ pub(crate) fn options(h: &TokenStream, check: &CheckModel) -> TokenStream {
 }
 
 fn name(check: &CheckModel, ident: &Ident) -> LitStr {
-    check.name.clone().unwrap_or_else(|| LitStr::new(&ident.unraw().to_string(), ident.span()))
+    check
+        .name
+        .clone()
+        .unwrap_or_else(|| LitStr::new(&ident.unraw().to_string(), ident.span()))
 }
 
 fn awaited(function: &Function, call: TokenStream) -> TokenStream {
-    if lower::health::is_async(function) { emit!(#call.await) } else { call }
+    if lower::health::is_async(function) {
+        emit!(#call.await)
+    } else {
+        call
+    }
 }

@@ -10,14 +10,21 @@ use crate::model::{ErrMode, Instrumented, Moment, Verdict};
 /// The closure that a wrapper future settles by.
 pub(super) fn settle(model: &Instrumented) -> TokenStream {
     let said = statements(model);
-    if said.is_empty() { emit!(|_, _| {}) } else { emit!(|ret, s| { #said }) }
+    if said.is_empty() {
+        emit!(|_, _| {})
+    } else {
+        emit!(|ret, s| { #said })
+    }
 }
 
 /// The statements that settle a call about to return `ret`: no closure, for each is a type and a function more to compile.
 pub(super) fn in_place(model: &Instrumented) -> TokenStream {
     let said = statements(model);
     if said.is_empty() {
-        return emit!(if let ::core::option::Option::Some(s) = call.settling() { let ended = s.ended(); call.end(&ended); });
+        return emit!(if let ::core::option::Option::Some(s) = call.settling() {
+            let ended = s.ended();
+            call.end(&ended);
+        });
     }
     emit! {
         if let ::core::option::Option::Some(mut s) = call.settling() {
@@ -58,13 +65,17 @@ fn statements(model: &Instrumented) -> TokenStream {
 /// Types whose values never mean an error.
 fn says_nothing(output: &ReturnType) -> bool {
     const PLAIN: &[&str] = &[
-        "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64", "String",
+        "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32",
+        "f64", "String",
     ];
     match output {
         ReturnType::Default => true,
         ReturnType::Type(_, ty) => match &**ty {
             Type::Tuple(tuple) => tuple.elems.is_empty(),
-            Type::Path(path) => path.path.get_ident().is_some_and(|name| PLAIN.iter().any(|plain| name == plain)),
+            Type::Path(path) => path
+                .path
+                .get_ident()
+                .is_some_and(|name| PLAIN.iter().any(|plain| name == plain)),
             _ => false,
         },
     }

@@ -6,7 +6,8 @@ use quote::quote_spanned;
 use crate::args::Level;
 use crate::lower::float;
 use crate::model::{
-    Buckets, Counter, ErrMode, Family, Flow, Help, Instrumented, LabelModel, LabelType, Moment, Source, SpanModel, Timer, Verdict,
+    Buckets, Counter, ErrMode, Family, Flow, Help, Instrumented, LabelModel, LabelType, Moment, Source, SpanModel,
+    Timer, Verdict,
 };
 
 const COUNT_LABELS: &str = "__VITALSIGN_COUNT_LABELS";
@@ -59,7 +60,10 @@ pub(super) fn limits(model: &Instrumented) -> TokenStream {
 fn families(model: &Instrumented) -> impl Iterator<Item = (&Family, &'static str)> {
     let counter = model.counter.as_ref().map(|counter| (&counter.family, COUNT_LABELS));
     let timer = model.timer.as_ref().map(|timer| (&timer.family, TIME_LABELS));
-    counter.into_iter().chain(timer).filter(|(family, _)| !family.labels.is_empty())
+    counter
+        .into_iter()
+        .chain(timer)
+        .filter(|(family, _)| !family.labels.is_empty())
 }
 
 /// A literal: constant evaluation of calls, times every annotated function, is time a user waits for.
@@ -100,7 +104,10 @@ fn optional(value: Option<TokenStream>) -> TokenStream {
 
 fn span_def(p: &TokenStream, span: &SpanModel) -> TokenStream {
     let name = &span.name;
-    let target = span.target.as_ref().map(|target| emit!(target: ::core::option::Option::Some(#target),));
+    let target = span
+        .target
+        .as_ref()
+        .map(|target| emit!(target: ::core::option::Option::Some(#target),));
     let level = span.level.as_ref().map(|Level(level)| emit!(level: #p::Level::#level,));
     let kind = span.kind.as_ref().map(|kind| emit!(kind: #p::SpanKind::#kind,));
     let keys = span.fields.iter().map(|field| &field.key);
@@ -110,7 +117,10 @@ fn span_def(p: &TokenStream, span: &SpanModel) -> TokenStream {
         ErrMode::Debug => Some(emit!(err: #p::ErrMode::Debug,)),
         ErrMode::Off => Some(emit!(err: #p::ErrMode::Off,)),
     };
-    let err_level = span.err_level.as_ref().map(|Level(level)| emit!(err_level: #p::Level::#level,));
+    let err_level = span
+        .err_level
+        .as_ref()
+        .map(|Level(level)| emit!(err_level: #p::Level::#level,));
     emit!(#p::SpanDef { name: #name, #target #level #kind #fields #err #err_level ..#p::SpanDef::DEFAULT })
 }
 
@@ -141,11 +151,18 @@ fn timer_def(p: &TokenStream, timer: &Timer) -> TokenStream {
 
 /// The defaults, with these fields changed.
 fn changed(ty: &TokenStream, fields: &TokenStream) -> TokenStream {
-    if fields.is_empty() { emit!(#ty::DEFAULT) } else { emit!(#ty { #fields ..#ty::DEFAULT }) }
+    if fields.is_empty() {
+        emit!(#ty::DEFAULT)
+    } else {
+        emit!(#ty { #fields ..#ty::DEFAULT })
+    }
 }
 
 fn family(family: &Family, labels: &str) -> TokenStream {
-    let name = family.name.as_ref().map(|name| emit!(name: ::core::option::Option::Some(#name),));
+    let name = family
+        .name
+        .as_ref()
+        .map(|name| emit!(name: ::core::option::Option::Some(#name),));
     let help = match &family.help {
         Help::None => None,
         Help::Doc(text) => Some(emit!(help: #text,)),
@@ -174,14 +191,24 @@ fn label_static(p: &TokenStream, family: &Family, name: &str) -> TokenStream {
 fn source(p: &TokenStream, label: &LabelModel, store: &Ident, types: &mut TokenStream) -> TokenStream {
     match &label.source {
         Source::Const(constant) => emit!(Const(#constant)),
-        Source::Limited { at: Moment::Entry, store, .. } => emit!(Limited(&#store)),
-        Source::Limited { at: Moment::Return, store, .. } => emit!(ReturnedLimited(&#store)),
+        Source::Limited {
+            at: Moment::Entry,
+            store,
+            ..
+        } => emit!(Limited(&#store)),
+        Source::Limited {
+            at: Moment::Return,
+            store,
+            ..
+        } => emit!(ReturnedLimited(&#store)),
         Source::Returned(_, LabelType::Named(ty)) => {
             emit!(Returned(::core::option::Option::Some(#p::LabelType::named::<#ty>())))
         }
         Source::Returned(..) => emit!(Returned(::core::option::Option::None)),
         Source::Entry(_, LabelType::Unknown) => emit!(Entry(::core::option::Option::None)),
-        Source::Entry(_, LabelType::Named(ty)) => emit!(Entry(::core::option::Option::Some(#p::LabelType::named::<#ty>()))),
+        Source::Entry(_, LabelType::Named(ty)) => {
+            emit!(Entry(::core::option::Option::Some(#p::LabelType::named::<#ty>())))
+        }
         Source::Entry(expr, LabelType::Of(over)) => {
             let (names, tys): (Vec<_>, Vec<_>) = over.iter().cloned().unzip();
             // Never called: its type says what the label's is.

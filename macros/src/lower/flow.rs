@@ -34,15 +34,35 @@ pub(super) fn flow(function: &Function, body: &Group) -> Flow {
     if function.attrs.iter().any(|attr| attr.is("track_caller")) && !may_leave_early(&body.stream()) {
         return Flow::Inline;
     }
-    Flow::Sync { maybe_future: returned == Returned::Perhaps }
+    Flow::Sync {
+        maybe_future: returned == Returned::Perhaps,
+    }
 }
 
 /// Attributes that act on the word `async`: those we do not know to be inert. `#[must_use]` speaks of the awaited value
 /// on an `async fn` and of the future elsewhere.
 fn keeps_async(attrs: &[Attr]) -> bool {
     const INERT: &[&str] = &[
-        "doc", "allow", "expect", "warn", "deny", "forbid", "cfg", "deprecated", "inline", "cold", "track_caller", "target_feature",
-        "no_mangle", "export_name", "link_section", "unsafe", "automatically_derived", "instruction_set", "coverage", "optimize",
+        "doc",
+        "allow",
+        "expect",
+        "warn",
+        "deny",
+        "forbid",
+        "cfg",
+        "deprecated",
+        "inline",
+        "cold",
+        "track_caller",
+        "target_feature",
+        "no_mangle",
+        "export_name",
+        "link_section",
+        "unsafe",
+        "automatically_derived",
+        "instruction_set",
+        "coverage",
+        "optimize",
     ];
     attrs.iter().any(|attr| match attr.path.as_slice() {
         [name] => !INERT.contains(&name.as_str()),
@@ -69,15 +89,51 @@ fn returned(output: &ReturnType) -> Returned {
 
 fn returned_type(ty: &Type) -> Returned {
     const PLAIN: &[&str] = &[
-        "bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64", "Self",
-        "String", "Vec", "Option", "Result", "Box", "Arc", "Rc", "Cow", "HashMap", "HashSet", "BTreeMap", "BTreeSet", "VecDeque",
-        "PathBuf", "Duration", "Instant", "SystemTime", "Ordering",
+        "bool",
+        "char",
+        "str",
+        "u8",
+        "u16",
+        "u32",
+        "u64",
+        "u128",
+        "usize",
+        "i8",
+        "i16",
+        "i32",
+        "i64",
+        "i128",
+        "isize",
+        "f32",
+        "f64",
+        "Self",
+        "String",
+        "Vec",
+        "Option",
+        "Result",
+        "Box",
+        "Arc",
+        "Rc",
+        "Cow",
+        "HashMap",
+        "HashSet",
+        "BTreeMap",
+        "BTreeSet",
+        "VecDeque",
+        "PathBuf",
+        "Duration",
+        "Instant",
+        "SystemTime",
+        "Ordering",
     ];
     match ty {
         Type::Group(group) => returned_type(&group.elem),
         Type::Paren(paren) => returned_type(&paren.elem),
         Type::ImplTrait(_) => {
-            let future = mentions(&ty.to_token_stream(), &|tree| matches!(tree, TokenTree::Ident(word) if word == "Future"));
+            let future = mentions(
+                &ty.to_token_stream(),
+                &|tree| matches!(tree, TokenTree::Ident(word) if word == "Future"),
+            );
             if future { Returned::ImplFuture } else { Returned::Plain }
         }
         Type::Path(path) => match path.path.segments.last() {
@@ -135,16 +191,48 @@ fn leaves_early(before: &TokenStream) -> bool {
     let trees: Vec<TokenTree> = before.clone().into_iter().collect();
     // `return` directly before the tail returns the tail.
     let last_is_return = matches!(trees.last(), Some(TokenTree::Ident(word)) if word == "return");
-    let rest = if last_is_return { &trees[..trees.len() - 1] } else { &trees[..] };
-    mentions(&rest.iter().cloned().collect(), &|tree| matches!(tree, TokenTree::Ident(word) if word == "return"))
+    let rest = if last_is_return {
+        &trees[..trees.len() - 1]
+    } else {
+        &trees[..]
+    };
+    mentions(
+        &rest.iter().cloned().collect(),
+        &|tree| matches!(tree, TokenTree::Ident(word) if word == "return"),
+    )
 }
 
 /// `return`, `?`, or a macro that could hide one.
 fn may_leave_early(body: &TokenStream) -> bool {
     const SAFE: &[&str] = &[
-        "panic", "assert", "assert_eq", "assert_ne", "debug_assert", "debug_assert_eq", "debug_assert_ne", "unreachable", "todo",
-        "unimplemented", "format", "format_args", "print", "println", "eprint", "eprintln", "vec", "matches", "write", "writeln", "concat",
-        "stringify", "line", "file", "column", "module_path", "env", "dbg",
+        "panic",
+        "assert",
+        "assert_eq",
+        "assert_ne",
+        "debug_assert",
+        "debug_assert_eq",
+        "debug_assert_ne",
+        "unreachable",
+        "todo",
+        "unimplemented",
+        "format",
+        "format_args",
+        "print",
+        "println",
+        "eprint",
+        "eprintln",
+        "vec",
+        "matches",
+        "write",
+        "writeln",
+        "concat",
+        "stringify",
+        "line",
+        "file",
+        "column",
+        "module_path",
+        "env",
+        "dbg",
     ];
     let mut name: Option<Ident> = None;
     for tree in body.clone() {
@@ -154,7 +242,8 @@ fn may_leave_early(body: &TokenStream) -> bool {
             // `name!` of an unknown macro; `a != b` and `!x` come without a name before, or are not followed by a group.
             TokenTree::Group(group) => may_leave_early(&group.stream()),
             TokenTree::Punct(punct) if punct.as_char() == '!' => {
-                name.as_ref().is_some_and(|name| !SAFE.iter().any(|safe| name == safe)) && punct.spacing() == proc_macro2::Spacing::Alone
+                name.as_ref().is_some_and(|name| !SAFE.iter().any(|safe| name == safe))
+                    && punct.spacing() == proc_macro2::Spacing::Alone
             }
             _ => false,
         };
@@ -206,30 +295,51 @@ pub(super) fn rebinds(signature: &mut Signature) -> Vec<Rebind> {
             subpat: None,
         });
         let pattern = std::mem::replace(&mut *arg.pat, name);
-        rebinds.push(Rebind { attrs: arg.attrs.clone(), pattern, source, names, hidden });
+        rebinds.push(Rebind {
+            attrs: arg.attrs.clone(),
+            pattern,
+            source,
+            names,
+            hidden,
+        });
     }
     rebinds
 }
 
 fn plain_name(pat: &Pat) -> Option<&Ident> {
     match pat {
-        Pat::Ident(PatIdent { by_ref: None, subpat: None, ident, .. }) => Some(ident),
+        Pat::Ident(PatIdent {
+            by_ref: None,
+            subpat: None,
+            ident,
+            ..
+        }) => Some(ident),
         _ => None,
     }
 }
 
 fn is_mut(pat: &Pat) -> bool {
-    matches!(pat, Pat::Ident(PatIdent { mutability: Some(_), .. }))
+    matches!(
+        pat,
+        Pat::Ident(PatIdent {
+            mutability: Some(_),
+            ..
+        })
+    )
 }
 
 /// References and numbers: where they are dropped shows nowhere.
 fn drops_nothing(ty: &Type) -> bool {
     const COPY: &[&str] = &[
-        "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64",
+        "bool", "char", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32",
+        "f64",
     ];
     match ty {
         Type::Reference(_) => true,
-        Type::Path(path) => path.path.get_ident().is_some_and(|name| COPY.iter().any(|copy| name == copy)),
+        Type::Path(path) => path
+            .path
+            .get_ident()
+            .is_some_and(|name| COPY.iter().any(|copy| name == copy)),
         _ => false,
     }
 }

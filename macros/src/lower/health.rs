@@ -29,17 +29,36 @@ pub(crate) fn check(options: &Options, diag: &mut Diagnostics) -> CheckModel {
         }
     }
     one_schedule(options, diag);
-    CheckModel { name: name(options, diag), check: path(options, "check"), said }
+    CheckModel {
+        name: name(options, diag),
+        check: path(options, "check"),
+        said,
+    }
 }
 
 fn name(options: &Options, diag: &mut Diagnostics) -> Option<LitStr> {
-    let Value::Text(name) = &options.find("name")?.value else { return None };
+    let Value::Text(name) = &options.find("name")?.value else {
+        return None;
+    };
     let text = name.value();
-    let fits = !text.is_empty() && text.chars().all(|char| char.is_ascii_alphanumeric() || "_-.".contains(char));
+    let fits = !text.is_empty()
+        && text
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || "_-.".contains(char));
     if !fits {
-        let fixed: String = text.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '-' }).collect();
-        let fixed = if fixed.trim_matches('-').is_empty() { "orders-db" } else { fixed.trim_matches('-') };
-        diag.error(name, format!("a check's name stands in paths: letters, digits, `-`, `_`, `.`; write `name = \"{fixed}\"`"));
+        let fixed: String = text
+            .chars()
+            .map(|char| if char.is_ascii_alphanumeric() { char } else { '-' })
+            .collect();
+        let fixed = if fixed.trim_matches('-').is_empty() {
+            "orders-db"
+        } else {
+            fixed.trim_matches('-')
+        };
+        diag.error(
+            name,
+            format!("a check's name stands in paths: letters, digits, `-`, `_`, `.`; write `name = \"{fixed}\"`"),
+        );
     }
     Some(name.clone())
 }
@@ -53,12 +72,18 @@ pub(crate) fn path(options: &Options, option: &str) -> Option<Path> {
 
 fn one_schedule(options: &Options, diag: &mut Diagnostics) {
     if let (Some(_), Some(interval)) = (options.find("cache"), options.find("interval")) {
-        diag.error(&interval.key, "a check runs on demand with a `cache` or in the background at an `interval`; keep one");
+        diag.error(
+            &interval.key,
+            "a check runs on demand with a `cache` or in the background at an `interval`; keep one",
+        );
     }
 }
 
 fn in_a_row(count: &LitInt, write: &str, diag: &mut Diagnostics) {
-    if !count.base10_parse::<u32>().is_ok_and(|count| (1..=1000).contains(&count)) {
+    if !count
+        .base10_parse::<u32>()
+        .is_ok_and(|count| (1..=1000).contains(&count))
+    {
         diag.error(count, format!("from 1 to 1000 in a row; write `{write}`"));
     }
 }
@@ -68,7 +93,10 @@ fn nanos(text: &LitStr, write: &str, diag: &mut Diagnostics) -> Option<u64> {
     let value = text.value();
     let nanos = parse_nanos(value.trim());
     if nanos.is_none() {
-        diag.error(text, format!("a time is a number above 0 with `ms`, `s`, `m` or `h`; write `{write}`"));
+        diag.error(
+            text,
+            format!("a time is a number above 0 with `ms`, `s`, `m` or `h`; write `{write}`"),
+        );
     }
     nanos
 }
@@ -93,18 +121,25 @@ pub(crate) fn function(function: &Function, check: &CheckModel, diag: &mut Diagn
     let signature = &function.signature;
     match signature.inputs.first() {
         Some(FnArg::Receiver(receiver)) => {
-            diag.error(receiver, "a method is a check of its block; write `#[check]` here and `#[health_check]` on the `impl`");
+            diag.error(
+                receiver,
+                "a method is a check of its block; write `#[check]` here and `#[health_check]` on the `impl`",
+            );
         }
         Some(argument) => diag.error(argument, NO_ARGUMENTS),
         None => {}
     }
     if let Some(param) = signature.generics.params.first() {
-        diag.error(param, "a generic function is no one check; write a function without parameters that calls it");
+        diag.error(
+            param,
+            "a generic function is no one check; write a function without parameters that calls it",
+        );
     }
     callable(function, check, diag);
 }
 
-const NO_ARGUMENTS: &str = "a check is called without arguments; derive `HealthCheck` for a struct that holds what it needs";
+const NO_ARGUMENTS: &str =
+    "a check is called without arguments; derive `HealthCheck` for a struct that holds what it needs";
 
 /// A method that is a check of its block.
 pub(crate) fn method(function: &Function, check: &CheckModel, diag: &mut Diagnostics) {
@@ -114,7 +149,10 @@ pub(crate) fn method(function: &Function, check: &CheckModel, diag: &mut Diagnos
         _ => false,
     });
     if !by_reference {
-        diag.error(&signature.ident, format!("a check takes `&self`; write `fn {}(&self)`", signature.ident));
+        diag.error(
+            &signature.ident,
+            format!("a check takes `&self`; write `fn {}(&self)`", signature.ident),
+        );
     } else if let Some(argument) = signature.inputs.iter().nth(1) {
         diag.error(argument, NO_ARGUMENTS);
     }
@@ -141,14 +179,20 @@ pub(crate) fn is_async(function: &Function) -> bool {
 /// A block has no name: its methods have.
 pub(crate) fn block_options(options: &Options, diag: &mut Diagnostics) {
     if let Some(name) = options.find("name") {
-        diag.error(&name.key, "a block's checks are named when it is registered; write `name` on one of its `#[check]` methods");
+        diag.error(
+            &name.key,
+            "a block's checks are named when it is registered; write `name` on one of its `#[check]` methods",
+        );
     }
 }
 
 /// An `impl` of a type, not of a trait.
 pub(crate) fn inherent(block: &ItemImpl, diag: &mut Diagnostics) {
     if let Some((path, _)) = &block.trait_ {
-        diag.error(path, "`#[health_check]` goes on an `impl` of the type itself, whose methods are checks");
+        diag.error(
+            path,
+            "`#[health_check]` goes on an `impl` of the type itself, whose methods are checks",
+        );
     }
 }
 
@@ -156,10 +200,16 @@ pub(crate) fn inherent(block: &ItemImpl, diag: &mut Diagnostics) {
 pub(crate) fn field(options: &Options, check: &CheckModel, diag: &mut Diagnostics) {
     if let Some(skip) = options.find("skip") {
         if let Some(other) = options.list.iter().find(|option| option.row.name != "skip") {
-            diag.error(&skip.key, format!("a field is left out or has `{}`; keep one", other.row.name));
+            diag.error(
+                &skip.key,
+                format!("a field is left out or has `{}`; keep one", other.row.name),
+            );
         }
     } else if let (Some(blocking), None) = (options.find("blocking"), &check.check) {
-        diag.error(&blocking.key, "`blocking` is for a plain function; write `check = ping, blocking`");
+        diag.error(
+            &blocking.key,
+            "`blocking` is for a plain function; write `check = ping, blocking`",
+        );
     }
 }
 

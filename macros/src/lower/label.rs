@@ -28,17 +28,29 @@ pub(super) fn labels(said: &Said<'_>, subject: &Subject, store: &str, diag: &mut
         key_rules(label, &key, &labels, diag);
         let store = format_ident!("__VITALSIGN_{}_LIMIT_{}", store, labels.len());
         let source = source(label, subject, call_site_ident(&store.to_string()), diag);
-        labels.push(LabelModel { key: LitStr::new(&key, label.key.span()), source });
+        labels.push(LabelModel {
+            key: LitStr::new(&key, label.key.span()),
+            source,
+        });
     }
     if let Some(label) = written.get(MOST) {
-        diag.error(&label.key, format!("a family has at most {MOST} labels; each multiplies its series"));
+        diag.error(
+            &label.key,
+            format!("a family has at most {MOST} labels; each multiplies its series"),
+        );
     }
     labels
 }
 
 fn key_rules(label: &Label, key: &str, before: &[LabelModel], diag: &mut Diagnostics) {
     if RESERVED.contains(&key) || key.starts_with("__") {
-        diag.error(&label.key, format!("label `{key}` is reserved; write `{}_ = …` or another name", key.trim_start_matches('_')));
+        diag.error(
+            &label.key,
+            format!(
+                "label `{key}` is reserved; write `{}_ = …` or another name",
+                key.trim_start_matches('_')
+            ),
+        );
     } else if before.iter().any(|before| before.key.value() == key) {
         diag.error(&label.key, format!("label `{key}` is given twice; keep one"));
     }
@@ -49,7 +61,10 @@ fn source(label: &Label, subject: &Subject, store: Ident, diag: &mut Diagnostics
         LabelValue::Limit(value, max) => limited(value, max, store, diag),
         LabelValue::Expr(Expr::Closure(closure)) => {
             if closure.inputs.len() != 1 {
-                diag.error(&closure.body, "a label of the returned value takes it alone; write `|ret| …`");
+                diag.error(
+                    &closure.body,
+                    "a label of the returned value takes it alone; write `|ret| …`",
+                );
             }
             if let Some((value, max)) = limit_call(&closure.body) {
                 let mut inner = closure.clone();
@@ -77,15 +92,26 @@ fn limited(value: &Expr, max: &LitInt, store: Ident, diag: &mut Diagnostics) -> 
     if !(1..=10_000).contains(&number) {
         diag.error(max, "a limit is from 1 to 10000 values; write `limit(expr, 50)`");
     }
-    let at = if matches!(value, Expr::Closure(_)) { Moment::Return } else { Moment::Entry };
-    Source::Limited { at, value: value.clone(), max: number, store }
+    let at = if matches!(value, Expr::Closure(_)) {
+        Moment::Return
+    } else {
+        Moment::Entry
+    };
+    Source::Limited {
+        at,
+        value: value.clone(),
+        max: number,
+        store,
+    }
 }
 
 /// `limit(expr, 50)` as the body of `|ret| …`.
 fn limit_call(body: &Expr) -> Option<(&Expr, &LitInt)> {
     let Expr::Call(call) = body else { return None };
     let Expr::Path(path) = &*call.func else { return None };
-    let [value, Expr::Lit(max)] = [call.args.first()?, call.args.get(1)?] else { return None };
+    let [value, Expr::Lit(max)] = [call.args.first()?, call.args.get(1)?] else {
+        return None;
+    };
     match &max.lit {
         syn::Lit::Int(max) if path.path.is_ident("limit") && call.args.len() == 2 => Some((value, max)),
         _ => None,
@@ -95,19 +121,29 @@ fn limit_call(body: &Expr) -> Option<(&Expr, &LitInt)> {
 /// A literal, or a path whose last word is in capitals.
 fn constant(expr: &Expr) -> Option<TokenStream> {
     if let Some(text) = literal_text(expr) {
-        let span = expr.to_token_stream().into_iter().next().map_or_else(proc_macro2::Span::mixed_site, |tree| tree.span());
+        let span = expr
+            .to_token_stream()
+            .into_iter()
+            .next()
+            .map_or_else(proc_macro2::Span::mixed_site, |tree| tree.span());
         return Some(LitStr::new(&text, span).to_token_stream());
     }
     let Expr::Path(path) = expr else { return None };
     let last = path.path.segments.last()?.ident.to_string();
-    let capitals = last.chars().all(|char| char.is_ascii_uppercase() || char.is_ascii_digit() || char == '_')
+    let capitals = last
+        .chars()
+        .all(|char| char.is_ascii_uppercase() || char.is_ascii_digit() || char == '_')
         && last.chars().any(|char| char.is_ascii_uppercase());
     capitals.then(|| quote!(#expr))
 }
 
 /// A type the user named; a static cannot name what belongs to the function.
 fn named(ty: Type, subject: &Subject) -> LabelType {
-    if subject.nameable(&ty) { LabelType::Named(ty) } else { LabelType::Unknown }
+    if subject.nameable(&ty) {
+        LabelType::Named(ty)
+    } else {
+        LabelType::Unknown
+    }
 }
 
 /// The type of an expression over arguments whose types can be named.
@@ -131,16 +167,22 @@ fn inferred(expr: &Expr, subject: &Subject) -> LabelType {
             _ => return LabelType::Unknown,
         }
     }
-    if over.is_empty() { LabelType::Unknown } else { LabelType::Of(over) }
+    if over.is_empty() {
+        LabelType::Unknown
+    } else {
+        LabelType::Of(over)
+    }
 }
 
 /// The names an expression takes from around it: those not behind `.` or `::` nor before `(`, `::` or `!`. `None` where it
 /// has parts of its own that bind names or end early.
 fn free_names(tokens: &TokenStream) -> Option<Vec<Ident>> {
     let binds = |tree: &TokenTree| match tree {
-        TokenTree::Ident(word) => ["self", "Self", "if", "match", "let", "return", "async", "await", "move", "loop", "while", "for", "unsafe"]
-            .iter()
-            .any(|keyword| word == keyword),
+        TokenTree::Ident(word) => [
+            "self", "Self", "if", "match", "let", "return", "async", "await", "move", "loop", "while", "for", "unsafe",
+        ]
+        .iter()
+        .any(|keyword| word == keyword),
         TokenTree::Punct(punct) => matches!(punct.as_char(), '|' | '?' | '!'),
         _ => false,
     };

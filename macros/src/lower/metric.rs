@@ -4,14 +4,19 @@ use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Expr, ExprLit, Lit, LitStr};
 
+use super::Subject;
 use super::label::labels;
 use super::signals::Said;
-use super::Subject;
 use crate::args::Value;
 use crate::diag::Diagnostics;
 use crate::model::{Buckets, Counter, Family, Help, Timer};
 
-pub(super) fn counter(said: &Said<'_>, shared_name: Option<&LitStr>, subject: &Subject, diag: &mut Diagnostics) -> Counter {
+pub(super) fn counter(
+    said: &Said<'_>,
+    shared_name: Option<&LitStr>,
+    subject: &Subject,
+    diag: &mut Diagnostics,
+) -> Counter {
     let name = said.text("name").cloned();
     if let Some(name) = &name {
         counter_name(name, diag);
@@ -21,7 +26,14 @@ pub(super) fn counter(said: &Said<'_>, shared_name: Option<&LitStr>, subject: &S
         ucum(unit, diag);
     }
     Counter {
-        family: family(said, name, shared_name.map(|name| (name, "calls")), subject, "COUNT", diag),
+        family: family(
+            said,
+            name,
+            shared_name.map(|name| (name, "calls")),
+            subject,
+            "COUNT",
+            diag,
+        ),
         by: said.expr("by").cloned(),
         unit,
         in_flight: said.flag("in_flight"),
@@ -35,7 +47,14 @@ pub(super) fn timer(said: &Said<'_>, shared_name: Option<&LitStr>, subject: &Sub
         timer_name(name, diag);
     }
     Timer {
-        family: family(said, name, shared_name.map(|name| (name, "duration")), subject, "TIME", diag),
+        family: family(
+            said,
+            name,
+            shared_name.map(|name| (name, "duration")),
+            subject,
+            "TIME",
+            diag,
+        ),
         buckets: buckets(said, diag),
         busy: said.flag("busy"),
         exemplars: !said.flag("exemplars"),
@@ -51,7 +70,11 @@ fn family(
     diag: &mut Diagnostics,
 ) -> Family {
     let shared = || shared.map(|(name, suffix)| LitStr::new(&format!("{}.{suffix}", name.value()), name.span()));
-    Family { name: name.or_else(shared), help: help(said, subject, diag), labels: labels(said, subject, store, diag) }
+    Family {
+        name: name.or_else(shared),
+        help: help(said, subject, diag),
+        labels: labels(said, subject, store, diag),
+    }
 }
 
 fn help(said: &Said<'_>, subject: &Subject, diag: &mut Diagnostics) -> Help {
@@ -69,19 +92,36 @@ pub(super) fn valid_name(name: &LitStr, diag: &mut Diagnostics) -> bool {
     let text = name.value();
     let fits = text.starts_with(|char: char| char.is_ascii_alphabetic())
         && text.len() <= 255
-        && text.chars().all(|char| char.is_ascii_alphanumeric() || "_.-/".contains(char));
+        && text
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || "_.-/".contains(char));
     if !fits {
         let fixed = fixed_name(&text);
-        let message = format!("a metric's name begins with a letter and has letters, digits, `_`, `.`, `-`, `/`; write `name = \"{fixed}\"`");
+        let message = format!(
+            "a metric's name begins with a letter and has letters, digits, `_`, `.`, `-`, `/`; write `name = \"{fixed}\"`"
+        );
         diag.error(name, message);
     }
     fits
 }
 
 fn fixed_name(text: &str) -> String {
-    let fixed: String = text.chars().map(|char| if char.is_ascii_alphanumeric() || "_.-/".contains(char) { char } else { '_' }).collect();
+    let fixed: String = text
+        .chars()
+        .map(|char| {
+            if char.is_ascii_alphanumeric() || "_.-/".contains(char) {
+                char
+            } else {
+                '_'
+            }
+        })
+        .collect();
     let fixed = fixed.trim_start_matches(|char: char| !char.is_ascii_alphabetic());
-    if fixed.is_empty() { "orders.placed".to_owned() } else { fixed.to_owned() }
+    if fixed.is_empty() {
+        "orders.placed".to_owned()
+    } else {
+        fixed.to_owned()
+    }
 }
 
 /// Suffixes that the metrics page adds by unit, with the UCUM code.
@@ -109,7 +149,9 @@ const UNITS: &[(&str, &str)] = &[
 
 /// The name without `suffix`, which stands behind `_` or `.`.
 fn without<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
-    text.strip_suffix(suffix)?.strip_suffix(['_', '.']).filter(|rest| !rest.is_empty())
+    text.strip_suffix(suffix)?
+        .strip_suffix(['_', '.'])
+        .filter(|rest| !rest.is_empty())
 }
 
 fn counter_name(name: &LitStr, diag: &mut Diagnostics) {
@@ -118,9 +160,18 @@ fn counter_name(name: &LitStr, diag: &mut Diagnostics) {
         return;
     }
     if let Some(rest) = without(&text, "total") {
-        diag.error(name, format!("the metrics page adds `_total` itself; write `name = \"{rest}\"`"));
-    } else if let Some((rest, code)) = UNITS.iter().find_map(|(suffix, code)| Some((without(&text, suffix)?, code))) {
-        diag.error(name, format!("the unit is said beside the name; write `name = \"{rest}\", unit = \"{code}\"`"));
+        diag.error(
+            name,
+            format!("the metrics page adds `_total` itself; write `name = \"{rest}\"`"),
+        );
+    } else if let Some((rest, code)) = UNITS
+        .iter()
+        .find_map(|(suffix, code)| Some((without(&text, suffix)?, code)))
+    {
+        diag.error(
+            name,
+            format!("the unit is said beside the name; write `name = \"{rest}\", unit = \"{code}\"`"),
+        );
     }
 }
 
@@ -132,21 +183,33 @@ fn timer_name(name: &LitStr, diag: &mut Diagnostics) {
     if let Some(rest) = without(&text, "total") {
         diag.error(name, format!("a histogram has no `_total`; write `name = \"{rest}\"`"));
     } else if let Some(rest) = UNITS.iter().find_map(|(suffix, _)| without(&text, suffix)) {
-        diag.error(name, format!("the unit is always seconds and the metrics page adds it; write `name = \"{rest}\"`"));
+        diag.error(
+            name,
+            format!("the unit is always seconds and the metrics page adds it; write `name = \"{rest}\"`"),
+        );
     }
 }
 
 fn ucum(unit: &LitStr, diag: &mut Diagnostics) {
     let text = unit.value();
     if text.is_empty() || text.len() > 63 || !text.chars().all(|char| char.is_ascii_graphic()) {
-        diag.error(unit, "a unit is a UCUM code without blanks; write `unit = \"By\"`, `unit = \"{order}\"` or leave it out");
+        diag.error(
+            unit,
+            "a unit is a UCUM code without blanks; write `unit = \"By\"`, `unit = \"{order}\"` or leave it out",
+        );
     }
 }
 
 fn buckets(said: &Said<'_>, diag: &mut Diagnostics) -> Buckets {
-    let given: Vec<_> = ["buckets", "exponential", "native"].into_iter().filter_map(|name| said.option(name)).collect();
+    let given: Vec<_> = ["buckets", "exponential", "native"]
+        .into_iter()
+        .filter_map(|name| said.option(name))
+        .collect();
     for option in given.iter().skip(1) {
-        diag.error(&option.key, "a histogram has one of `buckets`, `exponential` and `native`; keep one");
+        diag.error(
+            &option.key,
+            "a histogram has one of `buckets`, `exponential` and `native`; keep one",
+        );
     }
     match given.first().map(|option| (&option.key, &option.value)) {
         Some((key, Value::Floats(bounds))) => Buckets::Classic(bounds_of(key, bounds, diag)),
@@ -178,20 +241,28 @@ fn bounds_of(key: &Ident, bounds: &[Expr], diag: &mut Diagnostics) -> Vec<TokenS
 fn exponential(three: &[Expr; 3], diag: &mut Diagnostics) {
     let [start, factor, count] = three;
     if number(start).is_some_and(|start| start <= 0.0 || !start.is_finite()) {
-        diag.error(start, "the first bound is above 0, in seconds; write `exponential(0.001, 2.0, 12)`");
+        diag.error(
+            start,
+            "the first bound is above 0, in seconds; write `exponential(0.001, 2.0, 12)`",
+        );
     }
     if number(factor).is_some_and(|factor| factor <= 1.0 || !factor.is_finite()) {
         diag.error(factor, "the factor is above 1; write `exponential(0.001, 2.0, 12)`");
     }
     if number(count).is_some_and(|count| !(1.0..=160.0).contains(&count) || count.fract() != 0.0) {
-        diag.error(count, "the count is a whole number from 1 to 160; write `exponential(0.001, 2.0, 12)`");
+        diag.error(
+            count,
+            "the count is a whole number from 1 to 160; write `exponential(0.001, 2.0, 12)`",
+        );
     }
 }
 
 /// A number written as a literal.
 fn number(expr: &Expr) -> Option<f64> {
     match expr {
-        Expr::Lit(ExprLit { lit: Lit::Float(float), .. }) => float.base10_parse().ok(),
+        Expr::Lit(ExprLit {
+            lit: Lit::Float(float), ..
+        }) => float.base10_parse().ok(),
         Expr::Lit(ExprLit { lit: Lit::Int(int), .. }) => int.base10_parse().ok(),
         Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Neg(_)) => number(&unary.expr).map(|number| -number),
         _ => None,

@@ -52,7 +52,10 @@ impl Subject {
         for arg in &signature.inputs {
             let FnArg::Typed(arg) = arg else { continue };
             let alone = matches!(&*arg.pat, Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none());
-            arguments.extend(label::names_of(&arg.pat).into_iter().map(|name| Argument { name, ty: alone.then(|| (*arg.ty).clone()) }));
+            arguments.extend(label::names_of(&arg.pat).into_iter().map(|name| Argument {
+                name,
+                ty: alone.then(|| (*arg.ty).clone()),
+            }));
         }
         let generics = signature.generics.params.iter().map(|param| match param {
             GenericParam::Type(param) => param.ident.to_string(),
@@ -84,7 +87,10 @@ impl Subject {
         !mentions(&tokens, &|tree| match tree {
             TokenTree::Ident(word) => {
                 let text = word.to_string();
-                let parameter = text.len() <= 2 && text.chars().all(|char| char.is_ascii_uppercase() || char.is_ascii_digit());
+                let parameter = text.len() <= 2
+                    && text
+                        .chars()
+                        .all(|char| char.is_ascii_uppercase() || char.is_ascii_digit());
                 text == "impl" || text == "Self" || parameter || self.generics.contains(&text)
             }
             _ => false,
@@ -102,7 +108,10 @@ fn first_doc_line(attrs: &[Attr]) -> Option<String> {
         matches!(trees.next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '=').then_some(())?;
         let text: LitStr = syn::parse2(trees.collect()).ok()?;
         let text = text.value();
-        text.lines().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
+        text.lines()
+            .map(str::trim)
+            .find(|line| !line.is_empty())
+            .map(str::to_owned)
     })
 }
 
@@ -114,15 +123,27 @@ pub(crate) fn function(mut function: Function, body: &Group, stack: &Stack, diag
         metric::valid_name(name, diag);
     }
     let subject = Subject::new(&function, stack);
-    let span = signals.traced.as_ref().map(|said| span::span(said, signals.name, &subject, diag));
-    let counter = signals.counted.as_ref().map(|said| metric::counter(said, signals.name, &subject, diag));
-    let timer = signals.timed.as_ref().map(|said| metric::timer(said, signals.name, &subject, diag));
+    let span = signals
+        .traced
+        .as_ref()
+        .map(|said| span::span(said, signals.name, &subject, diag));
+    let counter = signals
+        .counted
+        .as_ref()
+        .map(|said| metric::counter(said, signals.name, &subject, diag));
+    let timer = signals
+        .timed
+        .as_ref()
+        .map(|said| metric::timer(said, signals.name, &subject, diag));
     let verdict = signals.verdict(diag);
     let root = Root::new(signals.crate_path());
     let flow = flow::flow(&function, body);
     let (rebinds, receiver) = match flow {
         Flow::Diverges | Flow::Inline | Flow::FutureInside(_) => (Vec::new(), Receiver::None),
-        _ => (flow::rebinds(&mut function.signature), flow::receiver(&function.signature)),
+        _ => (
+            flow::rebinds(&mut function.signature),
+            flow::receiver(&function.signature),
+        ),
     };
     Instrumented {
         root,
@@ -151,7 +172,10 @@ pub(crate) fn parse(stack: &Stack, diag: &mut Diagnostics) -> Vec<Options> {
 
 fn spelled_result(output: &ReturnType) -> bool {
     let ReturnType::Type(_, ty) = output else { return false };
-    mentions(&ty.to_token_stream(), &|tree| matches!(tree, TokenTree::Ident(word) if word == "Result"))
+    mentions(
+        &ty.to_token_stream(),
+        &|tree| matches!(tree, TokenTree::Ident(word) if word == "Result"),
+    )
 }
 
 /// A function that cannot be measured: each attribute says why, and its own mistakes besides.
@@ -160,10 +184,16 @@ pub(crate) fn unmeasurable(function: &Function, stack: &Stack, diag: &mut Diagno
     Signals::new(&options, diag);
     let name = stack.entries.first().map_or("traced", |entry| entry.attr.name());
     match &function.signature.constness {
-        Some(word) => diag.error(word, format!("a `const fn` also runs in the compiler, where nothing is measured; remove `const` or `#[{name}]`")),
+        Some(word) => diag.error(
+            word,
+            format!("a `const fn` also runs in the compiler, where nothing is measured; remove `const` or `#[{name}]`"),
+        ),
         None => {
             let ident = &function.signature.ident;
-            diag.error(ident, format!("a method without a body has nothing to measure; write `#[{name}]` on its implementations"));
+            diag.error(
+                ident,
+                format!("a method without a body has nothing to measure; write `#[{name}]` on its implementations"),
+            );
         }
     }
 }
@@ -173,7 +203,9 @@ pub(crate) fn misplaced(stack: &Stack, diag: &mut Diagnostics) {
     parse(stack, diag);
     for entry in &stack.entries {
         let name = entry.attr.name();
-        let message = format!("`#[{name}]` goes on a function, or on an `impl`, `trait` or inline `mod` for every function in it");
+        let message = format!(
+            "`#[{name}]` goes on a function, or on an `impl`, `trait` or inline `mod` for every function in it"
+        );
         diag.error_at(entry.span, message);
     }
 }
@@ -185,7 +217,10 @@ pub(crate) fn block(stack: &Stack, diag: &mut Diagnostics) {
     signals.verdict(diag);
     let span = signals.traced.as_ref().and_then(|said| said.text("name"));
     if let Some(name) = span.or(signals.name) {
-        diag.error(name, "every function of the block would have this name; write `name = \"…\"` on one of them");
+        diag.error(
+            name,
+            "every function of the block would have this name; write `name = \"…\"` on one of them",
+        );
     }
 }
 
@@ -193,12 +228,19 @@ pub(crate) fn block(stack: &Stack, diag: &mut Diagnostics) {
 pub(crate) fn skip(attr: &Attr, diag: &mut Diagnostics) {
     let arguments = attr.arguments();
     if arguments.to_string() != "skip" {
-        let at = if arguments.is_empty() { attr.to_token_stream() } else { arguments };
+        let at = if arguments.is_empty() {
+            attr.to_token_stream()
+        } else {
+            arguments
+        };
         diag.error(at, "a function is left out of its block by `#[vitalsign(skip)]`");
     }
 }
 
 /// `#[vitalsign(skip)]` outside of any block.
 pub(crate) fn alone(diag: &mut Diagnostics) {
-    diag.error_at(proc_macro2::Span::call_site(), "`#[vitalsign(skip)]` leaves a function out of the annotated block around it; there is none here");
+    diag.error_at(
+        proc_macro2::Span::call_site(),
+        "`#[vitalsign(skip)]` leaves a function out of the annotated block around it; there is none here",
+    );
 }

@@ -2,14 +2,37 @@
 
 /// Whole snake_case words; those of two stand side by side.
 const WORDS: &[&str] = &[
-    "password", "passwd", "pwd", "passphrase", "secret", "secrets", "token", "authorization", "api_key", "apikey", "cookie", "cookies",
-    "credential", "credentials", "private_key", "access_key", "secret_key", "bearer", "jwt", "session_id", "ssn", "cvv",
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "secret",
+    "secrets",
+    "token",
+    "authorization",
+    "api_key",
+    "apikey",
+    "cookie",
+    "cookies",
+    "credential",
+    "credentials",
+    "private_key",
+    "access_key",
+    "secret_key",
+    "bearer",
+    "jwt",
+    "session_id",
+    "ssn",
+    "cvv",
 ];
 
 /// The secret's word in a name, if there is one: `user_password`, `http.request.header.authorization`; not `author`, not `max_tokens`.
 pub(super) fn word(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
-    let words: Vec<&str> = name.split(|char: char| !char.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = name
+        .split(|char: char| !char.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
     WORDS.iter().copied().find(|secret| {
         let parts: Vec<&str> = secret.split('_').collect();
         words.windows(parts.len()).any(|window| window == parts)
@@ -26,7 +49,15 @@ mod tests {
         assert_eq!(word("x.api_key"), Some("api_key"));
         assert_eq!(word("http.request.header.authorization"), Some("authorization"));
         assert_eq!(word("Token"), Some("token"));
-        for fine in ["author", "max_tokens", "api", "key", "secretary", "tokenizer", "passwordless"] {
+        for fine in [
+            "author",
+            "max_tokens",
+            "api",
+            "key",
+            "secretary",
+            "tokenizer",
+            "passwordless",
+        ] {
             assert_eq!(word(fine), None, "{fine}");
         }
     }

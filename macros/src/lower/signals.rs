@@ -95,7 +95,11 @@ impl<'a> Signals<'a> {
     pub(super) fn verdict(&self, diag: &mut Diagnostics) -> Verdict {
         let mut verdict = Verdict::ByType;
         for block in [false, true] {
-            let said = self.all.iter().filter(|options| options.block == block).flat_map(|options| &options.list);
+            let said = self
+                .all
+                .iter()
+                .filter(|options| options.block == block)
+                .flat_map(|options| &options.list);
             for option in said {
                 let Value::Expr(expr) = &option.value else { continue };
                 let says = match option.row.name {
@@ -107,7 +111,10 @@ impl<'a> Signals<'a> {
                     Verdict::ByType => verdict = says,
                     // What the function says itself goes before what the block says.
                     _ if block => {}
-                    _ => diag.error(&option.key, "the outcome is decided once for the whole stack; keep one `ok_if` or `error_if`"),
+                    _ => diag.error(
+                        &option.key,
+                        "the outcome is decided once for the whole stack; keep one `ok_if` or `error_if`",
+                    ),
                 }
             }
         }
@@ -127,10 +134,22 @@ impl<'a> Signals<'a> {
 fn once(options: &Options, seen: &[&Options], diag: &mut Diagnostics) {
     let name = options.attr.name();
     if seen.iter().any(|other| other.attr == options.attr) {
-        diag.error_at(options.span, format!("`{name}` is written twice; keep one, with the options of both"));
-    } else if let Some(other) = seen.iter().find(|other| (other.attr == Attr::Observed) != (options.attr == Attr::Observed)) {
-        let part = if options.attr == Attr::Observed { other.attr.name() } else { name };
-        let message = format!("`observed` already is `traced`, `counted` and `timed`; write `#[observed({part}(…))]` for options of one");
+        diag.error_at(
+            options.span,
+            format!("`{name}` is written twice; keep one, with the options of both"),
+        );
+    } else if let Some(other) = seen
+        .iter()
+        .find(|other| (other.attr == Attr::Observed) != (options.attr == Attr::Observed))
+    {
+        let part = if options.attr == Attr::Observed {
+            other.attr.name()
+        } else {
+            name
+        };
+        let message = format!(
+            "`observed` already is `traced`, `counted` and `timed`; write `#[observed({part}(…))]` for options of one"
+        );
         diag.error_at(options.span, message);
     }
 }
@@ -138,7 +157,10 @@ fn once(options: &Options, seen: &[&Options], diag: &mut Diagnostics) {
 /// Every option once per attribute.
 pub(super) fn no_option_twice(options: &Options, diag: &mut Diagnostics) {
     for (index, option) in options.list.iter().enumerate() {
-        if options.list[..index].iter().any(|before| before.row.name == option.row.name) {
+        if options.list[..index]
+            .iter()
+            .any(|before| before.row.name == option.row.name)
+        {
             diag.error(&option.key, format!("`{}` is given twice; keep one", option.row.name));
         }
     }

@@ -10,7 +10,12 @@ use crate::args::{ErrWord, Field, FieldValue, Show, Value, Wrap};
 use crate::diag::{Diagnostics, nearest};
 use crate::model::{Capture, ErrMode, FieldModel, ParentModel, SpanModel};
 
-pub(super) fn span(said: &Said<'_>, shared_name: Option<&LitStr>, subject: &Subject, diag: &mut Diagnostics) -> SpanModel {
+pub(super) fn span(
+    said: &Said<'_>,
+    shared_name: Option<&LitStr>,
+    subject: &Subject,
+    diag: &mut Diagnostics,
+) -> SpanModel {
     let (err, err_level) = err(said, diag);
     SpanModel {
         name: name(said, shared_name, subject, diag),
@@ -45,10 +50,15 @@ fn non_empty(said: &Said<'_>, option: &str, diag: &mut Diagnostics) -> Option<Li
 }
 
 fn kind(said: &Said<'_>) -> Option<Ident> {
-    let Value::Word(word) = &said.option("kind")?.value else { return None };
+    let Value::Word(word) = &said.option("kind")?.value else {
+        return None;
+    };
     let text = word.to_string();
     let (first, rest) = text.split_at(1);
-    Some(Ident::new(&format!("{}{rest}", first.to_uppercase()), Span::mixed_site()))
+    Some(Ident::new(
+        &format!("{}{rest}", first.to_uppercase()),
+        Span::mixed_site(),
+    ))
 }
 
 fn err(said: &Said<'_>, diag: &mut Diagnostics) -> (ErrMode, Option<crate::args::Level>) {
@@ -91,10 +101,16 @@ fn fields(said: &Said<'_>, subject: &Subject, diag: &mut Diagnostics) -> Vec<Fie
     if let Some(Value::Fields(written)) = said.option("fields").map(|option| &option.value) {
         for field in written {
             if fields.iter().any(|before| before.key.value() == field.key.text) {
-                diag.error_at(field.key.span, format!("field `{}` is given twice; keep one", field.key.text));
+                diag.error_at(
+                    field.key.span,
+                    format!("field `{}` is given twice; keep one", field.key.text),
+                );
             }
             guard(field, subject, diag);
-            fields.push(FieldModel { key: LitStr::new(&field.key.text, field.key.span), capture: capture(field, subject) });
+            fields.push(FieldModel {
+                key: LitStr::new(&field.key.text, field.key.span),
+                capture: capture(field, subject),
+            });
         }
     }
     arguments(said, subject, &mut fields, diag);
@@ -109,7 +125,10 @@ fn arguments(said: &Said<'_>, subject: &Subject, fields: &mut Vec<FieldModel>, d
     {
         skipped = names;
         if !said.flag("args") {
-            diag.error(&option.key, "`skip` leaves arguments out of `args`, which is off; write `args, skip(…)` or leave it out");
+            diag.error(
+                &option.key,
+                "`skip` leaves arguments out of `args`, which is off; write `args, skip(…)` or leave it out",
+            );
         }
         let known = || subject.arguments.iter().map(|argument| argument.name.to_string());
         for name in names.iter().filter(|_| !subject.in_block) {
@@ -130,9 +149,15 @@ fn arguments(said: &Said<'_>, subject: &Subject, fields: &mut Vec<FieldModel>, d
             continue;
         }
         if let Some(word) = secret::word(&text) {
-            diag.error(name, secret_message(&text, &text, word, "", &format!(", or `skip({text})`")));
+            diag.error(
+                name,
+                secret_message(&text, &text, word, "", &format!(", or `skip({text})`")),
+            );
         }
-        fields.push(FieldModel { key: LitStr::new(&text, name.span()), capture: Capture::Arg(name.clone()) });
+        fields.push(FieldModel {
+            key: LitStr::new(&text, name.span()),
+            capture: Capture::Arg(name.clone()),
+        });
     }
 }
 
@@ -140,7 +165,9 @@ fn capture(field: &Field, subject: &Subject) -> Capture {
     let Some(FieldValue { show, wrap, expr }) = &field.value else {
         return match field.key.parts.split_first() {
             // `x` and `x.y` of an argument are its value; any other key alone is recorded later.
-            Some((first, rest)) if first == "self" || subject.has(first) => Capture::Value(Show::Native, member(first, rest)),
+            Some((first, rest)) if first == "self" || subject.has(first) => {
+                Capture::Value(Show::Native, member(first, rest))
+            }
             _ => Capture::Empty,
         };
     };
@@ -155,7 +182,11 @@ fn capture(field: &Field, subject: &Subject) -> Capture {
 }
 
 fn member(first: &Ident, rest: &[Ident]) -> Expr {
-    let start = Expr::Path(syn::ExprPath { attrs: Vec::new(), qself: None, path: first.clone().into() });
+    let start = Expr::Path(syn::ExprPath {
+        attrs: Vec::new(),
+        qself: None,
+        path: first.clone().into(),
+    });
     rest.iter().fold(start, |base, name| {
         Expr::Field(syn::ExprField {
             attrs: Vec::new(),
@@ -177,8 +208,15 @@ fn guard(field: &Field, subject: &Subject, diag: &mut Diagnostics) {
     }
     let key = &field.key.text;
     let written = field.value.as_ref().map(|value| &value.expr);
-    let value = written.map_or_else(|| key.clone(), |expr| quote::ToTokens::to_token_stream(expr).to_string().replace(' ', ""));
-    let prefix = if field.key.text == value { String::new() } else { format!("{key} = ") };
+    let value = written.map_or_else(
+        || key.clone(),
+        |expr| quote::ToTokens::to_token_stream(expr).to_string().replace(' ', ""),
+    );
+    let prefix = if field.key.text == value {
+        String::new()
+    } else {
+        format!("{key} = ")
+    };
     if let Some(word) = secret::word(key) {
         diag.error_at(field.key.span, secret_message(key, &value, word, &prefix, ""));
     } else if let Some(last) = written.and_then(last_name)
@@ -201,7 +239,11 @@ fn last_name(expr: &Expr) -> Option<&Ident> {
 }
 
 fn secret_message(name: &str, value: &str, word: &str, prefix: &str, or: &str) -> String {
-    let of = if name == word { String::new() } else { format!(", by its word `{word}`") };
+    let of = if name == word {
+        String::new()
+    } else {
+        format!(", by its word `{word}`")
+    };
     format!(
         "`{name}` looks like a secret{of}; write `{prefix}hash({value})` to tell values apart, `{prefix}redact({value})` to show only \
          that there is one, `{prefix}plain({value})` if it is meant in clear{or}"

@@ -15,7 +15,12 @@ use crate::tokens::mentions_ident;
 pub(super) fn inner_attributes(body: &Group) -> (Vec<TokenStream>, Group) {
     let mut trees = body.stream().into_iter().collect::<Vec<_>>();
     let mut attrs = Vec::new();
-    while let [TokenTree::Punct(pound), TokenTree::Punct(bang), TokenTree::Group(group), ..] = trees.as_slice()
+    while let [
+        TokenTree::Punct(pound),
+        TokenTree::Punct(bang),
+        TokenTree::Group(group),
+        ..,
+    ] = trees.as_slice()
         && pound.as_char() == '#'
         && bang.as_char() == '!'
         && group.delimiter() == Delimiter::Bracket
@@ -46,14 +51,21 @@ pub(super) fn rebinds<'a>(rebinds: impl IntoIterator<Item = &'a Rebind>, said: O
 }
 
 fn rebound(rebind: &Rebind, said: Option<&TokenStream>) -> TokenStream {
-    let Rebind { attrs, pattern, source, names, hidden } = rebind;
+    let Rebind {
+        attrs,
+        pattern,
+        source,
+        names,
+        hidden,
+    } = rebind;
     if *hidden {
         return emit!(#(#attrs)* let #source = #source; #(#attrs)* let #pattern = #source;);
     }
     let used = said.is_some_and(|said| names.iter().any(|name| mentions_ident(said, name)));
     let used = used.then(|| emit!(#[allow(unused_variables)]));
     let underscore = source.to_string().starts_with('_');
-    let underscore = underscore.then(|| emit!(#[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]));
+    let underscore =
+        underscore.then(|| emit!(#[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]));
     emit!(#(#attrs)* #used #underscore let #pattern = #source;)
 }
 
@@ -152,7 +164,10 @@ mod tests {
     #[test]
     fn impl_types_are_left_to_inference() {
         let erase = |source: &str| erased(&source.parse().unwrap()).to_string().replace(' ', "");
-        assert_eq!(erase("Result<Option<impl Iterator<Item = u8> + 'a>, Error>"), "Result<Option<_>,Error>");
+        assert_eq!(
+            erase("Result<Option<impl Iterator<Item = u8> + 'a>, Error>"),
+            "Result<Option<_>,Error>"
+        );
         assert_eq!(erase("(impl Fn(u8) -> u8, u8)"), "(_,u8)");
         assert_eq!(erase("Box<dyn Fn(u8) -> Vec<u8>>"), "Box<dynFn(u8)->Vec<u8>>");
         assert_eq!(erase("impl Fn() -> Box<dyn Fn()>"), "_");
