@@ -57,7 +57,7 @@ async fn place_order(n: u32, gift: bool) -> Result<u32, std::fmt::Error> {
         },
         |ret, s| {
             use p::probe::*;
-            (&&&&&&&&Probe(ret)).settle(s);
+            (&&&&&&&&p::Probe(ret)).settle(s);
         },
     )
     .await
