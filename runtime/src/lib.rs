@@ -20,6 +20,8 @@ mod fields;
 mod future;
 #[cfg(feature = "health")]
 pub mod health;
+#[cfg(feature = "admin")]
+mod http;
 #[cfg(feature = "logs")]
 pub mod logs;
 #[cfg(feature = "record")]
@@ -36,6 +38,8 @@ pub mod testing;
 #[cfg(feature = "record")]
 pub mod trace;
 
+#[cfg(feature = "otlp")]
+pub use export::{Report, Tally};
 #[cfg(feature = "health")]
 pub use health::{HealthCheck, HealthStatus};
 #[cfg(feature = "record")]

@@ -32,12 +32,9 @@ pub(crate) struct Page {
 
 /// Gathers and encodes what the headers `Accept` and `Accept-Encoding` ask for.
 pub(crate) fn render(accept: Option<&str>, accept_encoding: Option<&str>, page: &PageContext) -> Page {
-    encode(
-        registry::gather(),
-        Format::negotiate(accept),
-        accept::gzip(accept_encoding),
-        page,
-    )
+    let mut families = registry::gather();
+    families.extend(super::stats::families());
+    encode(families, Format::negotiate(accept), accept::gzip(accept_encoding), page)
 }
 
 fn encode(mut families: Vec<Family>, format: Format, gzip: bool, page: &PageContext) -> Page {

@@ -1,0 +1,6 @@
+//! HTTP: the admin server.
+
+#[cfg(feature = "admin")]
+pub(crate) mod admin;
+#[cfg(feature = "admin")]
+pub(crate) mod routes;
