@@ -8,10 +8,12 @@ mod drain;
 mod errors;
 pub(crate) mod event;
 mod filter;
+pub(crate) mod hand;
 mod ids;
 pub(crate) mod local;
 mod panics;
 pub(crate) mod pipeline;
+pub mod propagate;
 mod ring;
 pub(crate) mod sampler;
 mod slab;
@@ -21,9 +23,11 @@ pub(crate) mod subscriber;
 pub mod tree;
 
 pub use context::{SpanContext, SpanId, TraceFlags, TraceId};
+pub use hand::{AttributeValue, Current, InContext};
 pub(crate) use pipeline::{
     EncodedSpans, Exceptions, InstallError, Limits, Pipeline, SpanSink, TraceSetup, TraceStats, install, scoped, stats,
 };
+pub use propagate::{extract, inject};
 pub(crate) use store::current;
 
 use std::sync::atomic::{AtomicU64, Ordering};

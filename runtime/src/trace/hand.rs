@@ -1,0 +1,246 @@
+//! The current span, by hand: its ids, what it shall carry, and taking it along to tasks and threads.
+
+use super::body::Scalar;
+use super::context::{SpanContext, SpanId, TraceId};
+use super::local::{self, Frame, Ids};
+use super::propagate::{Inject, inject};
+use super::slab::Handle;
+use super::store;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tracing_core::Metadata;
+
+/// The span that is current on this thread, or none. A copy: it does not keep the span open.
+///
+/// # Examples
+///
+/// ```
+/// let mut headers = std::collections::HashMap::new();
+/// vitalsign::current().inject(&mut headers);
+/// assert!(headers.is_empty(), "no span is current here");
+/// ```
+pub fn current() -> Current {
+    Current {
+        kept: Kept::of_this_thread(),
+    }
+}
+
+/// See [`current`].
+#[derive(Clone)]
+pub struct Current {
+    kept: Option<Kept>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    ids: Ids,
+    handle: Option<Handle>,
+    meta: &'static Metadata<'static>,
+}
+
+impl Kept {
+    fn of_this_thread() -> Option<Self> {
+        local::with(|local| {
+            local.stack.last().map(|frame| Self {
+                ids: frame.ids.clone(),
+                handle: frame.handle,
+                meta: frame.meta,
+            })
+        })
+        .flatten()
+    }
+}
+
+impl Current {
+    /// Ids, flags and trace state, for `parent = …` and `link = …` elsewhere.
+    pub fn context(&self) -> Option<SpanContext> {
+        self.kept.as_ref().map(|kept| kept.ids.context())
+    }
+
+    /// The trace, where there is one.
+    pub fn trace_id(&self) -> Option<TraceId> {
+        self.kept.as_ref().map(|kept| kept.ids.trace())
+    }
+
+    /// The span, where there is one.
+    pub fn span_id(&self) -> Option<SpanId> {
+        self.kept.as_ref().map(|kept| SpanId(kept.ids.span))
+    }
+
+    /// Writes the context into headers, so that the next process goes on with this trace. Nothing without a span.
+    pub fn inject(&self, headers: &mut (impl Inject + ?Sized)) {
+        if let Some(context) = self.context() {
+            inject(&context, headers);
+        }
+    }
+
+    /// Sets an attribute of the span, if it is recorded and still open.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// vitalsign::current().set("cart.items", 3);
+    /// ```
+    pub fn set<'v>(&self, key: &str, value: impl Into<AttributeValue<'v>>) {
+        if let Some(handle) = self.kept.as_ref().and_then(|kept| kept.handle) {
+            let value = value.into().0;
+            local::guarded(|| store::set(handle, key, value));
+        }
+    }
+}
+
+impl fmt::Debug for Current {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Current").field(&self.context()).finish()
+    }
+}
+
+impl super::carrier::AsParent for Current {
+    fn as_parent(&self) -> Option<SpanContext> {
+        self.context()
+    }
+}
+
+impl super::carrier::AsLinks for Current {
+    fn each_link(self, link: &mut dyn FnMut(SpanContext)) {
+        if let Some(context) = self.context() {
+            link(context);
+        }
+    }
+}
+
+/// What [`Current::set`] takes: text, numbers, booleans.
+#[derive(Debug)]
+pub struct AttributeValue<'v>(Scalar<'v>);
+
+macro_rules! value {
+    ($($from:ty => $value:ident, $to:expr;)*) => {
+        $(impl<'v> From<$from> for AttributeValue<'v> {
+            fn from($value: $from) -> Self {
+                Self($to)
+            }
+        })*
+    };
+}
+value! {
+    &'v str => value, Scalar::Text(value);
+    &'v String => value, Scalar::Text(value);
+    bool => value, Scalar::Bool(value);
+    i64 => value, Scalar::I64(value);
+    i32 => value, Scalar::I64(value.into());
+    u32 => value, Scalar::I64(value.into());
+    f64 => value, Scalar::F64(value);
+}
+
+/// A future that runs under the span that is current here and now, wherever it is polled.
+///
+/// # Examples
+///
+/// ```
+/// # async fn later() {}
+/// # async fn example() {
+/// tokio::spawn(vitalsign::in_context(later()));
+/// # }
+/// ```
+pub fn in_context<F: Future>(future: F) -> InContext<F> {
+    InContext {
+        kept: Kept::of_this_thread(),
+        future,
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// See [`in_context`].
+    #[must_use = "futures do nothing unless polled"]
+    pub struct InContext<F> {
+        kept: Option<Kept>,
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: fmt::Debug> fmt::Debug for InContext<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("InContext").field(&self.future).finish()
+    }
+}
+
+impl<F: Future> Future for InContext<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _under = this.kept.as_ref().map(Under::new);
+        this.future.poll(cx)
+    }
+}
+
+/// The kept span is current while this lives, also when it unwinds.
+struct Under(u64);
+
+impl Under {
+    fn new(kept: &Kept) -> Self {
+        local::with(|local| {
+            let frame = Frame {
+                ids: kept.ids.clone(),
+                handle: kept.handle,
+                owned: false,
+                meta: kept.meta,
+            };
+            store::push(local, frame);
+        });
+        Self(kept.ids.span)
+    }
+}
+
+impl Drop for Under {
+    fn drop(&mut self) {
+        let named = local::with(|local| store::pop(local, self.0)).flatten();
+        if let Some(handle) = named {
+            store::close(handle, |_| ());
+        }
+    }
+}
+
+/// `f` under the span that is current here and now, wherever it is called.
+fn carried<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> R {
+    let kept = Kept::of_this_thread();
+    move || {
+        let _under = kept.as_ref().map(Under::new);
+        f()
+    }
+}
+
+/// `tokio::spawn`, the task under the span that is current here.
+///
+/// # Panics
+/// Outside a tokio runtime, as `tokio::spawn` does.
+#[cfg(feature = "_tokio")]
+pub fn spawn<F>(future: F) -> tokio::task::JoinHandle<F::Output>
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    tokio::spawn(in_context(future))
+}
+
+/// `tokio::task::spawn_blocking`, the closure under the span that is current here.
+///
+/// # Panics
+/// Outside a tokio runtime, as `tokio::task::spawn_blocking` does.
+#[cfg(feature = "_tokio")]
+pub fn spawn_blocking<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> tokio::task::JoinHandle<R> {
+    tokio::task::spawn_blocking(carried(f))
+}
+
+/// [`std::thread`]'s, with the current span taken along.
+pub mod thread {
+    /// [`std::thread::spawn`], the thread under the span that is current here.
+    ///
+    /// # Panics
+    /// When the system gives no thread, as [`std::thread::spawn`] does.
+    pub fn spawn<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> std::thread::JoinHandle<R> {
+        std::thread::spawn(super::carried(f))
+    }
+}
