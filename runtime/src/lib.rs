@@ -49,10 +49,10 @@ pub use metrics::check::Conflict;
 #[cfg(feature = "record")]
 pub use metrics::label::{ErrorLabel, LabelValue};
 pub use outcome::{CallOutcome, Outcome, Verdict};
-pub use vitalsign_macros::{ErrorLabel, LabelValue, counted, observed, timed, traced, vitalsign};
-#[cfg(feature = "health")]
-pub use vitalsign_macros::{HealthCheck, check, health_check};
 #[cfg(feature = "record")]
 pub use trace::hand::{current, in_context, thread};
 #[cfg(feature = "_tokio")]
 pub use trace::hand::{spawn, spawn_blocking};
+pub use vitalsign_macros::{ErrorLabel, LabelValue, counted, observed, timed, traced, vitalsign};
+#[cfg(feature = "health")]
+pub use vitalsign_macros::{HealthCheck, check, health_check};
