@@ -30,6 +30,8 @@ mod outcome;
 #[cfg(feature = "record")]
 mod probe;
 #[cfg(feature = "record")]
+mod setup;
+#[cfg(feature = "record")]
 mod site;
 #[cfg(feature = "record")]
 mod switch;
@@ -53,6 +55,10 @@ pub use outcome::{CallOutcome, Outcome, Verdict};
 pub use trace::hand::{current, in_context, thread};
 #[cfg(feature = "_tokio")]
 pub use trace::hand::{spawn, spawn_blocking};
+#[cfg(feature = "otlp")]
+pub use setup::ShutdownError;
+#[cfg(feature = "record")]
+pub use setup::{Builder, InitError, Vitals, builder, init};
 pub use vitalsign_macros::{ErrorLabel, LabelValue, counted, observed, timed, traced, vitalsign};
 #[cfg(feature = "health")]
 pub use vitalsign_macros::{HealthCheck, check, health_check};

@@ -1,0 +1,135 @@
+//! What a program says over the environment.
+
+use super::error::InitError;
+use super::vitals::Vitals;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Everything by default and by environment variables: spans over OTLP, metrics and probes on the admin server, logs on
+/// standard output.
+///
+/// Call it once, first thing in `main()`, and keep what it returns until the end: dropping it drains and flushes. No async
+/// runtime is needed.
+///
+/// # Errors
+///
+/// Where something cannot work as the environment asks for it; the text names the variable. See [`InitError`].
+///
+/// # Examples
+///
+/// ```no_run
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let vitals = vitalsign::init()?;
+///     // … the program …
+///     drop(vitals);
+///     Ok(())
+/// }
+/// ```
+pub fn init() -> Result<Vitals, InitError> {
+    builder().install()
+}
+
+/// As [`init`], with words of the program's own over those of the environment.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let vitals = vitalsign::builder()
+///     .service_name("orders")
+///     .resource_attribute("deployment.environment.name", "staging")
+///     .admin("127.0.0.1:0")
+///     .drain_delay(Duration::from_secs(2))
+///     .install()?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn builder() -> Builder {
+    Builder {
+        variables: BTreeMap::new(),
+        resource: Vec::new(),
+        drain_delay: Duration::from_secs(5),
+        shutdown_timeout: Duration::from_secs(10),
+        handle_signals: false,
+        not_ready: false,
+    }
+}
+
+/// The program's words over the environment; made by [`builder`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing happens before `install()`"]
+pub struct Builder {
+    /// Laid over the environment's, so that both are read by one parser.
+    pub(super) variables: BTreeMap<String, String>,
+    pub(super) resource: Vec<(String, String)>,
+    pub(super) drain_delay: Duration,
+    pub(super) shutdown_timeout: Duration,
+    pub(super) handle_signals: bool,
+    pub(super) not_ready: bool,
+}
+
+impl Builder {
+    /// Sets any variable of [`variables`](crate::config::variables) for this process, whatever the environment says; an empty
+    /// value is the default.
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
+    /// `service.name`, over `OTEL_SERVICE_NAME`.
+    pub fn service_name(self, name: impl Into<String>) -> Self {
+        self.variable("OTEL_SERVICE_NAME", name)
+    }
+
+    /// One more attribute of the resource, over those of `OTEL_RESOURCE_ATTRIBUTES` and the detectors.
+    pub fn resource_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.resource.push((key.into(), value.into()));
+        self
+    }
+
+    /// Where the collector listens, over `OTEL_EXPORTER_OTLP_ENDPOINT`.
+    pub fn otlp_endpoint(self, url: impl Into<String>) -> Self {
+        self.variable("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+    }
+
+    /// Where the admin server listens, as `host:port` or `off`, over `VITALSIGN_ADMIN`. Port 0 takes a free one.
+    pub fn admin(self, address: impl Into<String>) -> Self {
+        self.variable("VITALSIGN_ADMIN", address)
+    }
+
+    /// How long readiness says no before the program stops taking requests; 5 s by default.
+    pub fn drain_delay(mut self, delay: Duration) -> Self {
+        self.drain_delay = delay;
+        self
+    }
+
+    /// How long the last flush may take; 10 s by default.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// On SIGTERM or SIGINT drain, flush and exit with 128 + the signal's number: for programs without a loop of their own. By
+    /// default no signal handler is installed.
+    pub fn handle_signals(mut self, handle: bool) -> Self {
+        self.handle_signals = handle;
+        self
+    }
+
+    /// Not ready before [`Vitals::set_ready`] says so: for programs that bind late.
+    pub fn not_ready_until_set(mut self) -> Self {
+        self.not_ready = true;
+        self
+    }
+
+    /// Installs it.
+    ///
+    /// # Errors
+    ///
+    /// As [`init`].
+    pub fn install(self) -> Result<Vitals, InitError> {
+        super::install::install(self)
+    }
+}

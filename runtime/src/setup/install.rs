@@ -1,0 +1,349 @@
+//! The steps of `init()`, and of the end.
+
+use super::builder::Builder;
+use super::error::InitError;
+use super::vitals::{Inner, Vitals};
+use crate::config::Resource;
+use crate::config::env::{self, Config};
+use crate::export::diag::{self, Level, say};
+use crate::trace;
+use crate::trace::event::EventSink;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+/// What runs.
+pub(super) struct Parts {
+    spans: Option<trace::Pipeline>,
+    #[cfg(feature = "logs")]
+    pub(super) logs: Option<crate::logs::Handle>,
+    #[cfg(feature = "otlp")]
+    exporter: Arc<crate::export::exporter::Exporter>,
+    #[cfg(any(feature = "otlp", feature = "admin"))]
+    pub(super) background: Arc<crate::export::background::Background>,
+}
+
+pub(super) fn install(builder: Builder) -> Result<Vitals, InitError> {
+    if INSTALLED.swap(true, Ordering::SeqCst) {
+        return Err(InitError::Twice);
+    }
+    let handle_signals = builder.handle_signals;
+    let (delay, timeout) = (builder.drain_delay, builder.shutdown_timeout);
+    match start(builder) {
+        Ok(parts) => {
+            let inner = Arc::new(Inner::new(parts, delay, timeout));
+            #[cfg(any(feature = "otlp", feature = "admin"))]
+            if handle_signals {
+                super::signal::exit_on_signal(&inner);
+            }
+            Ok(Vitals::new(inner))
+        }
+        Err(error) => {
+            INSTALLED.store(false, Ordering::SeqCst);
+            Err(error)
+        }
+    }
+}
+
+fn start(builder: Builder) -> Result<Parts, InitError> {
+    let (config, warnings) = Config::from(|name| match builder.variables.get(name) {
+        Some(value) => Some(value.clone()),
+        None => std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()),
+    });
+    diag::set_level(config.own_level);
+    let missing = config.not_compiled_in();
+    if !missing.is_empty() {
+        let lines: Vec<_> = missing.iter().map(ToString::to_string).collect();
+        return Err(InitError::Configuration(lines.join("\n")));
+    }
+    if tracing_core::dispatcher::has_been_set() {
+        return Err(InitError::Subscriber);
+    }
+    let resource = Resource::detect(&config).merge(Resource::new(builder.resource));
+    // Calibrates the clock, and begins the time that cumulative sums count from.
+    crate::clock::now();
+    crate::metrics::registry::started();
+
+    #[cfg(any(feature = "otlp", feature = "admin"))]
+    let background = Arc::new(crate::export::background::Background::start().map_err(InitError::System)?);
+    #[cfg(feature = "otlp")]
+    let exporter = Arc::new(
+        Exporter::start(
+            &config,
+            &resource,
+            background.clone(),
+            Arc::new(crate::metrics::registry::gather),
+        )
+        .map_err(InitError::Export)?,
+    );
+    #[cfg(feature = "health")]
+    health(builder.not_ready, &background)?;
+
+    #[cfg(feature = "logs")]
+    let logs = logs(&config, &exporter)?;
+    #[cfg(feature = "logs")]
+    let events = logs.as_ref().map(crate::logs::Handle::sink);
+    #[cfg(not(feature = "logs"))]
+    let events: Option<Arc<dyn EventSink>> = None;
+    #[cfg(feature = "otlp")]
+    let sink = exporter
+        .wants_spans()
+        .then(|| Arc::new(ToExporter(exporter.clone())) as Arc<dyn trace::SpanSink>);
+    #[cfg(not(feature = "otlp"))]
+    let sink = None;
+    let spans = spans(&config, sink, events)?;
+
+    for warning in warnings {
+        say(Level::Warn, format_args!("{warning}"));
+    }
+    crate::switch::set(!config.disabled);
+    Ok(Parts {
+        spans,
+        #[cfg(feature = "logs")]
+        logs,
+        #[cfg(feature = "otlp")]
+        exporter,
+        #[cfg(any(feature = "otlp", feature = "admin"))]
+        background,
+    })
+}
+
+#[cfg(feature = "health")]
+fn health(not_ready: bool, background: &crate::export::background::Background) -> Result<(), InitError> {
+    let engine = crate::health::engine();
+    if not_ready {
+        engine.not_ready_until_set();
+    }
+    crate::metrics::registry::register(Arc::new(HealthFamilies));
+    let handle = background.handle().clone();
+    engine
+        .start(Some(handle))
+        .map_err(|refused| InitError::Health(refused.to_string()))
+}
+
+#[cfg(feature = "health")]
+struct HealthFamilies;
+
+#[cfg(feature = "health")]
+impl crate::metrics::registry::Source for HealthFamilies {
+    fn families(&self, out: &mut Vec<crate::export::snapshot::Family>) {
+        out.extend(crate::health::families());
+    }
+}
+
+#[cfg(feature = "logs")]
+fn logs(config: &Config, exporter: &Arc<Exporter>) -> Result<Option<crate::logs::Handle>, InitError> {
+    use crate::logs::{Format, LogLimits, LogSetup, OtlpLogs, Output};
+    let otlp = exporter.wants_logs().then(|| OtlpLogs {
+        sink: Arc::new(ToExporter(exporter.clone())),
+        encode: crate::export::otlp::logs::record,
+        limits: LogLimits {
+            attributes: config.limits.log_attributes as usize,
+            value_length: config.limits.log_value_length.map(|length| length as usize),
+        },
+        max_batch: config.logs.batch.size as u64,
+        delay: config.logs.batch.delay,
+    });
+    if config.logs.lines.is_none() && otlp.is_none() {
+        return Ok(None);
+    }
+    let setup = LogSetup {
+        filter: config.logs.filter.clone(),
+        format: match config.logs.lines {
+            Some(env::LogFormat::Auto) => Format::Auto,
+            Some(env::LogFormat::Json) => Format::Json,
+            Some(env::LogFormat::Pretty) => Format::Pretty,
+            None => Format::Off,
+        },
+        output: Output::Stdout,
+        otlp,
+        ..LogSetup::default()
+    };
+    let (handle, refused) = crate::logs::install(setup).map_err(InitError::System)?;
+    diag::set_handler(|level, message| {
+        let level = match level {
+            Level::Error => tracing_core::Level::ERROR,
+            Level::Warn => tracing_core::Level::WARN,
+            Level::Info => tracing_core::Level::INFO,
+            Level::Debug => tracing_core::Level::DEBUG,
+        };
+        crate::logs::line(level, "vitalsign", message, &[]);
+    });
+    for refused in refused {
+        say(Level::Warn, format_args!("RUST_LOG: {refused}; the rest of it holds"));
+    }
+    Ok(Some(handle))
+}
+
+#[cfg(feature = "otlp")]
+use crate::export::exporter::Exporter;
+
+/// Hands encoded batches to the queues.
+#[cfg(feature = "otlp")]
+struct ToExporter(Arc<Exporter>);
+
+#[cfg(feature = "otlp")]
+impl trace::SpanSink for ToExporter {
+    fn spans(&self, batch: trace::EncodedSpans) {
+        self.0.spans(batch.bytes, batch.count);
+    }
+}
+
+#[cfg(all(feature = "otlp", feature = "logs"))]
+impl crate::logs::LogSink for ToExporter {
+    fn batch(&self, records: Vec<u8>, count: u64) {
+        self.0.logs(&records, count);
+    }
+}
+
+/// Events go nowhere.
+struct NoEvents;
+
+impl EventSink for NoEvents {
+    fn interest(&self, _: &'static tracing_core::Metadata<'static>) -> tracing_core::subscriber::Interest {
+        tracing_core::subscriber::Interest::never()
+    }
+
+    fn enabled(&self, _: &tracing_core::Metadata<'_>) -> bool {
+        false
+    }
+
+    fn max_level_hint(&self) -> Option<tracing_core::LevelFilter> {
+        Some(tracing_core::LevelFilter::OFF)
+    }
+
+    fn event(&self, _: &tracing_core::Event<'_>, _: Option<&trace::SpanContext>) {}
+
+    fn error(&self, _: &'static crate::site::Site, _: &crate::probe::ErrorRef<'_>, _: Option<&trace::SpanContext>) {}
+}
+
+/// Spans keep their ids for logs and propagation also where they go nowhere.
+struct NoSpans;
+
+impl trace::SpanSink for NoSpans {
+    fn spans(&self, _: trace::EncodedSpans) {}
+}
+
+fn spans(
+    config: &Config,
+    sink: Option<Arc<dyn trace::SpanSink>>,
+    events: Option<Arc<dyn EventSink>>,
+) -> Result<Option<trace::Pipeline>, InitError> {
+    use trace::sampler::{Ratio, Root, Sampler};
+    if config.disabled {
+        return Ok(None);
+    }
+    let exported = sink.is_some();
+    let mut setup = trace::TraceSetup::new(
+        sink.unwrap_or_else(|| Arc::new(NoSpans)),
+        events.unwrap_or_else(|| Arc::new(NoEvents)),
+    );
+    let root = match config.sampler.root {
+        env::RootSampler::AlwaysOn => Root::AlwaysOn,
+        env::RootSampler::AlwaysOff => Root::AlwaysOff,
+        env::RootSampler::Ratio(ratio) => Root::Ratio(Ratio::new(ratio)),
+    };
+    setup.sampler = match (config.sampler.parent_based, root) {
+        // What nobody exports is not recorded; ids and parents are kept.
+        _ if !exported => Sampler::AlwaysOff,
+        (true, root) => Sampler::ParentBased(root),
+        (false, Root::AlwaysOn) => Sampler::AlwaysOn,
+        (false, Root::AlwaysOff) => Sampler::AlwaysOff,
+        (false, Root::Ratio(ratio)) => Sampler::Ratio(ratio),
+    };
+    let limits = &config.limits;
+    setup.limits = trace::Limits {
+        attributes: bounded(limits.span_attributes),
+        events: bounded(limits.events),
+        links: bounded(limits.links),
+        attributes_per_event: bounded(limits.event_attributes),
+        attributes_per_link: bounded(limits.link_attributes),
+        value_length: limits.span_value_length.map_or(u32::MAX, bounded),
+    };
+    setup.filter.clone_from(&config.trace_filter);
+    setup.span_events = config.span_events;
+    setup.exceptions = match config.exceptions {
+        env::Exceptions::Events => trace::Exceptions::SpanEvent,
+        env::Exceptions::Logs => trace::Exceptions::Logs,
+        env::Exceptions::Both => trace::Exceptions::Both,
+    };
+    setup.batch = config.traces.batch.size;
+    setup.delay = config.traces.batch.delay;
+    match trace::install(setup) {
+        Ok(pipeline) => Ok(Some(pipeline)),
+        Err(trace::InstallError::ForeignSubscriber) => Err(InitError::Subscriber),
+        Err(trace::InstallError::Thread(error)) => Err(InitError::System(error)),
+        Err(refused @ trace::InstallError::Filter(_)) => Err(InitError::Configuration(format!(
+            "VITALSIGN_TRACE_FILTER={}: {refused}",
+            config.trace_filter
+        ))),
+    }
+}
+
+fn bounded(limit: u64) -> u32 {
+    u32::try_from(limit).unwrap_or(u32::MAX)
+}
+
+impl Parts {
+    /// Readiness says no from here on.
+    pub(super) fn begin_drain(&self) {
+        #[cfg(feature = "health")]
+        crate::health::engine().drain();
+    }
+
+    /// Somebody asks the probes, so there is somebody to tell.
+    pub(super) fn is_probed(&self) -> bool {
+        #[cfg(feature = "admin")]
+        return crate::health::http::is_asked();
+        #[cfg(not(feature = "admin"))]
+        false
+    }
+
+    pub(super) fn flush(&self, deadline: Instant) -> bool {
+        let mut all = self.spans.as_ref().is_none_or(|spans| spans.flush(deadline));
+        #[cfg(feature = "logs")]
+        {
+            all &= self.logs.as_ref().is_none_or(|logs| logs.flush(deadline));
+        }
+        #[cfg(feature = "otlp")]
+        {
+            let report = self.exporter.flush(left(deadline));
+            all &= report.traces.pending == 0 && report.metrics.pending == 0 && report.logs.pending == 0;
+        }
+        all
+    }
+
+    /// In the order in which things flow: spans and records to the queues, the queues to the collector.
+    pub(super) fn end(&self, deadline: Instant) {
+        if let Some(spans) = &self.spans {
+            spans.shutdown(deadline);
+        }
+        #[cfg(feature = "logs")]
+        if let Some(logs) = &self.logs {
+            logs.flush(deadline);
+        }
+        #[cfg(feature = "otlp")]
+        self.exporter.shutdown(left(deadline));
+        // Last, so that what was to be said about the end is written.
+        #[cfg(feature = "logs")]
+        if let Some(logs) = &self.logs {
+            logs.shutdown(deadline.max(Instant::now() + Duration::from_millis(100)));
+        }
+        #[cfg(any(feature = "otlp", feature = "admin"))]
+        self.background.stop(Duration::from_millis(100));
+    }
+
+    #[cfg(feature = "otlp")]
+    pub(super) fn report(&self) -> crate::export::Report {
+        self.exporter.report()
+    }
+
+    #[cfg(not(feature = "otlp"))]
+    pub(super) fn report(&self) {}
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}

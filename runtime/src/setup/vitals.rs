@@ -1,0 +1,225 @@
+//! What `init()` returns: the running process, until it is shut down.
+
+use super::completion::Completion;
+use super::install::Parts;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+#[cfg(feature = "otlp")]
+pub use crate::export::{Report, Tally};
+
+/// The running instrumentation. Keep it until the end of the program: dropping it drains and flushes, waiting on this thread at
+/// most the shutdown timeout.
+///
+/// # Examples
+///
+/// ```no_run
+/// # async fn serve(stop: impl Future<Output = ()>) {}
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let vitals = vitalsign::init()?;
+/// serve(vitals.shutdown_signal()).await;
+/// vitals.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping it ends the instrumentation"]
+pub struct Vitals {
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) parts: Parts,
+    pub(super) drain_delay: Duration,
+    pub(super) timeout: Duration,
+    /// The drain delay has been waited for.
+    pub(super) drained: AtomicBool,
+    ended: AtomicBool,
+}
+
+impl Inner {
+    pub(super) fn new(parts: Parts, drain_delay: Duration, timeout: Duration) -> Self {
+        Self {
+            parts,
+            drain_delay,
+            timeout,
+            drained: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Readiness says no from here on; whoever routes requests here is given the drain delay to hear it. Not waited for twice,
+    /// nor where nobody ever asked a probe.
+    fn drain(&self) {
+        self.parts.begin_drain();
+        if !self.drained.swap(true, Ordering::SeqCst) && self.parts.is_probed() {
+            std::thread::sleep(self.drain_delay);
+        }
+    }
+
+    /// Everything that recorded before this call leaves, or is counted as lost, within the timeout.
+    pub(super) fn end(&self) -> Ended {
+        if self.ended.swap(true, Ordering::SeqCst) {
+            return self.parts.report();
+        }
+        self.drain();
+        let deadline = Instant::now() + self.timeout;
+        crate::switch::set(false);
+        self.parts.end(deadline);
+        self.parts.report()
+    }
+}
+
+#[cfg(feature = "otlp")]
+type Ended = Report;
+#[cfg(not(feature = "otlp"))]
+type Ended = ();
+
+impl Vitals {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    /// Resolves on SIGTERM or SIGINT, after readiness has said no for the drain delay; a second signal cuts the delay short. It
+    /// may be awaited on any executor, and given to `axum::serve(…).with_graceful_shutdown(…)`.
+    ///
+    /// The handler is installed by this call, not by [`init`](crate::init): a signal that arrives before the future is polled is
+    /// not lost.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing: the signal still begins to drain.
+    #[cfg(any(feature = "otlp", feature = "admin"))]
+    pub fn shutdown_signal(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        super::signal::shutdown_signal(&self.inner)
+    }
+
+    /// Drains if that has not happened, sends what is recorded, and ends. Awaited on any executor; the waiting happens on a thread
+    /// of its own. What could not be sent within the timeout stands in the report.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not stop the shutdown.
+    #[cfg(feature = "otlp")]
+    pub async fn shutdown(self) -> Result<Report, ShutdownError> {
+        let report = self.end_apart().await;
+        if report.is_complete() {
+            Ok(report)
+        } else {
+            Err(ShutdownError(report))
+        }
+    }
+
+    /// Ends it. Awaited on any executor.
+    #[cfg(not(feature = "otlp"))]
+    pub async fn shutdown(self) {
+        self.end_apart().await;
+    }
+
+    async fn end_apart(&self) -> Ended {
+        let completion = Completion::new();
+        let (giver, inner) = (completion.giver(), self.inner.clone());
+        let thread = std::thread::Builder::new().name("vitalsign-end".to_owned());
+        match thread.spawn(move || giver.give(inner.end())) {
+            Ok(_) => completion.await,
+            // No thread to be had: then here.
+            Err(_) => self.inner.end(),
+        }
+    }
+
+    /// Sends what is recorded until now and waits for it on this thread, at most so long. True when everything recorded
+    /// before this call has left the process or was counted as lost.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.inner.parts.flush(Instant::now() + timeout)
+    }
+
+    /// What became of everything recorded until now.
+    #[cfg(feature = "otlp")]
+    pub fn report(&self) -> Report {
+        self.inner.parts.report()
+    }
+
+    /// Adds a health check to those that `#[health_check]` registered. It stays as long as the process; for one that goes
+    /// sooner see [`health::Engine::register`](crate::health::Engine::register).
+    ///
+    /// # Errors
+    ///
+    /// Where the name is taken; both places are named.
+    #[cfg(feature = "health")]
+    #[track_caller]
+    pub fn register_health(
+        &self,
+        name: impl Into<String>,
+        check: impl crate::HealthCheck + 'static,
+    ) -> Result<(), crate::health::RegisterError> {
+        crate::health::engine().register(name, check)?.keep();
+        Ok(())
+    }
+
+    /// Readiness by hand: with false it says no, whatever the checks say.
+    #[cfg(feature = "health")]
+    pub fn set_ready(&self, ready: bool) {
+        crate::health::engine().set_ready(ready);
+    }
+
+    /// The running logs: their filter can be changed, their losses read. `None` when they are off.
+    #[cfg(feature = "logs")]
+    pub fn logs(&self) -> Option<&crate::logs::Handle> {
+        self.inner.parts.logs.as_ref()
+    }
+}
+
+impl Drop for Vitals {
+    fn drop(&mut self) {
+        self.inner.end();
+    }
+}
+
+impl std::fmt::Debug for Vitals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vitals").finish_non_exhaustive()
+    }
+}
+
+/// Not everything that was recorded arrived.
+#[cfg(feature = "otlp")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShutdownError(Report);
+
+#[cfg(feature = "otlp")]
+impl ShutdownError {
+    /// What became of everything.
+    pub fn report(&self) -> Report {
+        self.0
+    }
+}
+
+#[cfg(feature = "otlp")]
+impl std::fmt::Display for ShutdownError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("not everything recorded has arrived:")?;
+        for (signal, tally) in [
+            ("spans", self.0.traces),
+            ("metric points", self.0.metrics),
+            ("log records", self.0.logs),
+        ] {
+            let Tally {
+                rejected,
+                dropped,
+                pending,
+                ..
+            } = tally;
+            if rejected + dropped + pending > 0 {
+                write!(
+                    f,
+                    " {signal}: {rejected} rejected, {dropped} dropped, {pending} not sent;"
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "otlp")]
+impl std::error::Error for ShutdownError {}
