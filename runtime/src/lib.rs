@@ -51,14 +51,14 @@ pub use metrics::check::Conflict;
 #[cfg(feature = "record")]
 pub use metrics::label::{ErrorLabel, LabelValue};
 pub use outcome::{CallOutcome, Outcome, Verdict};
-#[cfg(feature = "record")]
-pub use trace::hand::{current, in_context, thread};
-#[cfg(feature = "_tokio")]
-pub use trace::hand::{spawn, spawn_blocking};
 #[cfg(feature = "otlp")]
 pub use setup::ShutdownError;
 #[cfg(feature = "record")]
 pub use setup::{Builder, InitError, Vitals, builder, init};
+#[cfg(feature = "record")]
+pub use trace::hand::{current, in_context, thread};
+#[cfg(feature = "_tokio")]
+pub use trace::hand::{spawn, spawn_blocking};
 pub use vitalsign_macros::{ErrorLabel, LabelValue, counted, observed, timed, traced, vitalsign};
 #[cfg(feature = "health")]
 pub use vitalsign_macros::{HealthCheck, check, health_check};

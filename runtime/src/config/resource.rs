@@ -21,6 +21,19 @@ pub enum AttrValue {
     StrArray(Vec<Cow<'static, str>>),
 }
 
+impl std::fmt::Display for AttrValue {
+    /// As attributes become labels: arrays as JSON (OpenTelemetry's mapping to Prometheus).
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Str(value) => f.write_str(value),
+            Self::Bool(value) => value.fmt(f),
+            Self::I64(value) => value.fmt(f),
+            Self::F64(value) => value.fmt(f),
+            Self::StrArray(values) => f.debug_list().entries(values).finish(),
+        }
+    }
+}
+
 impl From<&'static str> for AttrValue {
     fn from(value: &'static str) -> Self {
         Self::Str(value.into())

@@ -17,6 +17,8 @@ static INSTALLED: AtomicBool = AtomicBool::new(false);
 /// What runs.
 pub(super) struct Parts {
     spans: Option<trace::Pipeline>,
+    #[cfg(feature = "admin")]
+    admin: Option<admin::AdminHandle>,
     #[cfg(feature = "logs")]
     pub(super) logs: Option<crate::logs::Handle>,
     #[cfg(feature = "otlp")]
@@ -65,6 +67,9 @@ fn start(builder: Builder) -> Result<Parts, InitError> {
     // Calibrates the clock, and begins the time that cumulative sums count from.
     crate::clock::now();
     crate::metrics::registry::started();
+    crate::metrics::check::check().map_err(|conflict| InitError::Families(conflict.to_string()))?;
+    #[cfg(feature = "admin")]
+    let bound = admin::bind(&config.admin).map_err(|refused| InitError::Admin(refused.to_string()))?;
 
     #[cfg(any(feature = "otlp", feature = "admin"))]
     let background = Arc::new(crate::export::background::Background::start().map_err(InitError::System)?);
@@ -94,6 +99,8 @@ fn start(builder: Builder) -> Result<Parts, InitError> {
     #[cfg(not(feature = "otlp"))]
     let sink = None;
     let spans = spans(&config, sink, events)?;
+    #[cfg(feature = "admin")]
+    let admin = serve(&config, &resource, bound, &background)?;
 
     for warning in warnings {
         say(Level::Warn, format_args!("{warning}"));
@@ -101,6 +108,8 @@ fn start(builder: Builder) -> Result<Parts, InitError> {
     crate::switch::set(!config.disabled);
     Ok(Parts {
         spans,
+        #[cfg(feature = "admin")]
+        admin,
         #[cfg(feature = "logs")]
         logs,
         #[cfg(feature = "otlp")]
@@ -108,6 +117,37 @@ fn start(builder: Builder) -> Result<Parts, InitError> {
         #[cfg(any(feature = "otlp", feature = "admin"))]
         background,
     })
+}
+
+#[cfg(feature = "admin")]
+use crate::http::{admin, routes::AdminRoutes};
+
+#[cfg(feature = "admin")]
+fn serve(
+    config: &Config,
+    resource: &Resource,
+    bound: Option<admin::Bound>,
+    background: &crate::export::background::Background,
+) -> Result<Option<admin::AdminHandle>, InitError> {
+    let Some(bound) = bound else { return Ok(None) };
+    if let Some(taken) = &bound.instead_of {
+        let address = bound.address;
+        say(
+            Level::Warn,
+            format_args!(
+                "{taken} is taken by another; the admin server is on {address}. VITALSIGN_ADMIN sets its address"
+            ),
+        );
+    }
+    let labels = resource.attributes().iter();
+    let page = config.metrics.page.then(|| crate::export::page::PageContext {
+        resource: labels
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect(),
+    });
+    let routes = AdminRoutes::new(page, config.admin.token.clone());
+    let handle = admin::serve(background, bound, Arc::new(routes), admin::Limits::default());
+    handle.map(Some).map_err(InitError::System)
 }
 
 #[cfg(feature = "health")]
@@ -333,6 +373,11 @@ impl Parts {
         }
         #[cfg(any(feature = "otlp", feature = "admin"))]
         self.background.stop(Duration::from_millis(100));
+    }
+
+    #[cfg(feature = "admin")]
+    pub(super) fn admin_addr(&self) -> Option<std::net::SocketAddr> {
+        self.admin.as_ref().map(admin::AdminHandle::address)
     }
 
     #[cfg(feature = "otlp")]

@@ -140,6 +140,12 @@ impl Vitals {
         self.inner.parts.report()
     }
 
+    /// Where the admin server listens; `None` when it is off.
+    #[cfg(feature = "admin")]
+    pub fn admin_addr(&self) -> Option<std::net::SocketAddr> {
+        self.inner.parts.admin_addr()
+    }
+
     /// Adds a health check to those that `#[health_check]` registered. It stays as long as the process; for one that goes
     /// sooner see [`health::Engine::register`](crate::health::Engine::register).
     ///
