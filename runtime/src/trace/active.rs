@@ -239,7 +239,7 @@ impl ActiveSpan {
         let span = std::mem::take(self);
         let Self::Ours(ours) = span else { return };
         if outcome == CallOutcome::Panic {
-            errors::panicked(site, &ours.ids, ours.handle);
+            errors::panicked(&ours.ids, ours.handle);
         }
         if let Some(handle) = ours.handle {
             store::close(handle, |live| {

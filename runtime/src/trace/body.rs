@@ -22,6 +22,8 @@ const BYTES: u8 = 5;
 const EVENT: u8 = 10;
 const END: u8 = 11;
 const LINK: u8 = 12;
+const DROPPED: u8 = 13;
+const STATE: u8 = 14;
 
 /// The value of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,6 +59,10 @@ pub(crate) enum Item<'a> {
     End {
         dropped: u32,
     },
+    /// Attributes, events and links of the span that did not fit.
+    Dropped([u32; 3]),
+    /// The span's trace state.
+    State(&'a str),
 }
 
 #[inline]
@@ -130,6 +136,20 @@ pub(crate) fn end(out: &mut Vec<u8>, dropped: u32) {
     out.extend_from_slice(&dropped.to_le_bytes());
 }
 
+/// Appends what did not fit: attributes, events, links.
+pub(crate) fn dropped(out: &mut Vec<u8>, counts: [u32; 3]) {
+    out.push(DROPPED);
+    for count in counts {
+        out.extend_from_slice(&count.to_le_bytes());
+    }
+}
+
+/// Appends the trace state.
+pub(crate) fn state(out: &mut Vec<u8>, state: &str) {
+    out.push(STATE);
+    text(out, state.as_bytes());
+}
+
 /// Reads a body, item by item. Bytes are our own; a reader that finds them wrong stops.
 #[derive(Clone)]
 pub(crate) struct Items<'a>(pub(crate) &'a [u8]);
@@ -194,6 +214,11 @@ impl<'a> Iterator for Items<'a> {
             END => Item::End {
                 dropped: u32::from_le_bytes(self.array()?),
             },
+            DROPPED => {
+                let mut count = || Some(u32::from_le_bytes(self.array()?));
+                Item::Dropped([count()?, count()?, count()?])
+            }
+            STATE => Item::State(self.text()?),
             _ => return None,
         })
     }

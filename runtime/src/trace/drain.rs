@@ -13,12 +13,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// Spans that a thread's first ring holds.
-pub(crate) const FIRST_RING: usize = 256;
-/// Spans that its last one holds, unless told otherwise.
-static LARGEST_RING: AtomicUsize = AtomicUsize::new(16 * 1024);
-/// Bytes of bodies that a ring has for each of its spans.
-const BODY: usize = 128;
+/// Bytes of a thread's first ring; a span takes about a hundred.
+pub(crate) const FIRST_RING: usize = 32 * 1024;
+/// Bytes of its last one, unless told otherwise.
+static LARGEST_RING: AtomicUsize = AtomicUsize::new(2 * 1024 * 1024);
 
 /// Between two rounds while spans come.
 const NAP: Duration = Duration::from_millis(5);
@@ -155,19 +153,35 @@ pub(crate) fn stats() -> TraceStats {
 
 /// A ring for the calling thread, its other end given to the drainer.
 #[cold]
-pub(crate) fn new_ring(spans: usize) -> Writer<Head> {
-    let (writer, reader) = ring::ring(spans, spans * BODY);
+pub(crate) fn new_ring(bytes: usize) -> Writer<Head> {
+    let (writer, reader) = ring::ring(bytes);
     locked(&REGISTRY).readers.push(reader);
     writer
 }
 
-/// How large a thread's ring may become, in spans.
+/// How large a thread's ring may become, in bytes.
 pub(crate) fn largest_ring() -> usize {
     LARGEST_RING.load(Ordering::Relaxed)
 }
 
-pub(crate) fn set_largest_ring(spans: usize) {
-    LARGEST_RING.store(spans.next_power_of_two().max(FIRST_RING), Ordering::Relaxed);
+/// Bounds the rings made from now on.
+pub(crate) fn set_largest_ring(bytes: usize) {
+    LARGEST_RING.store(bytes.next_power_of_two().max(FIRST_RING), Ordering::Relaxed);
+}
+
+/// Bodies too long for a ring, by span id: rare, so a lock will do.
+static LONG: Mutex<Vec<(u64, Box<[u8]>)>> = Mutex::new(Vec::new());
+
+#[cold]
+pub(crate) fn keep_long(span: u64, body: Box<[u8]>) {
+    locked(&LONG).push((span, body));
+}
+
+#[cold]
+pub(crate) fn take_long(span: u64) -> Option<Box<[u8]>> {
+    let mut long = locked(&LONG);
+    let at = long.iter().position(|(of, _)| *of == span)?;
+    Some(long.swap_remove(at).1)
 }
 
 /// A span was pushed; `half` when half of its ring waits.
@@ -191,10 +205,12 @@ fn wake() {
 #[cold]
 pub(crate) fn orphan(head: Head, body: &[u8]) {
     let mut orphans = locked(&ORPHANS);
-    let writer = orphans.get_or_insert_with(|| new_ring(1024));
+    let writer = orphans.get_or_insert_with(|| new_ring(FIRST_RING));
     let mut head = head;
-    head.long = Some(body.into());
-    if writer.push(head, &[]).is_err() {
+    head.set_long();
+    keep_long(head.span, body.into());
+    if writer.push(&head, &[]).is_none() {
+        take_long(head.span);
         LATE.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -295,9 +311,9 @@ impl Drainer {
         let mut moved = 0;
         for reader in readers.iter_mut() {
             moved += reader.drain(|head, body| {
-                let id = head.ids.pipeline;
+                let id = head.pipeline;
                 if let Some(batch) = batches.iter_mut().find(|batch| batch.shared.id == id) {
-                    batch.push(&head, body);
+                    batch.push(head, body);
                 } else {
                     LATE.fetch_add(1, Ordering::Relaxed);
                 }
@@ -363,7 +379,7 @@ impl Batch {
         if self.count == 0 {
             self.since = Instant::now();
         }
-        let scope = head.fixed.meta.map_or("", |meta| meta.target());
+        let scope = head.meta.map_or("", |meta| meta.target());
         let same = |known: &&'static str| std::ptr::eq(*known, scope) || *known == scope;
         if !self.scopes.get(self.last).is_some_and(|(known, _)| same(known)) {
             self.last = self
@@ -375,7 +391,8 @@ impl Batch {
                     self.scopes.len() - 1
                 });
         }
-        let body = head.long.as_deref().unwrap_or(body);
+        let long = if head.long() { take_long(head.span) } else { None };
+        let body = long.as_deref().unwrap_or(body);
         traces::span(&mut self.scopes[self.last].1, head, body);
         self.count += 1;
         if self.count >= self.shared.batch as u64 {

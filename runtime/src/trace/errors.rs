@@ -13,7 +13,6 @@ use super::slab::Handle;
 use super::store::{self, Live, SLAB, STATUS_ERROR};
 use crate::probe::{ErrorRef, ErrorValue};
 use crate::site::{ErrMode, Site};
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -153,9 +152,9 @@ fn surfaced_unrecorded(ids: &Ids, hashes: &[u64]) -> bool {
         .unwrap_or(true)
 }
 
-/// A call that unwinds: message and place as the hook kept them.
+/// A call that unwinds: message and place as the hook kept them. Its log line is written where the hook is: once, traced or not.
 #[cold]
-pub(crate) fn panicked(site: &'static Site, ids: &Ids, handle: Option<Handle>) {
+pub(crate) fn panicked(ids: &Ids, handle: Option<Handle>) {
     let panicked = panics::current();
     let message = panicked.as_ref().map_or("", |panicked| &panicked.message);
     if let Some(handle) = handle {
@@ -185,9 +184,4 @@ pub(crate) fn panicked(site: &'static Site, ids: &Ids, handle: Option<Handle>) {
             shared.limits.attributes_per_event,
         );
     }
-    let error = ErrorRef {
-        error_type: Cow::Borrowed("panic"),
-        value: ErrorValue::Display(&format_args!("{message} ({})", panicked.location)),
-    };
-    shared.events.error(site, &error, Some(&ids.context()));
 }

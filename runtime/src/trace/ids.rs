@@ -7,30 +7,37 @@ use super::context::{SpanId, TraceId};
 use std::hash::{BuildHasher, RandomState};
 
 /// One thread's source of ids.
-pub(crate) struct Rng([u64; 4]);
+pub(crate) struct Rng {
+    state: [u64; 4],
+    seeded: bool,
+}
 
 impl Rng {
     /// Not seeded yet: the first id seeds it.
     pub(crate) const fn unseeded() -> Self {
-        Self([0; 4])
+        Self {
+            state: [0; 4],
+            seeded: false,
+        }
     }
 
     #[cold]
     fn seed(&mut self) {
         let salt = super::sequence();
-        for (i, word) in self.0.iter_mut().enumerate() {
+        for (i, word) in self.state.iter_mut().enumerate() {
             // Every RandomState has keys of its own; its hash of anything is as random as those.
             *word = RandomState::new().hash_one((salt, i, std::process::id()));
         }
-        self.0[0] |= 1;
+        self.state[0] |= 1;
+        self.seeded = true;
     }
 
     #[inline]
     pub(crate) fn next(&mut self) -> u64 {
-        if self.0 == [0; 4] {
+        if !self.seeded {
             self.seed();
         }
-        let s = &mut self.0;
+        let s = &mut self.state;
         let out = s[0].wrapping_add(s[3]).rotate_left(23).wrapping_add(s[0]);
         let t = s[1] << 17;
         s[2] ^= s[0];

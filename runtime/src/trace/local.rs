@@ -22,7 +22,7 @@ pub(crate) struct Carried {
 /// A span's identity, without the padding of a `u128`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ids {
-    trace: [u64; 2],
+    pub(crate) trace: [u64; 2],
     pub(crate) span: u64,
     pub(crate) carried: Option<Arc<Carried>>,
     pub(crate) pipeline: u32,
@@ -172,33 +172,40 @@ impl Local {
 
     /// Hands a finished span to the drainer.
     #[inline]
-    pub(crate) fn hand_over(&mut self, mut head: Head, body: &[u8]) {
-        let mut body = body;
-        if self.writer.is_none() {
-            self.writer = Some(drain::new_ring(drain::FIRST_RING));
-        }
-        if let Some(writer) = &mut self.writer {
-            if body.len() > writer.longest_body() {
-                head.long = Some(body.into());
-                body = &[];
-            }
-            match writer.push(head, body) {
-                Ok(half) => drain::pushed(half),
-                Err(head) => self.full(head, body),
-            }
+    pub(crate) fn hand_over(&mut self, head: Head, body: &[u8]) {
+        if let Some(writer) = &mut self.writer
+            && body.len() <= writer.longest_body()
+            && let Some(half) = writer.push(&head, body)
+        {
+            drain::pushed(half);
+        } else {
+            self.hand_over_otherwise(head, body);
         }
     }
 
-    /// The ring is full: a bigger one, up to the bound; then what does not fit is dropped and counted.
+    /// The thread's first span, a long one, or a full ring: then a bigger one, up to the bound; what does not fit is dropped
+    /// and counted.
     #[cold]
-    fn full(&mut self, head: Head, body: &[u8]) {
+    fn hand_over_otherwise(&mut self, mut head: Head, body: &[u8]) {
+        let mut body = body;
+        let writer = self.writer.get_or_insert_with(|| drain::new_ring(drain::FIRST_RING));
+        if body.len() > writer.longest_body() {
+            head.set_long();
+            drain::keep_long(head.span, body.into());
+            body = &[];
+        }
+        if let Some(half) = writer.push(&head, body) {
+            return drain::pushed(half);
+        }
         drain::pushed(true);
-        let size = self.writer.as_ref().map_or(0, Writer::capacity);
+        let size = writer.bytes();
         if size < drain::largest_ring() {
-            let mut writer = drain::new_ring(size * 4);
-            let _ = writer.push(head, body);
-            self.writer = Some(writer);
+            *writer = drain::new_ring(size * 4);
+            let _ = writer.push(&head, body);
         } else {
+            if head.long() {
+                drain::take_long(head.span);
+            }
             self.counters().dropped_ring.add(1);
         }
     }

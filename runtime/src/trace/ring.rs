@@ -1,124 +1,137 @@
 //! The hand-over of finished spans: one bounded ring per thread, one writer, one reader.
 //!
-//! A span is a fixed head and a body of bytes, each in a ring of its own, so that what a span carries is copied once, in
-//! sequence, and nothing is allocated. A body lies in one piece: where it would wrap, the rest of the bytes is skipped.
+//! An entry is a head of fixed size and a body of bytes, written behind each other into one ring of words, so that a span is
+//! copied once, in sequence, through as few cache lines as it fills, and nothing is allocated. An entry lies in one piece:
+//! where it would wrap, a mark says that the rest is skipped.
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
-use std::mem::MaybeUninit;
+use std::marker::PhantomData;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[repr(align(128))]
 struct Line<T>(T);
 
-struct Entry<H> {
-    head: H,
-    /// Where the body lies, counted from the ring's first byte ever.
-    start: usize,
-    end: usize,
-}
+/// One word of the ring. Entries begin at words, so heads are aligned to eight bytes.
+type Word = UnsafeCell<u64>;
+const WORD: usize = size_of::<u64>();
+/// The first word of an entry is the length of its body in bytes; this one says that the ring goes on at its beginning.
+const SKIP: u64 = u64::MAX;
 
-struct Ring<H> {
-    entries: Box<[UnsafeCell<MaybeUninit<Entry<H>>>]>,
-    bytes: Box<[UnsafeCell<u8>]>,
-    /// Entries written; only the writer moves it.
+struct Ring {
+    words: Box<[Word]>,
+    /// Words written since the beginning; only the writer moves it.
     tail: Line<AtomicUsize>,
-    /// Entries read, and bytes read; only the reader moves them.
-    head: Line<(AtomicUsize, AtomicUsize)>,
+    /// Words read; only the reader moves it.
+    head: Line<AtomicUsize>,
     retired: AtomicBool,
 }
 
-// SAFETY: an entry and its bytes are touched by the writer while they lie outside `head..tail` and by the reader while inside,
-// as handed over by release stores and acquire loads of those two; there is one of each. Heads change threads: `Send`.
-unsafe impl<H: Send> Sync for Ring<H> {}
-// SAFETY: as above; the ring owns its entries.
-unsafe impl<H: Send> Send for Ring<H> {}
+// SAFETY: a word is touched by the writer while it lies outside `head..tail` and by the reader while inside, as handed over by
+// release stores and acquire loads of those two; there is one of each. Heads are `Copy + Send` (see `ring`).
+unsafe impl Sync for Ring {}
 
 /// The end that a thread writes to.
 pub(crate) struct Writer<H> {
-    ring: Arc<Ring<H>>,
+    ring: Arc<Ring>,
     tail: usize,
-    bytes: usize,
     /// As last seen; read again only when the ring looks full.
-    seen_head: usize,
-    seen_bytes: usize,
+    seen: usize,
+    /// Where the reader is to be woken at the latest.
+    half: usize,
+    of: PhantomData<fn(H)>,
 }
 
 /// The end that the drainer reads.
 pub(crate) struct Reader<H> {
-    ring: Arc<Ring<H>>,
+    ring: Arc<Ring>,
     head: usize,
+    of: PhantomData<fn() -> H>,
 }
 
-/// A ring for at least `entries` spans; both sizes become powers of two.
-pub(crate) fn ring<H: Send>(entries: usize, bytes: usize) -> (Writer<H>, Reader<H>) {
+const fn words(bytes: usize) -> usize {
+    bytes.div_ceil(WORD)
+}
+
+/// A ring of so many bytes, rounded up to a power of two.
+pub(crate) fn ring<H: Copy + Send>(bytes: usize) -> (Writer<H>, Reader<H>) {
+    const { assert!(align_of::<H>() <= align_of::<u64>()) };
+    let size = words(bytes).next_power_of_two();
     let ring = Arc::new(Ring {
-        entries: (0..entries.next_power_of_two())
-            .map(|_| UnsafeCell::new(MaybeUninit::uninit()))
-            .collect(),
-        bytes: (0..bytes.next_power_of_two()).map(|_| UnsafeCell::new(0)).collect(),
+        words: (0..size).map(|_| UnsafeCell::new(0)).collect(),
         tail: Line(AtomicUsize::new(0)),
-        head: Line((AtomicUsize::new(0), AtomicUsize::new(0))),
+        head: Line(AtomicUsize::new(0)),
         retired: AtomicBool::new(false),
     });
     let writer = Writer {
         ring: Arc::clone(&ring),
         tail: 0,
-        bytes: 0,
-        seen_head: 0,
-        seen_bytes: 0,
+        seen: 0,
+        half: size / 2,
+        of: PhantomData,
     };
-    (writer, Reader { ring, head: 0 })
+    (
+        writer,
+        Reader {
+            ring,
+            head: 0,
+            of: PhantomData,
+        },
+    )
 }
 
-impl<H> Writer<H> {
-    pub(crate) fn capacity(&self) -> usize {
-        self.ring.entries.len()
+impl<H: Copy> Writer<H> {
+    pub(crate) fn bytes(&self) -> usize {
+        self.ring.words.len() * WORD
     }
 
     /// Bodies longer than this do not go through the ring.
+    #[inline]
     pub(crate) fn longest_body(&self) -> usize {
-        self.ring.bytes.len() / 4
+        self.bytes() / 4 - size_of::<H>()
     }
 
-    /// Hands a span over; gives it back when the ring is full. `Ok(true)` when more than half of the ring waits.
+    /// Hands an entry over; `None` when the ring is full, `Some(true)` each time another half of it was filled.
     #[inline]
-    pub(crate) fn push(&mut self, head: H, body: &[u8]) -> Result<bool, H> {
+    pub(crate) fn push(&mut self, head: &H, body: &[u8]) -> Option<bool> {
         let ring = &*self.ring;
-        let size = ring.bytes.len();
-        let mut start = self.bytes;
-        let offset = start & (size - 1);
-        if offset + body.len() > size {
-            start += size - offset;
-        }
-        let end = start + body.len();
-        let full = |seen_head: usize, seen_bytes: usize| {
-            self.tail.wrapping_sub(seen_head) >= ring.entries.len() || end.wrapping_sub(seen_bytes) > size
-        };
-        if full(self.seen_head, self.seen_bytes) {
-            self.seen_head = ring.head.0.0.load(Ordering::Acquire);
-            self.seen_bytes = ring.head.0.1.load(Ordering::Acquire);
-            if full(self.seen_head, self.seen_bytes) || body.len() > size {
-                return Err(head);
+        let size = ring.words.len();
+        let needed = 1 + words(size_of::<H>()) + words(body.len());
+        let mut at = self.tail & (size - 1);
+        let skipped = if at + needed > size { size - at } else { 0 };
+        let tail = self.tail.wrapping_add(skipped + needed);
+        if tail.wrapping_sub(self.seen) > size {
+            self.seen = ring.head.0.load(Ordering::Acquire);
+            if tail.wrapping_sub(self.seen) > size {
+                return None;
             }
         }
-        let offset = start & (size - 1);
-        // SAFETY: `offset + body.len() <= size`: either it fitted, or `start` was moved to a multiple of `size` and
-        // `body.len() <= size` because `end - seen_bytes <= size`. These bytes are not the reader's: they lie past
-        // every body not yet read, less than `size` from the first of them. `&mut self` makes this the only writer. `u8` in
-        // `UnsafeCell` has the layout of `u8`.
-        unsafe {
-            let to = UnsafeCell::raw_get(ring.bytes.as_ptr().add(offset));
-            std::ptr::copy_nonoverlapping(body.as_ptr(), to, body.len());
+        if skipped != 0 {
+            // SAFETY: `at < size`, and the word is the writer's: `tail - head <= size` covers the skipped words too.
+            unsafe { *ring.words[at].get() = SKIP };
+            at = 0;
         }
-        let at = self.tail & (ring.entries.len() - 1);
-        // SAFETY: the entry lies outside `head..tail` (the ring is not full), so it is the writer's, and holds nothing to drop.
-        unsafe { (*ring.entries[at].get()).write(Entry { head, start, end }) };
-        self.tail = self.tail.wrapping_add(1);
-        self.bytes = end;
-        ring.tail.0.store(self.tail, Ordering::Release);
-        Ok(self.tail.wrapping_sub(self.seen_head) == ring.entries.len() / 2)
+        let cells = &ring.words[at..at + needed];
+        // SAFETY: `cells` is `needed` words long, room for the length, a head and the body. They are the writer's: the reader
+        // has passed them (`tail - head <= size`, seen with acquire) and looks at none beyond the tail. `&mut self` makes this
+        // the only writer; going through the cells' pointers makes no reference to what the reader may hold.
+        unsafe {
+            let first = UnsafeCell::raw_get(cells.as_ptr());
+            first.write(body.len() as u64);
+            let head_at = first.add(1);
+            head_at.cast::<H>().write(*head);
+            let body_at = head_at.add(words(size_of::<H>())).cast::<u8>();
+            ptr::copy_nonoverlapping(body.as_ptr(), body_at, body.len());
+        }
+        self.tail = tail;
+        ring.tail.0.store(tail, Ordering::Release);
+        let half = tail.wrapping_sub(self.half) as isize >= 0;
+        if half {
+            self.half = tail.wrapping_add(size / 2);
+        }
+        Some(half)
     }
 }
 
@@ -128,29 +141,40 @@ impl<H> Drop for Writer<H> {
     }
 }
 
-impl<H> Reader<H> {
-    /// Reads what is there now, in order; returns how many.
-    pub(crate) fn drain(&mut self, mut each: impl FnMut(H, &[u8])) -> usize {
+impl<H: Copy> Reader<H> {
+    /// Reads what is there now, in order; returns how many entries.
+    pub(crate) fn drain(&mut self, mut each: impl FnMut(&H, &[u8])) -> usize {
         let ring = &*self.ring;
+        let size = ring.words.len();
         let tail = ring.tail.0.load(Ordering::Acquire);
-        let count = tail.wrapping_sub(self.head);
+        let mut count = 0;
         while self.head != tail {
-            let at = self.head & (ring.entries.len() - 1);
-            // SAFETY: the entry lies inside `head..tail`: written, not yet read, and ours until `head` moves past it, which
-            // happens below whatever `each` does; so it is read out once.
-            let Entry { head, start, end } = unsafe { (*ring.entries[at].get()).assume_init_read() };
-            let _step = Step {
+            let at = self.head & (size - 1);
+            // SAFETY: the word lies inside `head..tail`, so it is written, and the writer's no more.
+            let length = unsafe { *ring.words[at].get() };
+            if length == SKIP {
+                self.head = self.head.wrapping_add(size - at);
+                continue;
+            }
+            let length = length as usize;
+            let needed = 1 + words(size_of::<H>()) + words(length);
+            let cells = &ring.words[at..at + needed];
+            let step = Step {
                 ring,
                 head: &mut self.head,
-                bytes: end,
+                needed,
             };
-            let offset = start & (ring.bytes.len() - 1);
-            // SAFETY: the writer placed the body inside the ring in one piece and does not touch it until `_step` gives it back.
-            let body = unsafe {
-                let from = UnsafeCell::raw_get(ring.bytes.as_ptr().add(offset));
-                std::slice::from_raw_parts(from, end - start)
+            // SAFETY: `push` wrote a length, a head and `length` bytes here, in one piece, before it moved the tail past them; the
+            // writer touches none of it until `step` gives the words back. `H` is `Copy`: reading it twice would do no harm.
+            let (head, body) = unsafe {
+                let first = UnsafeCell::raw_get(cells.as_ptr()).cast_const();
+                let head_at = first.add(1);
+                let body_at = head_at.add(words(size_of::<H>())).cast::<u8>();
+                (head_at.cast::<H>().read(), std::slice::from_raw_parts(body_at, length))
             };
-            each(head, body);
+            each(&head, body);
+            drop(step);
+            count += 1;
         }
         count
     }
@@ -162,31 +186,17 @@ impl<H> Reader<H> {
 }
 
 /// Gives an entry back to the writer, also when the reader's closure unwinds.
-struct Step<'a, H> {
-    ring: &'a Ring<H>,
+struct Step<'a> {
+    ring: &'a Ring,
     head: &'a mut usize,
-    bytes: usize,
+    needed: usize,
 }
 
-impl<H> Drop for Step<'_, H> {
+impl Drop for Step<'_> {
     #[inline]
     fn drop(&mut self) {
-        *self.head = self.head.wrapping_add(1);
-        self.ring.head.0.1.store(self.bytes, Ordering::Release);
-        self.ring.head.0.0.store(*self.head, Ordering::Release);
-    }
-}
-
-impl<H> Drop for Ring<H> {
-    fn drop(&mut self) {
-        let tail = self.tail.0.load(Ordering::Acquire);
-        let mut head = self.head.0.0.load(Ordering::Acquire);
-        while head != tail {
-            let at = head & (self.entries.len() - 1);
-            // SAFETY: written and never read; `&mut self` means both ends are gone.
-            unsafe { self.entries[at].get_mut().assume_init_drop() };
-            head = head.wrapping_add(1);
-        }
+        *self.head = self.head.wrapping_add(self.needed);
+        self.ring.head.0.store(*self.head, Ordering::Release);
     }
 }
 
@@ -197,49 +207,66 @@ mod tests {
 
     #[test]
     fn every_interleaving_of_a_small_ring_agrees_with_a_queue() {
-        // All sequences of pushes (bodies of 0, 3 or 4 bytes) and drains, eight long, on a ring of 4 entries and 8 bytes.
-        for mut word in 0..4_u32.pow(8) {
-            let (mut writer, mut reader) = ring::<Arc<u32>>(4, 8);
+        // All sequences of pushes (bodies of 0, 3 or 12 bytes) and drains, nine long, on a ring of 8 words.
+        for sequence in 0..4_u32.pow(9) {
+            let (mut writer, mut reader) = ring::<u32>(64);
             let mut model = VecDeque::new();
-            let alive = Arc::new(word);
-            for step in 0..8 {
+            let mut word = sequence;
+            for step in 0..9 {
                 let op = word % 4;
                 word /= 4;
-                if let Some(length) = [0_usize, 3, 4].get(op as usize) {
+                if let Some(length) = [0_usize, 3, 12].get(op as usize) {
                     let body = vec![step as u8; *length];
-                    if writer.push(Arc::clone(&alive), &body).is_ok() {
-                        model.push_back(body);
+                    if writer.push(&step, &body).is_some() {
+                        model.push_back((step, body));
                     } else {
-                        assert!(!model.is_empty(), "an empty ring takes a body of up to half its size");
+                        assert!(!model.is_empty(), "an empty ring takes an entry of up to half its size");
                     }
                 } else {
                     let mut read = Vec::new();
-                    reader.drain(|_, body| read.push(body.to_vec()));
-                    assert!(model.iter().eq(&read));
+                    reader.drain(|head, body| read.push((*head, body.to_vec())));
+                    assert!(model.iter().eq(&read), "{sequence}");
                     model.clear();
                 }
             }
-            assert_eq!(Arc::strong_count(&alive), 1 + model.len());
-            drop((writer, reader));
-            assert_eq!(Arc::strong_count(&alive), 1, "what was not read is dropped");
+            drop(writer);
+            assert_eq!(reader.is_done(), model.is_empty());
+            assert_eq!(reader.drain(|_, _| ()), model.len());
+            assert!(reader.is_done());
         }
     }
 
     #[test]
+    fn a_reader_that_panics_goes_on_behind_the_entry() {
+        let (mut writer, mut reader) = ring::<u32>(256);
+        for n in 0..3 {
+            writer.push(&n, b"x").unwrap();
+        }
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            reader.drain(|n, _| assert_ne!(*n, 1));
+        }));
+        assert!(caught.is_err());
+        let mut rest = Vec::new();
+        reader.drain(|n, _| rest.push(*n));
+        assert_eq!(rest, [2]);
+    }
+
+    #[test]
     fn across_threads_nothing_is_lost_or_torn() {
-        let (mut writer, mut reader) = ring::<u64>(64, 1024);
+        let (mut writer, mut reader) = ring::<[u64; 3]>(2048);
         let thread = std::thread::spawn(move || {
             for n in 0..100_000_u64 {
                 let body = vec![n as u8; (n % 50) as usize];
-                while writer.push(n, &body).is_err() {
+                while writer.push(&[n, !n, n * 7], &body).is_none() {
                     std::thread::yield_now();
                 }
             }
         });
         let mut next = 0;
         while !reader.is_done() {
-            reader.drain(|n, body| {
-                assert_eq!(n, next);
+            reader.drain(|head, body| {
+                let n = head[0];
+                assert_eq!(*head, [next, !next, next * 7]);
                 assert_eq!(body.len(), (n % 50) as usize);
                 assert!(body.iter().all(|b| *b == n as u8));
                 next += 1;

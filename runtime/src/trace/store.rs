@@ -21,7 +21,7 @@ pub(crate) const STATUS_ERROR: u8 = 2;
 /// See [`STATUS_ERROR`].
 pub(crate) const STATUS_OK: u8 = 1;
 
-/// The fixed part of a span.
+/// The fixed part of a live span.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Fixed {
     pub(crate) meta: Option<&'static Metadata<'static>>,
@@ -42,13 +42,71 @@ pub(crate) struct Fixed {
     pub(crate) repeated: bool,
 }
 
-/// A finished span on its way to the drainer.
-#[derive(Default)]
+/// A finished span on its way to the drainer; what is rare goes into the body.
+#[derive(Clone, Copy)]
 pub(crate) struct Head {
-    pub(crate) fixed: Fixed,
-    pub(crate) ids: Ids,
-    /// The body, where it is too long for the ring.
-    pub(crate) long: Option<Box<[u8]>>,
+    pub(crate) meta: Option<&'static Metadata<'static>>,
+    pub(crate) site: Option<&'static Site>,
+    pub(crate) trace: [u64; 2],
+    pub(crate) span: u64,
+    pub(crate) parent: u64,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) pipeline: u32,
+    pub(crate) flags: TraceFlags,
+    /// Kind and status, four bits each.
+    kind_status: u8,
+    pub(crate) outcome: Option<CallOutcome>,
+    bits: u8,
+}
+
+const PARENT_REMOTE: u8 = 1;
+const REPEATED: u8 = 2;
+const LONG: u8 = 4;
+
+impl Head {
+    #[inline]
+    fn of(fixed: &Fixed, ids: &Ids) -> Self {
+        Self {
+            meta: fixed.meta,
+            site: fixed.site,
+            trace: ids.trace,
+            span: ids.span,
+            parent: fixed.parent,
+            start: fixed.start,
+            end: fixed.end,
+            pipeline: ids.pipeline,
+            flags: ids.flags,
+            kind_status: fixed.kind as u8 | fixed.status << 4,
+            outcome: fixed.outcome,
+            bits: u8::from(fixed.parent_remote) * PARENT_REMOTE | u8::from(fixed.repeated) * REPEATED,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> u8 {
+        self.kind_status & 0xf
+    }
+
+    pub(crate) fn status(&self) -> u8 {
+        self.kind_status >> 4
+    }
+
+    pub(crate) fn parent_remote(&self) -> bool {
+        self.bits & PARENT_REMOTE != 0
+    }
+
+    pub(crate) fn repeated(&self) -> bool {
+        self.bits & REPEATED != 0
+    }
+
+    /// The body did not fit a ring and waits with the drainer.
+    pub(crate) fn long(&self) -> bool {
+        self.bits & LONG != 0
+    }
+
+    pub(crate) fn set_long(&mut self) {
+        self.bits |= LONG;
+    }
 }
 
 /// A live span.
@@ -289,6 +347,21 @@ pub(crate) fn link(handle: Handle, context: &SpanContext) {
 }
 
 impl Live {
+    /// What few spans have goes into the body.
+    #[inline]
+    fn rarely(&mut self) {
+        let fixed = &self.fixed;
+        let dropped = [fixed.dropped_attributes, fixed.dropped_events, fixed.dropped_links];
+        if dropped != [0; 3] {
+            body::dropped(&mut self.body, dropped);
+        }
+        if let Some(carried) = &self.ids.carried
+            && let Some(state) = &carried.trace_state
+        {
+            body::state(&mut self.body, state);
+        }
+    }
+
     /// Appends one attribute.
     pub(crate) fn set(&mut self, key: &str, value: body::Scalar<'_>) {
         if !self.fixed.recorded {
@@ -316,36 +389,30 @@ pub(crate) fn close(handle: Handle, settle: impl FnOnce(&mut Live)) -> bool {
         return false;
     };
     let live = closing.contents();
-    let head = Head {
-        fixed: live.fixed,
-        ids: std::mem::take(&mut live.ids),
-        long: None,
-    };
     let recorded = live.fixed.recorded;
-    let mut head = Some(head);
+    if recorded {
+        if live.fixed.end == 0 {
+            live.fixed.end = clock::now();
+        }
+        live.rarely();
+    }
     let mut closing = Some(closing);
     let closed = local::with(|local| {
-        let (Some(mut closing), Some(mut head)) = (closing.take(), head.take()) else {
-            return;
-        };
+        let Some(mut closing) = closing.take() else { return };
         let live = closing.contents();
         if recorded {
-            if head.fixed.end == 0 {
-                head.fixed.end = clock::now();
-            }
-            local.hand_over(head, &live.body);
+            local.hand_over(Head::of(&live.fixed, &live.ids), &live.body);
             local.counters().ended.add(1);
         }
         clear(live);
         local.recycle(closing.free());
     });
     if closed.is_none()
-        && let (Some(mut closing), Some(mut head)) = (closing, head)
+        && let Some(mut closing) = closing
     {
         let live = closing.contents();
         if recorded {
-            head.fixed.end = clock::now();
-            drain::orphan(head, &live.body);
+            drain::orphan(Head::of(&live.fixed, &live.ids), &live.body);
         }
         clear(live);
         SLAB.give_back(std::iter::once(closing.free()));
@@ -355,6 +422,7 @@ pub(crate) fn close(handle: Handle, settle: impl FnOnce(&mut Live)) -> bool {
 
 #[inline]
 fn clear(live: &mut Live) {
+    live.ids.carried = None;
     live.body.clear();
     if live.body.capacity() > KEEP_BODY {
         live.body = Vec::new();

@@ -186,39 +186,31 @@ pub(crate) fn span(out: &mut Vec<u8>, head: &Head, body: &[u8]) {
 }
 
 fn message(out: &mut Vec<u8>, head: &Head, body: &[u8]) {
-    let fixed = &head.fixed;
-    bytes(out, 1, &head.ids.trace().0.to_be_bytes());
-    bytes(out, 2, &head.ids.span.to_be_bytes());
-    if let Some(state) = head
-        .ids
-        .carried
-        .as_ref()
-        .and_then(|carried| carried.trace_state.as_deref())
-    {
-        bytes(out, 3, state.as_bytes());
+    tag(out, 1, LENGTH);
+    out.push(16);
+    out.extend_from_slice(&head.trace[0].to_be_bytes());
+    out.extend_from_slice(&head.trace[1].to_be_bytes());
+    bytes(out, 2, &head.span.to_be_bytes());
+    if head.parent != 0 {
+        bytes(out, 4, &head.parent.to_be_bytes());
     }
-    if fixed.parent != 0 {
-        bytes(out, 4, &fixed.parent.to_be_bytes());
-    }
-    fixed64(out, 7, clock::unix_nanos(fixed.start));
-    fixed64(out, 8, clock::unix_nanos(fixed.end.max(fixed.start)));
+    fixed64(out, 7, clock::unix_nanos(head.start));
+    fixed64(out, 8, clock::unix_nanos(head.end.max(head.start)));
     place(out, head);
     let mut said = Said::default();
     items(out, head, body, &mut said);
-    if let Some(outcome) = fixed.outcome
+    if let Some(outcome) = head.outcome
         && outcome != CallOutcome::Ok
     {
         attribute(out, 9, "outcome", Scalar::Text(outcome.as_str()));
     }
-    number(out, 10, fixed.dropped_attributes.into());
-    number(out, 12, fixed.dropped_events.into());
-    number(out, 14, fixed.dropped_links.into());
-    let name = said.name.or(fixed.meta.map(|meta| meta.name())).unwrap_or_default();
+    let name = said.name.or(head.meta.map(|meta| meta.name())).unwrap_or_default();
     bytes(out, 5, name.as_bytes());
-    number(out, 6, said.kind.unwrap_or(fixed.kind) as u64 + 1);
-    status(out, said.status.unwrap_or(fixed.status), said.message);
-    let remote = if fixed.parent_remote { IS_REMOTE } else { 0 };
-    fixed32(out, 16, u32::from(head.ids.flags.0) | HAS_IS_REMOTE | remote);
+    let kind = said.kind.map_or(head.kind(), |kind| kind as u8);
+    number(out, 6, u64::from(kind) + 1);
+    status(out, said.status.unwrap_or(head.status()), said.message);
+    let remote = if head.parent_remote() { IS_REMOTE } else { 0 };
+    fixed32(out, 16, u32::from(head.flags.0) | HAS_IS_REMOTE | remote);
 }
 
 fn status(out: &mut Vec<u8>, code: u8, message: Option<&str>) {
@@ -235,7 +227,7 @@ fn status(out: &mut Vec<u8>, code: u8, message: Option<&str>) {
 
 /// `code.*`, from static metadata.
 fn place(out: &mut Vec<u8>, head: &Head) {
-    if let Some(site) = head.fixed.site {
+    if let Some(site) = head.site {
         nested(out, 9, |out| {
             bytes(out, 1, b"code.function.name");
             nested(out, 2, |out| {
@@ -247,7 +239,7 @@ fn place(out: &mut Vec<u8>, head: &Head) {
             });
         });
     }
-    if let Some(meta) = head.fixed.meta {
+    if let Some(meta) = head.meta {
         if let Some(file) = meta.file() {
             attribute(out, 9, "code.file.path", Scalar::Text(file));
         }
@@ -261,7 +253,6 @@ fn key_name<'a>(head: &Head, key: Key<'a>) -> &'a str {
     match key {
         Key::Name(name) => name,
         Key::Index(index) => head
-            .fixed
             .meta
             .and_then(|meta| meta.fields().iter().nth(index.into()))
             .map_or("", |field| field.name()),
@@ -275,7 +266,7 @@ fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], said: &mut Said<'a>
         match item {
             Item::Attribute(key, value) => {
                 let name = key_name(head, key);
-                if said.hears(name, value) || (head.fixed.repeated && stands_again(head, items.clone(), name)) {
+                if said.hears(name, value) || (head.repeated() && stands_again(head, items.clone(), name)) {
                     continue;
                 }
                 attribute(out, 9, name, value);
@@ -291,6 +282,12 @@ fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], said: &mut Said<'a>
                 let dropped = inner(out, 4, head, &mut items);
                 number(out, 5, dropped.into());
             }),
+            Item::Dropped([attributes, events, links]) => {
+                number(out, 10, attributes.into());
+                number(out, 12, events.into());
+                number(out, 14, links.into());
+            }
+            Item::State(state) => bytes(out, 3, state.as_bytes()),
             Item::End { .. } => {}
         }
     }
@@ -302,7 +299,7 @@ fn inner(out: &mut Vec<u8>, field: u32, head: &Head, items: &mut Items<'_>) -> u
         match item {
             Item::Attribute(key, value) => attribute(out, field, key_name(head, key), value),
             Item::End { dropped } => return dropped,
-            Item::Event { .. } | Item::Link { .. } => return 0,
+            _ => return 0,
         }
     }
     0
@@ -326,7 +323,7 @@ fn stands_again(head: &Head, items: Items<'_>, name: &str) -> bool {
             Item::Attribute(key, _) if !inside && key_name(head, key) == name => return true,
             Item::Attribute(..) => {}
             Item::Event { .. } | Item::Link { .. } => inside = true,
-            Item::End { .. } => inside = false,
+            _ => inside = false,
         }
     }
     false
