@@ -38,7 +38,11 @@ impl Url {
             return Err("names no host");
         }
         let ok = |b: u8| b.is_ascii_alphanumeric() || b"-._~%[]:".contains(&b);
-        if !host.bytes().all(ok) || (host.contains(':') && !host.starts_with('[')) {
+        let bracketed = host
+            .strip_prefix('[')
+            .map(|host| host.strip_suffix(']').unwrap_or_default());
+        let six = bracketed.is_none_or(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
+        if !host.bytes().all(ok) || !six || (host.contains(':') && bracketed.is_none()) {
             return Err("names no valid host");
         }
         let path = if path.starts_with('/') {
@@ -75,6 +79,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     match authority[after..].find(':') {
         None if after == authority.len() || after == 0 => Ok((authority, None)),
         None => Err("names no valid host"),
+        Some(colon) if after > 0 && colon > 0 => Err("names no valid host"),
         Some(colon) => {
             let (host, port) = authority.split_at(after + colon);
             let port = &port[1..];
@@ -136,6 +141,8 @@ mod tests {
             "http://[::1]x:1",
             "http://h\n",
             "http://h:-1",
+            "http://[x]",
+            "http://[::1",
             "http://h:+1",
         ] {
             assert!(Url::parse(bad).is_err(), "{bad:?}");

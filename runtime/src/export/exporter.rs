@@ -56,6 +56,18 @@ impl Report {
     }
 }
 
+#[cfg(test)]
+impl Tally {
+    pub(super) fn of(delivered: u64, rejected: u64, dropped: u64, pending: u64) -> Self {
+        Self {
+            delivered,
+            rejected,
+            dropped,
+            pending,
+        }
+    }
+}
+
 /// Gathers the metrics for a push.
 pub(crate) type Gather = Arc<dyn Fn() -> Vec<Family> + Send + Sync>;
 
@@ -168,6 +180,13 @@ impl Exporter {
         let report = self.flush_async(deadline).await;
         self.ways.stop();
         report
+    }
+
+    /// Tells what became of everything even when the exporter is gone.
+    #[cfg(test)]
+    pub(super) fn reporter(&self) -> impl Fn() -> Report + use<> {
+        let ways = self.ways.clone();
+        move || ways.report()
     }
 
     /// What became of everything until now.

@@ -18,6 +18,8 @@ pub(crate) mod retry;
 pub(crate) mod snapshot;
 #[cfg(feature = "record")]
 pub(crate) mod stats;
+#[cfg(all(test, feature = "otlp"))]
+mod tests;
 #[cfg(feature = "otlp")]
 pub(crate) mod transport;
 

@@ -1,0 +1,245 @@
+use super::receiver::{Answer, Receiver};
+use super::*;
+use std::net::TcpListener;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_request_is_what_the_specification_says() {
+    let receiver = Receiver::start();
+    let exporter = exporter(
+        &format!("{}/sub", receiver.url()),
+        &[
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x,x-a=b"),
+            ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ],
+    );
+    record(&exporter, 0, 3);
+    let report = exporter.flush(LONG);
+    assert_eq!(report.traces, tally(3, 0, 0, 0));
+    let request = &receiver.requests()[0];
+    assert_eq!(request.path, "/sub/v1/traces");
+    assert_eq!(request.header("content-type"), Some("application/x-protobuf"));
+    assert_eq!(request.header("authorization"), Some("Bearer x"));
+    assert_eq!(request.header("x-a"), Some("b"));
+    assert_eq!(request.header("content-encoding"), Some("gzip"));
+    assert!(
+        request
+            .header("user-agent")
+            .unwrap()
+            .starts_with("OTel-OTLP-Exporter-Rust")
+    );
+    assert_eq!(request.spans(), ["0", "1", "2"]);
+}
+
+#[test]
+fn each_status_is_retried_or_not() {
+    let background = Arc::new(Background::start().unwrap());
+    let date = |seconds| httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(seconds));
+    let mut runs = Vec::new();
+    for status in [
+        400, 401, 403, 404, 405, 408, 409, 413, 415, 418, 421, 429, 500, 501, 502, 503, 504, 505, 507, 511, 301, 304,
+    ] {
+        for (retry_after, wait) in [
+            (None, Duration::ZERO),
+            (Some("1".to_owned()), Duration::from_secs(1)),
+            // Dates have whole seconds: what is left of the first is anything.
+            (Some(date(2)), Duration::from_millis(900)),
+        ] {
+            let background = background.clone();
+            runs.push(thread::spawn(move || {
+                let receiver = Receiver::scripted([Answer::Status(status, retry_after.clone())]);
+                let exporter = exporter_on(background, &receiver.url(), &[]);
+                record(&exporter, 0, 1);
+                let report = exporter.flush(LONG);
+                let requests = receiver.requests();
+                let context = format!("{status} {retry_after:?} {report:?}");
+                if matches!(status, 429 | 502 | 503 | 504) {
+                    assert_eq!((requests.len(), report.traces), (2, tally(1, 0, 0, 0)), "{context}");
+                    let waited = requests[1].at - requests[0].at;
+                    assert!(waited >= wait, "{context} {waited:?}");
+                } else {
+                    assert_eq!((requests.len(), report.traces), (1, tally(0, 1, 0, 0)), "{context}");
+                }
+            }));
+        }
+    }
+    for run in runs {
+        run.join().unwrap();
+    }
+}
+
+#[test]
+fn what_the_receiver_rejects_is_counted_and_never_sent_again() {
+    let receiver = Receiver::scripted([
+        Answer::Partial(2, "too old"),
+        Answer::Partial(0, "be careful"),
+        Answer::Partial(99, ""),
+    ]);
+    let exporter = exporter(&receiver.url(), &[]);
+    record(&exporter, 0, 5);
+    assert_eq!(exporter.flush(LONG).traces, tally(3, 2, 0, 0));
+    record(&exporter, 5, 1);
+    assert_eq!(exporter.flush(LONG).traces, tally(4, 2, 0, 0));
+    record(&exporter, 6, 1);
+    assert_eq!(
+        exporter.flush(LONG).traces,
+        tally(4, 3, 0, 0),
+        "no more is rejected than was sent"
+    );
+    assert_eq!(receiver.requests().len(), 3);
+}
+
+#[test]
+fn broken_connections_are_retried() {
+    for answer in [Answer::Close, Answer::Half] {
+        let receiver = Receiver::scripted([answer.clone()]);
+        let exporter = exporter(&receiver.url(), &[]);
+        record(&exporter, 0, 1);
+        assert_eq!(exporter.flush(LONG).traces, tally(1, 0, 0, 0), "{answer:?}");
+        assert_eq!(receiver.requests().len(), 2);
+    }
+}
+
+#[test]
+fn silence_and_dripping_end_at_the_time_out() {
+    for answer in [
+        Answer::Hang(Duration::from_secs(3)),
+        Answer::Drip(Duration::from_secs(1)),
+    ] {
+        let receiver = Receiver::scripted([answer.clone()]);
+        let exporter = exporter(&receiver.url(), &[("OTEL_EXPORTER_OTLP_TIMEOUT", "300")]);
+        record(&exporter, 0, 1);
+        let start = Instant::now();
+        assert_eq!(exporter.flush(LONG).traces, tally(1, 0, 0, 0), "{answer:?}");
+        assert!(start.elapsed() < Duration::from_secs(3), "{answer:?}");
+        assert_eq!(receiver.requests().len(), 2);
+    }
+}
+
+#[test]
+fn what_is_no_answer_is_not_sent_again() {
+    for answer in [Answer::Garbage, Answer::NotHttp, Answer::Huge(64 << 20)] {
+        let receiver = Receiver::scripted([answer.clone()]);
+        let exporter = exporter(&receiver.url(), &[]);
+        record(&exporter, 0, 2);
+        let report = exporter.flush(LONG).traces;
+        assert_eq!(report.delivered + report.pending, 0, "{answer:?}");
+        assert_eq!(report.rejected + report.dropped, 2, "{answer:?}");
+        record(&exporter, 2, 1);
+        assert_eq!(exporter.flush(LONG).traces.delivered, 1, "{answer:?}");
+        assert_eq!(receiver.requests().len(), 2, "{answer:?}");
+    }
+}
+
+#[test]
+fn an_outage_loses_exactly_what_the_queue_can_not_hold() {
+    // An address that nobody listens on, known to be free again later.
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let vars = [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "30"),
+    ];
+    let exporter = exporter(&format!("http://{address}"), &vars);
+    for n in 0..50 {
+        record(&exporter, n * 7, 7);
+    }
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(exporter.report().traces, tally(0, 0, 250, 100));
+    let receiver = Receiver::at(address);
+    let back = Instant::now();
+    receiver.wait_for(4);
+    assert!(back.elapsed() <= crate::export::retry::LONGEST + Duration::from_secs(1));
+    assert_eq!(exporter.flush(LONG).traces, tally(100, 0, 250, 0));
+    let mut arrived: Vec<u64> = receiver.spans().iter().map(|name| name.parse().unwrap()).collect();
+    arrived.sort_unstable();
+    assert_eq!(
+        arrived,
+        (0..100).collect::<Vec<_>>(),
+        "the newest are dropped, the oldest kept"
+    );
+    assert!(receiver.requests().iter().all(|r| r.spans().len() <= 30));
+}
+
+#[test]
+fn a_full_batch_does_not_wait_for_the_delay() {
+    let receiver = Receiver::start();
+    let vars = [
+        ("OTEL_BSP_SCHEDULE_DELAY", "60000"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10"),
+    ];
+    let exporter = exporter(&receiver.url(), &vars);
+    record(&exporter, 0, 9);
+    thread::sleep(Duration::from_millis(100));
+    assert!(receiver.requests().is_empty());
+    record(&exporter, 9, 1);
+    receiver.wait_for(1);
+}
+
+#[test]
+fn pushes_of_metrics() {
+    use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    let receiver = Receiver::start();
+    let url = receiver.url();
+    let (config, _) = Config::from(|name| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(url.clone()),
+        "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
+        "OTEL_METRIC_EXPORT_INTERVAL" => Some("100".to_owned()),
+        _ => None,
+    });
+    let family = || Family {
+        name: "orders.placed".into(),
+        help: "".into(),
+        unit: "".into(),
+        kind: Kind::Counter,
+        points: vec![Point {
+            labels: vec![],
+            value: PointValue::Number {
+                value: Number::U64(7),
+                exemplar: None,
+            },
+            start_unix_nanos: 1,
+        }],
+    };
+    let background = Arc::new(Background::start().unwrap());
+    let resource = Resource::new([("service.name", "test")]);
+    let exporter = Exporter::start(&config, &resource, background, Arc::new(move || vec![family()])).unwrap();
+    receiver.wait_for(2);
+    let report = exporter.shutdown(LONG);
+    assert!(
+        report.metrics.delivered >= 3 && report.metrics.dropped == 0,
+        "{report:?}"
+    );
+    let request = &receiver.requests()[0];
+    assert_eq!(request.path, "/v1/metrics");
+    let request = ExportMetricsServiceRequest::decode(&request.body[..]).unwrap();
+    assert_eq!(
+        request.resource_metrics[0].scope_metrics[0].metrics[0].name,
+        "orders.placed"
+    );
+    let count = receiver.requests().len();
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(receiver.requests().len(), count, "no push after the shutdown");
+}
+
+#[test]
+fn json_over_http() {
+    let receiver = Receiver::start();
+    let exporter = exporter(&receiver.url(), &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")]);
+    record(&exporter, 0, 1);
+    assert_eq!(exporter.flush(LONG).traces, tally(1, 0, 0, 0));
+    let request = &receiver.requests()[0];
+    assert_eq!(request.header("content-type"), Some("application/json"));
+    let text = String::from_utf8(request.body.clone()).unwrap();
+    assert_eq!(
+        text,
+        format!(
+            "{{\"resourceSpans\":[{{\"resource\":{{\"attributes\":[{{\"key\":\"service.name\",\"value\":{{\"stringValue\":\"test\"}}}}]}},\
+             \"scopeSpans\":[{{\"scope\":{{\"name\":\"vitalsign\",\"version\":\"{}\"}},\"spans\":[{{\"name\":\"0\"}}]}}]}}]}}",
+            env!("CARGO_PKG_VERSION")
+        )
+    );
+}

@@ -1,0 +1,62 @@
+//! The exporter against a collector that misbehaves.
+
+mod faults;
+mod receiver;
+mod shutdown;
+
+use super::background::Background;
+use super::exporter::{Exporter, Tally};
+use super::otlp::wire::{field, in_scope};
+use crate::config::Resource;
+use crate::config::env::Config;
+use bytes::{Bytes, BytesMut};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+use std::sync::Arc;
+
+/// An exporter of spans only, configured by variables.
+fn exporter(url: &str, vars: &[(&str, &str)]) -> Exporter {
+    exporter_on(Arc::new(Background::start().unwrap()), url, vars)
+}
+
+fn exporter_on(background: Arc<Background>, url: &str, vars: &[(&str, &str)]) -> Exporter {
+    let (config, warnings) = Config::from(|name| {
+        let set = vars
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, value)| (*value).to_owned());
+        set.or_else(|| match name {
+            "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(url.to_owned()),
+            "OTEL_BSP_SCHEDULE_DELAY" => Some("20".to_owned()),
+            "OTEL_METRICS_EXPORTER" => Some("none".to_owned()),
+            _ => None,
+        })
+    });
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let resource = Resource::new([("service.name", "test")]);
+    Exporter::start(&config, &resource, background, Arc::new(Vec::new)).unwrap()
+}
+
+/// Encoded spans of these names.
+fn spans(names: impl IntoIterator<Item = String>) -> (Bytes, u64) {
+    let (mut bytes, mut count) = (BytesMut::new(), 0);
+    for name in names {
+        let span = Span {
+            name,
+            ..Span::default()
+        };
+        field(&mut bytes, 2, &span.encode_to_vec());
+        count += 1;
+    }
+    (in_scope(&bytes), count)
+}
+
+/// Records `count` spans of names that continue from `first`.
+fn record(exporter: &Exporter, first: u64, count: u64) {
+    let (bytes, count) = spans((first..first + count).map(|n| n.to_string()));
+    exporter.spans(bytes, count);
+}
+
+fn tally(delivered: u64, rejected: u64, dropped: u64, pending: u64) -> Tally {
+    Tally::of(delivered, rejected, dropped, pending)
+}
