@@ -563,9 +563,8 @@ impl Pipeline {
             if !told && self.flushing.load(SeqCst) > 0 {
                 until = until.min(now + SOON);
             }
-            tokio::select! {
-                () = sleep_until(until) => return !self.stopped.load(SeqCst),
-                () = self.wake.notified() => {}
+            if timeout_at(until, self.wake.notified()).await.is_err() {
+                return !self.stopped.load(SeqCst);
             }
         }
     }

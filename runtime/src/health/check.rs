@@ -427,6 +427,14 @@ impl Parts<'_> {
         });
     }
 
+    /// The value itself is one check, and knows something of its options.
+    pub(crate) fn leaf_with(&mut self, options: CheckOptions) {
+        self.list.push(Part {
+            name: self.prefix.clone(),
+            options: options.or(&self.options),
+        });
+    }
+
     /// A field that is a check, or several: theirs are named `name.inner`, and what they do not say falls to `options`.
     pub fn field(&mut self, name: &str, options: CheckOptions, check: &(impl HealthCheck + ?Sized)) {
         check.parts(&mut self.below(name, options));

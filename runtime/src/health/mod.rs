@@ -2,9 +2,12 @@
 
 mod answer;
 pub(crate) mod check;
+pub mod checks;
 mod engine;
 mod entry;
 mod exec;
+#[cfg(feature = "tonic-health")]
+pub mod grpc;
 #[cfg(feature = "_http")]
 pub mod http;
 mod link;

@@ -1,0 +1,98 @@
+//! The gRPC health protocol, answered by the engine.
+//!
+//! The service name is empty for readiness; `liveness`, `readiness` and `startup` for the probes; else the name of a check, a group
+//! or a parent. `Check` asks the engine, within a probe's deadline; `Watch` tells each change within a second.
+
+use super::check::Probe;
+use super::engine::Engine;
+use super::report::Selection;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tonic::codegen::BoxStream;
+use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+
+/// The service for a tonic server.
+///
+/// # Examples
+/// ```no_run
+/// # async fn serve(router: tonic::transport::server::Router) -> Result<(), tonic::transport::Error> {
+/// router.add_service(vitalsign::health::grpc::service()).serve("[::]:50051".parse().unwrap()).await
+/// # }
+/// ```
+pub fn service() -> HealthServer<GrpcHealth> {
+    service_for(super::engine())
+}
+
+/// The service for another engine than the process's.
+pub fn service_for(engine: &Engine) -> HealthServer<GrpcHealth> {
+    HealthServer::new(GrpcHealth { engine: engine.clone() })
+}
+
+/// `grpc.health.v1.Health`, answered by an engine.
+#[derive(Clone, Debug)]
+pub struct GrpcHealth {
+    engine: Engine,
+}
+
+const WATCHED_EVERY: Duration = Duration::from_secs(1);
+
+impl GrpcHealth {
+    async fn status(&self, service: &str) -> ServingStatus {
+        let mut selection = Selection::of(match service {
+            "" | "readiness" => Probe::Ready,
+            "liveness" => Probe::Live,
+            "startup" => Probe::Startup,
+            _ => Probe::All,
+        });
+        if selection.probe == Probe::All {
+            selection.name = Some(service.to_owned());
+        }
+        let report = self.engine.select(selection).await;
+        match (report.is_found(), report.is_ok()) {
+            (false, _) => ServingStatus::ServiceUnknown,
+            (true, true) => ServingStatus::Serving,
+            (true, false) => ServingStatus::NotServing,
+        }
+    }
+}
+
+fn response(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse {
+        status: status.into(),
+    }
+}
+
+#[tonic::async_trait]
+impl Health for GrpcHealth {
+    async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        match self.status(&request.get_ref().service).await {
+            ServingStatus::ServiceUnknown => Err(Status::not_found("no such health check")),
+            status => Ok(Response::new(response(status))),
+        }
+    }
+
+    type WatchStream = BoxStream<HealthCheckResponse>;
+
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let this = self.clone();
+        let service = request.into_inner().service;
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::spawn(async move {
+            let mut last = None;
+            loop {
+                let status = this.status(&service).await;
+                if last.replace(status) != Some(status) && sender.send(Ok(response(status))).await.is_err() {
+                    return;
+                }
+                if tokio::time::timeout(WATCHED_EVERY, sender.closed()).await.is_ok() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
