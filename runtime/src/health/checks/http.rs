@@ -84,7 +84,9 @@ impl HealthCheck for Http {
     async fn check(&self) -> HealthStatus {
         match self.ask().await {
             Ok(status) if status.as_u16() < 400 => HealthStatus::up().with("status", u32::from(status.as_u16())),
-            Ok(status) => HealthStatus::down(format!("{}: {status}", self.uri)).with("status", u32::from(status.as_u16())),
+            Ok(status) => {
+                HealthStatus::down(format!("{}: {status}", self.uri)).with("status", u32::from(status.as_u16()))
+            }
             Err(error) => {
                 let because = HealthStatus::error(&*error);
                 HealthStatus::down(format!("{}: {}", self.uri, because.message().unwrap_or("no answer")))

@@ -23,7 +23,7 @@ mod sqlx;
 #[cfg(feature = "health-checks")]
 mod tcp;
 
-#[cfg(feature = "health-checks")]
-pub use self::{channel::ChannelLevel, disk::DiskSpace, heartbeat::Heartbeat, tcp::Tcp};
 #[cfg(feature = "health-http")]
 pub use self::http::{Http, HttpAddressError};
+#[cfg(feature = "health-checks")]
+pub use self::{channel::ChannelLevel, disk::DiskSpace, heartbeat::Heartbeat, tcp::Tcp};
