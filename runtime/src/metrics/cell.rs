@@ -2,7 +2,7 @@
 
 use super::{dropped, stripe};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Two cache lines, because processors fetch them in pairs: no two stripes share one.
 #[repr(align(128))]
@@ -15,67 +15,8 @@ impl Line {
     }
 }
 
-/// Cells of one group of series, stripe after stripe.
-#[derive(Clone, Copy)]
-pub(crate) struct Block {
-    lines: &'static [Line],
-    /// Lines of one stripe.
-    per_stripe: usize,
-}
-
-impl Block {
-    fn new(cells: usize) -> Self {
-        let per_stripe = cells.div_ceil(LINE).max(1);
-        let lines = (0..per_stripe * stripe::count())
-            .map(|_| Line::new())
-            .collect::<Vec<_>>();
-        Self {
-            lines: lines.leak(),
-            per_stripe,
-        }
-    }
-
-    /// This thread's copy of a cell.
-    #[inline]
-    pub(crate) fn mine(self, cell: usize) -> &'static AtomicU64 {
-        &self.lines[stripe::mine() * self.per_stripe + cell / LINE].0[cell % LINE]
-    }
-
-    fn copies(self, cell: usize) -> impl Iterator<Item = u64> {
-        let column = &self.lines[cell / LINE..];
-        column
-            .iter()
-            .step_by(self.per_stripe)
-            .map(move |line| line.0[cell % LINE].load(Ordering::Relaxed))
-    }
-
-    /// All copies of a cell of whole numbers.
-    pub(crate) fn sum(self, cell: usize) -> u64 {
-        self.copies(cell).fold(0, u64::wrapping_add)
-    }
-
-    /// All copies of a cell of floats.
-    pub(crate) fn sum_f64(self, cell: usize) -> f64 {
-        self.copies(cell).map(f64::from_bits).sum()
-    }
-}
-
-/// Adds to a float in a cell. The loop turns again only if another thread of the same stripe came between.
-#[inline]
-pub(crate) fn add_f64(cell: &AtomicU64, amount: f64) {
-    let mut old = cell.load(Ordering::Relaxed);
-    while let Err(now) = cell.compare_exchange_weak(
-        old,
-        (f64::from_bits(old) + amount).to_bits(),
-        Ordering::Relaxed,
-        Ordering::Relaxed,
-    ) {
-        old = now;
-    }
-}
-
 /// No table has more series than this: an index beyond is dropped, and counted as such.
-pub(crate) const MAX_UNITS: usize = 1 << 20;
+pub(crate) const MAX_UNITS: usize = 1 << 18;
 
 /// How many series all tables may hold together.
 static ROOM: AtomicUsize = AtomicUsize::new(200_000);
@@ -92,9 +33,11 @@ pub(crate) fn series() -> usize {
     USED.load(Ordering::Relaxed)
 }
 
-/// The cells of all series of one table. What is never used takes no more than its place in the directory.
+/// The cells of all series of one table. What is never used takes no more than its place in a directory.
 pub(crate) struct Grid {
-    blocks: Box<[OnceLock<Block>]>,
+    stripes: Box<[Stripe]>,
+    /// The blocks that have room under the cap.
+    admitted: Box<[AtomicBool]>,
     units: usize,
     /// Cells of one series.
     width: usize,
@@ -102,13 +45,20 @@ pub(crate) struct Grid {
     shift: u32,
 }
 
+/// One stripe's copy: made when a thread of that stripe first comes here.
+struct Stripe(OnceLock<Box<[Block]>>);
+
+/// Cells of one group of series.
+struct Block(OnceLock<Box<[Line]>>);
+
 impl Grid {
     /// `units` series of `width` cells. As many series share a block as fill a line.
     pub(crate) fn new(units: usize, width: usize) -> Self {
         let units = units.min(MAX_UNITS);
         let shift = (LINE / width.clamp(1, LINE)).ilog2();
         Self {
-            blocks: (0..units.div_ceil(1 << shift)).map(|_| OnceLock::new()).collect(),
+            stripes: (0..stripe::count()).map(|_| Stripe(OnceLock::new())).collect(),
+            admitted: (0..units.div_ceil(1 << shift)).map(|_| AtomicBool::new(false)).collect(),
             units,
             width,
             shift,
@@ -119,76 +69,167 @@ impl Grid {
         self.units
     }
 
-    /// The cells of a series, and where they begin; made on first use, `None` beyond the cap.
+    /// This thread's copy of the cells of a series; made on first use, `None` beyond the cap.
     #[inline]
-    pub(crate) fn series(&self, unit: usize) -> Option<Series> {
-        let block = match self.blocks.get(unit >> self.shift).and_then(OnceLock::get) {
-            Some(block) => *block,
-            None => self.grow(unit)?,
+    pub(crate) fn mine(&self, unit: usize) -> Option<Mine<'_>> {
+        let stripe = stripe::mine();
+        let lines = match self.lines(stripe, unit) {
+            Some(lines) => lines,
+            None => self.grow(stripe, unit)?,
         };
-        Some(self.within(block, unit))
+        Some(Mine {
+            lines,
+            first: self.first(unit),
+            shared: stripe == stripe::SHARED,
+        })
+    }
+
+    /// The shared copy of the cells of a series, where one value is to be set rather than many added up.
+    pub(crate) fn single(&self, unit: usize) -> Option<Mine<'_>> {
+        Some(Mine {
+            lines: self
+                .lines(stripe::SHARED, unit)
+                .or_else(|| self.grow(stripe::SHARED, unit))?,
+            first: self.first(unit),
+            shared: true,
+        })
     }
 
     #[inline]
-    fn within(&self, block: Block, unit: usize) -> Series {
-        Series {
-            block,
-            first: (unit & ((1 << self.shift) - 1)) * self.width,
-        }
+    fn lines(&self, stripe: usize, unit: usize) -> Option<&[Line]> {
+        let blocks = self.stripes.get(stripe)?.0.get()?;
+        blocks.get(unit >> self.shift)?.0.get().map(|lines| &**lines)
+    }
+
+    #[inline]
+    fn first(&self, unit: usize) -> usize {
+        (unit & ((1 << self.shift) - 1)) * self.width
     }
 
     #[cold]
-    fn grow(&self, unit: usize) -> Option<Block> {
-        let Some(place) = self.blocks.get(unit >> self.shift) else {
-            dropped::count(dropped::Reason::SeriesLimit);
-            return None;
-        };
-        let per_block = 1 << self.shift;
-        if USED.fetch_add(per_block, Ordering::Relaxed) + per_block > ROOM.load(Ordering::Relaxed) {
-            USED.fetch_sub(per_block, Ordering::Relaxed);
+    fn grow(&self, stripe: usize, unit: usize) -> Option<&[Line]> {
+        if !self.admit(unit >> self.shift) {
             dropped::count(dropped::Reason::SeriesLimit);
             return None;
         }
-        let mut made = false;
-        let block = *place.get_or_init(|| {
-            made = true;
-            Block::new(self.width << self.shift)
+        let blocks = self.stripes.get(stripe)?.0.get_or_init(|| {
+            let blocks = self.admitted.len();
+            (0..blocks).map(|_| Block(OnceLock::new())).collect()
         });
-        if !made {
-            USED.fetch_sub(per_block, Ordering::Relaxed);
+        let lines = blocks.get(unit >> self.shift)?.0.get_or_init(|| {
+            let lines = (self.width << self.shift).div_ceil(LINE);
+            (0..lines).map(|_| Line::new()).collect()
+        });
+        Some(lines)
+    }
+
+    /// Whether a block may have cells, in whichever stripe.
+    fn admit(&self, block: usize) -> bool {
+        let Some(admitted) = self.admitted.get(block) else {
+            return false;
+        };
+        if admitted.load(Ordering::Relaxed) {
+            return true;
         }
-        Some(block)
+        let series = 1 << self.shift;
+        if USED.fetch_add(series, Ordering::Relaxed) + series > ROOM.load(Ordering::Relaxed) {
+            USED.fetch_sub(series, Ordering::Relaxed);
+            return false;
+        }
+        if admitted.swap(true, Ordering::Relaxed) {
+            // Another thread was first: it is counted once.
+            USED.fetch_sub(series, Ordering::Relaxed);
+        }
+        true
     }
 
-    /// The cells of a series, if there are any.
-    pub(crate) fn existing(&self, unit: usize) -> Option<Series> {
-        let block = self.blocks.get(unit >> self.shift)?.get()?;
-        Some(self.within(*block, unit))
+    /// A series that was ever used, or has a neighbour that was.
+    pub(crate) fn existing(&self, unit: usize) -> Option<Series<'_>> {
+        let admitted = self.admitted.get(unit >> self.shift)?;
+        (unit < self.units && admitted.load(Ordering::Relaxed)).then_some(Series { grid: self, unit })
     }
 }
 
-/// The cells of one series.
+/// This thread's copy of the cells of one series.
 #[derive(Clone, Copy)]
-pub(crate) struct Series {
-    block: Block,
+pub(crate) struct Mine<'a> {
+    lines: &'a [Line],
     first: usize,
+    shared: bool,
 }
 
-impl Series {
-    /// This thread's copy of a cell.
+impl Mine<'_> {
     #[inline]
-    pub(crate) fn mine(self, cell: usize) -> &'static AtomicU64 {
-        self.block.mine(self.first + cell)
+    pub(crate) fn cell(&self, cell: usize) -> &AtomicU64 {
+        let cell = self.first + cell;
+        &self.lines[cell / LINE].0[cell % LINE]
+    }
+
+    /// Adds a whole number. In a stripe of one's own nobody else writes, so a load and a store are enough.
+    #[inline]
+    pub(crate) fn add(&self, cell: usize, amount: u64) {
+        let cell = self.cell(cell);
+        if self.shared {
+            cell.fetch_add(amount, Ordering::Relaxed);
+        } else {
+            cell.store(cell.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+        }
+    }
+
+    /// Adds to a float.
+    #[inline]
+    pub(crate) fn add_f64(&self, cell: usize, amount: f64) {
+        let cell = self.cell(cell);
+        let sum = |bits| (f64::from_bits(bits) + amount).to_bits();
+        if self.shared {
+            let add = |bits| Some(sum(bits));
+            // The closure never declines.
+            let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        } else {
+            cell.store(sum(cell.load(Ordering::Relaxed)), Ordering::Relaxed);
+        }
+    }
+}
+
+/// One series in all its copies.
+#[derive(Clone, Copy)]
+pub(crate) struct Series<'a> {
+    grid: &'a Grid,
+    unit: usize,
+}
+
+impl Series<'_> {
+    fn copies(self, cell: usize) -> impl Iterator<Item = u64> {
+        let cell = self.grid.first(self.unit) + cell;
+        (0..self.grid.stripes.len()).filter_map(move |stripe| {
+            let lines = self.grid.lines(stripe, self.unit)?;
+            Some(lines[cell / LINE].0[cell % LINE].load(Ordering::Relaxed))
+        })
     }
 
     /// All copies of a cell of whole numbers.
     pub(crate) fn sum(self, cell: usize) -> u64 {
-        self.block.sum(self.first + cell)
+        self.copies(cell).fold(0, u64::wrapping_add)
     }
 
     /// All copies of a cell of floats.
     pub(crate) fn sum_f64(self, cell: usize) -> f64 {
-        self.block.sum_f64(self.first + cell)
+        self.copies(cell).map(f64::from_bits).sum()
+    }
+
+    /// The sums of `count` cells from `first` on.
+    pub(crate) fn sums(self, first: usize, count: usize) -> Vec<u64> {
+        let mut sums = vec![0u64; count];
+        let first = self.grid.first(self.unit) + first;
+        for stripe in 0..self.grid.stripes.len() {
+            if let Some(lines) = self.grid.lines(stripe, self.unit) {
+                for (at, sum) in sums.iter_mut().enumerate() {
+                    let cell = first + at;
+                    *sum = sum.wrapping_add(lines[cell / LINE].0[cell % LINE].load(Ordering::Relaxed));
+                }
+            }
+        }
+        sums
     }
 }
 
@@ -198,40 +239,50 @@ mod tests {
 
     #[test]
     fn stripes_share_no_line() {
-        let block = Block::new(20);
-        assert_eq!(block.per_stripe, 2);
-        assert_eq!(block.lines.len(), 2 * stripe::count());
         assert_eq!(size_of::<Line>(), 128);
-        block.mine(17).fetch_add(3, Ordering::Relaxed);
-        std::thread::spawn(move || block.mine(17).fetch_add(4, Ordering::Relaxed))
-            .join()
-            .unwrap();
-        assert_eq!(block.sum(17), 7);
-        assert_eq!(block.sum(1), 0);
+        let grid = Grid::new(1, 20);
+        grid.mine(0).unwrap().add(17, 3);
+        std::thread::scope(|scope| {
+            scope.spawn(|| grid.mine(0).unwrap().add(17, 4));
+        });
+        grid.single(0).unwrap().add(17, 5);
+        let series = grid.existing(0).unwrap();
+        assert_eq!(series.sum(17), 12);
+        assert_eq!(series.sum(1), 0);
+        assert_eq!(series.sums(16, 3), [0, 12, 0]);
     }
 
     #[test]
     fn series_take_cells_when_used() {
         let grid = Grid::new(100, 1);
         assert!(grid.existing(99).is_none());
-        grid.series(99).unwrap().mine(0).fetch_add(1, Ordering::Relaxed);
+        grid.mine(99).unwrap().add(0, 1);
         assert_eq!(grid.existing(99).unwrap().sum(0), 1);
         assert_eq!(grid.existing(98).unwrap().sum(0), 0);
         assert!(grid.existing(0).is_none());
-        assert!(grid.series(4000).is_none());
-        assert_eq!(Grid::new(10, 16).blocks.len(), 10);
-        assert_eq!(Grid::new(10, 2).blocks.len(), 2);
+        assert!(grid.existing(100).is_none());
+        assert!(grid.mine(4000).is_none());
+        assert_eq!(Grid::new(10, 16).admitted.len(), 10);
+        assert_eq!(Grid::new(10, 2).admitted.len(), 2);
     }
 
     #[test]
-    fn floats_add_up() {
-        let grid = Grid::new(1, 1);
-        let series = grid.series(0).unwrap();
+    fn more_threads_than_stripes_lose_nothing() {
+        let grid = Grid::new(1, 2);
+        let threads = stripe::count() + 7;
         std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| (0..1000).for_each(|_| add_f64(series.mine(0), 0.5)));
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    for _ in 0..10_000 {
+                        let mine = grid.mine(0).unwrap();
+                        mine.add(0, 1);
+                        mine.add_f64(1, 0.5);
+                    }
+                });
             }
         });
-        assert!((series.sum_f64(0) - 2000.0).abs() < 1e-9);
+        let series = grid.existing(0).unwrap();
+        assert_eq!(series.sum(0), threads as u64 * 10_000);
+        assert!((series.sum_f64(1) - threads as f64 * 5_000.0).abs() < 1e-9);
     }
 }

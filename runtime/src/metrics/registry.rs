@@ -588,9 +588,7 @@ fn histogram(layout: &'static Layout, found: &Found) -> PointValue {
             span_id: kept.span_id,
         })
         .collect();
-    let counts: Vec<u64> = (bucket::FIRST_BUCKET..layout.width)
-        .map(|cell| series.sum(cell))
-        .collect();
+    let counts = series.sums(bucket::FIRST_BUCKET, layout.width - bucket::FIRST_BUCKET);
     let sum = layout.seconds(series.sum(bucket::SUM));
     match &layout.shape {
         Shape::Classic { bounds, .. } => PointValue::Histogram {

@@ -3,11 +3,10 @@
 use super::bucket::{self, Layout};
 use super::label::{Dims, ErrorIndex, Labels};
 use super::table::{Plan, Tables};
-use super::{cell, dropped};
+use super::dropped;
 use crate::outcome::CallOutcome;
 use crate::site::{CounterDef, LabelDef, Site, TimerDef};
 use crate::trace::active::ActiveSpan;
-use std::sync::atomic::Ordering;
 
 /// The amount a counter moves by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,7 +56,7 @@ impl CounterSlot {
                     .whole
                     .cells(labels.entry.dims, labels.returned.dims, || plan(site, 4, 1));
                 if let Some(found) = cells.of(&labels) {
-                    found.series.mine(0).fetch_add(amount, Ordering::Relaxed);
+                    found.cells.add(0, amount);
                 }
             }
             Amount::Real(amount) => self.add_real(site, &labels, amount),
@@ -76,7 +75,7 @@ impl CounterSlot {
             .real
             .cells(labels.entry.dims, labels.returned.dims, || plan(site, 4, 1));
         if let Some(found) = cells.of(labels) {
-            cell::add_f64(found.series.mine(0), amount);
+            found.cells.add_f64(0, amount);
         }
     }
 
@@ -86,7 +85,7 @@ impl CounterSlot {
         let cells = self.flight.cells(entry.dims, Dims::NONE, || plan(site, 1, 2));
         if let Some(series) = cells.plain(entry.index) {
             let cell = if delta > 0 { BEGUN } else { ENDED };
-            series.mine(cell).fetch_add(1, Ordering::Relaxed);
+            series.add(cell, 1);
         }
     }
 }
@@ -131,11 +130,8 @@ impl TimerSlot {
             return;
         };
         let bucket = layout.bucket(ticks);
-        let series = found.series;
-        series
-            .mine(bucket::FIRST_BUCKET + bucket)
-            .fetch_add(1, Ordering::Relaxed);
-        series.mine(bucket::SUM).fetch_add(ticks, Ordering::Relaxed);
+        found.cells.add(bucket::FIRST_BUCKET + bucket, 1);
+        found.cells.add(bucket::SUM, ticks);
         if let Some(span) = exemplar
             && site.def.timer.as_ref().is_some_and(|timer| timer.exemplars)
         {

@@ -1,13 +1,17 @@
 //! Which copy of the cells a thread writes to.
 //!
-//! There are as many stripes as the machine has cores, rounded up to a power of two. A thread takes the stripe that the
-//! fewest threads hold and gives it back when it ends; what it counted stays in the stripe. So threads may come and go by
-//! the thousand without a cell more.
+//! A thread that records takes a stripe for itself, so that counting is an addition and no more: no other thread writes
+//! there. It gives the stripe back when it ends; what it counted stays, and the next thread goes on from it. There are four
+//! stripes to a core. Threads beyond that, and threads that are ending, share one more stripe and add atomically. So threads
+//! may come and go by the thousand without a cell more.
 
 use std::cell::Cell;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+/// Not asked yet.
 const NONE: usize = usize::MAX;
+/// The stripe that is nobody's own.
+pub(crate) const SHARED: usize = 0;
 
 thread_local! {
     static MINE: Cell<usize> = const { Cell::new(NONE) };
@@ -15,17 +19,18 @@ thread_local! {
 }
 
 static COUNT: OnceLock<usize> = OnceLock::new();
-static HOLDERS: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+/// The stripes that have no thread.
+static FREE: Mutex<Option<Vec<usize>>> = Mutex::new(None);
 
-/// How many stripes every table has.
+/// How many stripes every table can have, the shared one included.
 pub(crate) fn count() -> usize {
     *COUNT.get_or_init(|| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        cores.next_power_of_two().min(256)
+        1 + (cores * 4).clamp(8, 512)
     })
 }
 
-/// This thread's stripe, below [`count`].
+/// This thread's stripe, below [`count`]: its own, or [`SHARED`].
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "one load in every record")]
 pub(crate) fn mine() -> usize {
@@ -35,45 +40,65 @@ pub(crate) fn mine() -> usize {
 
 #[cold]
 fn take() -> usize {
-    let mine = {
-        let mut holders = HOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
-        if holders.is_empty() {
-            holders.resize(count(), 0);
-        }
-        let least = (0..holders.len()).min_by_key(|&stripe| holders[stripe]).unwrap_or(0);
-        holders[least] += 1;
-        least
-    };
+    let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+    // The lowest first, so that what there is gets used again.
+    let mine = free.get_or_insert_with(|| (1..count()).rev().collect()).pop();
+    drop(free);
+    let mut mine = mine.unwrap_or(SHARED);
     MINE.set(mine);
-    // A thread that is ending, its thread-locals gone: it keeps the number for its last records and holds nothing.
-    if HOLD.try_with(|hold| hold.set(Some(Hold(mine)))).is_err() {
-        drop(Hold(mine));
+    if mine != SHARED {
+        // A thread that is ending has no thread-locals left to give the stripe back from.
+        let kept = HOLD.try_with(|hold| hold.set(Some(Hold(mine))));
+        if kept.is_err() {
+            mine = SHARED;
+        }
     }
     mine
 }
 
-/// Given back on drop; the thread's number stays valid for what other thread-locals still record while they are dropped.
+/// Gives the stripe back. What other thread-locals still record while they are dropped goes to the shared stripe.
 struct Hold(usize);
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let mut holders = HOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
-        holders[self.0] -= 1;
+        MINE.set(SHARED);
+        // The lock orders what this thread wrote before what the next one reads.
+        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = free.get_or_insert_default();
+        let at = free.partition_point(|&stripe| stripe > self.0);
+        free.insert(at, self.0);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Barrier};
 
     #[test]
-    fn given_back_at_the_end_of_the_thread() {
-        let held = || HOLDERS.lock().unwrap().iter().sum::<usize>();
-        mine();
-        for _ in 0..100 {
-            std::thread::spawn(|| assert!(mine() < count())).join().unwrap();
-        }
-        // Other tests' threads hold some; a hundred would show.
-        assert!(held() < 100, "{}", held());
+    fn no_two_threads_own_one_stripe() {
+        let threads = count() + 10;
+        let together = Arc::new(Barrier::new(threads));
+        let stripes: Vec<usize> = (0..threads)
+            .map(|_| {
+                let together = Arc::clone(&together);
+                std::thread::spawn(move || {
+                    let stripe = mine();
+                    together.wait();
+                    assert_eq!(stripe, mine());
+                    stripe
+                })
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect();
+        let mut own: Vec<_> = stripes.iter().filter(|&&stripe| stripe != SHARED).collect();
+        let owners = own.len();
+        own.sort_unstable();
+        own.dedup();
+        assert_eq!(own.len(), owners);
+        assert!(stripes.contains(&SHARED));
+        assert!(stripes.iter().all(|&stripe| stripe < count()));
     }
 }

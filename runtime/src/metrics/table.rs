@@ -6,7 +6,7 @@
 
 use super::CallLabels;
 use super::bucket::Layout;
-use super::cell::{Grid, Series};
+use super::cell::{Grid, Mine, Series};
 use super::exemplar::Exemplars;
 use super::label::{Dims, ErrorIndex, ErrorLabelType, LabelType, Limit};
 use crate::outcome::CallOutcome;
@@ -140,9 +140,16 @@ struct ErrorCells {
     next: OnceLock<Box<ErrorCells>>,
 }
 
-/// The cells of one series, and where its examples are.
+/// This thread's cells of one series, and where its examples are.
+pub(crate) struct Own {
+    pub(crate) cells: Mine<'static>,
+    pub(crate) exemplars: &'static Exemplars,
+    pub(crate) unit: usize,
+}
+
+/// One series as a scrape sees it.
 pub(crate) struct Found {
-    pub(crate) series: Series,
+    pub(crate) series: Series<'static>,
     pub(crate) exemplars: &'static Exemplars,
     pub(crate) unit: usize,
 }
@@ -166,14 +173,14 @@ impl Cells {
 
     /// The cells of a finished call; `None` beyond the cap on series.
     #[inline]
-    pub(crate) fn of(&'static self, labels: &CallLabels) -> Option<Found> {
+    pub(crate) fn of(&'static self, labels: &CallLabels) -> Option<Own> {
         let set = self.set(labels);
         match labels.error {
             Some(error) if labels.outcome == CallOutcome::Error => self.of_error(set, error),
             _ => {
                 let unit = set * 4 + labels.outcome as usize;
-                Some(Found {
-                    series: self.grid.series(unit)?,
+                Some(Own {
+                    cells: self.grid.mine(unit)?,
                     exemplars: &self.exemplars,
                     unit,
                 })
@@ -183,8 +190,8 @@ impl Cells {
 
     /// The cells of a set of labels without an outcome.
     #[inline]
-    pub(crate) fn plain(&'static self, entry: u32) -> Option<Series> {
-        self.grid.series(entry as usize)
+    pub(crate) fn plain(&'static self, entry: u32) -> Option<Mine<'static>> {
+        self.grid.mine(entry as usize)
     }
 
     #[inline]
@@ -193,7 +200,7 @@ impl Cells {
     }
 
     #[cold]
-    fn of_error(&'static self, set: usize, error: ErrorIndex) -> Option<Found> {
+    fn of_error(&'static self, set: usize, error: ErrorIndex) -> Option<Own> {
         let mut place = &self.errors;
         let cells = loop {
             let cells = place.get_or_init(|| Box::new(self.error_cells(error.of)));
@@ -203,8 +210,8 @@ impl Cells {
             place = &cells.next;
         };
         let unit = set * error.of.len + error.index;
-        Some(Found {
-            series: cells.grid.series(unit)?,
+        Some(Own {
+            cells: cells.grid.mine(unit)?,
             exemplars: &cells.exemplars,
             unit,
         })
