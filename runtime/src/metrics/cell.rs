@@ -58,7 +58,9 @@ impl Grid {
         let shift = (LINE / width.clamp(1, LINE)).ilog2();
         Self {
             stripes: (0..stripe::count()).map(|_| Stripe(OnceLock::new())).collect(),
-            admitted: (0..units.div_ceil(1 << shift)).map(|_| AtomicBool::new(false)).collect(),
+            admitted: (0..units.div_ceil(1 << shift))
+                .map(|_| AtomicBool::new(false))
+                .collect(),
             units,
             width,
             shift,

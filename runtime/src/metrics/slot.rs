@@ -1,9 +1,9 @@
 //! Where a site keeps its cells.
 
 use super::bucket::{self, Layout};
+use super::dropped;
 use super::label::{Dims, ErrorIndex, Labels};
 use super::table::{Plan, Tables};
-use super::dropped;
 use crate::outcome::CallOutcome;
 use crate::site::{CounterDef, LabelDef, Site, TimerDef};
 use crate::trace::active::ActiveSpan;
