@@ -31,6 +31,8 @@ pub(crate) enum Flow {
     Sync { maybe_future: bool },
     /// The body runs where it stands: it cannot leave early, and its caller's location must reach it.
     Inline,
+    /// The body runs in a function of its own that is `#[track_caller]` too: a closure cannot be.
+    Hoisted(Box<syn::Signature>),
     /// `-> !`
     Diverges,
     /// `async fn`, rewritten to return the wrapper.

@@ -147,28 +147,28 @@ level! {
 pub struct OkProbe<'a, R>(pub &'a R);
 
 /// [`OkProbe`] of a `Result`.
-pub trait OkOfResult {
+pub trait OkOfResult<'a> {
     /// The type inside `Ok`.
-    type Value;
+    type Value: 'a;
     /// The value, when there is one.
-    fn ok_value(&self) -> Option<&Self::Value>;
+    fn ok_value(&self) -> Option<&'a Self::Value>;
 }
-impl<T, E> OkOfResult for &OkProbe<'_, Result<T, E>> {
+impl<'a, T, E> OkOfResult<'a> for &OkProbe<'a, Result<T, E>> {
     type Value = T;
-    fn ok_value(&self) -> Option<&T> {
+    fn ok_value(&self) -> Option<&'a T> {
         self.0.as_ref().ok()
     }
 }
 /// [`OkProbe`] of anything else.
-pub trait OkOfAny {
+pub trait OkOfAny<'a> {
     /// The returned type.
-    type Value;
+    type Value: 'a;
     /// The value.
-    fn ok_value(&self) -> Option<&Self::Value>;
+    fn ok_value(&self) -> Option<&'a Self::Value>;
 }
-impl<R> OkOfAny for OkProbe<'_, R> {
+impl<'a, R> OkOfAny<'a> for OkProbe<'a, R> {
     type Value = R;
-    fn ok_value(&self) -> Option<&R> {
+    fn ok_value(&self) -> Option<&'a R> {
         Some(self.0)
     }
 }

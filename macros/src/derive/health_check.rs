@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
-use syn::{Data, DeriveInput, Field, Index, LitStr, Member, Meta, Path};
+use syn::{Data, DeriveInput, Field, Index, LitStr, Member, Meta, Path, Type};
 
 use super::derived;
 use crate::args::{self, table::Attr};
@@ -140,9 +140,7 @@ fn expand(input: &DeriveInput, root: &Root, checks: &[Check<'_>]) -> TokenStream
             }
         });
         let ty = &field.ty;
-        let names =
-            |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if params.iter().any(|param| word == param));
-        if mentions(&ty.to_token_stream(), &names) {
+        if needs_bound(ty, &params) {
             generics
                 .make_where_clause()
                 .predicates
@@ -156,6 +154,14 @@ fn expand(input: &DeriveInput, root: &Root, checks: &[Check<'_>]) -> TokenStream
         #[automatically_derived]
         impl #params #h::HealthCheck for #ident #arguments #clause { #methods }
     }
+}
+
+/// Whether the field's type is a check only if a parameter is. With a lifetime in it the bound would stand for that lifetime
+/// alone, and the futures could no longer be proved `Send`; there rustc finds the implementation by itself.
+fn needs_bound(ty: &Type, params: &[Ident]) -> bool {
+    let tokens = ty.to_token_stream();
+    mentions(&tokens, &|tree| matches!(tree, TokenTree::Ident(word) if params.iter().any(|param| word == param)))
+        && !mentions(&tokens, &|tree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == '\''))
 }
 
 fn name_of(member: &Member) -> LitStr {

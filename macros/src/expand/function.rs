@@ -2,11 +2,11 @@
 
 mod body;
 
-use proc_macro2::{Group, Ident, Span, TokenStream};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
-use syn::{ReturnType, Signature};
+use syn::{FnArg, GenericParam, Pat, ReturnType, Signature};
 
-use self::body::{braced, edge_inside, erased, hold, inner_attributes, rebinds, tie};
+use self::body::{braced, edge_inside, edge_of_future, erased, hold, inner_attributes, rebinds, tie};
 use super::{entry, settle, site};
 use crate::model::{Flow, Instrumented, Rebind, Tail};
 use crate::paths;
@@ -18,6 +18,7 @@ pub(super) fn function(model: &Instrumented, body: &Group) -> TokenStream {
     let block = match &model.flow {
         Flow::Sync { maybe_future } => sync(model, &body, *maybe_future),
         Flow::Inline => inline(model, &body),
+        Flow::Hoisted(inner) => hoisted(model, inner, &body),
         Flow::Diverges => diverges(model, &body),
         Flow::Async => {
             signature = desugared(&model.function.signature);
@@ -108,6 +109,29 @@ fn inline(model: &Instrumented, body: &Group) -> TokenStream {
     emit!(let mut call = #call; #said let ret: #ty = #body; #settle ret)
 }
 
+/// The body as a function that is told the caller's location.
+fn hoisted(model: &Instrumented, inner: &Signature, body: &Group) -> TokenStream {
+    let (call, said) = begun(model, "begin");
+    let settle = settle::in_place(model);
+    let mut inner = inner.clone();
+    inner.ident = Ident::new("__vitalsign_body", Span::mixed_site());
+    let name = &inner.ident;
+    let arguments = inner.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(arg) => match &*arg.pat {
+            Pat::Ident(pat) => Some(&pat.ident),
+            _ => None,
+        },
+        FnArg::Receiver(_) => None,
+    });
+    let generics = inner.generics.params.iter().filter_map(|param| match param {
+        GenericParam::Type(param) => Some(&param.ident),
+        GenericParam::Const(param) => Some(&param.ident),
+        GenericParam::Lifetime(_) => None,
+    });
+    let run = emit!({ #[track_caller] #inner #body #name::<#(#generics),*>(#(#arguments),*) });
+    emit!(let mut call = #call; #said let ret = #run; #settle ret)
+}
+
 /// A body that never returns leaves only by unwinding, which the call's drop sees.
 fn diverges(model: &Instrumented, body: &Group) -> TokenStream {
     let (call, said) = begun(model, "begin");
@@ -155,7 +179,8 @@ fn future_inside(model: &Instrumented, tail: &Tail) -> TokenStream {
     let (call, said) = begun(model, "prepare");
     let mutable = (!said.is_empty()).then(|| emit!(mut));
     let settle = settle::settle(model);
-    let (before, block) = (&tail.before, &tail.block);
+    let before = &tail.before;
+    let block = future_block(model, tail);
     let wrapped = emit!(#p::future_prepared(call, #block, #settle));
     let tail = match tail.boxed {
         Some(span) => quote_spanned!(span=> (#wrapped)),
@@ -171,4 +196,15 @@ fn future_outside(model: &Instrumented, body: &Group) -> TokenStream {
     let settle = settle::settle(model);
     let run = run(model, body, &said);
     emit!(let #mutable call = #call; let future = #run; #p::future_prepared(call, future, #settle))
+}
+
+/// The tail's block, told its output: the closure that settles is read before the function's type reaches it.
+fn future_block(model: &Instrumented, tail: &Tail) -> TokenStream {
+    let mut trees: Vec<TokenTree> = tail.block.clone().into_iter().collect();
+    if let Some(TokenTree::Group(group)) = trees.last() {
+        let group = braced(group, &edge_of_future(&model.function.signature.output));
+        trees.pop();
+        trees.push(TokenTree::Group(group));
+    }
+    trees.into_iter().collect()
 }

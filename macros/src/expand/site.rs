@@ -74,7 +74,7 @@ fn def(model: &Instrumented) -> TokenStream {
     let line = quote_spanned!(model.function.signature.ident.span()=> ::core::line!());
     let asynchronous = match model.flow {
         Flow::Async | Flow::AsyncKept | Flow::AsyncDiverges | Flow::FutureInside(_) | Flow::FutureOutside => true,
-        Flow::Sync { .. } | Flow::Inline | Flow::Diverges => false,
+        Flow::Sync { .. } | Flow::Inline | Flow::Hoisted(_) | Flow::Diverges => false,
     };
     let fallible = model.fallible || !matches!(model.verdict, Verdict::ByType);
     let span = optional(model.span.as_ref().map(|span| span_def(&p, span)));

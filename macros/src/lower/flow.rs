@@ -2,13 +2,13 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident};
-use syn::{FnArg, Pat, PatIdent, ReceiverKind, ReturnType, Signature, Type};
+use syn::{FnArg, Pat, PatIdent, ReceiverKind, ReturnType, Safety, Signature, Type};
 
 use crate::model::{Flow, Rebind, Receiver, Tail};
 use crate::tokens::{Attr, Function, mentions};
 
 /// How control goes through the function.
-pub(super) fn flow(function: &Function, body: &Group) -> Flow {
+pub(super) fn flow(function: &Function, body: &Group, nameable: &dyn Fn(&TokenStream) -> bool) -> Flow {
     let signature = &function.signature;
     let never = matches!(&signature.output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)));
     if signature.asyncness.is_some() {
@@ -31,12 +31,25 @@ pub(super) fn flow(function: &Function, body: &Group) -> Flow {
     if returned == Returned::ImplFuture {
         return Flow::FutureOutside;
     }
-    if function.attrs.iter().any(|attr| attr.is("track_caller")) && !may_leave_early(&body.stream()) {
-        return Flow::Inline;
+    if function.attrs.iter().any(|attr| attr.is("track_caller")) {
+        if !may_leave_early(&body.stream()) {
+            return Flow::Inline;
+        }
+        if repeatable(signature, body, nameable) {
+            return Flow::Hoisted(Box::new(signature.clone()));
+        }
     }
     Flow::Sync {
         maybe_future: returned == Returned::Perhaps,
     }
+}
+
+/// Whether a function inside can have the same signature, and be called with the names in it.
+fn repeatable(signature: &Signature, body: &Group, nameable: &dyn Fn(&TokenStream) -> bool) -> bool {
+    let words = |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if word == "self" || word == "Self");
+    let names = signature.inputs.iter().all(|input| matches!(input, FnArg::Typed(arg) if plain_name(&arg.pat).is_some()));
+    let plain = matches!(signature.safety, Safety::Default) && signature.abi.is_none();
+    names && plain && !mentions(&body.stream(), &words) && nameable(&signature.to_token_stream())
 }
 
 /// Attributes that act on the word `async`: those we do not know to be inert. `#[must_use]` speaks of the awaited value

@@ -8,7 +8,7 @@ mod secret;
 mod signals;
 mod span;
 
-use proc_macro2::{Group, Ident, TokenTree};
+use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::{FnArg, GenericParam, LitStr, Pat, ReturnType, Type};
@@ -79,19 +79,25 @@ impl Subject {
         self.argument(name).is_some()
     }
 
-    /// Whether a static inside the function can name the type: no generics, `impl`, `Self` or lifetimes of the function. A short
-    /// name in capitals is taken for a parameter of the block around, which a function does not show.
+    /// Whether an item inside the function that repeats its generics can name the type.
+    fn nameable_with_generics(&self, ty: &TokenStream) -> bool {
+        !mentions(ty, &|tree| match tree {
+            TokenTree::Ident(word) => {
+                let text = word.to_string();
+                text == "Self" || (looks_like_parameter(&text) && !self.generics.contains(&text))
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether a static inside the function can name the type: no generics, `impl`, `Self` or lifetimes of the function.
     fn nameable(&self, ty: &Type) -> bool {
         let tokens = ty.to_token_stream();
         let mut after_tick = false;
         !mentions(&tokens, &|tree| match tree {
             TokenTree::Ident(word) => {
                 let text = word.to_string();
-                let parameter = text.len() <= 2
-                    && text
-                        .chars()
-                        .all(|char| char.is_ascii_uppercase() || char.is_ascii_digit());
-                text == "impl" || text == "Self" || parameter || self.generics.contains(&text)
+                text == "impl" || text == "Self" || looks_like_parameter(&text) || self.generics.contains(&text)
             }
             _ => false,
         }) && !tokens.into_iter().any(|tree| {
@@ -100,6 +106,11 @@ impl Subject {
             lifetime
         })
     }
+}
+
+/// A short name in capitals is taken for a parameter of the block around, which a function does not show.
+fn looks_like_parameter(name: &str) -> bool {
+    name.len() <= 2 && name.starts_with(|char: char| char.is_ascii_uppercase()) && name.chars().all(|char| char.is_ascii_uppercase() || char.is_ascii_digit())
 }
 
 fn first_doc_line(attrs: &[Attr]) -> Option<String> {
@@ -137,9 +148,9 @@ pub(crate) fn function(mut function: Function, body: &Group, stack: &Stack, diag
         .map(|said| metric::timer(said, signals.name, &subject, diag));
     let verdict = signals.verdict(diag);
     let root = Root::new(signals.crate_path());
-    let flow = flow::flow(&function, body);
+    let flow = flow::flow(&function, body, &|ty| subject.nameable_with_generics(ty));
     let (rebinds, receiver) = match flow {
-        Flow::Diverges | Flow::Inline | Flow::FutureInside(_) => (Vec::new(), Receiver::None),
+        Flow::Diverges | Flow::Inline | Flow::Hoisted(_) | Flow::FutureInside(_) => (Vec::new(), Receiver::None),
         _ => (
             flow::rebinds(&mut function.signature),
             flow::receiver(&function.signature),

@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use proc_macro2::token_stream::IntoIter;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::ReturnType;
+use syn::{ReturnType, Type};
 use syn::spanned::Spanned as _;
 
 use crate::model::{Rebind, Receiver};
@@ -99,6 +99,32 @@ pub(super) fn edge_inside(output: &ReturnType) -> TokenStream {
     }
 }
 
+/// The same for the block of a future that the function returns.
+pub(super) fn edge_of_future(output: &ReturnType) -> TokenStream {
+    let ReturnType::Type(_, ty) = output else { return TokenStream::new() };
+    let tokens = ty.to_token_stream();
+    match &**ty {
+        Type::ImplTrait(_) => output_of(&tokens).map(|output| edge(&erased(&output), ty.span())).unwrap_or_default(),
+        _ => {
+            let erased = erased(&tokens);
+            let output = emit!(<#erased as ::core::future::Future>::Output);
+            edge(&output, ty.span())
+        }
+    }
+}
+
+/// The type behind `Output =`.
+fn output_of(tokens: &TokenStream) -> Option<TokenStream> {
+    let mut trees = tokens.clone().into_iter().peekable();
+    trees.find(|tree| matches!(tree, TokenTree::Ident(word) if word == "Output"))?;
+    trees.next_if(|tree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == '='))?;
+    let rest = trees.clone().count();
+    skip_bounds(&mut trees);
+    let taken = rest - trees.count();
+    let mut trees = tokens.clone().into_iter().skip_while(|tree| !matches!(tree, TokenTree::Ident(word) if word == "Output"));
+    Some(trees.by_ref().skip(2).take(taken).collect())
+}
+
 /// A return that never runs: it tells inference the type, so that `?` and coercions work as in the bare function. It stands on
 /// the return type, where a mismatch is explained.
 fn edge(ty: &TokenStream, span: Span) -> TokenStream {
@@ -159,7 +185,14 @@ fn skip_bounds(trees: &mut Peekable<IntoIter>) {
 
 #[cfg(test)]
 mod tests {
-    use super::erased;
+    use super::{erased, output_of};
+
+    #[test]
+    fn the_output_of_a_future_is_read_off() {
+        let output = |source: &str| output_of(&source.parse().unwrap()).map(|output| output.to_string().replace(' ', ""));
+        assert_eq!(output("impl Future<Output = Result<u8, Box<dyn Fn() -> u8>>> + Send").as_deref(), Some("Result<u8,Box<dynFn()->u8>>"));
+        assert_eq!(output("impl Future").as_deref(), None);
+    }
 
     #[test]
     fn impl_types_are_left_to_inference() {

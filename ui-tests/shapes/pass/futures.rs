@@ -1,0 +1,112 @@
+//! Functions that return futures.
+#![deny(warnings)]
+#![forbid(unsafe_code)]
+
+use std::pin::Pin;
+use vitalsign::observed;
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type LocalBoxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+#[observed]
+fn literal(n: &u8) -> Boxed<'_, Result<u8, std::num::ParseIntError>> {
+    let m = *n;
+    Box::pin(async move {
+        let n: u8 = "1".parse()?;
+        Ok(n + m)
+    })
+}
+
+#[observed]
+fn spelled<'a>(n: &'a u8) -> Pin<Box<dyn Future<Output = u8> + Send + 'a>> {
+    std::boxed::Box::pin(async move { *n })
+}
+
+#[observed]
+fn unboxed(n: &u8) -> impl Future<Output = Result<u8, String>> + Send {
+    async move { Ok(*n) }
+}
+
+#[observed]
+fn captures_nothing() -> impl Future<Output = u8> + Send + 'static {
+    async { 1 }
+}
+
+#[observed]
+fn precise<'a, T: Clone>(_n: &'a u8, value: T) -> impl Future<Output = T> + use<T> {
+    async move { value.clone() }
+}
+
+#[observed]
+fn by_other_means(n: u8) -> impl Future<Output = u8> {
+    std::future::ready(n)
+}
+
+#[observed]
+fn early(n: u8) -> Boxed<'static, u8> {
+    if n == 0 {
+        return Box::pin(std::future::ready(7));
+    }
+    Box::pin(async move { n })
+}
+
+#[observed]
+fn returns_the_tail(n: u8) -> Boxed<'static, u8> {
+    return Box::pin(async move { n });
+}
+
+#[observed]
+fn delegates(n: u8) -> Boxed<'static, u8> {
+    early(n)
+}
+
+#[observed]
+fn local(n: std::rc::Rc<u8>) -> LocalBoxed<'static, u8> {
+    Box::pin(async move { *n })
+}
+
+#[observed]
+fn delegates_locally(n: std::rc::Rc<u8>) -> LocalBoxed<'static, u8> {
+    local(n)
+}
+
+struct Slot(Option<Boxed<'static, u8>>);
+
+impl Slot {
+    #[observed]
+    fn stores(&mut self, n: u8) {
+        self.0 = Some(Box::pin(async move { n }));
+    }
+    #[observed]
+    fn takes(&mut self) -> Option<Boxed<'static, u8>> {
+        self.0.take()
+    }
+}
+
+#[observed]
+fn generic<T>(value: T) -> T {
+    value
+}
+
+fn is_send<T: Send>(value: T) -> T {
+    value
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    assert_eq!(is_send(literal(&1)).await, Ok(2));
+    assert_eq!(is_send(spelled(&1)).await, 1);
+    assert_eq!(is_send(unboxed(&1)).await, Ok(1));
+    assert_eq!(is_send(captures_nothing()).await, 1);
+    let outlives = precise(&3, String::from("x"));
+    assert_eq!(outlives.await, "x");
+    assert_eq!(is_send(by_other_means(1)).await, 1);
+    assert_eq!(is_send(early(0)).await + early(1).await, 8);
+    assert_eq!(returns_the_tail(1).await, 1);
+    assert_eq!(is_send(delegates(1)).await, 1);
+    assert_eq!(local(1.into()).await + delegates_locally(1.into()).await, 2);
+    let mut slot = Slot(None);
+    slot.stores(1);
+    assert_eq!(slot.takes().unwrap().await, 1);
+    assert_eq!(generic(captures_nothing()).await, 1);
+}
