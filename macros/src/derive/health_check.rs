@@ -160,8 +160,13 @@ fn expand(input: &DeriveInput, root: &Root, checks: &[Check<'_>]) -> TokenStream
 /// alone, and the futures could no longer be proved `Send`; there rustc finds the implementation by itself.
 fn needs_bound(ty: &Type, params: &[Ident]) -> bool {
     let tokens = ty.to_token_stream();
-    mentions(&tokens, &|tree| matches!(tree, TokenTree::Ident(word) if params.iter().any(|param| word == param)))
-        && !mentions(&tokens, &|tree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == '\''))
+    mentions(
+        &tokens,
+        &|tree| matches!(tree, TokenTree::Ident(word) if params.iter().any(|param| word == param)),
+    ) && !mentions(
+        &tokens,
+        &|tree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == '\''),
+    )
 }
 
 fn name_of(member: &Member) -> LitStr {

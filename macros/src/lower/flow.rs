@@ -47,7 +47,10 @@ pub(super) fn flow(function: &Function, body: &Group, nameable: &dyn Fn(&TokenSt
 /// Whether a function inside can have the same signature, and be called with the names in it.
 fn repeatable(signature: &Signature, body: &Group, nameable: &dyn Fn(&TokenStream) -> bool) -> bool {
     let words = |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if word == "self" || word == "Self");
-    let names = signature.inputs.iter().all(|input| matches!(input, FnArg::Typed(arg) if plain_name(&arg.pat).is_some()));
+    let names = signature
+        .inputs
+        .iter()
+        .all(|input| matches!(input, FnArg::Typed(arg) if plain_name(&arg.pat).is_some()));
     let plain = matches!(signature.safety, Safety::Default) && signature.abi.is_none();
     names && plain && !mentions(&body.stream(), &words) && nameable(&signature.to_token_stream())
 }

@@ -110,7 +110,11 @@ impl Subject {
 
 /// A short name in capitals is taken for a parameter of the block around, which a function does not show.
 fn looks_like_parameter(name: &str) -> bool {
-    name.len() <= 2 && name.starts_with(|char: char| char.is_ascii_uppercase()) && name.chars().all(|char| char.is_ascii_uppercase() || char.is_ascii_digit())
+    name.len() <= 2
+        && name.starts_with(|char: char| char.is_ascii_uppercase())
+        && name
+            .chars()
+            .all(|char| char.is_ascii_uppercase() || char.is_ascii_digit())
 }
 
 fn first_doc_line(attrs: &[Attr]) -> Option<String> {

@@ -5,8 +5,8 @@ use std::iter::Peekable;
 use proc_macro2::token_stream::IntoIter;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{ReturnType, Type};
 use syn::spanned::Spanned as _;
+use syn::{ReturnType, Type};
 
 use crate::model::{Rebind, Receiver};
 use crate::tokens::mentions_ident;
@@ -101,10 +101,14 @@ pub(super) fn edge_inside(output: &ReturnType) -> TokenStream {
 
 /// The same for the block of a future that the function returns.
 pub(super) fn edge_of_future(output: &ReturnType) -> TokenStream {
-    let ReturnType::Type(_, ty) = output else { return TokenStream::new() };
+    let ReturnType::Type(_, ty) = output else {
+        return TokenStream::new();
+    };
     let tokens = ty.to_token_stream();
     match &**ty {
-        Type::ImplTrait(_) => output_of(&tokens).map(|output| edge(&erased(&output), ty.span())).unwrap_or_default(),
+        Type::ImplTrait(_) => output_of(&tokens)
+            .map(|output| edge(&erased(&output), ty.span()))
+            .unwrap_or_default(),
         _ => {
             let erased = erased(&tokens);
             let output = emit!(<#erased as ::core::future::Future>::Output);
@@ -121,7 +125,10 @@ fn output_of(tokens: &TokenStream) -> Option<TokenStream> {
     let rest = trees.clone().count();
     skip_bounds(&mut trees);
     let taken = rest - trees.count();
-    let mut trees = tokens.clone().into_iter().skip_while(|tree| !matches!(tree, TokenTree::Ident(word) if word == "Output"));
+    let mut trees = tokens
+        .clone()
+        .into_iter()
+        .skip_while(|tree| !matches!(tree, TokenTree::Ident(word) if word == "Output"));
     Some(trees.by_ref().skip(2).take(taken).collect())
 }
 
@@ -189,8 +196,12 @@ mod tests {
 
     #[test]
     fn the_output_of_a_future_is_read_off() {
-        let output = |source: &str| output_of(&source.parse().unwrap()).map(|output| output.to_string().replace(' ', ""));
-        assert_eq!(output("impl Future<Output = Result<u8, Box<dyn Fn() -> u8>>> + Send").as_deref(), Some("Result<u8,Box<dynFn()->u8>>"));
+        let output =
+            |source: &str| output_of(&source.parse().unwrap()).map(|output| output.to_string().replace(' ', ""));
+        assert_eq!(
+            output("impl Future<Output = Result<u8, Box<dyn Fn() -> u8>>> + Send").as_deref(),
+            Some("Result<u8,Box<dynFn()->u8>>")
+        );
         assert_eq!(output("impl Future").as_deref(), None);
     }
 
