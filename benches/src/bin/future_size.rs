@@ -3,6 +3,7 @@
 //! `cargo run -p benches --bin future_size`
 
 use std::hint::black_box;
+use vitalsign::{counted, timed, traced};
 
 const ALLOWED: usize = 160;
 
@@ -13,6 +14,9 @@ macro_rules! functions {
             Ok(black_box(&argument).len())
         }
 
+        #[traced]
+        #[counted]
+        #[timed]
         async fn $annotated(argument: [u8; $size]) -> Result<usize, std::fmt::Error> {
             std::future::ready(()).await;
             Ok(black_box(&argument).len())
@@ -28,18 +32,11 @@ fn main() {
     let sizes = [
         (0, size_of_val(&bare_0([0; 0])), size_of_val(&annotated_0([0; 0]))),
         (64, size_of_val(&bare_64([0; 64])), size_of_val(&annotated_64([0; 64]))),
-        (
-            1024,
-            size_of_val(&bare_1024([0; 1024])),
-            size_of_val(&annotated_1024([0; 1024])),
-        ),
+        (1024, size_of_val(&bare_1024([0; 1024])), size_of_val(&annotated_1024([0; 1024]))),
     ];
     println!("bytes of a future; argument by value, bare, annotated, more (at most {ALLOWED})");
     for (argument, bare, annotated) in sizes {
-        println!(
-            "{argument:>6} {bare:>6} {annotated:>6} {:>+5}",
-            annotated.cast_signed() - bare.cast_signed()
-        );
+        println!("{argument:>6} {bare:>6} {annotated:>6} {:>+5}", annotated.cast_signed() - bare.cast_signed());
     }
     if sizes.iter().any(|(_, bare, annotated)| *annotated > bare + ALLOWED) {
         eprintln!("more than promised");

@@ -1,6 +1,7 @@
 //! vitalsign's side.
 
 use crate::{body, consume, ready};
+use vitalsign::{counted, timed, traced};
 
 pub(crate) fn init() {}
 pub(crate) fn init_unsampled() {}
@@ -26,13 +27,19 @@ macro_rules! roots {
 }
 
 roots! {
+    #[counted]
     counted counted_body;
+    #[timed]
     timed timed_body;
+    #[counted] #[timed]
     counted_and_timed counted_and_timed_body;
+    #[traced]
     root traced_body;
+    #[traced] #[counted] #[timed]
     all all_body;
 }
 
+#[traced]
 async fn traced_later(i: u64) -> Result<u64, std::fmt::Error> {
     body(i)
 }
@@ -43,6 +50,7 @@ pub(crate) fn root_async(n: u64) {
     }
 }
 
+#[traced]
 fn traced_parent(i: u64) {
     for _ in 0..99 {
         consume(traced_body(i));
@@ -55,6 +63,9 @@ pub(crate) fn tree(n: u64) {
     }
 }
 
+#[traced]
+#[counted]
+#[timed]
 async fn all_later(i: u64) -> Result<u64, std::fmt::Error> {
     body(i)
 }
@@ -65,6 +76,9 @@ pub(crate) fn all_async(n: u64) {
     }
 }
 
+#[traced]
+#[counted]
+#[timed]
 fn all_parent(i: u64) {
     for _ in 0..99 {
         consume(all_body(i));
