@@ -32,11 +32,18 @@ fn main() {
     let sizes = [
         (0, size_of_val(&bare_0([0; 0])), size_of_val(&annotated_0([0; 0]))),
         (64, size_of_val(&bare_64([0; 64])), size_of_val(&annotated_64([0; 64]))),
-        (1024, size_of_val(&bare_1024([0; 1024])), size_of_val(&annotated_1024([0; 1024]))),
+        (
+            1024,
+            size_of_val(&bare_1024([0; 1024])),
+            size_of_val(&annotated_1024([0; 1024])),
+        ),
     ];
     println!("bytes of a future; argument by value, bare, annotated, more (at most {ALLOWED})");
     for (argument, bare, annotated) in sizes {
-        println!("{argument:>6} {bare:>6} {annotated:>6} {:>+5}", annotated.cast_signed() - bare.cast_signed());
+        println!(
+            "{argument:>6} {bare:>6} {annotated:>6} {:>+5}",
+            annotated.cast_signed() - bare.cast_signed()
+        );
     }
     if sizes.iter().any(|(_, bare, annotated)| *annotated > bare + ALLOWED) {
         eprintln!("more than promised");
