@@ -20,8 +20,8 @@ mod fields;
 mod future;
 #[cfg(feature = "health")]
 pub mod health;
-#[cfg(feature = "admin")]
-mod http;
+#[cfg(any(feature = "admin", feature = "tower"))]
+pub mod http;
 #[cfg(feature = "logs")]
 pub mod logs;
 #[cfg(feature = "record")]
@@ -29,6 +29,8 @@ mod metrics;
 mod outcome;
 #[cfg(feature = "record")]
 mod probe;
+#[cfg(feature = "record")]
+mod secret;
 #[cfg(feature = "record")]
 mod setup;
 #[cfg(feature = "record")]

@@ -1,6 +1,30 @@
-//! HTTP: the admin server.
+//! HTTP: the admin server, and the layer for servers.
 
 #[cfg(feature = "admin")]
 pub(crate) mod admin;
 #[cfg(feature = "admin")]
 pub(crate) mod routes;
+
+#[cfg(feature = "tower")]
+mod body;
+#[cfg(feature = "tower")]
+mod exchange;
+#[cfg(feature = "tower")]
+mod layer;
+#[cfg(feature = "tower")]
+mod request_id;
+#[cfg(feature = "tower")]
+mod server;
+#[cfg(feature = "tower")]
+mod w3c;
+#[cfg(feature = "tower")]
+pub(crate) mod words;
+#[cfg(all(test, feature = "axum"))]
+mod tests;
+
+#[cfg(feature = "tower")]
+pub use body::Traced;
+#[cfg(feature = "tower")]
+pub use layer::{HttpLayer, HttpService, ResponseFuture, layer};
+#[cfg(feature = "tower")]
+pub use request_id::{HEADER as REQUEST_ID, RequestId};

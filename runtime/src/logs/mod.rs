@@ -31,6 +31,8 @@ mod writer;
 pub use filter::FilterError;
 pub use format::{Format, UnknownFormat};
 pub use scope::{FieldValue, Scope, Scoped};
+#[cfg(feature = "tower")]
+pub(crate) use scope::{Entered as ScopeEntered, enter as scope_enter};
 #[doc(hidden)]
 pub use scope::{ScopeBuilder, Writer as ScopeWriter};
 pub use writer::Output;
@@ -119,7 +121,7 @@ pub(crate) fn install(setup: LogSetup) -> std::io::Result<(Handle, Vec<FilterErr
         output: setup.output,
         look,
         redactor: Redactor {
-            keys: setup.redact,
+            keys: setup.redact.iter().map(|key| key.to_lowercase()).collect(),
             hook: setup.redact_with,
         },
         otlp: setup.otlp.map(otlp::Batcher::new),

@@ -5,6 +5,8 @@ pub mod catalog;
 mod cell;
 pub(crate) mod check;
 mod dropped;
+#[cfg(feature = "_http")]
+pub(crate) mod dynamic;
 mod exemplar;
 pub(crate) mod label;
 pub(crate) mod registry;

@@ -212,6 +212,26 @@ impl ActiveSpan {
         }
     }
 
+    /// Another attribute, whose name was not given before.
+    #[cfg(feature = "_http")]
+    pub(crate) fn add(&self, key: &str, value: Scalar<'_>) {
+        match self {
+            Self::Ours(Ours {
+                handle: Some(handle), ..
+            }) => store::attributes(*handle, false, false, |fields| fields.named(Key::Name(key), value)),
+            Self::Foreign(span) => {
+                match value {
+                    Scalar::Bool(value) => span.record(key, value),
+                    Scalar::I64(value) => span.record(key, value),
+                    Scalar::F64(value) => span.record(key, value),
+                    Scalar::Text(value) => span.record(key, value),
+                    Scalar::Bytes(value) => span.record(key, value),
+                };
+            }
+            _ => {}
+        }
+    }
+
     /// The returned value, as the attribute `return`.
     pub(crate) fn returned(&self, value: &dyn Value) {
         if let Self::Ours(Ours {

@@ -42,3 +42,9 @@ fn sequence() -> u64 {
 mod bench;
 #[cfg(all(test, feature = "otlp"))]
 mod tests;
+
+/// Random bits, for ids of other kinds.
+#[cfg(feature = "_http")]
+pub(crate) fn random_u128() -> u128 {
+    local::with(|local| local.rng.trace_id().0).unwrap_or_else(|| ids::Rng::unseeded().trace_id().0)
+}

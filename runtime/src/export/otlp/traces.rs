@@ -227,6 +227,9 @@ fn status(out: &mut Vec<u8>, code: u8, message: Option<&str>) {
 
 /// `code.*`, from static metadata.
 fn place(out: &mut Vec<u8>, head: &Head) {
+    if head.site.is_some_and(|site| site.def.function.is_empty()) {
+        return; // a layer of ours: no line of the user's program
+    }
     if let Some(site) = head.site {
         nested(out, 9, |out| {
             bytes(out, 1, b"code.function.name");

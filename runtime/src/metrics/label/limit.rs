@@ -65,7 +65,8 @@ impl Limit {
         self.overflow.load(Ordering::Relaxed)
     }
 
-    fn index(&self, text: &str) -> usize {
+    /// The index of a value, `other`'s for those beyond the limit.
+    pub(crate) fn index(&self, text: &str) -> usize {
         let state = self.state.get_or_init(|| State::new(self.max));
         state.find(text).or_else(|| state.add(text)).unwrap_or_else(|| {
             // `other` itself is a value like any: it shares the series, nothing overflows.

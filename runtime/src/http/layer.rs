@@ -1,0 +1,268 @@
+//! The server layer: one span, one set of measurements and one access line for each request.
+//!
+//! ```
+//! # #[cfg(feature = "axum")]
+//! # fn app() -> axum::Router {
+//! use axum::{Router, routing::get};
+//!
+//! Router::new()
+//!     .route("/orders/{id}", get(|| async { "…" }))
+//!     .layer(vitalsign::http::layer())
+//! # }
+//! ```
+//!
+//! Under axum put it on the `Router` (`Router::layer`), where the route is known. The span begins when the layer is called and ends
+//! when the last byte of the body is handed over or the body is dropped. A client that left before is `cancelled`.
+
+use super::body::Traced;
+use super::exchange::Exchange;
+use super::server::ROUTES;
+use crate::switch;
+use http::request::Parts;
+use http::{HeaderName, Request, Response};
+use pin_project_lite::pin_project;
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// A layer with the defaults.
+pub fn layer() -> HttpLayer {
+    HttpLayer {
+        settings: Arc::new(Settings {
+            access_line: true,
+            request_id: true,
+            excluded: Vec::new(),
+            groups: Vec::new(),
+            headers: Vec::new(),
+            route: None,
+        }),
+    }
+}
+
+type RouteOf = Box<dyn Fn(&Parts) -> Option<Cow<'static, str>> + Send + Sync>;
+
+pub(super) struct Settings {
+    pub(super) access_line: bool,
+    pub(super) request_id: bool,
+    excluded: Vec<Pattern>,
+    groups: Vec<(Pattern, Cow<'static, str>)>,
+    pub(super) headers: Vec<(HeaderName, String)>,
+    route: Option<RouteOf>,
+}
+
+/// A path, or all paths that begin so where it ends with `*`.
+struct Pattern(String);
+
+impl Pattern {
+    fn matches(&self, path: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(start) => path.starts_with(start),
+            None => path == self.0,
+        }
+    }
+}
+
+/// The tower layer for HTTP servers; made by [`layer`].
+#[derive(Clone)]
+pub struct HttpLayer {
+    settings: Arc<Settings>,
+}
+
+impl HttpLayer {
+    fn settings(&mut self) -> &mut Settings {
+        // A layer is configured before it is cloned into a service; a clone made earlier keeps what it had.
+        if Arc::get_mut(&mut self.settings).is_none() {
+            panic!("an `HttpLayer` is configured before it is cloned");
+        }
+        match Arc::get_mut(&mut self.settings) {
+            Some(settings) => settings,
+            None => unreachable!("asked above"),
+        }
+    }
+
+    /// No span, no measurement and no line for this path, or for all that begin so: `"/healthz"`, `"/static/*"`.
+    #[must_use]
+    pub fn exclude(mut self, path: impl Into<String>) -> Self {
+        self.settings().excluded.push(Pattern(path.into()));
+        self
+    }
+
+    /// One route for all paths that begin so, where no router says it: `group("/static/*", "/static/{file}")`.
+    #[must_use]
+    pub fn group(mut self, paths: impl Into<String>, route: impl Into<Cow<'static, str>>) -> Self {
+        self.settings().groups.push((Pattern(paths.into()), route.into()));
+        self
+    }
+
+    /// Names the route of a request where no router does. It must be of low cardinality: beyond 1000 routes the rest share
+    /// `other`.
+    #[must_use]
+    pub fn route_with(
+        mut self,
+        route: impl Fn(&Parts) -> Option<Cow<'static, str>> + Send + Sync + 'static,
+    ) -> Self {
+        self.settings().route = Some(Box::new(route));
+        self
+    }
+
+    /// Whether each request gets a line at level info (error for 5xx and panics), target `vitalsign::access`. On.
+    #[must_use]
+    pub fn access_line(mut self, on: bool) -> Self {
+        self.settings().access_line = on;
+        self
+    }
+
+    /// Whether `X-Request-ID` is honoured or minted, echoed, and a field of every line. On.
+    #[must_use]
+    pub fn request_id(mut self, on: bool) -> Self {
+        self.settings().request_id = on;
+        self
+    }
+
+    /// Records a request header as `http.request.header.NAME`. None is recorded unasked, and never one whose name is secret.
+    #[must_use]
+    pub fn request_header(mut self, name: HeaderName) -> Self {
+        if !crate::secret::is_secret(name.as_str()) {
+            let attribute = format!("http.request.header.{}", name.as_str());
+            self.settings().headers.push((name, attribute));
+        }
+        self
+    }
+}
+
+impl std::fmt::Debug for HttpLayer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpLayer").finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    fn excludes(&self, path: &str) -> bool {
+        self.excluded.iter().any(|pattern| pattern.matches(path))
+    }
+
+    /// The route's index among [`ROUTES`].
+    pub(super) fn route(&self, parts: &Parts) -> Option<u16> {
+        let path = parts.uri.path();
+        let index = |text: &str| u16::try_from(ROUTES.index(text)).ok();
+        if let Some((_, route)) = self.groups.iter().find(|(pattern, _)| pattern.matches(path)) {
+            return index(route);
+        }
+        #[cfg(feature = "axum")]
+        if let Some(matched) = parts.extensions.get::<axum::extract::MatchedPath>() {
+            return index(matched.as_str());
+        }
+        let of = self.route.as_ref()?;
+        // A mapping that panics names no route.
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| of(parts)))
+            .ok()
+            .flatten()
+            .and_then(|route| index(&route))
+    }
+}
+
+impl<S> Layer<S> for HttpLayer {
+    type Service = HttpService<S>;
+
+    fn layer(&self, inner: S) -> HttpService<S> {
+        HttpService {
+            inner,
+            settings: self.settings.clone(),
+        }
+    }
+}
+
+/// A service in [`HttpLayer`].
+#[derive(Clone)]
+pub struct HttpService<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+impl<S: std::fmt::Debug> std::fmt::Debug for HttpService<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpService").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for HttpService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: http_body::Body,
+{
+    type Response = Response<Traced<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if !switch::on() || self.settings.excludes(request.uri().path()) {
+            return ResponseFuture {
+                inner: self.inner.call(request),
+                exchange: None,
+            };
+        }
+        let (mut parts, body) = request.into_parts();
+        let exchange = Exchange::begin(&mut parts, &self.settings);
+        let request = Request::from_parts(parts, body);
+        let inner = {
+            let _entered = exchange.enter();
+            self.inner.call(request)
+        };
+        ResponseFuture {
+            inner,
+            exchange: Some(exchange),
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`HttpService`].
+    pub struct ResponseFuture<F> {
+        // Dropped before the exchange, so that what it holds ends within the request's span.
+        #[pin]
+        inner: F,
+        exchange: Option<Exchange>,
+    }
+}
+
+impl<F, R, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<R>, E>>,
+    R: http_body::Body,
+{
+    type Output = Result<Response<Traced<R>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = {
+            let _entered = this.exchange.as_ref().map(Exchange::enter);
+            this.inner.poll(cx)
+        };
+        let result = ready!(polled);
+        let exchange = this.exchange.take();
+        Poll::Ready(match result {
+            Ok(response) => {
+                let (mut parts, body) = response.into_parts();
+                let exchange = exchange.map(|mut exchange| {
+                    exchange.responded(&mut parts);
+                    exchange
+                });
+                Ok(Response::from_parts(parts, Traced::new(body, exchange)))
+            }
+            Err(error) => {
+                if let Some(exchange) = exchange {
+                    exchange.failed("_OTHER");
+                }
+                Err(error)
+            }
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! `X-Request-ID`: honoured if it is sane, minted if not, echoed, and in every line.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The header, in requests and responses.
+pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longer ids are not honoured.
+const MAX: usize = 128;
+
+/// The id of the request being handled: an extension of the request, put there by the layer.
+///
+/// # Examples
+///
+/// ```
+/// use vitalsign::http::RequestId;
+///
+/// fn id(request: &http::Request<()>) -> Option<&str> {
+///     request.extensions().get::<RequestId>().map(RequestId::as_str)
+/// }
+/// # assert_eq!(id(&http::Request::new(())), None);
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        // Both ways of making one allow only visible ASCII.
+        self.0.to_str().unwrap_or_default()
+    }
+
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(HEADER).iter();
+        let value = values.next()?;
+        let sane = values.next().is_none() && is_sane(value.as_bytes());
+        sane.then(|| Self(value.clone()))
+    }
+
+    pub(crate) fn mint() -> Self {
+        let id = crate::trace::random_u128();
+        let mut text = [0; 32];
+        for (i, digit) in text.iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[(id >> (124 - 4 * i)) as usize & 15];
+        }
+        Self(HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("none")))
+    }
+
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Letters, digits and the punctuation of UUIDs, base64 and the trace ids in use.
+fn is_sane(value: &[u8]) -> bool {
+    (1..=MAX).contains(&value.len())
+        && value
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.:+/=@#~".contains(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_sane_ids_are_honoured() {
+        let of = |value: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HEADER, HeaderValue::from_bytes(value).unwrap());
+            RequestId::of(&headers).map(|id| id.to_string())
+        };
+        assert_eq!(of(b"7f9c-ABC_1.2:3").as_deref(), Some("7f9c-ABC_1.2:3"));
+        for bad in [&b""[..], b"a b", b"a\tb", b"\"", b"<script>", b"\xff", &[b'a'; 129]] {
+            assert_eq!(of(bad), None);
+        }
+        let mut twice = HeaderMap::new();
+        twice.append(HEADER, HeaderValue::from_static("a"));
+        twice.append(HEADER, HeaderValue::from_static("b"));
+        assert_eq!(RequestId::of(&twice), None);
+    }
+
+    #[test]
+    fn minted_ids_differ_and_are_sane() {
+        let (a, b) = (RequestId::mint(), RequestId::mint());
+        assert_ne!(a, b);
+        assert!(is_sane(a.as_str().as_bytes()) && a.as_str().len() == 32, "{a}");
+    }
+}

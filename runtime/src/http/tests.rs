@@ -1,0 +1,279 @@
+//! The layer around a bare service and around an axum router, seen by a capture.
+
+use super::*;
+use crate::metrics::dynamic;
+use crate::testing::{Capture, Status, capture};
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use std::convert::Infallible;
+use std::time::Duration;
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+
+fn app() -> Router {
+    Router::new()
+        .route("/orders/{id}", get(|| async { "an order" }))
+        .route("/empty", get(|| async { StatusCode::NO_CONTENT }))
+        .route("/broken", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
+        .route("/inner", get(inner))
+        .route("/healthz", get(|| async { "ok" }))
+        .layer(layer().exclude("/healthz").request_header(http::header::ACCEPT))
+}
+
+async fn inner() -> &'static str {
+    tracing::info!("inside");
+    tracing::info_span!("child").in_scope(|| tracing::warn!("deeper"));
+    "done"
+}
+
+async fn ask(app: Router, request: Request<Body>) -> (StatusCode, http::HeaderMap, Bytes) {
+    let response = app.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    (parts.status, parts.headers, body.collect().await.unwrap().to_bytes())
+}
+
+fn get_request(uri: &str) -> Request<Body> {
+    Request::builder().uri(uri).body(Body::empty()).unwrap()
+}
+
+fn only(capture: &Capture) -> crate::testing::Span {
+    let mut spans = capture.spans();
+    assert_eq!(spans.len(), 1, "{}", capture.tree());
+    spans.remove(0)
+}
+
+#[tokio::test]
+async fn a_request_is_one_span_by_the_conventions() {
+    let capture = capture();
+    let request = Request::builder()
+        .uri("/orders/7?page=2&token=abc")
+        .header("host", "shop.example:8080")
+        .header("user-agent", "curl/8")
+        .header("accept", "text/plain")
+        .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+        .body(Body::empty())
+        .unwrap();
+    let (status, headers, body) = ask(app(), request).await;
+    assert_eq!((status, &body[..]), (StatusCode::OK, &b"an order"[..]));
+    let span = only(&capture);
+    assert_eq!((span.name.as_str(), span.kind), ("GET /orders/{id}", "server"));
+    assert_eq!(span.trace_id.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(span.parent_id.unwrap().to_string(), "00f067aa0ba902b7");
+    assert_eq!(span.status, Status::Unset);
+    for (key, value) in [
+        ("http.request.method", "GET"),
+        ("http.route", "/orders/{id}"),
+        ("url.path", "/orders/7"),
+        ("url.query", "page=2&token=REDACTED"),
+        ("url.scheme", "http"),
+        ("server.address", "shop.example"),
+        ("server.port", "8080"),
+        ("network.protocol.version", "1.1"),
+        ("user_agent.original", "curl/8"),
+        ("http.request.header.accept", "text/plain"),
+        ("http.response.status_code", "200"),
+    ] {
+        assert_eq!(span.attribute(key), Some(value), "{key}");
+    }
+    for key in ["http.request.method_original", "error.type", "code.function.name", "otel.name"] {
+        assert_eq!(span.attribute(key), None, "{key}");
+    }
+    let lines = capture.lines();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0].message, "GET /orders/7 200");
+    assert_eq!((lines[0].level, lines[0].target.as_str()), (tracing::Level::INFO, "vitalsign::access"));
+    assert_eq!(lines[0].span_id, Some(span.span_id));
+    assert_eq!(lines[0].field("http.response.body.size"), Some("8"));
+    assert_eq!(lines[0].field("request_id"), Some(headers[&REQUEST_ID].to_str().unwrap()));
+}
+
+#[tokio::test]
+async fn what_happens_inside_hangs_under_it() {
+    let capture = capture();
+    let mut request = get_request("/inner");
+    request.headers_mut().insert(REQUEST_ID, HeaderValue::from_static("req-1"));
+    let (_, headers, _) = ask(app(), request).await;
+    assert_eq!(headers[&REQUEST_ID], "req-1");
+    assert_eq!(capture.tree(), "GET /inner\n└ child\n");
+    let lines = capture.lines();
+    assert_eq!(lines.len(), 3);
+    for line in lines {
+        assert_eq!(line.field("request_id"), Some("req-1"));
+        assert_eq!(line.trace_id, Some(capture.span("child").trace_id));
+    }
+}
+
+#[tokio::test]
+async fn statuses_and_unknown_methods() {
+    let capture = capture();
+    for (method, uri) in [("GET", "/broken"), ("GET", "/nowhere"), ("BREW", "/orders/1"), ("GET", "/empty")] {
+        let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+        ask(app(), request).await;
+    }
+    let spans = capture.spans();
+    let seen: Vec<_> = spans
+        .iter()
+        .map(|span| {
+            let attribute = |key| span.attribute(key).unwrap_or("-").to_owned();
+            (span.name.clone(), span.status, attribute("http.response.status_code"), attribute("error.type"))
+        })
+        .collect();
+    let row = |name: &str, status, code: &str, error: &str| (name.to_owned(), status, code.to_owned(), error.to_owned());
+    assert_eq!(
+        seen,
+        [
+            row("GET /broken", Status::Error, "500", "500"),
+            row("GET", Status::Unset, "404", "-"),
+            row("HTTP /orders/{id}", Status::Unset, "405", "-"),
+            row("GET /empty", Status::Unset, "204", "-"),
+        ]
+    );
+    assert_eq!(spans[0].message, "");
+    assert_eq!(spans[2].attribute("http.request.method"), Some("_OTHER"));
+    assert_eq!(spans[2].attribute("http.request.method_original"), Some("BREW"));
+    assert_eq!(capture.lines()[0].level, tracing::Level::ERROR);
+}
+
+#[tokio::test]
+async fn an_excluded_path_leaves_nothing() {
+    let capture = capture();
+    ask(app(), get_request("/healthz")).await;
+    assert_eq!((capture.spans().len(), capture.lines().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_client_that_left() {
+    let capture = capture();
+    // Before the response.
+    let service = ServiceBuilder::new()
+        .layer(layer())
+        .service(service_fn(|_: Request<()>| std::future::pending::<Result<Response<Empty<Bytes>>, Infallible>>()));
+    let future = service.oneshot(Request::new(()));
+    assert!(tokio::time::timeout(Duration::from_millis(5), future).await.is_err());
+    // In the middle of the body.
+    let stream = http_body_util::StreamBody::new(tokio_stream());
+    let service = ServiceBuilder::new().layer(layer()).service(service_fn(move |_: Request<()>| {
+        let stream = stream.clone();
+        async move { Ok::<_, Infallible>(Response::new(stream)) }
+    }));
+    let mut response = service.oneshot(Request::new(())).await.unwrap();
+    response.frame().await.unwrap().unwrap();
+    drop(response);
+    let outcomes: Vec<_> = capture.spans().iter().map(|span| span.outcome().to_owned()).collect();
+    assert_eq!(outcomes, ["cancelled", "cancelled"]);
+    assert_eq!(capture.lines()[0].message, "GET / -");
+    assert_eq!(capture.lines()[1].message, "GET / 200");
+    assert_eq!(capture.lines()[1].field("outcome"), Some("cancelled"));
+}
+
+/// A body that never ends.
+fn tokio_stream() -> Endless {
+    Endless
+}
+
+#[derive(Clone)]
+struct Endless;
+
+impl futures_core::Stream for Endless {
+    type Item = Result<http_body::Frame<Bytes>, Infallible>;
+
+    fn poll_next(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        std::task::Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(b"x")))))
+    }
+}
+
+#[test]
+fn a_handler_that_panics() {
+    let capture = capture();
+    let service = ServiceBuilder::new()
+        .layer(layer())
+        .service(service_fn(|_: Request<()>| async { panic!("in the handler") as Result<Response<Empty<Bytes>>, Infallible> }));
+    let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _ = runtime.block_on(service.oneshot(Request::new(())));
+    }));
+    assert!(unwound.is_err());
+    let span = only(&capture);
+    assert_eq!((span.outcome(), span.status), ("panic", Status::Error));
+    assert_eq!(span.exception(), Some("in the handler"));
+}
+
+#[tokio::test]
+async fn a_scan_of_unknown_paths_is_one_series() {
+    let capture = capture();
+    let app = app();
+    for n in 0..2000 {
+        let request = Request::builder().method("TRACE").uri(format!("/scan/{n}")).body(Body::empty()).unwrap();
+        ask(app.clone(), request).await;
+    }
+    drop(capture);
+    let families = crate::metrics::registry::gather();
+    let family = families.iter().find(|family| family.name == "http.server.request.duration").unwrap();
+    let series = family
+        .points
+        .iter()
+        .filter(|point| point.labels.contains(&("http.request.method".into(), "TRACE".into())))
+        .count();
+    assert_eq!(series, 1);
+    let active = families.iter().find(|family| family.name == "http.server.active_requests").unwrap();
+    assert!(!active.points.is_empty());
+    let _ = dynamic::MAX_SERIES;
+}
+
+#[tokio::test]
+async fn hostile_request_ids_are_replaced() {
+    let _capture = capture();
+    for bad in [&b"a b"[..], b"\xff\xfe", &[b'x'; 100_000], b"{\"a\":1}"] {
+        let mut request = get_request("/orders/1");
+        request.headers_mut().insert(REQUEST_ID, HeaderValue::from_bytes(bad).unwrap());
+        let (_, headers, _) = ask(app(), request).await;
+        let id = headers[&REQUEST_ID].to_str().unwrap();
+        assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_line_or_span_carries_anothers_id() {
+    let capture = capture();
+    let app = Router::new()
+        .route(
+            "/{n}",
+            get(|request: Request<Body>| async move {
+                let id = request.extensions().get::<RequestId>().unwrap().to_string();
+                for _ in 0..3 {
+                    tokio::task::yield_now().await;
+                    tracing::info!(own = %id, "step");
+                }
+                id
+            }),
+        )
+        .layer(layer().access_line(false));
+    let tasks: Vec<_> = (0..300)
+        .map(|n| {
+            let mut request = get_request(&format!("/{n}"));
+            request.headers_mut().insert(REQUEST_ID, HeaderValue::from_str(&format!("id-{n}")).unwrap());
+            let trace = format!("{:032x}", n + 1);
+            let parent = format!("00-{trace}-00f067aa0ba902b7-01");
+            request.headers_mut().insert("traceparent", HeaderValue::from_str(&parent).unwrap());
+            tokio::spawn(capture.follow(ask(app.clone(), request)))
+        })
+        .collect();
+    for (n, task) in tasks.into_iter().enumerate() {
+        assert_eq!(task.await.unwrap().2, format!("id-{n}"));
+    }
+    let lines = capture.lines();
+    assert_eq!(lines.len(), 900);
+    for line in lines {
+        let own = line.field("own").unwrap();
+        assert_eq!(line.field("request_id"), Some(own));
+        let n: u128 = own.strip_prefix("id-").unwrap().parse().unwrap();
+        assert_eq!(line.trace_id, Some(crate::trace::TraceId(n + 1)));
+    }
+    assert_eq!(capture.spans().len(), 300);
+}

@@ -1,0 +1,164 @@
+//! What the semantic conventions say of methods, addresses and URLs (C1 to C4 of HTTP).
+
+use crate::secret;
+use http::{HeaderMap, Method, Uri, Version, header};
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+/// Methods that are no `_OTHER`.
+const KNOWN: [&str; 10] = [
+    "CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY",
+];
+
+/// What stands for a method that is not known.
+pub(crate) const OTHER: &str = "_OTHER";
+
+/// `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS` replaces the list.
+static CHOSEN: OnceLock<Vec<&'static str>> = OnceLock::new();
+
+/// Replaces the list of known methods, once, before the first request.
+pub(crate) fn set_known_methods(methods: impl IntoIterator<Item = String>) {
+    // Lives as long as the process; there is one list.
+    let _ = CHOSEN.set(methods.into_iter().map(|method| &*method.leak()).collect());
+}
+
+/// The method as attributes show it.
+pub(crate) fn method(method: &Method) -> &'static str {
+    let known: &[&'static str] = CHOSEN.get().map_or(&KNOWN, Vec::as_slice);
+    known.iter().find(|known| **known == method.as_str()).copied().unwrap_or(OTHER)
+}
+
+/// The first part of a span's name.
+pub(crate) fn name_of(method: &'static str) -> &'static str {
+    if method == OTHER { "HTTP" } else { method }
+}
+
+/// `network.protocol.version`
+pub(crate) fn version(version: Version) -> Option<&'static str> {
+    match version {
+        Version::HTTP_09 => Some("0.9"),
+        Version::HTTP_10 => Some("1.0"),
+        Version::HTTP_11 => Some("1.1"),
+        Version::HTTP_2 => Some("2"),
+        Version::HTTP_3 => Some("3"),
+        _ => None,
+    }
+}
+
+/// `http` or `https`; anything else a client may have written is the former.
+pub(crate) fn scheme(uri: &Uri) -> &'static str {
+    match uri.scheme_str() {
+        Some("https") => "https",
+        _ => "http",
+    }
+}
+
+/// Host and port that the client meant: of the absolute form, else of the `Host` header.
+pub(crate) fn server<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> (Option<&'a str>, Option<u16>) {
+    if let Some(authority) = uri.authority() {
+        return (Some(authority.host()), authority.port_u16());
+    }
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
+        return (None, None);
+    };
+    match host.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (Some(host), port.parse().ok()),
+        _ => (Some(host), None),
+    }
+}
+
+/// The port that goes without saying.
+pub(crate) fn default_port(scheme: &str) -> u16 {
+    if scheme == "https" { 443 } else { 80 }
+}
+
+/// Query keys whose values the conventions name as credentials.
+const SIGNED: [&str; 4] = ["AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"];
+
+/// A query without the values of credentials.
+pub(crate) fn query(query: &str) -> Cow<'_, str> {
+    let is_credential = |pair: &str| {
+        let key = pair.split('=').next().unwrap_or_default();
+        pair.contains('=') && (SIGNED.iter().any(|signed| key.eq_ignore_ascii_case(signed)) || secret::is_secret(key))
+    };
+    if !query.split('&').any(is_credential) {
+        return Cow::Borrowed(query);
+    }
+    let pairs: Vec<Cow<'_, str>> = query
+        .split('&')
+        .map(|pair| {
+            if is_credential(pair) {
+                let key = pair.split('=').next().unwrap_or_default();
+                Cow::Owned(format!("{key}=REDACTED"))
+            } else {
+                Cow::Borrowed(pair)
+            }
+        })
+        .collect();
+    Cow::Owned(pairs.join("&"))
+}
+
+/// `url.full` without credentials.
+pub(crate) fn full(uri: &Uri) -> String {
+    let mut text = String::new();
+    if let Some(scheme) = uri.scheme_str() {
+        text.push_str(scheme);
+        text.push_str("://");
+    }
+    if let Some(authority) = uri.authority() {
+        let authority = authority.as_str();
+        match authority.rsplit_once('@') {
+            Some((user, host)) => {
+                text.push_str(if user.contains(':') { "REDACTED:REDACTED@" } else { "REDACTED@" });
+                text.push_str(host);
+            }
+            None => text.push_str(authority),
+        }
+    }
+    text.push_str(uri.path());
+    if let Some(raw) = uri.query() {
+        text.push('?');
+        text.push_str(&query(raw));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods() {
+        assert_eq!(method(&Method::GET), "GET");
+        assert_eq!(method(&Method::from_bytes(b"get").unwrap()), OTHER);
+        assert_eq!(method(&Method::from_bytes(b"BREW").unwrap()), OTHER);
+        assert_eq!(name_of(OTHER), "HTTP");
+    }
+
+    #[test]
+    fn urls_without_credentials() {
+        let uri: Uri = "https://user:pw@shop.example:8443/a/b?sig=abc&x=1&api_key=k&Signature=s&page".parse().unwrap();
+        assert_eq!(
+            full(&uri),
+            "https://REDACTED:REDACTED@shop.example:8443/a/b?sig=REDACTED&x=1&api_key=REDACTED&Signature=REDACTED&page"
+        );
+        assert_eq!(query("a=1&b=2"), "a=1&b=2");
+    }
+
+    #[test]
+    fn the_server_that_was_meant() {
+        let mut headers = HeaderMap::new();
+        let uri: Uri = "/a".parse().unwrap();
+        assert_eq!(server(&uri, &headers), (None, None));
+        for (host, expected) in [
+            ("shop.example:8080", (Some("shop.example"), Some(8080))),
+            ("shop.example", (Some("shop.example"), None)),
+            ("[::1]:80", (Some("[::1]"), Some(80))),
+            ("[::1]", (Some("[::1]"), None)),
+            ("shop:x", (Some("shop"), None)),
+        ] {
+            headers.insert(header::HOST, host.parse().unwrap());
+            assert_eq!(server(&uri, &headers), expected);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Series whose labels are not known to any attribute: what our own layers measure, by the semantic conventions.
+//!
+//! A key is a few small integers, so looking a series up is one hash of a few bytes. The number of series is bounded by the
+//! key's type and by a cap; what comes beyond is dropped and counted there.
+
+use super::registry::{LabelSet, Source, started};
+use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
+use crate::trace::{SpanId, TraceId};
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+/// No family has more series.
+pub(crate) const MAX_SERIES: usize = 5000;
+
+/// A family's constant part.
+pub(crate) struct Meta<K> {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) labels: fn(&K) -> LabelSet,
+}
+
+type Table<K, S> = RwLock<HashMap<K, Arc<S>>>;
+
+fn series<K: Hash + Eq + Clone, S>(table: &Table<K, S>, key: &K, make: impl FnOnce() -> S) -> Option<Arc<S>> {
+    if let Some(series) = table.read().unwrap_or_else(PoisonError::into_inner).get(key) {
+        return Some(series.clone());
+    }
+    let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
+    if table.len() >= MAX_SERIES && !table.contains_key(key) {
+        return None;
+    }
+    Some(table.entry(key.clone()).or_insert_with(|| Arc::new(make())).clone())
+}
+
+fn snapshot<K: Clone, S>(table: &Table<K, S>) -> Vec<(K, Arc<S>)> {
+    let table = table.read().unwrap_or_else(PoisonError::into_inner);
+    table.iter().map(|(key, series)| (key.clone(), series.clone())).collect()
+}
+
+/// A histogram family.
+pub(crate) struct Histogram<K> {
+    meta: Meta<K>,
+    bounds: Arc<[f64]>,
+    table: Table<K, Buckets>,
+    dropped: AtomicU64,
+}
+
+struct Buckets {
+    counts: Box<[AtomicU64]>,
+    /// The bits of a float.
+    sum: AtomicU64,
+    exemplars: Mutex<Vec<Option<Exemplar>>>,
+}
+
+impl<K: Hash + Eq + Clone> Histogram<K> {
+    pub(crate) fn new(meta: Meta<K>, bounds: &[f64]) -> Self {
+        Self {
+            meta,
+            bounds: bounds.into(),
+            table: RwLock::default(),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// Adds a sample; `exemplar` is the sampled span it belongs to.
+    pub(crate) fn record(&self, key: &K, value: f64, exemplar: Option<(TraceId, SpanId)>) {
+        let len = self.bounds.len() + 1;
+        let Some(series) = series(&self.table, key, || Buckets {
+            counts: (0..len).map(|_| AtomicU64::new(0)).collect(),
+            sum: AtomicU64::new(0),
+            exemplars: Mutex::new(vec![None; len]),
+        }) else {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let bucket = self.bounds.partition_point(|bound| *bound < value);
+        series.counts[bucket].fetch_add(1, Ordering::Relaxed);
+        let _ = series
+            .sum
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
+                Some((f64::from_bits(bits) + value).to_bits())
+            });
+        // Nobody waits for an example.
+        if let Some((trace_id, span_id)) = exemplar
+            && let Ok(mut exemplars) = series.exemplars.try_lock()
+        {
+            exemplars[bucket] = Some(Exemplar {
+                value,
+                unix_nanos: crate::clock::unix_nanos(crate::clock::now()),
+                trace_id,
+                span_id,
+            });
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone + Send + Sync> Source for Histogram<K> {
+    fn families(&self, out: &mut Vec<Family>) {
+        let points: Vec<Point> = snapshot(&self.table)
+            .into_iter()
+            .map(|(key, series)| Point {
+                labels: (self.meta.labels)(&key),
+                value: PointValue::Histogram {
+                    bounds: self.bounds.clone(),
+                    counts: series.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect(),
+                    sum: f64::from_bits(series.sum.load(Ordering::Relaxed)),
+                    exemplars: {
+                        let exemplars = series.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
+                        exemplars.iter().flatten().copied().collect()
+                    },
+                },
+                start_unix_nanos: started(),
+            })
+            .collect();
+        if !points.is_empty() {
+            out.push(family(&self.meta, Kind::Histogram, points));
+        }
+    }
+}
+
+/// Numbers that rise, or rise and fall.
+pub(crate) struct Numbers<K> {
+    meta: Meta<K>,
+    kind: Kind,
+    table: Table<K, AtomicI64>,
+}
+
+impl<K: Hash + Eq + Clone> Numbers<K> {
+    pub(crate) fn counter(meta: Meta<K>) -> Self {
+        Self {
+            meta,
+            kind: Kind::Counter,
+            table: RwLock::default(),
+        }
+    }
+
+    pub(crate) fn up_down(meta: Meta<K>) -> Self {
+        Self {
+            meta,
+            kind: Kind::UpDownCounter,
+            table: RwLock::default(),
+        }
+    }
+
+    pub(crate) fn add(&self, key: &K, amount: i64) {
+        if let Some(series) = series(&self.table, key, || AtomicI64::new(0)) {
+            series.fetch_add(amount, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn set(&self, key: &K, value: i64) {
+        if let Some(series) = series(&self.table, key, || AtomicI64::new(0)) {
+            series.store(value, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone + Send + Sync> Source for Numbers<K> {
+    fn families(&self, out: &mut Vec<Family>) {
+        let points: Vec<Point> = snapshot(&self.table)
+            .into_iter()
+            .map(|(key, series)| {
+                let value = series.load(Ordering::Relaxed);
+                let number = match self.kind {
+                    Kind::Counter => Number::U64(value.max(0) as u64),
+                    _ => Number::I64(value),
+                };
+                Point {
+                    labels: (self.meta.labels)(&key),
+                    value: PointValue::number(number),
+                    start_unix_nanos: started(),
+                }
+            })
+            .collect();
+        if !points.is_empty() {
+            out.push(family(&self.meta, self.kind, points));
+        }
+    }
+}
+
+fn family<K>(meta: &Meta<K>, kind: Kind, points: Vec<Point>) -> Family {
+    Family {
+        name: meta.name.into(),
+        help: meta.help.into(),
+        unit: meta.unit.into(),
+        kind,
+        points,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(key: &u8) -> LabelSet {
+        vec![("k".into(), key.to_string().into())]
+    }
+
+    const META: Meta<u8> = Meta {
+        name: "test.size",
+        help: "",
+        unit: "By",
+        labels,
+    };
+
+    #[test]
+    fn samples_fall_into_buckets() {
+        let histogram = Histogram::new(META, &[1.0, 10.0]);
+        for value in [0.5, 1.0, 2.0, 100.0] {
+            histogram.record(&1, value, Some((TraceId(1), SpanId(2))));
+        }
+        let mut families = Vec::new();
+        histogram.families(&mut families);
+        let PointValue::Histogram { counts, sum, exemplars, .. } = &families[0].points[0].value else {
+            panic!()
+        };
+        assert_eq!((counts.as_slice(), *sum), (&[2, 1, 1][..], 103.5));
+        assert_eq!(exemplars.iter().map(|e| e.value).collect::<Vec<_>>(), [1.0, 2.0, 100.0]);
+    }
+
+    #[test]
+    fn a_flood_of_keys_is_bounded() {
+        let numbers = Numbers::counter(Meta {
+            name: "test.count",
+            help: "",
+            unit: "",
+            labels: |key: &u32| vec![("k".into(), key.to_string().into())],
+        });
+        for key in 0..10_000 {
+            numbers.add(&key, 1);
+        }
+        let mut families = Vec::new();
+        numbers.families(&mut families);
+        assert_eq!(families[0].points.len(), MAX_SERIES);
+    }
+}
