@@ -289,7 +289,12 @@ fn describe(span: &ActiveSpan, key: &Key, parts: &Parts, settings: &Settings) {
         ],
     );
     for (name, attribute) in &settings.headers {
-        let values: Vec<_> = parts.headers.get_all(name).iter().map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
+        let values: Vec<_> = parts
+            .headers
+            .get_all(name)
+            .iter()
+            .map(|v| String::from_utf8_lossy(v.as_bytes()))
+            .collect();
         if !values.is_empty() {
             span.add(attribute, Scalar::Text(&values.join(", ")));
         }

@@ -101,10 +101,7 @@ impl HttpLayer {
     /// Names the route of a request where no router does. It must be of low cardinality: beyond 1000 routes the rest share
     /// `other`.
     #[must_use]
-    pub fn route_with(
-        mut self,
-        route: impl Fn(&Parts) -> Option<Cow<'static, str>> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn route_with(mut self, route: impl Fn(&Parts) -> Option<Cow<'static, str>> + Send + Sync + 'static) -> Self {
         self.settings().route = Some(Box::new(route));
         self
     }
@@ -185,7 +182,9 @@ pub struct HttpService<S> {
 
 impl<S: std::fmt::Debug> std::fmt::Debug for HttpService<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HttpService").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("HttpService")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
     }
 }
 

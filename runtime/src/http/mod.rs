@@ -15,12 +15,12 @@ mod layer;
 mod request_id;
 #[cfg(feature = "tower")]
 mod server;
+#[cfg(all(test, feature = "axum"))]
+mod tests;
 #[cfg(feature = "tower")]
 mod w3c;
 #[cfg(feature = "tower")]
 pub(crate) mod words;
-#[cfg(all(test, feature = "axum"))]
-mod tests;
 
 #[cfg(feature = "tower")]
 pub use body::Traced;

@@ -17,7 +17,15 @@ pub(crate) const SECONDS: [f64; 14] = [
 ];
 /// Buckets of sizes.
 pub(crate) const BYTES: [f64; 9] = [
-    0.0, 128.0, 1024.0, 8192.0, 65_536.0, 262_144.0, 1_048_576.0, 8_388_608.0, 67_108_864.0,
+    0.0,
+    128.0,
+    1024.0,
+    8192.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    8_388_608.0,
+    67_108_864.0,
 ];
 
 /// The labels of one request's series.
@@ -110,11 +118,19 @@ fn families() -> &'static Families {
                 labels: active_labels,
             })),
             request_size: Arc::new(Histogram::new(
-                meta("http.server.request.body.size", "Size of HTTP server request bodies.", "By"),
+                meta(
+                    "http.server.request.body.size",
+                    "Size of HTTP server request bodies.",
+                    "By",
+                ),
                 &BYTES,
             )),
             response_size: Arc::new(Histogram::new(
-                meta("http.server.response.body.size", "Size of HTTP server response bodies.", "By"),
+                meta(
+                    "http.server.response.body.size",
+                    "Size of HTTP server response bodies.",
+                    "By",
+                ),
                 &BYTES,
             )),
         };

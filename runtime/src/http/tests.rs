@@ -78,23 +78,36 @@ async fn a_request_is_one_span_by_the_conventions() {
     ] {
         assert_eq!(span.attribute(key), Some(value), "{key}");
     }
-    for key in ["http.request.method_original", "error.type", "code.function.name", "otel.name"] {
+    for key in [
+        "http.request.method_original",
+        "error.type",
+        "code.function.name",
+        "otel.name",
+    ] {
         assert_eq!(span.attribute(key), None, "{key}");
     }
     let lines = capture.lines();
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0].message, "GET /orders/7 200");
-    assert_eq!((lines[0].level, lines[0].target.as_str()), (tracing::Level::INFO, "vitalsign::access"));
+    assert_eq!(
+        (lines[0].level, lines[0].target.as_str()),
+        (tracing::Level::INFO, "vitalsign::access")
+    );
     assert_eq!(lines[0].span_id, Some(span.span_id));
     assert_eq!(lines[0].field("http.response.body.size"), Some("8"));
-    assert_eq!(lines[0].field("request_id"), Some(headers[&REQUEST_ID].to_str().unwrap()));
+    assert_eq!(
+        lines[0].field("request_id"),
+        Some(headers[&REQUEST_ID].to_str().unwrap())
+    );
 }
 
 #[tokio::test]
 async fn what_happens_inside_hangs_under_it() {
     let capture = capture();
     let mut request = get_request("/inner");
-    request.headers_mut().insert(REQUEST_ID, HeaderValue::from_static("req-1"));
+    request
+        .headers_mut()
+        .insert(REQUEST_ID, HeaderValue::from_static("req-1"));
     let (_, headers, _) = ask(app(), request).await;
     assert_eq!(headers[&REQUEST_ID], "req-1");
     assert_eq!(capture.tree(), "GET /inner\n└ child\n");
@@ -109,7 +122,12 @@ async fn what_happens_inside_hangs_under_it() {
 #[tokio::test]
 async fn statuses_and_unknown_methods() {
     let capture = capture();
-    for (method, uri) in [("GET", "/broken"), ("GET", "/nowhere"), ("BREW", "/orders/1"), ("GET", "/empty")] {
+    for (method, uri) in [
+        ("GET", "/broken"),
+        ("GET", "/nowhere"),
+        ("BREW", "/orders/1"),
+        ("GET", "/empty"),
+    ] {
         let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
         ask(app(), request).await;
     }
@@ -118,10 +136,16 @@ async fn statuses_and_unknown_methods() {
         .iter()
         .map(|span| {
             let attribute = |key| span.attribute(key).unwrap_or("-").to_owned();
-            (span.name.clone(), span.status, attribute("http.response.status_code"), attribute("error.type"))
+            (
+                span.name.clone(),
+                span.status,
+                attribute("http.response.status_code"),
+                attribute("error.type"),
+            )
         })
         .collect();
-    let row = |name: &str, status, code: &str, error: &str| (name.to_owned(), status, code.to_owned(), error.to_owned());
+    let row =
+        |name: &str, status, code: &str, error: &str| (name.to_owned(), status, code.to_owned(), error.to_owned());
     assert_eq!(
         seen,
         [
@@ -150,15 +174,19 @@ async fn a_client_that_left() {
     // Before the response.
     let service = ServiceBuilder::new()
         .layer(layer())
-        .service(service_fn(|_: Request<()>| std::future::pending::<Result<Response<Empty<Bytes>>, Infallible>>()));
+        .service(service_fn(|_: Request<()>| {
+            std::future::pending::<Result<Response<Empty<Bytes>>, Infallible>>()
+        }));
     let future = service.oneshot(Request::new(()));
     assert!(tokio::time::timeout(Duration::from_millis(5), future).await.is_err());
     // In the middle of the body.
     let stream = http_body_util::StreamBody::new(tokio_stream());
-    let service = ServiceBuilder::new().layer(layer()).service(service_fn(move |_: Request<()>| {
-        let stream = stream.clone();
-        async move { Ok::<_, Infallible>(Response::new(stream)) }
-    }));
+    let service = ServiceBuilder::new()
+        .layer(layer())
+        .service(service_fn(move |_: Request<()>| {
+            let stream = stream.clone();
+            async move { Ok::<_, Infallible>(Response::new(stream)) }
+        }));
     let mut response = service.oneshot(Request::new(())).await.unwrap();
     response.frame().await.unwrap().unwrap();
     drop(response);
@@ -193,7 +221,9 @@ fn a_handler_that_panics() {
     let capture = capture();
     let service = ServiceBuilder::new()
         .layer(layer())
-        .service(service_fn(|_: Request<()>| async { panic!("in the handler") as Result<Response<Empty<Bytes>>, Infallible> }));
+        .service(service_fn(|_: Request<()>| async {
+            panic!("in the handler") as Result<Response<Empty<Bytes>>, Infallible>
+        }));
     let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let _ = runtime.block_on(service.oneshot(Request::new(())));
@@ -209,19 +239,29 @@ async fn a_scan_of_unknown_paths_is_one_series() {
     let capture = capture();
     let app = app();
     for n in 0..2000 {
-        let request = Request::builder().method("TRACE").uri(format!("/scan/{n}")).body(Body::empty()).unwrap();
+        let request = Request::builder()
+            .method("TRACE")
+            .uri(format!("/scan/{n}"))
+            .body(Body::empty())
+            .unwrap();
         ask(app.clone(), request).await;
     }
     drop(capture);
     let families = crate::metrics::registry::gather();
-    let family = families.iter().find(|family| family.name == "http.server.request.duration").unwrap();
+    let family = families
+        .iter()
+        .find(|family| family.name == "http.server.request.duration")
+        .unwrap();
     let series = family
         .points
         .iter()
         .filter(|point| point.labels.contains(&("http.request.method".into(), "TRACE".into())))
         .count();
     assert_eq!(series, 1);
-    let active = families.iter().find(|family| family.name == "http.server.active_requests").unwrap();
+    let active = families
+        .iter()
+        .find(|family| family.name == "http.server.active_requests")
+        .unwrap();
     assert!(!active.points.is_empty());
     let _ = dynamic::MAX_SERIES;
 }
@@ -231,7 +271,9 @@ async fn hostile_request_ids_are_replaced() {
     let _capture = capture();
     for bad in [&b"a b"[..], b"\xff\xfe", &[b'x'; 100_000], b"{\"a\":1}"] {
         let mut request = get_request("/orders/1");
-        request.headers_mut().insert(REQUEST_ID, HeaderValue::from_bytes(bad).unwrap());
+        request
+            .headers_mut()
+            .insert(REQUEST_ID, HeaderValue::from_bytes(bad).unwrap());
         let (_, headers, _) = ask(app(), request).await;
         let id = headers[&REQUEST_ID].to_str().unwrap();
         assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
@@ -257,10 +299,14 @@ async fn no_line_or_span_carries_anothers_id() {
     let tasks: Vec<_> = (0..300)
         .map(|n| {
             let mut request = get_request(&format!("/{n}"));
-            request.headers_mut().insert(REQUEST_ID, HeaderValue::from_str(&format!("id-{n}")).unwrap());
+            request
+                .headers_mut()
+                .insert(REQUEST_ID, HeaderValue::from_str(&format!("id-{n}")).unwrap());
             let trace = format!("{:032x}", n + 1);
             let parent = format!("00-{trace}-00f067aa0ba902b7-01");
-            request.headers_mut().insert("traceparent", HeaderValue::from_str(&parent).unwrap());
+            request
+                .headers_mut()
+                .insert("traceparent", HeaderValue::from_str(&parent).unwrap());
             tokio::spawn(capture.follow(ask(app.clone(), request)))
         })
         .collect();

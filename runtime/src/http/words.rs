@@ -25,7 +25,11 @@ pub(crate) fn set_known_methods(methods: impl IntoIterator<Item = String>) {
 /// The method as attributes show it.
 pub(crate) fn method(method: &Method) -> &'static str {
     let known: &[&'static str] = CHOSEN.get().map_or(&KNOWN, Vec::as_slice);
-    known.iter().find(|known| **known == method.as_str()).copied().unwrap_or(OTHER)
+    known
+        .iter()
+        .find(|known| **known == method.as_str())
+        .copied()
+        .unwrap_or(OTHER)
 }
 
 /// The first part of a span's name.
@@ -109,7 +113,11 @@ pub(crate) fn full(uri: &Uri) -> String {
         let authority = authority.as_str();
         match authority.rsplit_once('@') {
             Some((user, host)) => {
-                text.push_str(if user.contains(':') { "REDACTED:REDACTED@" } else { "REDACTED@" });
+                text.push_str(if user.contains(':') {
+                    "REDACTED:REDACTED@"
+                } else {
+                    "REDACTED@"
+                });
                 text.push_str(host);
             }
             None => text.push_str(authority),
@@ -137,7 +145,9 @@ mod tests {
 
     #[test]
     fn urls_without_credentials() {
-        let uri: Uri = "https://user:pw@shop.example:8443/a/b?sig=abc&x=1&api_key=k&Signature=s&page".parse().unwrap();
+        let uri: Uri = "https://user:pw@shop.example:8443/a/b?sig=abc&x=1&api_key=k&Signature=s&page"
+            .parse()
+            .unwrap();
         assert_eq!(
             full(&uri),
             "https://REDACTED:REDACTED@shop.example:8443/a/b?sig=REDACTED&x=1&api_key=REDACTED&Signature=REDACTED&page"

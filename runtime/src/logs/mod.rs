@@ -30,9 +30,9 @@ mod writer;
 
 pub use filter::FilterError;
 pub use format::{Format, UnknownFormat};
-pub use scope::{FieldValue, Scope, Scoped};
 #[cfg(feature = "tower")]
 pub(crate) use scope::{Entered as ScopeEntered, enter as scope_enter};
+pub use scope::{FieldValue, Scope, Scoped};
 #[doc(hidden)]
 pub use scope::{ScopeBuilder, Writer as ScopeWriter};
 pub use writer::Output;

@@ -37,7 +37,10 @@ fn series<K: Hash + Eq + Clone, S>(table: &Table<K, S>, key: &K, make: impl FnOn
 
 fn snapshot<K: Clone, S>(table: &Table<K, S>) -> Vec<(K, Arc<S>)> {
     let table = table.read().unwrap_or_else(PoisonError::into_inner);
-    table.iter().map(|(key, series)| (key.clone(), series.clone())).collect()
+    table
+        .iter()
+        .map(|(key, series)| (key.clone(), series.clone()))
+        .collect()
 }
 
 /// A histogram family.
@@ -78,11 +81,9 @@ impl<K: Hash + Eq + Clone> Histogram<K> {
         };
         let bucket = self.bounds.partition_point(|bound| *bound < value);
         series.counts[bucket].fetch_add(1, Ordering::Relaxed);
-        let _ = series
-            .sum
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
-                Some((f64::from_bits(bits) + value).to_bits())
-            });
+        let _ = series.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
+            Some((f64::from_bits(bits) + value).to_bits())
+        });
         // Nobody waits for an example.
         if let Some((trace_id, span_id)) = exemplar
             && let Ok(mut exemplars) = series.exemplars.try_lock()
@@ -105,7 +106,11 @@ impl<K: Hash + Eq + Clone + Send + Sync> Source for Histogram<K> {
                 labels: (self.meta.labels)(&key),
                 value: PointValue::Histogram {
                     bounds: self.bounds.clone(),
-                    counts: series.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect(),
+                    counts: series
+                        .counts
+                        .iter()
+                        .map(|count| count.load(Ordering::Relaxed))
+                        .collect(),
                     sum: f64::from_bits(series.sum.load(Ordering::Relaxed)),
                     exemplars: {
                         let exemplars = series.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
@@ -214,7 +219,10 @@ mod tests {
         }
         let mut families = Vec::new();
         histogram.families(&mut families);
-        let PointValue::Histogram { counts, sum, exemplars, .. } = &families[0].points[0].value else {
+        let PointValue::Histogram {
+            counts, sum, exemplars, ..
+        } = &families[0].points[0].value
+        else {
             panic!()
         };
         assert_eq!((counts.as_slice(), *sum), (&[2, 1, 1][..], 103.5));
