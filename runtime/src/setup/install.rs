@@ -105,6 +105,15 @@ fn start(builder: Builder) -> Result<Parts, InitError> {
     for warning in warnings {
         say(Level::Warn, format_args!("{warning}"));
     }
+    #[cfg(feature = "admin")]
+    let address = admin.as_ref().map(admin::AdminHandle::address);
+    #[cfg(not(feature = "admin"))]
+    let address = None;
+    let service = resource.text("service.name").unwrap_or("unknown_service");
+    say(
+        Level::Info,
+        format_args!("{}", super::line::line(&config, service, address)),
+    );
     crate::switch::set(!config.disabled);
     Ok(Parts {
         spans,

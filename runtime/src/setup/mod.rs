@@ -16,6 +16,7 @@ mod builder;
 mod completion;
 mod error;
 mod install;
+mod line;
 #[cfg(any(feature = "otlp", feature = "admin"))]
 mod signal;
 mod vitals;
