@@ -552,6 +552,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::ptr_arg, reason = "as a derive gives it: the field")]
     async fn ping(name: &String) -> Result<(), std::io::Error> {
         std::future::ready(()).await;
         if name.is_empty() {
@@ -567,7 +568,7 @@ mod tests {
         mailer: String,
     }
 
-    impl<'a, T, C> vitalsign::HealthCheck for Backends<'a, T, C>
+    impl<T, C> vitalsign::HealthCheck for Backends<'_, T, C>
     where
         T: Send + Sync,
         C: Send + Sync,
@@ -600,19 +601,19 @@ mod tests {
     struct Outer<'a> {
         name: &'a str,
     }
-    impl<'a> HealthCheck for Outer<'a> {
+    impl HealthCheck for Outer<'_> {
         async fn check(&self) -> HealthStatus {
             check_all(self).await
         }
         fn parts(&self, parts: &mut Parts<'_>) {
-            let inner = self.inner();
+            let inner = Self::inner();
             parts.function("first", CheckOptions::new());
             parts.field("inner", CheckOptions::new().startup().critical(true), &inner);
             parts.field("last", CheckOptions::new(), &Pool(self.name));
         }
         async fn check_part(&self, part: usize) -> HealthStatus {
             let mut at = Cursor::new(part);
-            let inner = self.inner();
+            let inner = Self::inner();
             if at.here() {
                 return HealthStatus::up();
             }
@@ -627,7 +628,7 @@ mod tests {
         }
     }
     impl<'a> Outer<'a> {
-        fn inner(&self) -> Backends<'a, Pool<'a>, u8> {
+        fn inner() -> Backends<'a, Pool<'a>, u8> {
             Backends {
                 db: Arc::new(Pool("db")),
                 config: &7,
@@ -675,7 +676,7 @@ mod tests {
     async fn pointers_and_options_forward() {
         let boxed: Box<dyn DynHealthCheck> = Box::new(Some(Arc::new(Pool("x"))));
         assert_eq!(boxed.check().await.message(), Some("x"));
-        assert_eq!((&boxed).check_part(0).await.message(), Some("x"));
+        assert_eq!(HealthCheck::check_part(&&boxed, 0).await.message(), Some("x"));
         assert_eq!(None::<Pool<'_>>.check().await.health(), Health::Up);
         assert_eq!(check_fn(|| async { false }).check().await.health(), Health::Down);
     }
@@ -685,9 +686,7 @@ mod tests {
         module_path!(),
         file!(),
         line!(),
-        CheckOptions::new()
-            .readiness()
-            .timeout(Duration::from_nanos(2_000_000_000)),
+        CheckOptions::new().readiness().timeout(Duration::from_secs(2)),
         || {
             p::boxed(async {
                 let ret = ping(&String::new()).await;

@@ -147,7 +147,7 @@ impl Engine {
             });
             new.push((name, Settings::new(&part.options), runner));
         }
-        let ids = self.add(new, &place, Handle::try_current().ok())?;
+        let ids = self.add(new, &place, Handle::try_current().ok().as_ref())?;
         Ok(Registration {
             engine: Arc::downgrade(&self.inner),
             ids,
@@ -174,7 +174,7 @@ impl Engine {
         &self,
         new: Vec<(String, Settings, Runner)>,
         place: &str,
-        handle: Option<Handle>,
+        handle: Option<&Handle>,
     ) -> Result<Vec<u64>, RegisterError> {
         let mut added: Vec<Arc<Entry>> = Vec::with_capacity(new.len());
         {
@@ -204,7 +204,7 @@ impl Engine {
                     place.to_owned(),
                     settings,
                     runner,
-                    handle.clone(),
+                    handle.cloned(),
                     on_settled,
                 )));
             }

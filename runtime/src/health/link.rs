@@ -29,7 +29,7 @@ pub(crate) fn package_of(file: &str) -> &str {
         let inner = file.rfind(&format!("/{cut}"));
         inner.or_else(|| file.starts_with(*cut).then_some(0))
     };
-    match cuts.iter().find_map(|cut| folder(cut)) {
+    match cuts.iter().find_map(folder) {
         Some(end) => &file[..end],
         None => file.rsplit_once('/').map_or("", |(folder, _)| folder),
     }

@@ -330,7 +330,7 @@ impl Report {
         out
     }
 
-    /// As MicroProfile Health 4 writes it. A degraded check is `UP` with `data.degraded`.
+    /// As `MicroProfile` Health 4 writes it. A degraded check is `UP` with `data.degraded`.
     pub fn microprofile(&self, details: bool) -> String {
         let mut json = Json::default();
         json.open('{');
@@ -398,14 +398,12 @@ impl CheckReport {
             (Health::Down, None) => write!(out, "[-]{name} failed: reason withheld"),
             (Health::Down, Some(message)) => write!(out, "[-]{name} failed: {message}"),
         };
-        if verbose && details {
-            if let Some(took) = self.took {
-                let _ = write!(out, " (took {took:.1?}");
-                if let Some(ago) = self.at.and_then(|at| at.elapsed().ok()) {
-                    let _ = write!(out, ", {ago:.1?} ago");
-                }
-                out.push(')');
+        if let Some(took) = self.took.filter(|_| verbose && details) {
+            let _ = write!(out, " (took {took:.1?}");
+            if let Some(ago) = self.at.and_then(|at| at.elapsed().ok()) {
+                let _ = write!(out, ", {ago:.1?} ago");
             }
+            out.push(')');
         }
         out.push('\n');
     }
@@ -439,16 +437,6 @@ impl CheckReport {
                 json.key("lastErrorAt").text(&iso8601(*at));
                 json.key("lastError").text(error);
             }
-            const OURS: [&str; 8] = [
-                "degraded",
-                "message",
-                "running",
-                "durationMs",
-                "checkedAt",
-                "lastChange",
-                "lastErrorAt",
-                "lastError",
-            ];
             for (key, value) in self.status.details().filter(|(key, _)| !OURS.contains(key)) {
                 json.key(key);
                 match value {
@@ -462,6 +450,18 @@ impl CheckReport {
         json.close('}');
     }
 }
+
+/// What a check's own details may not stand in for.
+const OURS: [&str; 8] = [
+    "degraded",
+    "message",
+    "running",
+    "durationMs",
+    "checkedAt",
+    "lastChange",
+    "lastErrorAt",
+    "lastError",
+];
 
 fn blocked(engine: &Engine, probe: Probe) -> Option<&'static str> {
     if probe == Probe::Startup {

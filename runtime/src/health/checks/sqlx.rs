@@ -3,7 +3,7 @@
 use crate::health::{HealthCheck, HealthStatus};
 use sqlx::{Database, Executor, Pool};
 
-/// Up when a connection can be had and answers a query. SQLite is asked for its schema, as `SELECT 1` never touches the file; what
+/// Up when a connection can be had and answers a query. `SQLite` is asked for its schema, as `SELECT 1` never touches the file; what
 /// is broken beyond the schema only a query of yours can find.
 impl<DB: Database> HealthCheck for Pool<DB>
 where
