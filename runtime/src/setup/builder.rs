@@ -25,6 +25,7 @@ use std::time::Duration;
 ///     Ok(())
 /// }
 /// ```
+#[track_caller]
 pub fn init() -> Result<Vitals, InitError> {
     builder().install()
 }
@@ -54,6 +55,7 @@ pub fn builder() -> Builder {
         shutdown_timeout: Duration::from_secs(10),
         handle_signals: false,
         not_ready: false,
+        health_checks: Vec::new(),
     }
 }
 
@@ -68,6 +70,7 @@ pub struct Builder {
     pub(super) shutdown_timeout: Duration,
     pub(super) handle_signals: bool,
     pub(super) not_ready: bool,
+    pub(super) health_checks: Vec<String>,
 }
 
 impl Builder {
@@ -124,12 +127,19 @@ impl Builder {
         self
     }
 
+    /// Lets a `#[health_check]` of a dependency join the probes, by its name. Those of the program's own package do so unasked.
+    pub fn include_health_check(mut self, name: impl Into<String>) -> Self {
+        self.health_checks.push(name.into());
+        self
+    }
+
     /// Installs it.
     ///
     /// # Errors
     ///
     /// As [`init`].
+    #[track_caller]
     pub fn install(self) -> Result<Vitals, InitError> {
-        super::install::install(self)
+        super::install::install(self, std::panic::Location::caller())
     }
 }

@@ -8,6 +8,7 @@ use crate::config::env::{self, Config};
 use crate::export::diag::{self, Level, say};
 use crate::trace;
 use crate::trace::event::EventSink;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -27,13 +28,13 @@ pub(super) struct Parts {
     pub(super) background: Arc<crate::export::background::Background>,
 }
 
-pub(super) fn install(builder: Builder) -> Result<Vitals, InitError> {
+pub(super) fn install(builder: Builder, caller: &Location<'_>) -> Result<Vitals, InitError> {
     if INSTALLED.swap(true, Ordering::SeqCst) {
         return Err(InitError::Twice);
     }
     let handle_signals = builder.handle_signals;
     let (delay, timeout) = (builder.drain_delay, builder.shutdown_timeout);
-    match start(builder) {
+    match start(builder, caller) {
         Ok(parts) => {
             let inner = Arc::new(Inner::new(parts, delay, timeout));
             #[cfg(any(feature = "otlp", feature = "admin"))]
@@ -49,7 +50,7 @@ pub(super) fn install(builder: Builder) -> Result<Vitals, InitError> {
     }
 }
 
-fn start(builder: Builder) -> Result<Parts, InitError> {
+fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     let (config, warnings) = Config::from(|name| match builder.variables.get(name) {
         Some(value) => Some(value.clone()),
         None => std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()),
@@ -83,9 +84,6 @@ fn start(builder: Builder) -> Result<Parts, InitError> {
         )
         .map_err(InitError::Export)?,
     );
-    #[cfg(feature = "health")]
-    health(builder.not_ready, &background)?;
-
     #[cfg(feature = "logs")]
     let logs = logs(&config, &exporter)?;
     #[cfg(feature = "logs")]
@@ -99,6 +97,9 @@ fn start(builder: Builder) -> Result<Parts, InitError> {
     #[cfg(not(feature = "otlp"))]
     let sink = None;
     let spans = spans(&config, sink, events)?;
+    // Checks may log and open spans, so they begin when both are heard.
+    #[cfg(feature = "health")]
+    health(builder.not_ready, &builder.health_checks, caller, &background)?;
     #[cfg(feature = "admin")]
     let admin = serve(&config, &resource, bound, &background)?;
 
@@ -160,8 +161,33 @@ fn serve(
 }
 
 #[cfg(feature = "health")]
-fn health(not_ready: bool, background: &crate::export::background::Background) -> Result<(), InitError> {
+fn health(
+    not_ready: bool,
+    included: &[String],
+    caller: &Location<'_>,
+    background: &crate::export::background::Background,
+) -> Result<(), InitError> {
     let engine = crate::health::engine();
+    engine.program(caller.file());
+    for name in included {
+        engine
+            .include(name)
+            .map_err(|refused| InitError::Health(refused.to_string()))?;
+    }
+    let listed = engine.listed_only();
+    if !listed.is_empty() {
+        let names: Vec<_> = listed
+            .into_iter()
+            .map(|(name, place)| format!("{name} ({place})"))
+            .collect();
+        say(
+            Level::Info,
+            format_args!(
+                "health checks of dependencies that no probe asks: {}; builder().include_health_check(\"NAME\") lets one join",
+                names.join(", ")
+            ),
+        );
+    }
     if not_ready {
         engine.not_ready_until_set();
     }
