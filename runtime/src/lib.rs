@@ -7,6 +7,12 @@ extern crate self as vitalsign;
 #[cfg(feature = "record")]
 #[doc(hidden)]
 pub mod __private;
+/// Without `record` the attributes still check one another.
+#[cfg(not(feature = "record"))]
+#[doc(hidden)]
+pub mod __private {
+    pub use vitalsign_macros::carried;
+}
 #[cfg(feature = "record")]
 mod call;
 #[cfg(feature = "record")]

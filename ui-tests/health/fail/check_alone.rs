@@ -1,0 +1,12 @@
+use vitalsign::check;
+
+struct S;
+
+impl S {
+    #[check]
+    fn f(&self) {}
+}
+
+fn main() {
+    S.f();
+}

@@ -1,0 +1,13 @@
+use vitalsign::health_check;
+
+struct S;
+
+#[health_check]
+impl S {
+    #[check(name = "")]
+    async fn f(&self) {}
+}
+
+fn main() {
+    drop(S.f());
+}

@@ -1,0 +1,8 @@
+#[derive(vitalsign::HealthCheck)]
+enum Backends {
+    One,
+}
+
+fn main() {
+    let _ = Backends::One;
+}

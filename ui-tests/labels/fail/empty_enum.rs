@@ -1,0 +1,4 @@
+#[derive(vitalsign::LabelValue)]
+enum Channel {}
+
+fn main() {}

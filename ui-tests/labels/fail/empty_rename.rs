@@ -1,0 +1,9 @@
+#[derive(vitalsign::LabelValue)]
+enum Channel {
+    #[label(rename = "")]
+    Web,
+}
+
+fn main() {
+    let _ = Channel::Web;
+}

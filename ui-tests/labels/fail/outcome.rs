@@ -1,0 +1,9 @@
+#[derive(vitalsign::ErrorLabel)]
+enum Error {
+    #[label(outcome = "fine")]
+    NotFound,
+}
+
+fn main() {
+    let _ = Error::NotFound;
+}

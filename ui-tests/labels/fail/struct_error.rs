@@ -1,0 +1,6 @@
+#[derive(vitalsign::ErrorLabel)]
+struct Error;
+
+fn main() {
+    let _ = Error;
+}

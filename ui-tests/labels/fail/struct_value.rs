@@ -1,0 +1,6 @@
+#[derive(vitalsign::LabelValue)]
+struct Channel;
+
+fn main() {
+    let _ = Channel;
+}

@@ -1,0 +1,8 @@
+use vitalsign::counted;
+
+#[counted(by)]
+fn f() {}
+
+fn main() {
+    f();
+}

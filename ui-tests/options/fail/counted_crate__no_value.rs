@@ -1,0 +1,8 @@
+use vitalsign::counted;
+
+#[counted(crate)]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::counted;
+
+#[counted(help = "")]
+fn f() {}
+
+fn main() {
+    f();
+}

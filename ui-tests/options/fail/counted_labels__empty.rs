@@ -1,0 +1,8 @@
+use vitalsign::counted;
+
+#[counted(labels())]
+fn f() {}
+
+fn main() {
+    f();
+}

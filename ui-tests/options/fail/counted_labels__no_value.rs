@@ -1,0 +1,8 @@
+use vitalsign::counted;
+
+#[counted(labels(kind))]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::counted;
+
+#[counted(labels(outcome = "x"))]
+fn f() {}
+
+fn main() {
+    f();
+}

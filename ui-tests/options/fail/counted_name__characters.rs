@@ -1,0 +1,8 @@
+use vitalsign::counted;
+
+#[counted(name = "orders placed")]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::counted;
+
+#[counted(name = "orders_placed_total")]
+fn f() {}
+
+fn main() {
+    f();
+}

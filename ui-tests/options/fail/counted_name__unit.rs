@@ -1,0 +1,8 @@
+use vitalsign::counted;
+
+#[counted(name = "sent.bytes")]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::counted;
+
+#[counted(ok_if)]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::counted;
+
+#[counted(outcome = on)]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::counted;
+
+#[counted(unit = "bytes sent")]
+fn f() {}
+
+fn main() {
+    f();
+}

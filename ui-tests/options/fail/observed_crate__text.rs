@@ -1,0 +1,8 @@
+use vitalsign::observed;
+
+#[observed(crate = "x")]
+fn f() {}
+
+fn main() {
+    f();
+}

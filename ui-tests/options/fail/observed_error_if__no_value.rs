@@ -1,0 +1,8 @@
+use vitalsign::observed;
+
+#[observed(error_if)]
+fn f() {}
+
+fn main() {
+    f();
+}

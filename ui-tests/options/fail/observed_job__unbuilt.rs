@@ -1,0 +1,8 @@
+use vitalsign::observed;
+
+#[observed(job = "send_mail")]
+fn f() {}
+
+fn main() {
+    f();
+}

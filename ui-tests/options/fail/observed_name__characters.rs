@@ -1,0 +1,8 @@
+use vitalsign::observed;
+
+#[observed(name = "1st")]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::observed;
+
+#[observed(timed(bucket = [1.0]))]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::observed;
+
+#[observed(traced = "x")]
+fn f() {}
+
+fn main() {
+    f();
+}

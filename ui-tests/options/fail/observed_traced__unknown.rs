@@ -1,0 +1,8 @@
+use vitalsign::observed;
+
+#[observed(traced(nmae = "x"))]
+fn f() {}
+
+fn main() {
+    f();
+}

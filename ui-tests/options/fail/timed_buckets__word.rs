@@ -1,0 +1,8 @@
+use vitalsign::timed;
+
+#[timed(buckets = default)]
+fn f() {}
+
+fn main() {
+    f();
+}

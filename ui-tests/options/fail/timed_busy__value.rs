@@ -1,0 +1,8 @@
+use vitalsign::timed;
+
+#[timed(busy(1))]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::timed;
+
+#[timed(error_if)]
+fn f() {}
+
+fn main() {
+    f();
+}

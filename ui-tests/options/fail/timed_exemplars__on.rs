@@ -1,0 +1,8 @@
+use vitalsign::timed;
+
+#[timed(exemplars = on)]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::timed;
+
+#[timed(labels(le = "x"))]
+fn f() {}
+
+fn main() {
+    f();
+}

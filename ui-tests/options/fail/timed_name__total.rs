@@ -1,0 +1,8 @@
+use vitalsign::timed;
+
+#[timed(name = "request.total")]
+fn f() {}
+
+fn main() {
+    f();
+}

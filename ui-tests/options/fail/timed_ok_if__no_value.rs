@@ -1,0 +1,8 @@
+use vitalsign::timed;
+
+#[timed(ok_if)]
+fn f() {}
+
+fn main() {
+    f();
+}

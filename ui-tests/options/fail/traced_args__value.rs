@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(args = true)]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(root args)]
+fn f() {}
+
+fn main() {
+    f();
+}

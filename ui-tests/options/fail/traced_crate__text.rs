@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(crate = "vitalsign")]
+fn f() {}
+
+fn main() {
+    f();
+}

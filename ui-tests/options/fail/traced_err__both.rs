@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(err(debug, off))]
+fn f() {}
+
+fn main() {
+    f();
+}

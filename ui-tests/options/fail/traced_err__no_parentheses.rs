@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(err)]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(err(display))]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(error_if)]
+fn f() {}
+
+fn main() {
+    f();
+}

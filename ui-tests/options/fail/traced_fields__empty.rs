@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(fields())]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(kind = "server")]
+fn f() {}
+
+fn main() {
+    f();
+}

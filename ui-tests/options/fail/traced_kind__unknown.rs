@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(kind = sever)]
+fn f() {}
+
+fn main() {
+    f();
+}

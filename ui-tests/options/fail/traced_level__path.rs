@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(level = Level::DEBUGG)]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(level = "wran")]
+fn f() {}
+
+fn main() {
+    f();
+}

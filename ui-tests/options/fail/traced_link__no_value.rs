@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(link)]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(name = "")]
+fn f() {}
+
+fn main() {
+    f();
+}

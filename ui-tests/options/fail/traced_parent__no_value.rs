@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(parent)]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(ret(json))]
+fn f() {}
+
+fn main() {
+    f();
+}

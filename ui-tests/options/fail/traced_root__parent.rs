@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(root, parent = 1)]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(root = true)]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(stream)]
+fn f() {}
+
+fn main() {
+    f();
+}

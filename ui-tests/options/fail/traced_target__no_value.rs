@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(target)]
+fn f() {}
+
+fn main() {
+    f();
+}

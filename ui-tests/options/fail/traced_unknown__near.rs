@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(feilds(a = 1))]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(labels(a = "b"))]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced("checkout")]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(when)]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,6 @@
+#[vitalsign::vitalsign(skip)]
+fn f() {}
+
+fn main() {
+    f();
+}

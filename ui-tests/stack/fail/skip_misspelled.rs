@@ -1,0 +1,13 @@
+use vitalsign::traced;
+
+struct S;
+
+#[traced]
+impl S {
+    #[vitalsign(skpi)]
+    fn f(&self) {}
+}
+
+fn main() {
+    S.f();
+}

@@ -1,0 +1,9 @@
+use vitalsign::traced;
+
+#[traced]
+#[traced(level = "debug")]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,10 @@
+use vitalsign::observed;
+
+trait Load {
+    #[observed]
+    fn load(&self);
+}
+
+fn main() {
+    let _: Option<&dyn Load> = None;
+}
