@@ -1,6 +1,6 @@
 //! From plain snapshots to bytes that leave the process.
 
-#[cfg(any(feature = "otlp", feature = "admin"))]
+#[cfg(feature = "_tokio")]
 pub(crate) mod background;
 #[cfg(feature = "record")]
 pub(crate) mod diag;

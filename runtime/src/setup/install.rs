@@ -24,7 +24,7 @@ pub(super) struct Parts {
     pub(super) logs: Option<crate::logs::Handle>,
     #[cfg(feature = "otlp")]
     exporter: Arc<crate::export::exporter::Exporter>,
-    #[cfg(any(feature = "otlp", feature = "admin"))]
+    #[cfg(feature = "_tokio")]
     pub(super) background: Arc<crate::export::background::Background>,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn install(builder: Builder, caller: &Location<'_>) -> Result<Vitals,
     match start(builder, caller) {
         Ok(parts) => {
             let inner = Arc::new(Inner::new(parts, delay, timeout));
-            #[cfg(any(feature = "otlp", feature = "admin"))]
+            #[cfg(feature = "_tokio")]
             if handle_signals {
                 super::signal::exit_on_signal(&inner);
             }
@@ -72,7 +72,7 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     #[cfg(feature = "admin")]
     let bound = admin::bind(&config.admin).map_err(|refused| InitError::Admin(refused.to_string()))?;
 
-    #[cfg(any(feature = "otlp", feature = "admin"))]
+    #[cfg(feature = "_tokio")]
     let background = Arc::new(crate::export::background::Background::start().map_err(InitError::System)?);
     #[cfg(feature = "otlp")]
     let exporter = Arc::new(
@@ -124,7 +124,7 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
         logs,
         #[cfg(feature = "otlp")]
         exporter,
-        #[cfg(any(feature = "otlp", feature = "admin"))]
+        #[cfg(feature = "_tokio")]
         background,
     })
 }
@@ -406,7 +406,7 @@ impl Parts {
         if let Some(logs) = &self.logs {
             logs.shutdown(deadline.max(Instant::now() + Duration::from_millis(100)));
         }
-        #[cfg(any(feature = "otlp", feature = "admin"))]
+        #[cfg(feature = "_tokio")]
         self.background.stop(Duration::from_millis(100));
     }
 

@@ -17,7 +17,7 @@ mod completion;
 mod error;
 mod install;
 mod line;
-#[cfg(any(feature = "otlp", feature = "admin"))]
+#[cfg(feature = "_tokio")]
 mod signal;
 mod vitals;
 

@@ -90,7 +90,7 @@ impl Vitals {
     /// # Cancel safety
     ///
     /// Dropping the future changes nothing: the signal still begins to drain.
-    #[cfg(any(feature = "otlp", feature = "admin"))]
+    #[cfg(feature = "_tokio")]
     pub fn shutdown_signal(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         super::signal::shutdown_signal(&self.inner)
     }
