@@ -387,7 +387,11 @@ impl Way {
         let (signal, target) = (self.signal.as_str(), self.transport.target());
         match self.from {
             Some(variable) => say_once(
-                Level::Warn,
+                if error.kind == Kind::Tls {
+                    Level::Error
+                } else {
+                    Level::Warn
+                },
                 match self.signal {
                     Signal::Traces => "away: traces",
                     Signal::Metrics => "away: metrics",
@@ -481,28 +485,21 @@ impl Pipeline {
             }
         }
         self.stats.queue_size.set(self.queue.len());
-        if self.queue.has_batch() {
-            self.wake.notify_one();
-        }
+        // Whoever pushes has gathered a batch, by size or by time: waiting again would double the delay.
+        self.wake.notify_one();
     }
 
     async fn run(self: Arc<Self>) {
         let mut backoff = Backoff::new();
         while !self.stopped.load(SeqCst) {
-            if self.flushing.load(SeqCst) == 0 && !self.queue.has_batch() {
-                // Both outcomes mean: look.
-                let _ = timeout(self.batch.delay, self.wake.notified()).await;
+            if self.queue.waiting() == 0 {
+                self.wake.notified().await;
             }
             while let Some(batch) = self.queue.take() {
                 self.deliver(batch, &mut backoff).await;
                 if self.stopped.load(SeqCst) {
                     return;
                 }
-            }
-            self.progress.notify_waiters();
-            if self.flushing.load(SeqCst) > 0 {
-                // Nothing is left; whoever waits sees that and leaves.
-                tokio::task::yield_now().await;
             }
         }
     }

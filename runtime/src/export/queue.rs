@@ -129,12 +129,6 @@ impl Queue {
     pub(crate) fn waiting(&self) -> u64 {
         self.state().waiting
     }
-
-    /// Enough for a whole batch is waiting.
-    pub(crate) fn has_batch(&self) -> bool {
-        let state = self.state();
-        state.waiting >= self.batch || state.bytes >= MAX_BATCH_BYTES
-    }
 }
 
 /// The first `most` items, and the rest. A scope that holds the border stands on both sides of it.

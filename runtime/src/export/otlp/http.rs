@@ -1,6 +1,6 @@
 //! OTLP over HTTP/1.1: a POST per batch.
 
-use super::connect::{Connector, connector};
+use super::connect::{Blame, Connector, Version, chain, connector, refusal};
 use super::{MAX_REQUEST, MAX_RESPONSE, USER_AGENT, wire};
 use crate::config::env::{Otlp, Protocol};
 use crate::config::url::Url;
@@ -24,6 +24,7 @@ pub(crate) struct Http {
     url: Url,
     uri: Uri,
     url_from: Option<&'static str>,
+    blame: Blame,
     headers: HeaderMap,
     gzip: bool,
     timeout: Duration,
@@ -35,8 +36,9 @@ impl Http {
             .pool_idle_timeout(Duration::from_secs(60))
             .pool_timer(TokioTimer::new())
             .pool_max_idle_per_host(1)
-            .build(connector(otlp)?);
-        let blamed = otlp.url_from.unwrap_or("OTEL_EXPORTER_OTLP_ENDPOINT");
+            .build(connector(otlp, Version::Http1)?);
+        let blame = Blame::of(otlp);
+        let blamed = blame.endpoint;
         let uri = otlp.url.to_string();
         let uri = uri.parse().map_err(|error| format!("{blamed}={uri}: {error}"))?;
         let mut headers = HeaderMap::new();
@@ -65,6 +67,7 @@ impl Http {
             url: otlp.url.clone(),
             uri,
             url_from: otlp.url_from,
+            blame,
             headers,
             gzip: otlp.gzip,
             timeout: otlp.timeout,
@@ -110,6 +113,13 @@ impl Http {
 
     /// No answer came.
     fn lost(&self, error: &hyper_util::client::legacy::Error) -> SendError {
+        if let Some(refusal) = refusal(error, &self.blame) {
+            return SendError {
+                retry: Retry::Backoff,
+                kind: Kind::Tls,
+                message: refusal,
+            };
+        }
         let cause = innermost(error);
         let hyper = error.source().and_then(|source| source.downcast_ref::<hyper::Error>());
         if hyper.is_some_and(hyper::Error::is_parse) {
@@ -261,10 +271,9 @@ fn explained(status: StatusCode, body: &[u8]) -> String {
 }
 
 /// The cause at the bottom: the layers above say the same in vaguer words.
-fn innermost(error: &dyn Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    tame(&error.to_string())
+pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
+    chain(error)
+        .last()
+        .map(|error| tame(&error.to_string()))
+        .unwrap_or_default()
 }

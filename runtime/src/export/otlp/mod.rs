@@ -2,6 +2,8 @@
 
 #[cfg(feature = "otlp")]
 pub(crate) mod connect;
+#[cfg(feature = "grpc")]
+pub(crate) mod grpc;
 #[cfg(feature = "otlp")]
 pub(crate) mod http;
 #[cfg(feature = "otlp")]
@@ -10,6 +12,8 @@ pub(crate) mod json;
 pub(crate) mod logs;
 #[cfg(feature = "otlp")]
 pub(crate) mod points;
+#[cfg(feature = "tls")]
+mod tls;
 pub(crate) mod traces;
 #[cfg(feature = "otlp")]
 mod way;

@@ -9,6 +9,9 @@ use std::sync::Arc;
 pub(crate) fn transport(otlp: &Otlp) -> Result<Arc<dyn Transport>, String> {
     match otlp.protocol {
         Protocol::HttpProtobuf | Protocol::HttpJson => Ok(Arc::new(http::Http::new(otlp)?)),
+        #[cfg(feature = "grpc")]
+        Protocol::Grpc => Ok(Arc::new(super::grpc::Grpc::new(otlp)?)),
+        #[cfg(not(feature = "grpc"))]
         Protocol::Grpc => Err("OTLP over gRPC is not compiled in".to_owned()),
     }
 }

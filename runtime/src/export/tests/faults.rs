@@ -164,21 +164,6 @@ fn an_outage_loses_exactly_what_the_queue_can_not_hold() {
 }
 
 #[test]
-fn a_full_batch_does_not_wait_for_the_delay() {
-    let receiver = Receiver::start();
-    let vars = [
-        ("OTEL_BSP_SCHEDULE_DELAY", "60000"),
-        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10"),
-    ];
-    let exporter = exporter(&receiver.url(), &vars);
-    record(&exporter, 0, 9);
-    thread::sleep(Duration::from_millis(100));
-    assert!(receiver.requests().is_empty());
-    record(&exporter, 9, 1);
-    receiver.wait_for(1);
-}
-
-#[test]
 fn pushes_of_metrics() {
     use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
     use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
