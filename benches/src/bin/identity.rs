@@ -49,22 +49,26 @@ fn assembly(package: &Package, annotated: bool) -> String {
     without_hashes(&file)
 }
 
-/// A symbol's hash takes in the features; the code does not.
+/// The names of symbols and constants hold a hash that takes in the features; the code does not.
 fn without_hashes(file: &Path) -> String {
     let text = std::fs::read_to_string(file).expect("assembly");
     let mut clean = String::with_capacity(text.len());
     for line in text.lines().filter(|line| !line.contains(".file")) {
-        let mut rest = line;
-        while let Some(at) = rest.find("17h") {
-            let hash = rest
-                .get(at + 3..at + 19)
-                .filter(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
-            let end = at + 3 + hash.map_or(0, str::len);
-            clean.push_str(&rest[..at + 3]);
-            rest = &rest[end..];
-        }
-        // Constants are named by a hash of their content and crate.
-        let _ = writeln!(clean, "{rest}");
+        let line = without_digits_after(line, "17h", 16);
+        let _ = writeln!(clean, "{}", without_digits_after(&line, ".Lanon.", 32));
+    }
+    clean
+}
+
+fn without_digits_after(line: &str, mark: &str, digits: usize) -> String {
+    let mut parts = line.split(mark);
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let hash = part
+            .get(..digits)
+            .filter(|hash| hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        clean.push_str(mark);
+        clean.push_str(&part[hash.map_or(0, str::len)..]);
     }
     clean
 }
