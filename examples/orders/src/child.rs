@@ -15,6 +15,8 @@ pub(crate) struct Inventory {
     child: Child,
     /// `http://HOST:PORT`.
     pub(crate) address: String,
+    /// The same of its admin server.
+    pub(crate) admin: Option<String>,
 }
 
 /// Starts it with a service name and an admin port of its own, and waits for its address.
@@ -33,14 +35,15 @@ pub(crate) async fn start_inventory(receiver: &Receiver) -> Fallible<Inventory> 
     let mut lines = BufReader::new(stdout).lines();
     loop {
         let line = lines.next_line().await?.ok_or("the inventory ended before it began")?;
-        if let Some(address) = line.strip_prefix(ANNOUNCEMENT) {
-            let address = address.to_owned();
+        if let Some(addresses) = line.strip_prefix(ANNOUNCEMENT) {
+            let mut addresses = addresses.split(' ').map(str::to_owned);
+            let (address, admin) = (addresses.next().unwrap_or_default(), addresses.next());
             tokio::spawn(async move {
                 while let Ok(Some(line)) = lines.next_line().await {
                     println!("{line}");
                 }
             });
-            return Ok(Inventory { child, address });
+            return Ok(Inventory { child, address, admin });
         }
         println!("{line}");
     }
@@ -67,17 +70,13 @@ fn admin_address() -> String {
 }
 
 /// Said by the inventory to its parent.
-pub(crate) fn announce(address: SocketAddr) {
-    println!("{ANNOUNCEMENT}http://{address}");
+pub(crate) fn announce(address: SocketAddr, admin: Option<SocketAddr>) {
+    let admin = admin.map(|admin| format!(" http://{admin}")).unwrap_or_default();
+    println!("{ANNOUNCEMENT}http://{address}{admin}");
 }
 
 /// The parent has closed the pipe, or is gone.
 pub(crate) async fn abandoned() {
     let mut nothing = [0];
     while tokio::io::stdin().read(&mut nothing).await.is_ok_and(|read| read > 0) {}
-}
-
-/// Ctrl-C.
-pub(crate) async fn interrupted() {
-    let _ = tokio::signal::ctrl_c().await;
 }

@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use vitalsign::{ErrorLabel, counted, health_check, timed, traced};
 
 struct Shelf {
     item: &'static str,
@@ -18,7 +19,7 @@ struct Shelf {
     left: u32,
 }
 
-const FULL: u32 = 12;
+const FULL: u32 = 20;
 
 static SHELVES: Mutex<[Shelf; 3]> = Mutex::new([
     Shelf {
@@ -39,14 +40,20 @@ static SHELVES: Mutex<[Shelf; 3]> = Mutex::new([
 ]);
 
 /// Why nothing was taken.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, ErrorLabel)]
 pub(crate) enum TakeError {
+    #[label(outcome = "ok")]
     UnknownItem,
     SoldOut,
 }
 
+#[traced(
+    name = "POST /items/{item}/take",
+    kind = server,
+    parent = headers,
+    fields(http.request.method = "POST", http.route = "/items/{item}/take")
+)]
 async fn post_take(headers: HeaderMap, Path(item): Path<String>, Json(take): Json<Take>) -> Response {
-    let _ = headers;
     match take_from_shelf(&item, take.quantity).await {
         Ok(taken) => Json(taken).into_response(),
         Err(TakeError::UnknownItem) => StatusCode::NOT_FOUND.into_response(),
@@ -54,6 +61,10 @@ async fn post_take(headers: HeaderMap, Path(item): Path<String>, Json(take): Jso
     }
 }
 
+/// Items taken from the shelf. Anyone may ask for any name, so no more than 20 get a series of their own.
+#[traced(fields(item, quantity))]
+#[counted(name = "items.taken", unit = "{item}", by = quantity, labels(item = limit(item, 20)))]
+#[timed]
 async fn take_from_shelf(item: &str, quantity: u32) -> Result<Taken, TakeError> {
     walk_to_shelf(item).await;
     let mut shelves = SHELVES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,6 +80,7 @@ async fn take_from_shelf(item: &str, quantity: u32) -> Result<Taken, TakeError> 
 }
 
 /// The samovars are far away.
+#[traced]
 async fn walk_to_shelf(item: &str) {
     let way = if item == "samovar" { 150 } else { 3 };
     tokio::time::sleep(Duration::from_millis(way)).await;
@@ -79,6 +91,8 @@ async fn list_items() -> Json<Vec<(&'static str, u32)>> {
     Json(shelves.iter().map(|shelf| (shelf.item, shelf.left)).collect())
 }
 
+/// Items put back on the shelf.
+#[counted(name = "items.restocked", unit = "{item}", by = |missing| *missing)]
 fn restock() -> u32 {
     let mut shelves = SHELVES.lock().unwrap_or_else(PoisonError::into_inner);
     let missing = shelves.iter().map(|shelf| FULL - shelf.left).sum();
@@ -88,9 +102,15 @@ fn restock() -> u32 {
     missing
 }
 
+#[health_check(liveness, readiness, blocking)]
+fn shelves() -> bool {
+    !SHELVES.is_poisoned()
+}
+
 pub(crate) async fn run() -> Fallible<()> {
+    let vitals = vitalsign::builder().drain_delay(Duration::ZERO).install()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    child::announce(listener.local_addr()?);
+    child::announce(listener.local_addr()?, vitals.admin_addr());
     tokio::spawn(async {
         loop {
             tokio::time::sleep(Duration::from_secs(20)).await;
@@ -100,9 +120,15 @@ pub(crate) async fn run() -> Fallible<()> {
     let router = Router::new()
         .route("/items", get(list_items))
         .route("/items/{item}/take", post(post_take));
-    axum::serve(listener, router)
-        .with_graceful_shutdown(child::abandoned())
-        .await?;
+    let signal = vitals.shutdown_signal();
+    let end = async move {
+        tokio::select! {
+            () = signal => {}
+            () = child::abandoned() => {}
+        }
+    };
+    axum::serve(listener, router).with_graceful_shutdown(end).await?;
+    vitals.shutdown().await?;
     Ok(())
 }
 

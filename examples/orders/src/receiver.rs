@@ -4,7 +4,7 @@
 use crate::spans::{self, Received};
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
@@ -38,13 +38,9 @@ pub(crate) async fn start(print: bool) -> std::io::Result<Receiver> {
     let forward = forward_to().map(|url| (reqwest::Client::new(), url));
     let router = Router::new().route(
         "/v1/traces",
-        post(move |body: Bytes| async move {
+        post(move |headers: HeaderMap, body: Bytes| async move {
             if let Some((client, url)) = forward {
-                let request = client
-                    .post(url)
-                    .header("content-type", "application/x-protobuf")
-                    .body(body.clone());
-                tokio::spawn(request.send());
+                tokio::spawn(client.post(url).headers(passed_on(headers)).body(body.clone()).send());
             }
             let Ok(request) = ExportTraceServiceRequest::decode(body) else {
                 return StatusCode::BAD_REQUEST;
@@ -58,6 +54,14 @@ pub(crate) async fn start(print: bool) -> std::io::Result<Receiver> {
     );
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(Receiver { address })
+}
+
+/// All but what belongs to this connection.
+fn passed_on(mut headers: HeaderMap) -> HeaderMap {
+    for name in [header::HOST, header::CONTENT_LENGTH, header::CONNECTION] {
+        headers.remove(name);
+    }
+    headers
 }
 
 /// The user's own collector, by the variables that say where it is.

@@ -12,10 +12,12 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 use tokio::net::TcpListener;
+use vitalsign::{ErrorLabel, HealthCheck, LabelValue, Vitals, counted, timed, traced};
 
 /// How a customer came to us.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, LabelValue)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Channel {
     Web,
@@ -39,10 +41,11 @@ pub(crate) struct Order {
     pub(crate) total_cents: i64,
 }
 
-/// Why there is no order.
-#[derive(Debug)]
+/// Why there is no order: the label `error_type`, and `error.type` on the span.
+#[derive(Debug, ErrorLabel)]
 pub(crate) enum OrderError {
     /// The customer's mistake, not a failure of ours.
+    #[label(outcome = "ok")]
     UnknownItem,
     SoldOut,
     Inventory(reqwest::Error),
@@ -56,16 +59,35 @@ struct Shop {
     queue: Queue,
 }
 
+/// What this process needs to be ready. Without the inventory it still shows orders, so that only degrades it.
+#[derive(HealthCheck)]
+struct Backends {
+    #[health(readiness, timeout = "2s", check = Store::readable)]
+    store: Store,
+    #[health(readiness, critical = false, check = Stock::reachable)]
+    stock: Stock,
+}
+
+#[traced(
+    name = "POST /orders",
+    kind = server,
+    parent = headers,
+    fields(http.request.method = "POST", http.route = "/orders")
+)]
 async fn post_order(State(shop): State<Shop>, headers: HeaderMap, Json(order): Json<NewOrder>) -> Response {
-    let _ = headers;
     match place_order(&shop, order).await {
         Ok(order) => (StatusCode::CREATED, Json(order)).into_response(),
         Err(error) => error.into_response(),
     }
 }
 
+#[traced(
+    name = "GET /orders/{id}",
+    kind = server,
+    parent = headers,
+    fields(http.request.method = "GET", http.route = "/orders/{id}")
+)]
 async fn get_order(State(shop): State<Shop>, headers: HeaderMap, Path(id): Path<i64>) -> Response {
-    let _ = headers;
     match shop.store.find(id).await {
         Ok(Some(order)) => Json(order).into_response(),
         Ok(None) => StatusCode::NOT_FOUND.into_response(),
@@ -74,11 +96,16 @@ async fn get_order(State(shop): State<Shop>, headers: HeaderMap, Path(id): Path<
 }
 
 /// Orders placed, by channel and outcome.
+#[traced(fields(order.item = %order.item, order.channel = ?order.channel, customer.email = hash(order.email)))]
+#[counted(name = "orders.placed", labels(channel: Channel = order.channel), in_flight)]
+#[timed]
 async fn place_order(shop: &Shop, order: NewOrder) -> Result<Order, OrderError> {
-    let price_cents = shop.stock.take(&order.item, order.quantity).await?;
+    let price_cents = shop.stock.reserve(&order.item, order.quantity).await?;
     let order_id = shop.store.insert(&order, price_cents).await?;
     tracing::info!(order_id, item = order.item, "order placed");
-    shop.queue.confirm(order_id, order.email);
+    if !shop.queue.confirm(order_id, order.email) {
+        tracing::warn!(order_id, "no room for a confirmation");
+    }
     Ok(Order {
         id: order_id,
         item: order.item,
@@ -89,6 +116,7 @@ async fn place_order(shop: &Shop, order: NewOrder) -> Result<Order, OrderError> 
 
 pub(crate) async fn run(options: Options) -> Fallible<()> {
     let receiver = receiver::start(!options.quiet).await?;
+    let vitals = install(&receiver)?;
     let inventory = child::start_inventory(&receiver).await?;
 
     let shop = Shop {
@@ -96,11 +124,25 @@ pub(crate) async fn run(options: Options) -> Fallible<()> {
         stock: Stock::at(&inventory.address),
         queue: worker::start(),
     };
+    let backends = Backends {
+        store: shop.store.clone(),
+        stock: shop.stock.clone(),
+    };
+    vitals.register_health("shop", backends)?;
+
     let listener = listen(options.port).await?;
     let address = listener.local_addr()?;
     println!();
-    println!("  orders     http://{address}/orders");
-    println!("  inventory  {}/items/teapot", inventory.address);
+    show(
+        "orders",
+        &format!("http://{address}/orders"),
+        vitals.admin_addr().map(|admin| format!("http://{admin}")),
+    );
+    show(
+        "inventory",
+        &format!("{}/items", inventory.address),
+        inventory.admin.clone(),
+    );
     println!();
     if !options.quiet {
         visits::start(format!("http://{address}"));
@@ -110,10 +152,32 @@ pub(crate) async fn run(options: Options) -> Fallible<()> {
         .route("/orders/{id}", get(get_order))
         .with_state(shop);
     axum::serve(listener, router)
-        .with_graceful_shutdown(child::interrupted())
+        .with_graceful_shutdown(vitals.shutdown_signal())
         .await?;
+    vitals.shutdown().await?;
     inventory.end().await;
     Ok(())
+}
+
+/// As `vitalsign::init()` would, but the spans go to the receiver, which forwards them if the environment says where.
+fn install(receiver: &receiver::Receiver) -> Result<Vitals, vitalsign::InitError> {
+    let mut builder = vitalsign::builder()
+        .variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", receiver.traces_endpoint())
+        .variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
+        // Nothing routes requests here that would have to hear of the end first.
+        .drain_delay(Duration::ZERO);
+    if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
+        builder = builder.service_name("orders");
+    }
+    builder.install()
+}
+
+fn show(service: &str, api: &str, admin: Option<String>) {
+    println!("  {service:<10} {api}");
+    if let Some(admin) = admin {
+        println!("  {service:<10} {admin}/metrics");
+        println!("  {service:<10} {admin}/readyz?verbose");
+    }
 }
 
 async fn listen(port: u16) -> std::io::Result<TcpListener> {

@@ -5,6 +5,7 @@ use reqwest::header::HeaderMap;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
+use vitalsign::{ErrorLabel, counted, timed, traced};
 
 /// What the inventory is asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -19,8 +20,9 @@ pub(crate) struct Taken {
     pub(crate) left: u32,
 }
 
-#[derive(Debug)]
+#[derive(Debug, ErrorLabel)]
 pub(crate) enum StockError {
+    #[label(outcome = "ok")]
     UnknownItem,
     SoldOut,
     Unreachable(reqwest::Error),
@@ -45,8 +47,12 @@ impl Stock {
     }
 
     /// Takes goods from the shelf and says what one of them costs.
-    pub(crate) async fn take(&self, item: &str, quantity: u32) -> Result<i64, StockError> {
-        let headers = HeaderMap::new();
+    #[traced(kind = client, fields(http.request.method = "POST", server.address = %self.address, item))]
+    #[counted]
+    #[timed]
+    pub(crate) async fn reserve(&self, item: &str, quantity: u32) -> Result<i64, StockError> {
+        let mut headers = HeaderMap::new();
+        vitalsign::current().inject(&mut headers);
         let url = format!("{}/items/{item}/take", self.address);
         let response = self
             .client

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use vitalsign::trace::SpanContext;
+use vitalsign::{counted, observed};
 
 /// One customer to be told. It carries the trace of the order over to the worker's task.
 #[derive(Debug)]
 pub(crate) struct Confirmation {
     order_id: i64,
     email: String,
+    placed_in: Option<SpanContext>,
 }
 
 #[derive(Clone)]
@@ -17,11 +20,17 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// Puts it into the queue; a full queue drops it.
-    pub(crate) fn confirm(&self, order_id: i64, email: String) {
-        if self.sender.try_send(Confirmation { order_id, email }).is_err() {
-            tracing::warn!(order_id, "no room for a confirmation");
-        }
+    /// Confirmations put into the queue; a full queue drops them.
+    #[counted(name = "confirmations.queued", ok_if = |queued| *queued)]
+    pub(crate) fn confirm(&self, order_id: i64, email: String) -> bool {
+        let placed_in = vitalsign::current().context();
+        self.sender
+            .try_send(Confirmation {
+                order_id,
+                email,
+                placed_in,
+            })
+            .is_ok()
     }
 }
 
@@ -37,6 +46,8 @@ pub(crate) fn start() -> Queue {
     Queue { sender }
 }
 
+/// A span in the order's trace, `send_confirmation.calls` and `send_confirmation.duration`.
+#[observed(name = "send_confirmation", traced(kind = consumer, parent = confirmation.placed_in, fields(order.id = confirmation.order_id)))]
 async fn send_confirmation(confirmation: Confirmation) -> Result<(), NoSuchMailbox> {
     tokio::time::sleep(Duration::from_millis(4)).await;
     if confirmation.email.contains('@') {
