@@ -43,6 +43,8 @@ pub(crate) use redact::Hook as RedactHook;
 pub(crate) use view::View;
 
 use crate::clock;
+use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
+use crate::metrics::registry;
 use crate::probe::{ErrorRef, ErrorValue};
 use crate::site::Site;
 use crate::trace::SpanContext;
@@ -134,6 +136,7 @@ pub(crate) fn install(setup: LogSetup) -> std::io::Result<(Handle, Vec<FilterErr
         .spawn(move || writer.run())?;
     let logs = Arc::new(Logs { queue, filter, silent });
     if setup.global && GLOBAL.set(logs.clone()).is_ok() {
+        registry::register(logs.clone());
         panic::install(logs.clone());
         // A logger of the user's own stays; its lines go where it says.
         if log::set_boxed_logger(Box::new(bridge::Bridge(logs.clone()))).is_ok() {
@@ -228,6 +231,42 @@ pub(crate) fn line(level: Level, target: &'static str, message: &str, fields: &[
         logs.record(level, target, None, write);
     } else {
         eprintln!("{level} {target}: {message}");
+    }
+}
+
+/// Whether this thread is exporting or serving for us right now.
+fn is_ours() -> bool {
+    #[cfg(any(feature = "otlp", feature = "admin"))]
+    let ours = crate::export::background::is_ours();
+    #[cfg(not(any(feature = "otlp", feature = "admin")))]
+    let ours = false;
+    ours
+}
+
+/// What the builder says of logs beyond the environment.
+#[derive(Clone, Default)]
+pub(crate) struct LogWords {
+    pub(crate) redact: Vec<String>,
+    pub(crate) redact_with: Option<RedactHook>,
+    /// Taken by the one who installs.
+    pub(crate) output: Option<Arc<Mutex<Option<Output>>>>,
+}
+
+impl LogWords {
+    pub(crate) fn say(&self, setup: &mut LogSetup) {
+        setup.redact.clone_from(&self.redact);
+        setup.redact_with.clone_from(&self.redact_with);
+        if let Some(output) = &self.output
+            && let Some(output) = output.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            setup.output = output;
+        }
+    }
+}
+
+impl std::fmt::Debug for LogWords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogWords").field("redact", &self.redact).finish_non_exhaustive()
     }
 }
 
@@ -335,6 +374,43 @@ impl Logs {
     }
 }
 
+impl registry::Source for Logs {
+    fn families(&self, out: &mut Vec<Family>) {
+        let family = |name: &'static str, help: &'static str, points| Family {
+            name: name.into(),
+            help: help.into(),
+            unit: "{line}".into(),
+            kind: Kind::Counter,
+            points,
+        };
+        let point = |labels, count| Point {
+            labels,
+            value: PointValue::number(Number::U64(count)),
+            start_unix_nanos: registry::started(),
+        };
+        out.push(family(
+            "vitalsign.logs.written",
+            "Log lines that the output took.",
+            vec![point(Vec::new(), self.queue.written())],
+        ));
+        let mut lost = Vec::new();
+        for level in LEVELS {
+            for reason in Loss::ALL {
+                let labels = vec![
+                    ("level".into(), level.as_str().to_lowercase().into()),
+                    ("reason".into(), reason.as_str().into()),
+                ];
+                lost.push(point(labels, self.queue.lost(reason, level)));
+            }
+        }
+        out.push(family(
+            "vitalsign.logs.lost",
+            "Log lines that were not written, by level and reason.",
+            lost,
+        ));
+    }
+}
+
 impl EventSink for Logs {
     fn interest(&self, metadata: &'static Metadata<'static>) -> Interest {
         if self.enabled(metadata) {
@@ -353,6 +429,9 @@ impl EventSink for Logs {
     }
 
     fn event(&self, event: &Event<'_>, ctx: Option<&SpanContext>) {
+        if is_ours() {
+            return; // what our own exporting says would be exported again
+        }
         self.push(Source::Event(event.metadata()), ctx, |fields| event.record(fields));
     }
 

@@ -56,6 +56,8 @@ pub fn builder() -> Builder {
         handle_signals: false,
         not_ready: false,
         health_checks: Vec::new(),
+        #[cfg(feature = "logs")]
+        logs: crate::logs::LogWords::default(),
     }
 }
 
@@ -71,6 +73,8 @@ pub struct Builder {
     pub(super) handle_signals: bool,
     pub(super) not_ready: bool,
     pub(super) health_checks: Vec<String>,
+    #[cfg(feature = "logs")]
+    pub(super) logs: crate::logs::LogWords,
 }
 
 impl Builder {
@@ -130,6 +134,35 @@ impl Builder {
     /// Lets a `#[health_check]` of a dependency join the probes, by its name. Those of the program's own package do so unasked.
     pub fn include_health_check(mut self, name: impl Into<String>) -> Self {
         self.health_checks.push(name.into());
+        self
+    }
+
+    /// Which lines are written, over `RUST_LOG`.
+    #[cfg(feature = "logs")]
+    pub fn log_filter(self, filter: impl Into<String>) -> Self {
+        self.variable("RUST_LOG", filter)
+    }
+
+    /// Where lines go instead of standard output; [`Output::Writer`](crate::logs::Output::Writer) takes anything that writes.
+    #[cfg(feature = "logs")]
+    pub fn log_output(mut self, output: crate::logs::Output) -> Self {
+        self.logs.output = Some(std::sync::Arc::new(std::sync::Mutex::new(Some(output))));
+        self
+    }
+
+    /// One more name whose values are not written in log lines, at any depth: beside `password`, `token`, `authorization` and
+    /// the like, which never are.
+    #[cfg(feature = "logs")]
+    pub fn redact(mut self, name: impl Into<String>) -> Self {
+        self.logs.redact.push(name.into());
+        self
+    }
+
+    /// Sees every text that goes into a log line, with the name it stands under (`message` among them), and says what to write
+    /// instead; `None` leaves it. Called on the writer's thread; one that panics hides the text.
+    #[cfg(feature = "logs")]
+    pub fn redact_with(mut self, hook: impl Fn(&str, &str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.logs.redact_with = Some(std::sync::Arc::new(hook));
         self
     }
 

@@ -85,7 +85,7 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
         .map_err(InitError::Export)?,
     );
     #[cfg(feature = "logs")]
-    let logs = logs(&config, &exporter)?;
+    let logs = logs(&config, &builder.logs, &exporter)?;
     #[cfg(feature = "logs")]
     let events = logs.as_ref().map(crate::logs::Handle::sink);
     #[cfg(not(feature = "logs"))]
@@ -209,7 +209,11 @@ impl crate::metrics::registry::Source for HealthFamilies {
 }
 
 #[cfg(feature = "logs")]
-fn logs(config: &Config, exporter: &Arc<Exporter>) -> Result<Option<crate::logs::Handle>, InitError> {
+fn logs(
+    config: &Config,
+    words: &crate::logs::LogWords,
+    exporter: &Arc<Exporter>,
+) -> Result<Option<crate::logs::Handle>, InitError> {
     use crate::logs::{Format, LogLimits, LogSetup, OtlpLogs, Output};
     let otlp = exporter.wants_logs().then(|| OtlpLogs {
         sink: Arc::new(ToExporter(exporter.clone())),
@@ -224,7 +228,7 @@ fn logs(config: &Config, exporter: &Arc<Exporter>) -> Result<Option<crate::logs:
     if config.logs.lines.is_none() && otlp.is_none() {
         return Ok(None);
     }
-    let setup = LogSetup {
+    let mut setup = LogSetup {
         filter: config.logs.filter.clone(),
         format: match config.logs.lines {
             Some(env::LogFormat::Auto) => Format::Auto,
@@ -236,6 +240,7 @@ fn logs(config: &Config, exporter: &Arc<Exporter>) -> Result<Option<crate::logs:
         otlp,
         ..LogSetup::default()
     };
+    words.say(&mut setup);
     let (handle, refused) = crate::logs::install(setup).map_err(InitError::System)?;
     diag::set_handler(|level, message| {
         let level = match level {

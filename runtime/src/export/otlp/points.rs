@@ -226,11 +226,20 @@ fn attributes(point: &Point) -> Vec<KeyValue> {
     let attribute = |(key, value): &(Cow<'static, str>, Cow<'static, str>)| KeyValue {
         key: key.to_string(),
         value: Some(AnyValue {
-            value: Some(any_value::Value::StringValue(value.to_string())),
+            value: Some(typed(key, value)),
         }),
         ..KeyValue::default()
     };
     point.labels.iter().map(attribute).collect()
+}
+
+/// Labels are texts; what the semantic conventions have as a number is one again.
+fn typed(key: &str, value: &str) -> any_value::Value {
+    const NUMBERS: [&str; 3] = ["http.response.status_code", "server.port", "network.peer.port"];
+    match value.parse() {
+        Ok(number) if NUMBERS.contains(&key) => any_value::Value::IntValue(number),
+        _ => any_value::Value::StringValue(value.to_owned()),
+    }
 }
 
 fn number(value: Number) -> number_data_point::Value {
