@@ -30,7 +30,11 @@ fn parsed(text: &str) -> Vec<Value> {
 
 fn find<'a>(lines: &'a [Value], message: &str) -> &'a Value {
     let found: Vec<_> = lines.iter().filter(|line| line["message"] == message).collect();
-    assert!(found.len() <= 2 && !found.is_empty(), "{} lines `{message}`", found.len());
+    assert!(
+        found.len() <= 2 && !found.is_empty(),
+        "{} lines `{message}`",
+        found.len()
+    );
     found[found.len() - 1]
 }
 
@@ -53,7 +57,10 @@ fn json_lines_carry_types_errors_scopes_and_the_trace() {
     assert_eq!(from_log["span_id"], placing["span_id"]);
     let declined = find(&lines, "card declined");
     assert_eq!(declined["level"], "ERROR");
-    assert_eq!(declined["error"], json!({"message": "card declined", "sources": ["no funds"]}));
+    assert_eq!(
+        declined["error"],
+        json!({"message": "card declined", "sources": ["no funds"]})
+    );
     assert_eq!(declined["trace_id"], placing["trace_id"]);
     assert_eq!(declined["tenant"], "acme");
     assert!(lines.iter().all(|line| line["message"] != "not seen"));
@@ -68,13 +75,22 @@ fn json_lines_carry_types_errors_scopes_and_the_trace() {
 
 #[test]
 fn pretty_and_off() {
-    let pretty = run(program().env("VITALSIGN_LOG_FORMAT", "pretty").env("OTEL_TRACES_EXPORTER", "none"));
-    assert!(pretty.contains(" INFO logs_program: placing order.id=7 gift=true password=[redacted] tenant=acme"), "{pretty}");
+    let pretty = run(program()
+        .env("VITALSIGN_LOG_FORMAT", "pretty")
+        .env("OTEL_TRACES_EXPORTER", "none"));
+    assert!(
+        pretty.contains(" INFO logs_program: placing order.id=7 gift=true password=[redacted] tenant=acme"),
+        "{pretty}"
+    );
     assert!(pretty.contains("caused by: no funds"), "{pretty}");
     assert!(!pretty.contains('\x1b'), "{pretty}");
-    let off = run(program().env("VITALSIGN_LOG_FORMAT", "off").env("OTEL_TRACES_EXPORTER", "none"));
+    let off = run(program()
+        .env("VITALSIGN_LOG_FORMAT", "off")
+        .env("OTEL_TRACES_EXPORTER", "none"));
     assert_eq!(off, "");
-    let filtered = parsed(&run(program().env("RUST_LOG", "error").env("OTEL_TRACES_EXPORTER", "none")));
+    let filtered = parsed(&run(program()
+        .env("RUST_LOG", "error")
+        .env("OTEL_TRACES_EXPORTER", "none")));
     assert!(filtered.iter().all(|line| line["message"] != "placing"));
     assert_eq!(find(&filtered, "card declined")["level"], "ERROR");
 }
@@ -97,7 +113,12 @@ fn the_same_records_reach_a_receiver() {
     let key = |message: &str, span: &str| format!("{message} {span}");
     let written: BTreeSet<String> = lines
         .iter()
-        .map(|line| key(line["message"].as_str().unwrap_or(""), line["span_id"].as_str().unwrap_or("")))
+        .map(|line| {
+            key(
+                line["message"].as_str().unwrap_or(""),
+                line["span_id"].as_str().unwrap_or(""),
+            )
+        })
         .collect();
     let received: BTreeSet<String> = records
         .iter()

@@ -266,7 +266,9 @@ impl LogWords {
 
 impl std::fmt::Debug for LogWords {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LogWords").field("redact", &self.redact).finish_non_exhaustive()
+        f.debug_struct("LogWords")
+            .field("redact", &self.redact)
+            .finish_non_exhaustive()
     }
 }
 
