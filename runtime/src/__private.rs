@@ -13,6 +13,7 @@ pub use crate::probe::{DebugProbe, Kind, OkProbe, Probe};
 pub use crate::site::{
     Buckets, CounterDef, Def, ErrMode, LabelDef, LabelSource, SITES, Site, Slots, SpanDef, SpanKind, TimerDef,
 };
+pub use crate::metrics::{DECLARED, Metric};
 pub use linkme;
 pub use tracing_core::Level;
 pub use tracing_core::field::{Value, debug, display};

@@ -31,7 +31,7 @@ pub mod http;
 #[cfg(feature = "logs")]
 pub mod logs;
 #[cfg(feature = "record")]
-mod metrics;
+pub mod metrics;
 mod outcome;
 #[cfg(feature = "record")]
 mod probe;

@@ -13,9 +13,11 @@ pub(crate) const DEFAULT: [f64; 14] = [
 /// The resolution of native histograms: eight buckets to the doubling, as Prometheus' growth factor 1.1 gives.
 pub(crate) const SCHEMA: i8 = 3;
 const PER_DOUBLING: i32 = 1 << SCHEMA;
-/// From a nanosecond to twelve days: what lies beyond counts as the last.
+/// From a nanosecond up: what lies below is zero.
 const LOWEST: i32 = -30 * PER_DOUBLING;
-const HIGHEST: i32 = 20 * PER_DOUBLING;
+/// Durations to twelve days, values to 10^15: what lies beyond counts as the last.
+const HIGHEST_DURATION: i32 = 20 * PER_DOUBLING;
+const HIGHEST_VALUE: i32 = 50 * PER_DOUBLING;
 /// Below this is zero.
 pub(crate) const ZERO_THRESHOLD: f64 = 1.0 / (1 << 30) as f64;
 
@@ -97,7 +99,7 @@ pub(crate) enum Shape {
         start: [u16; 65],
     },
     /// Bucket 0 is the zero bucket.
-    Native,
+    Native { highest: i32 },
 }
 
 static LAYOUTS: Mutex<Vec<&'static Layout>> = Mutex::new(Vec::new());
@@ -110,23 +112,28 @@ impl Layout {
         if let Some(layout) = known.iter().find(|layout| layout.buckets == buckets) {
             return layout;
         }
-        let layout = Box::leak(Box::new(Self::new(buckets, clock::ticks_per_second())));
+        let layout = Box::leak(Box::new(Self::new(buckets, clock::ticks_per_second(), HIGHEST_DURATION)));
         known.push(layout);
         layout
     }
 
-    fn new(buckets: Buckets, ticks_per_second: f64) -> Self {
+    /// Of values that are no durations: what is observed is an `f64`.
+    pub(crate) fn of_values(buckets: Buckets) -> Self {
+        Self::new(buckets, 1.0, HIGHEST_VALUE)
+    }
+
+    fn new(buckets: Buckets, ticks_per_second: f64, highest: i32) -> Self {
         let shape = match bounds(buckets) {
             Some(bounds) if check(&bounds).is_ok() => Shape::classic(&bounds, ticks_per_second),
             Some(_) => Shape::classic(&DEFAULT, ticks_per_second),
-            None => Shape::Native,
+            None => Shape::Native { highest },
         };
         Self {
             buckets,
             width: FIRST_BUCKET
                 + match &shape {
                     Shape::Classic { ticks, .. } => ticks.len(),
-                    Shape::Native => (HIGHEST - LOWEST) as usize + 2,
+                    Shape::Native { highest } => (highest - LOWEST) as usize + 2,
                 },
             shape,
             seconds_per_tick: 1.0 / ticks_per_second,
@@ -144,10 +151,16 @@ impl Layout {
                 }
                 at
             }
-            Shape::Native => match native(self.seconds(duration)) {
-                Some(index) => (index.clamp(LOWEST, HIGHEST) - LOWEST) as usize + 1,
-                None => 0,
-            },
+            Shape::Native { highest } => native_bucket(self.seconds(duration), *highest),
+        }
+    }
+
+    /// The bucket of a value that is not negative.
+    #[inline]
+    pub(crate) fn bucket_of(&self, value: f64) -> usize {
+        match &self.shape {
+            Shape::Classic { bounds, .. } => bounds.partition_point(|bound| *bound < value),
+            Shape::Native { highest } => native_bucket(value, *highest),
         }
     }
 
@@ -161,7 +174,7 @@ impl Layout {
     pub(crate) fn slots(&self) -> usize {
         match &self.shape {
             Shape::Classic { ticks, .. } => ticks.len(),
-            Shape::Native => NATIVE_SLOTS,
+            Shape::Native { .. } => NATIVE_SLOTS,
         }
     }
 
@@ -170,7 +183,7 @@ impl Layout {
     pub(crate) fn slot(&self, bucket: usize) -> usize {
         match &self.shape {
             Shape::Classic { .. } => bucket,
-            Shape::Native => bucket / PER_DOUBLING as usize % NATIVE_SLOTS,
+            Shape::Native { .. } => bucket / PER_DOUBLING as usize % NATIVE_SLOTS,
         }
     }
 
@@ -202,6 +215,10 @@ impl Shape {
     }
 }
 
+fn native_bucket(value: f64, highest: i32) -> usize {
+    native(value).map_or(0, |index| (index.clamp(LOWEST, highest) - LOWEST) as usize + 1)
+}
+
 /// The exponential bucket of a value: `i` with `2^((i-1)/8) < value <= 2^(i/8)`; `None` for zero.
 pub(crate) fn native(value: f64) -> Option<i32> {
     /// `2^(n/8)`: where an eighth of a doubling ends.
@@ -230,12 +247,12 @@ mod tests {
     use super::*;
 
     fn layout(bounds: &'static [f64]) -> Layout {
-        Layout::new(Buckets::Classic(bounds), 1e9)
+        Layout::new(Buckets::Classic(bounds), 1e9, HIGHEST_DURATION)
     }
 
     #[test]
     fn each_bound_belongs_to_its_bucket() {
-        let layout = Layout::new(Buckets::Default, 2.4e9);
+        let layout = Layout::new(Buckets::Default, 2.4e9, HIGHEST_DURATION);
         let Shape::Classic { ticks, .. } = &layout.shape else {
             panic!()
         };

@@ -97,6 +97,7 @@ pub(crate) fn check() -> Result<(), Conflict> {
             });
         }
     }
+    declarations.extend(super::declared::declarations());
     agree(declarations)
 }
 

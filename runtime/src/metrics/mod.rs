@@ -1,9 +1,11 @@
-//! Cells, labels and families.
+//! Metrics: what attributes count and measure, and metrics declared by hand with [`metrics!`](crate::metrics!).
 
 mod bucket;
+#[doc(hidden)]
 pub mod catalog;
 mod cell;
 pub(crate) mod check;
+mod declared;
 mod dropped;
 #[cfg(feature = "_http")]
 pub(crate) mod dynamic;
@@ -17,4 +19,13 @@ mod table;
 mod tests;
 
 pub(crate) use slot::CallLabels;
+#[doc(hidden)]
+pub use declared::{DECLARED, Gathered, Metric};
+pub use declared::{
+    Counter, CounterSeries, Definition, Gauge, GaugeSeries, Histogram, HistogramSeries, InFlight, Info, Label, Limited,
+    Number, ObservableGauge, Timer, UpDownCounter, UpDownSeries,
+};
+#[cfg(feature = "summary")]
+pub use declared::{Summary, SummarySeries};
+#[doc(hidden)]
 pub use slot::{Amount, CounterSlot, TimerSlot};

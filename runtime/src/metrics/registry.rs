@@ -4,7 +4,7 @@ use super::bucket::{self, Layout, Shape};
 use super::label::{ErrorIndex, LabelType};
 use super::slot::{BEGUN, CallLabels, ENDED};
 use super::table::{Cells, Found, Values, dynamic};
-use super::{cell, dropped};
+use super::{cell, declared, dropped};
 use crate::clock;
 use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
 use crate::export::stats;
@@ -53,6 +53,9 @@ pub(crate) fn gather() -> Vec<Family> {
         }
     }
     gathering.own();
+    for family in declared::families() {
+        gathering.merge(family);
+    }
     let sources = SOURCES.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut others = stats::families();
     for source in sources {
@@ -182,9 +185,8 @@ impl Gathering {
         self.source(at, Cow::Borrowed(help), counter.explicit_help);
         let slot = &site.slots.counter;
         let columns = Columns {
-            def: &site.def,
+            function: counter.name.is_none().then_some(&site.def),
             labels: counter.labels,
-            default: counter.name.is_none(),
             outcome: counter.outcome,
         };
         if !counter.outcome || !slot.real.all().is_empty() {
@@ -197,7 +199,7 @@ impl Gathering {
             &columns,
             &whole,
             Signal::Counter {
-                asynchronous: site.def.asynchronous,
+                asynchronous: site.def.asynchronous, fallible: site.def.fallible,
             },
         );
         for cells in whole {
@@ -227,9 +229,8 @@ impl Gathering {
         };
         self.source(at, help, false);
         let columns = Columns {
-            def: &site.def,
+            function: counter.name.is_none().then_some(&site.def),
             labels: counter.labels,
-            default: counter.name.is_none(),
             outcome: false,
         };
         let flight = site.slots.counter.flight.all();
@@ -254,9 +255,8 @@ impl Gathering {
         };
         self.source(at, Cow::Borrowed(help), timer.explicit_help);
         let columns = Columns {
-            def: &site.def,
+            function: timer.name.is_none().then_some(&site.def),
             labels: timer.labels,
-            default: timer.name.is_none(),
             outcome: true,
         };
         let tables = site.slots.timer.tables.all();
@@ -264,7 +264,8 @@ impl Gathering {
         for cells in tables {
             let Some(layout) = cells.plan.layout else { continue };
             self.table(at, &columns, cells, |found| {
-                let value = histogram(layout, &found);
+                let sum = layout.seconds(found.series.sum(bucket::SUM));
+                let value = histogram(layout, &found, sum);
                 (value.count() > 0).then_some(value)
             });
         }
@@ -278,11 +279,11 @@ impl Gathering {
         };
         let back = if returned { back } else { Vec::new() };
         let by_return: &[CallOutcome] = match signal {
-            Signal::Counter { .. } if columns.def.fallible => &[CallOutcome::Ok, CallOutcome::Error],
+            Signal::Counter { fallible: true, .. } => &[CallOutcome::Ok, CallOutcome::Error],
             _ => &[CallOutcome::Ok],
         };
         let by_itself: &[CallOutcome] = match signal {
-            Signal::Counter { asynchronous: true } => &[CallOutcome::Panic, CallOutcome::Cancelled],
+            Signal::Counter { asynchronous: true, .. } => &[CallOutcome::Panic, CallOutcome::Cancelled],
             Signal::Counter { .. } => &[CallOutcome::Panic],
             _ => &[],
         };
@@ -397,7 +398,7 @@ impl Gathering {
 
 #[derive(Clone, Copy)]
 enum Signal {
-    Counter { asynchronous: bool },
+    Counter { asynchronous: bool, fallible: bool },
     InFlight,
     Timer(&'static TimerDef),
 }
@@ -412,7 +413,7 @@ impl Signal {
     }
 }
 
-fn point(labels: LabelSet, value: PointValue) -> Point {
+pub(super) fn point(labels: LabelSet, value: PointValue) -> Point {
     Point {
         labels,
         value,
@@ -430,11 +431,42 @@ fn known(labels: &'static [LabelDef], returned: bool) -> Option<Vec<LabelType>> 
         .collect()
 }
 
+/// The labels of a metric declared by hand, and whether their types tell all of its series.
+pub(super) fn known_labels(labels: &'static [LabelDef]) -> (Own, bool) {
+    let types: Vec<_> = labels.iter().map(declared::type_of).collect();
+    let limited = labels.iter().any(|label| matches!(label.source, LabelSource::Limited(_)));
+    let own = Own { labels, types };
+    let all = !limited && own.sets() <= MAX_ZEROS;
+    (own, all)
+}
+
+/// See [`known_labels`].
+pub(super) struct Own {
+    labels: &'static [LabelDef],
+    types: Vec<LabelType>,
+}
+
+impl Own {
+    pub(super) fn sets(&self) -> usize {
+        self.types.iter().map(|of| of.len).fold(1, usize::saturating_mul)
+    }
+
+    /// The labels of one series; `None` of a limit's value that nobody gave.
+    pub(super) fn labels(&self, set: usize) -> Option<LabelSet> {
+        let columns = Columns {
+            function: None,
+            labels: self.labels,
+            outcome: false,
+        };
+        columns.labels(&self.types, &[], set, None, None)
+    }
+}
+
 /// How a site's series are labelled.
 struct Columns {
-    def: &'static Def,
+    /// Of a default family: the function and its module.
+    function: Option<&'static Def>,
     labels: &'static [LabelDef],
-    default: bool,
     outcome: bool,
 }
 
@@ -484,13 +516,10 @@ impl Columns {
                 rest /= len;
             }
         }
-        if !self.outcome && self.labels.is_empty() && !self.default {
-            return Some(labels);
-        }
         labels.sort_unstable();
-        if self.default {
-            labels.insert(0, ("function".into(), self.def.function.into()));
-            labels.insert(1, ("module".into(), self.def.module.into()));
+        if let Some(def) = self.function {
+            labels.insert(0, ("function".into(), def.function.into()));
+            labels.insert(1, ("module".into(), def.module.into()));
         }
         if self.outcome {
             if let Some(outcome) = outcome {
@@ -508,9 +537,8 @@ impl Columns {
 pub(crate) fn counter_series(site: &'static Site, labels: &CallLabels) -> Option<(&'static str, LabelSet)> {
     let counter = site.def.counter.as_ref()?;
     let columns = Columns {
-        def: &site.def,
+        function: counter.name.is_none().then_some(&site.def),
         labels: counter.labels,
-        default: counter.name.is_none(),
         outcome: counter.outcome,
     };
     Some((counter.name.unwrap_or(CALLS), columns.of_call(labels)?))
@@ -520,15 +548,14 @@ pub(crate) fn counter_series(site: &'static Site, labels: &CallLabels) -> Option
 pub(crate) fn timer_series(site: &'static Site, labels: &CallLabels) -> Option<(&'static str, LabelSet)> {
     let timer = site.def.timer.as_ref()?;
     let columns = Columns {
-        def: &site.def,
+        function: timer.name.is_none().then_some(&site.def),
         labels: timer.labels,
-        default: timer.name.is_none(),
         outcome: true,
     };
     Some((timer.name.unwrap_or(DURATION), columns.of_call(labels)?))
 }
 
-fn empty_histogram(layout: &Layout) -> PointValue {
+pub(super) fn empty_histogram(layout: &Layout) -> PointValue {
     match &layout.shape {
         Shape::Classic { bounds, ticks, .. } => PointValue::Histogram {
             bounds: bounds.clone(),
@@ -536,7 +563,7 @@ fn empty_histogram(layout: &Layout) -> PointValue {
             sum: 0.0,
             exemplars: Vec::new(),
         },
-        Shape::Native => PointValue::Exponential {
+        Shape::Native { .. } => PointValue::Exponential {
             schema: bucket::SCHEMA,
             zero_threshold: bucket::ZERO_THRESHOLD,
             zero_count: 0,
@@ -576,7 +603,7 @@ fn narrow(mut positive: Vec<(i32, u64)>) -> (i8, Vec<(i32, u64)>) {
     (schema, positive)
 }
 
-fn histogram(layout: &'static Layout, found: &Found) -> PointValue {
+pub(super) fn histogram(layout: &'static Layout, found: &Found, sum: f64) -> PointValue {
     let series = found.series;
     let exemplars = found
         .exemplars
@@ -589,7 +616,6 @@ fn histogram(layout: &'static Layout, found: &Found) -> PointValue {
         })
         .collect();
     let counts = series.sums(bucket::FIRST_BUCKET, layout.width - bucket::FIRST_BUCKET);
-    let sum = layout.seconds(series.sum(bucket::SUM));
     match &layout.shape {
         Shape::Classic { bounds, .. } => PointValue::Histogram {
             bounds: bounds.clone(),
@@ -597,7 +623,7 @@ fn histogram(layout: &'static Layout, found: &Found) -> PointValue {
             sum,
             exemplars,
         },
-        Shape::Native => {
+        Shape::Native { .. } => {
             let positive = counts
                 .iter()
                 .enumerate()

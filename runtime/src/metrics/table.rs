@@ -155,7 +155,7 @@ pub(crate) struct Found {
 }
 
 impl Cells {
-    fn new(entry: &'static Dims, returned: &'static Dims, plan: Plan) -> Self {
+    pub(crate) fn new(entry: &'static Dims, returned: &'static Dims, plan: Plan) -> Self {
         let entry_len = len(plan.labels, entry.types, false);
         let returned_len = len(plan.labels, returned.types, true);
         let units = entry_len.saturating_mul(returned_len).saturating_mul(plan.outcomes);
@@ -192,6 +192,11 @@ impl Cells {
     #[inline]
     pub(crate) fn plain(&'static self, entry: u32) -> Option<Mine<'static>> {
         self.grid.mine(entry as usize)
+    }
+
+    /// The one copy of the cells of a value that is set.
+    pub(crate) fn single(&'static self, set: usize) -> Option<Mine<'static>> {
+        self.grid.single(set)
     }
 
     #[inline]

@@ -1,0 +1,194 @@
+//! What a declaration says, and the cells behind it.
+
+use crate::metrics::bucket::Layout;
+use crate::metrics::label::{Dims, LabelType};
+use crate::metrics::table::{Cells, Plan};
+use crate::site::{Buckets, LabelDef, LabelSource};
+use std::sync::OnceLock;
+
+/// One declared metric as data; [`metrics!`](crate::metrics!) writes it.
+pub struct Definition {
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) labels: &'static [LabelDef],
+    pub(crate) buckets: Buckets,
+    pub(crate) quantiles: &'static [f64],
+    pub(crate) file: &'static str,
+    pub(crate) line: u32,
+}
+
+impl Definition {
+    #[doc(hidden)]
+    pub const fn new(name: &'static str, docs: &[&'static str], file: &'static str, line: u32) -> Self {
+        assert!(!name.is_empty(), "a metric has a name");
+        let bytes = name.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            assert!(
+                bytes[at].is_ascii_alphanumeric() || matches!(bytes[at], b'.' | b'_' | b'-' | b'/'),
+                "a metric's name has letters, digits, `.`, `_`, `-` and `/` only"
+            );
+            at += 1;
+        }
+        assert!(bytes[0].is_ascii_alphabetic(), "a metric's name begins with a letter");
+        assert!(
+            !ends_with(bytes, b"_total") && !ends_with(bytes, b".total"),
+            "write the base name: the page adds `_total`"
+        );
+        Self {
+            name,
+            help: if docs.is_empty() { "" } else { docs[0] },
+            unit: "",
+            kind: "",
+            labels: &[],
+            buckets: Buckets::Default,
+            quantiles: &[0.5, 0.9, 0.95, 0.99],
+            file,
+            line,
+        }
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn labels(mut self, labels: &'static [LabelDef]) -> Self {
+        self.labels = labels;
+        self
+    }
+
+    /// `unit = "By"`: in UCUM.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn unit(mut self, unit: &'static str) -> Self {
+        self.unit = unit;
+        self
+    }
+
+    /// `buckets = [..]`: upper bounds.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn buckets(mut self, bounds: &'static [f64]) -> Self {
+        assert!(!bounds.is_empty(), "a histogram has at least one bucket bound");
+        rising(bounds);
+        self.buckets = Buckets::Classic(bounds);
+        self
+    }
+
+    /// `native = true`: exponential buckets.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn native(mut self, native: bool) -> Self {
+        if native {
+            self.buckets = Buckets::Native;
+        }
+        self
+    }
+
+    /// `quantiles = [..]`: each between 0 and 1.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn quantiles(mut self, quantiles: &'static [f64]) -> Self {
+        rising(quantiles);
+        assert!(
+            quantiles.is_empty() || (quantiles[0] >= 0.0 && quantiles[quantiles.len() - 1] <= 1.0),
+            "a quantile is between 0 and 1"
+        );
+        self.quantiles = quantiles;
+        self
+    }
+
+    pub(super) const fn kind(mut self, kind: &'static str) -> Self {
+        self.kind = kind;
+        self
+    }
+}
+
+const fn ends_with(text: &[u8], end: &[u8]) -> bool {
+    if text.len() < end.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < end.len() {
+        if text[text.len() - end.len() + at] != end[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
+
+const fn rising(numbers: &[f64]) {
+    let mut at = 0;
+    while at < numbers.len() {
+        assert!(numbers[at].is_finite(), "these are finite numbers; +Inf is added by itself");
+        assert!(at == 0 || numbers[at - 1] < numbers[at], "these rise");
+        at += 1;
+    }
+}
+
+/// The cells of one metric, made on first use.
+pub(crate) struct Cellar {
+    cells: OnceLock<&'static Cells>,
+}
+
+impl Cellar {
+    pub(super) const fn new() -> Self {
+        Self { cells: OnceLock::new() }
+    }
+
+    pub(super) fn get(&self) -> Option<&'static Cells> {
+        self.cells.get().copied()
+    }
+
+    /// `width` cells to a series.
+    #[inline]
+    pub(super) fn cells(&self, definition: &'static Definition, width: impl FnOnce() -> usize) -> &'static Cells {
+        match self.cells.get() {
+            Some(cells) => cells,
+            None => self.make(definition, width()),
+        }
+    }
+
+    #[cold]
+    fn make(&self, definition: &'static Definition, width: usize) -> &'static Cells {
+        self.cells.get_or_init(|| {
+            let types: Vec<LabelType> = definition.labels.iter().map(type_of).collect();
+            let dims = Box::leak(Box::new(Dims { types: types.leak() }));
+            let plan = Plan {
+                labels: definition.labels,
+                outcomes: 1,
+                width,
+                layout: None,
+            };
+            Box::leak(Box::new(Cells::new(dims, Dims::NONE, plan)))
+        })
+    }
+}
+
+/// The type of a declared label.
+pub(crate) fn type_of(label: &LabelDef) -> LabelType {
+    match label.source {
+        LabelSource::Entry(Some(of)) => *of,
+        // Its length comes from the limit.
+        _ => LabelType {
+            len: 0,
+            value: |_| "",
+            key: std::any::TypeId::of::<()>,
+        },
+    }
+}
+
+/// The layout of a histogram, made on first use.
+pub(crate) struct Shelf(OnceLock<&'static Layout>);
+
+impl Shelf {
+    pub(super) const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    pub(super) fn layout(&self, definition: &'static Definition) -> &'static Layout {
+        self.0
+            .get_or_init(|| Box::leak(Box::new(Layout::of_values(definition.buckets))))
+    }
+}

@@ -1,0 +1,202 @@
+//! Summaries: quantiles computed here, over a sliding window.
+
+use super::label::{Index, Label, with};
+use super::{Definition, Gathered, Metric};
+use crate::clock;
+use crate::export::snapshot::{Kind, PointValue};
+use crate::metrics::dropped::{self, Reason};
+use crate::metrics::registry::{self, known_labels};
+use crate::metrics::stripe;
+use sketches_ddsketch::{Config, DDSketch};
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+/// The window: so many slices of so many seconds. The oldest slice is forgotten when a new one begins.
+const SLICES: usize = 6;
+const SLICE_SECONDS: u64 = 10;
+/// No summary has more series.
+const MAX_SERIES: usize = 2_000;
+
+/// Quantiles of the last minute, within one percent, and sum and count since the start.
+///
+/// A summary's quantiles cannot be added up over several processes; a [`Histogram`](super::Histogram) can. Each thread
+/// records into a sketch of its own stripe, under a lock that only the scrape ever contends for.
+pub struct Summary<L = ()> {
+    definition: Definition,
+    series: OnceLock<RwLock<HashMap<usize, Arc<Series>>>>,
+    types: PhantomData<fn(L)>,
+}
+
+impl<L> Summary<L> {
+    #[doc(hidden)]
+    pub const fn new(definition: Definition) -> Self {
+        Self {
+            definition: definition.kind("summary"),
+            series: OnceLock::new(),
+            types: PhantomData,
+        }
+    }
+
+    fn all(&self) -> &RwLock<HashMap<usize, Arc<Series>>> {
+        self.series.get_or_init(RwLock::default)
+    }
+
+    fn series(&'static self, index: usize) -> SummarySeries {
+        let known = self.all().read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = known.get(&index) {
+            return SummarySeries(Some(Arc::clone(series)));
+        }
+        drop(known);
+        let mut known = self.all().write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_SERIES && !known.contains_key(&index) {
+            return SummarySeries(None);
+        }
+        SummarySeries(Some(Arc::clone(known.entry(index).or_default())))
+    }
+}
+
+impl Summary<()> {
+    /// Counts a value.
+    pub fn observe(&'static self, value: f64) {
+        self.series(0).observe(value);
+    }
+}
+
+impl<L> Metric for Summary<L> {
+    fn definition(&'static self) -> &'static Definition {
+        &self.definition
+    }
+
+    fn gather(&'static self, out: &mut Gathered<'_>) {
+        let (types, _) = known_labels(self.definition.labels);
+        let series: Vec<_> = {
+            let all = self.all().read().unwrap_or_else(PoisonError::into_inner);
+            all.iter().map(|(&index, series)| (index, Arc::clone(series))).collect()
+        };
+        let mut points: Vec<_> = series
+            .into_iter()
+            .filter_map(|(index, series)| {
+                let value = series.value(self.definition.quantiles);
+                Some(registry::point(types.labels(index)?, value))
+            })
+            .collect();
+        points.sort_by(|a, b| a.labels.cmp(&b.labels));
+        if points.is_empty() && self.definition.labels.is_empty() {
+            let value = Series::default().value(self.definition.quantiles);
+            points.push(registry::point(Vec::new(), value));
+        }
+        out.family(&self.definition, Kind::Summary, points);
+    }
+}
+
+with!(Summary [] => SummarySeries);
+
+/// One series of a [`Summary`].
+#[derive(Clone)]
+pub struct SummarySeries(Option<Arc<Series>>);
+
+impl SummarySeries {
+    /// Counts a value; what is not finite is dropped and counted.
+    pub fn observe(&self, value: f64) {
+        if !value.is_finite() {
+            return dropped::count(Reason::NotFinite);
+        }
+        match &self.0 {
+            Some(series) => series.observe(value, slice_now()),
+            None => dropped::count(Reason::SeriesLimit),
+        }
+    }
+}
+
+fn slice_now() -> u64 {
+    clock::unix_nanos(clock::now()) / (SLICE_SECONDS * 1_000_000_000)
+}
+
+struct Series {
+    stripes: Box<[Mutex<Part>]>,
+}
+
+/// What the threads of one stripe recorded.
+#[derive(Default)]
+struct Part {
+    /// With the number of the slice of time that each is of.
+    slices: [Option<(u64, DDSketch)>; SLICES],
+    sum: f64,
+    count: u64,
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        Self {
+            stripes: (0..stripe::count()).map(|_| Mutex::default()).collect(),
+        }
+    }
+}
+
+impl Series {
+    fn observe(&self, value: f64, slice: u64) {
+        let Some(part) = self.stripes.get(stripe::mine()) else {
+            return;
+        };
+        let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
+        part.sum += value;
+        part.count += 1;
+        let place = &mut part.slices[slice as usize % SLICES];
+        if !matches!(place, Some((of, _)) if *of == slice) {
+            *place = Some((slice, DDSketch::new(Config::defaults())));
+        }
+        if let Some((_, sketch)) = place {
+            sketch.add(value);
+        }
+    }
+
+    fn value(&self, quantiles: &[f64]) -> PointValue {
+        let now = slice_now();
+        let mut all = DDSketch::new(Config::defaults());
+        let (mut sum, mut count) = (0.0, 0);
+        for part in &self.stripes {
+            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            sum += part.sum;
+            count += part.count;
+            for (slice, sketch) in part.slices.iter().flatten() {
+                if slice + SLICES as u64 > now {
+                    // They have one configuration.
+                    let _ = all.merge(sketch);
+                }
+            }
+        }
+        PointValue::Summary {
+            quantiles: quantiles
+                .iter()
+                .map(|&q| (q, all.quantile(q).ok().flatten().unwrap_or(f64::NAN)))
+                .collect(),
+            sum,
+            count,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_slides() {
+        let series = Series::default();
+        let now = slice_now();
+        for _ in 1..=100 {
+            series.observe(1000.0, now - SLICES as u64);
+        }
+        for n in 1..=100 {
+            series.observe(f64::from(n), now);
+        }
+        let PointValue::Summary { quantiles, count, sum } = series.value(&[0.5, 1.0]) else {
+            panic!()
+        };
+        assert!((quantiles[0].1 - 50.0).abs() < 1.5, "{quantiles:?}");
+        assert!((quantiles[1].1 - 100.0).abs() < 1.5, "{quantiles:?}");
+        assert_eq!(count, 200);
+        assert!((sum - 105_050.0).abs() < 1e-6);
+    }
+}
