@@ -9,11 +9,11 @@ pub use crate::health::private as health;
 pub use crate::metrics::label::{
     ErrorLabelType, LabelElement, LabelIx, LabelTuple, LabelType, Labels, Limit, label, labels, limit,
 };
+pub use crate::metrics::{DECLARED, Metric};
 pub use crate::probe::{DebugProbe, Kind, OkProbe, Probe};
 pub use crate::site::{
     Buckets, CounterDef, Def, ErrMode, LabelDef, LabelSource, SITES, Site, Slots, SpanDef, SpanKind, TimerDef,
 };
-pub use crate::metrics::{DECLARED, Metric};
 pub use linkme;
 pub use tracing_core::Level;
 pub use tracing_core::field::{Value, debug, display};

@@ -112,7 +112,11 @@ impl Layout {
         if let Some(layout) = known.iter().find(|layout| layout.buckets == buckets) {
             return layout;
         }
-        let layout = Box::leak(Box::new(Self::new(buckets, clock::ticks_per_second(), HIGHEST_DURATION)));
+        let layout = Box::leak(Box::new(Self::new(
+            buckets,
+            clock::ticks_per_second(),
+            HIGHEST_DURATION,
+        )));
         known.push(layout);
         layout
     }

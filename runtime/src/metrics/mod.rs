@@ -18,14 +18,14 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use slot::CallLabels;
-#[doc(hidden)]
-pub use declared::{DECLARED, Gathered, Metric};
 pub use declared::{
     Counter, CounterSeries, Definition, Gauge, GaugeSeries, Histogram, HistogramSeries, InFlight, Info, Label, Limited,
     Number, ObservableGauge, Timer, UpDownCounter, UpDownSeries,
 };
+#[doc(hidden)]
+pub use declared::{DECLARED, Gathered, Metric};
 #[cfg(feature = "summary")]
 pub use declared::{Summary, SummarySeries};
+pub(crate) use slot::CallLabels;
 #[doc(hidden)]
 pub use slot::{Amount, CounterSlot, TimerSlot};

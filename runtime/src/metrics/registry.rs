@@ -199,7 +199,8 @@ impl Gathering {
             &columns,
             &whole,
             Signal::Counter {
-                asynchronous: site.def.asynchronous, fallible: site.def.fallible,
+                asynchronous: site.def.asynchronous,
+                fallible: site.def.fallible,
             },
         );
         for cells in whole {
@@ -434,7 +435,9 @@ fn known(labels: &'static [LabelDef], returned: bool) -> Option<Vec<LabelType>> 
 /// The labels of a metric declared by hand, and whether their types tell all of its series.
 pub(super) fn known_labels(labels: &'static [LabelDef]) -> (Own, bool) {
     let types: Vec<_> = labels.iter().map(declared::type_of).collect();
-    let limited = labels.iter().any(|label| matches!(label.source, LabelSource::Limited(_)));
+    let limited = labels
+        .iter()
+        .any(|label| matches!(label.source, LabelSource::Limited(_)));
     let own = Own { labels, types };
     let all = !limited && own.sets() <= MAX_ZEROS;
     (own, all)

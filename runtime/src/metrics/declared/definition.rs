@@ -121,7 +121,10 @@ const fn ends_with(text: &[u8], end: &[u8]) -> bool {
 const fn rising(numbers: &[f64]) {
     let mut at = 0;
     while at < numbers.len() {
-        assert!(numbers[at].is_finite(), "these are finite numbers; +Inf is added by itself");
+        assert!(
+            numbers[at].is_finite(),
+            "these are finite numbers; +Inf is added by itself"
+        );
         assert!(at == 0 || numbers[at - 1] < numbers[at], "these rise");
         at += 1;
     }

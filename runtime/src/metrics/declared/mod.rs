@@ -209,9 +209,15 @@ macro_rules! __metric {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metric_option {
-    (buckets $value:tt) => { &$value };
-    (quantiles $value:tt) => { &$value };
-    ($option:ident $value:tt) => { $value };
+    (buckets $value:tt) => {
+        &$value
+    };
+    (quantiles $value:tt) => {
+        &$value
+    };
+    ($option:ident $value:tt) => {
+        $value
+    };
 }
 
 #[doc(hidden)]

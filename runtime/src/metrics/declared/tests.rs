@@ -41,7 +41,9 @@ fn series(name: &str) -> Vec<String> {
         .map(|point| {
             let labels: Vec<_> = point.labels.iter().map(|(k, v)| format!("{k}={v} ")).collect();
             let value = match &point.value {
-                PointValue::Number { value: Number::F64(n), .. } => n.to_string(),
+                PointValue::Number {
+                    value: Number::F64(n), ..
+                } => n.to_string(),
                 PointValue::Number { value, .. } => value.as_f64().to_string(),
                 PointValue::Histogram { counts, sum, .. } => format!("{counts:?} {sum}"),
                 PointValue::Exponential { positive, sum, .. } => format!("{positive:?} {sum}"),
@@ -116,7 +118,10 @@ fn histograms() {
     assert_eq!(timed, 5);
     NATIVE.start_timer().discard();
     let native = series("declared.native");
-    assert!(native[0].contains("(319, 1)") || native[0].contains(", 1)]"), "{native:?}");
+    assert!(
+        native[0].contains("(319, 1)") || native[0].contains(", 1)]"),
+        "{native:?}"
+    );
 }
 
 #[test]
