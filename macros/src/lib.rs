@@ -43,6 +43,9 @@ use stack::{Gathered, Stack};
 ///
 /// #[traced(parent = request, error_if = Option::is_none)]
 /// fn find(request: &Request) -> Option<User> { … }
+///
+/// #[traced(crate = telemetry::vitalsign, ok_if = |code| *code < 2)]
+/// fn run(command: &Command) -> u8 { … }
 /// ```
 #[proc_macro_attribute]
 pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -66,6 +69,9 @@ pub fn traced(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// #[counted(name = "rows.read", unit = "{row}", by = |rows| rows.len(), outcome = off, ok_if = |rows| rows.is_empty())]
 /// fn read(table: Table) -> Vec<Row> { … }
+///
+/// #[counted(crate = telemetry::vitalsign, error_if = Option::is_none)]
+/// fn find(id: UserId) -> Option<User> { … }
 /// ```
 #[proc_macro_attribute]
 pub fn counted(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -84,8 +90,14 @@ pub fn counted(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// #[timed(name = "orders.latency", buckets = [0.01, 0.1, 1.0], busy, exemplars = off)]
 /// async fn place_order(channel: Channel) -> Result<Receipt, OrderError> { … }
 ///
-/// #[timed(exponential(0.001, 2.0, 12), labels(table: Table = table))]
+/// #[timed(exponential(0.001, 2.0, 12), labels(table: Table = table), help = "Time to read a table.")]
 /// fn read(table: Table) -> Vec<Row> { … }
+///
+/// #[timed(native, ok_if = |code| *code < 2)]
+/// fn run(command: &Command) -> u8 { … }
+///
+/// #[timed(crate = telemetry::vitalsign, error_if = Option::is_none)]
+/// fn find(id: UserId) -> Option<User> { … }
 /// ```
 #[proc_macro_attribute]
 pub fn timed(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -103,6 +115,12 @@ pub fn timed(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// ```ignore
 /// #[observed(name = "checkout", traced(kind = server), counted(in_flight), timed(native))]
 /// async fn checkout(cart: Cart) -> Result<Receipt, CheckoutError> { … }
+///
+/// #[observed(ok_if = |code| *code < 2)]
+/// fn run(command: &Command) -> u8 { … }
+///
+/// #[observed(crate = telemetry::vitalsign, error_if = Option::is_none)]
+/// fn find(id: UserId) -> Option<User> { … }
 /// ```
 #[proc_macro_attribute]
 pub fn observed(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -149,6 +167,9 @@ pub fn vitalsign(_arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// #[health_check(liveness, cache = "1s", critical = false, blocking)]
 /// fn disk_is_writable() -> bool { … }
+///
+/// #[health_check(crate = telemetry::vitalsign)]
+/// fn enough_memory() -> bool { … }
 /// ```
 #[proc_macro_attribute]
 pub fn health_check(arguments: TokenStream, item: TokenStream) -> TokenStream {

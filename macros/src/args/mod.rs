@@ -1,5 +1,7 @@
 //! What the user wrote in an attribute's parentheses, with spans; no defaults, no rules.
 
+mod fields;
+mod labels;
 mod parse;
 #[macro_use]
 #[allow(
@@ -12,7 +14,8 @@ pub(crate) mod table;
 use proc_macro2::Span;
 use syn::{Expr, Ident, LitBool, LitInt, LitStr, Path, Type};
 
-pub(crate) use parse::{literal_text, options};
+pub(crate) use labels::literal_text;
+pub(crate) use parse::options;
 use table::{Attr, Row};
 
 /// The options of one attribute, as written.

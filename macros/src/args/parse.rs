@@ -1,13 +1,14 @@
 //! Reads options by the forms of their rows. A mistake in one does not hide those in the next.
 
 use proc_macro2::{Span, TokenStream};
-use quote::ToTokens;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Expr, ExprLit, Ident, Lit, LitInt, LitStr, Member, Path, Token, Type, parenthesized, token};
+use syn::{Expr, Ident, LitStr, Path, Token, parenthesized, token};
 
-use super::table::{ALL, Attr, Form, Row};
-use super::{ErrWord, Field, FieldValue, Key, Label, LabelValue, Level, Opt, Options, Show, Value, Wrap};
+use super::fields::field;
+use super::labels::label;
+use super::table::{Attr, Form, Row};
+use super::{ErrWord, Level, Opt, Options, Show, Value};
 use crate::diag::{Diagnostics, nearest};
 
 /// The options of one attribute; every mistake goes to `diag`.
@@ -72,9 +73,10 @@ fn not_an_option(attr: Attr, input: ParseStream<'_>) -> syn::Error {
     let attr_name = attr.name();
     match (input.peek(LitStr), attr.rows().iter().any(|row| row.name == "name")) {
         (true, true) => {
+            let span = input.span();
             let text = input.parse::<LitStr>().map(|text| text.value()).unwrap_or_default();
             let write = format!("write `#[{attr_name}(name = \"{text}\")]`");
-            syn::Error::new(input.span(), format!("a value without its option; {write}"))
+            syn::Error::new(span, format!("a value without its option; {write}"))
         }
         _ => input.error(format!("expected an option of `{attr_name}`; {}", all_of(attr))),
     }
@@ -83,25 +85,34 @@ fn not_an_option(attr: Attr, input: ParseStream<'_>) -> syn::Error {
 fn unknown(attr: Attr, typed: &str) -> String {
     let name = attr.name();
     let rows = attr.rows();
-    if let Some(near) = nearest(typed, rows.iter().map(|row| row.name))
-        && let Some(row) = rows.iter().find(|row| row.name == near)
-    {
-        return format!(
-            "`{name}` has no option `{typed}`; did you mean `{near}`? write `{}`",
-            row.write
-        );
+    if let Some((other, write)) = elsewhere(attr, typed) {
+        let write = match attr {
+            Attr::Observed => format!("{other}({write})"),
+            _ => format!("#[{other}({write})]"),
+        };
+        return format!("`{name}` has no option `{typed}`, `{other}` has; write `{write}`");
     }
-    let others = [Attr::Traced, Attr::Counted, Attr::Timed];
-    let belongs = others
-        .into_iter()
-        .find_map(|other| Some((other, other.rows().iter().find(|row| row.name == typed)?)));
-    match belongs {
-        Some((other, row)) if ALL.iter().take(4).any(|(known, ..)| *known == attr) => {
-            let (other, write) = (other.name(), row.write);
-            format!("`{name}` has no option `{typed}`, `{other}` has; write `#[{other}({write})]`")
+    let near = nearest(typed, rows.iter().map(|row| row.name));
+    match near.and_then(|near| rows.iter().find(|row| row.name == near)) {
+        Some(Row { name: near, write, .. }) => {
+            format!("`{name}` has no option `{typed}`; did you mean `{near}`? write `{write}`")
         }
-        _ => format!("`{name}` has no option `{typed}`; {}", all_of(attr)),
+        None => format!("`{name}` has no option `{typed}`; {}", all_of(attr)),
     }
+}
+
+/// The sibling that has an option of exactly that name, and how it is written there.
+fn elsewhere(attr: Attr, typed: &str) -> Option<(&'static str, &'static str)> {
+    let siblings = [Attr::Traced, Attr::Counted, Attr::Timed];
+    if attr != Attr::Observed && !siblings.contains(&attr) {
+        return None;
+    }
+    let rows = siblings
+        .into_iter()
+        .flat_map(|other| other.rows().iter().map(move |row| (other, row)));
+    rows.filter(|(_, row)| row.name == typed)
+        .map(|(other, row)| (other.name(), row.write))
+        .next()
 }
 
 fn all_of(attr: Attr) -> String {
@@ -111,7 +122,6 @@ fn all_of(attr: Attr) -> String {
 
 fn value(row: &Row, key: &Ident, input: ParseStream<'_>, diag: &mut Diagnostics) -> syn::Result<Option<Value>> {
     let wrong = |found: &str| syn::Error::new(key.span(), format!("`{}` {found}; write `{}`", row.name, row.write));
-    let parses = |error: syn::Error| syn::Error::new(error.span(), format!("{error}; write `{}`", row.write));
     match row.form {
         Form::Unbuilt => {
             skip_to_comma(input)?;
@@ -141,7 +151,10 @@ fn value(row: &Row, key: &Ident, input: ParseStream<'_>, diag: &mut Diagnostics)
                 return Err(wrong("needs a value"));
             }
             input.parse::<Token![=]>()?;
-            after_equals(row, input).map(Some).map_err(parses)
+            if input.is_empty() || input.peek(Token![,]) {
+                return Err(wrong("needs a value"));
+            }
+            after_equals(row, input).map(Some)
         }
     }
 }
@@ -154,7 +167,9 @@ fn skip_to_comma(input: ParseStream<'_>) -> syn::Result<()> {
 }
 
 fn after_equals(row: &Row, input: ParseStream<'_>) -> syn::Result<Value> {
-    let expected = |what: &str| input.error(format!("`{}` takes {what}", row.name));
+    // Read before the token is passed.
+    let at = input.span();
+    let expected = |what: &str| syn::Error::new(at, format!("`{}` takes {what}; write `{}`", row.name, row.write));
     match row.form {
         Form::Text => input.parse().map(Value::Text).map_err(|_| expected("a string")),
         Form::Bool => input
@@ -167,28 +182,7 @@ fn after_equals(row: &Row, input: ParseStream<'_>) -> syn::Result<Value> {
             .map(Value::Path)
             .map_err(|_| expected("a path")),
         Form::Level => level(input).map(Value::Level),
-        Form::Word(words) => {
-            let list = words
-                .iter()
-                .map(|word| format!("`{word}`"))
-                .collect::<Vec<_>>()
-                .join(", ");
-            let one_of = if words.len() == 1 {
-                list
-            } else {
-                format!("one of {list}")
-            };
-            let word = Ident::parse_any(input).map_err(|_| expected(&one_of))?;
-            if words.iter().any(|known| word == known) {
-                return Ok(Value::Word(word));
-            }
-            let near = nearest(&word.to_string(), words.iter().copied());
-            let meant = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
-            Err(syn::Error::new(
-                word.span(),
-                format!("`{}` takes {one_of}{meant}", row.name),
-            ))
-        }
+        Form::Word(words) => word(row, words, input).map(Value::Word),
         Form::Floats => {
             let array: syn::ExprArray = input.parse().map_err(|_| expected("an array of numbers"))?;
             Ok(Value::Floats(array.elems.into_iter().collect()))
@@ -197,29 +191,45 @@ fn after_equals(row: &Row, input: ParseStream<'_>) -> syn::Result<Value> {
     }
 }
 
+/// One of the words that an option takes, written without quotes.
+fn word(row: &Row, words: &[&str], input: ParseStream<'_>) -> syn::Result<Ident> {
+    let at = input.span();
+    let typed = Ident::parse_any(input);
+    if let Ok(word) = &typed
+        && words.iter().any(|known| word == known)
+    {
+        return Ok(word.clone());
+    }
+    let list: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    let one_of = if words.len() == 1 { "" } else { "one of " };
+    let near = typed
+        .ok()
+        .and_then(|typed| nearest(&typed.to_string(), words.iter().copied()));
+    let write = near.map_or_else(|| row.write.to_owned(), |near| format!("{} = {near}", row.name));
+    let message = format!("`{}` takes {one_of}{}; write `{write}`", row.name, list.join(", "));
+    Err(syn::Error::new(at, message))
+}
+
 const LEVELS: [&str; 5] = ["trace", "debug", "info", "warn", "error"];
 
 /// `"info"` or `Level::INFO`.
 fn level(input: ParseStream<'_>) -> syn::Result<Level> {
+    let at = input.span();
     let (typed, span) = if let Ok(text) = input.parse::<LitStr>() {
         (text.value(), text.span())
-    } else if let Ok(path) = input.call(Path::parse_mod_style) {
-        let last = path.segments.last().map(|segment| segment.ident.clone());
-        (
-            last.as_ref().map(ToString::to_string).unwrap_or_default(),
-            last.map_or(input.span(), |last| last.span()),
-        )
     } else {
-        return Err(input.error("a level is one of \"trace\", \"debug\", \"info\", \"warn\", \"error\""));
+        let path = input.call(Path::parse_mod_style).ok();
+        let last = path.and_then(|path| path.segments.last().map(|segment| segment.ident.clone()));
+        last.map_or((String::new(), at), |last| (last.to_string(), last.span()))
     };
     let lower = typed.to_lowercase();
     if LEVELS.contains(&lower.as_str()) {
         return Ok(Level(Ident::new(&lower.to_uppercase(), Span::mixed_site())));
     }
-    let meant = nearest(&lower, LEVELS)
-        .map(|near| format!(", did you mean \"{near}\"?"))
-        .unwrap_or_default();
-    Err(syn::Error::new(span, format!("no level is called \"{typed}\"{meant}")))
+    let near = nearest(&lower, LEVELS).unwrap_or("info");
+    let message =
+        format!("a level is one of \"trace\", \"debug\", \"info\", \"warn\", \"error\"; write `level = \"{near}\"`");
+    Err(syn::Error::new(span, message))
 }
 
 fn in_parentheses(row: &Row, key: &Ident, tokens: TokenStream, diag: &mut Diagnostics) -> syn::Result<Option<Value>> {
@@ -291,217 +301,5 @@ fn err(input: ParseStream<'_>) -> syn::Result<ErrWord> {
             word.span(),
             "an error is shown by `err(debug)`, `err(off)` or `err(level = \"warn\")`",
         )),
-    }
-}
-
-fn sigil(input: ParseStream<'_>) -> syn::Result<Show> {
-    Ok(if input.parse::<Option<Token![%]>>()?.is_some() {
-        Show::Display
-    } else if input.parse::<Option<Token![?]>>()?.is_some() {
-        Show::Debug
-    } else {
-        Show::Native
-    })
-}
-
-fn field(input: ParseStream<'_>) -> syn::Result<Field> {
-    let fork = input.fork();
-    let show = sigil(&fork)?;
-    if show != Show::Native || (fork.peek(Ident) && fork.peek2(token::Paren)) {
-        return shorthand(input);
-    }
-    let key = key(input)?;
-    if input.parse::<Option<Token![=]>>()?.is_some() {
-        let value = Some(field_value(input)?);
-        return Ok(Field { key, value });
-    }
-    Ok(Field { key, value: None })
-}
-
-/// `%x`, `?x.y`, `hash(x)`: the key is the name of the value.
-fn shorthand(input: ParseStream<'_>) -> syn::Result<Field> {
-    let value = field_value(input)?;
-    let mut parts = Vec::new();
-    let span = value
-        .expr
-        .to_token_stream()
-        .into_iter()
-        .next()
-        .map_or_else(Span::call_site, |tree| tree.span());
-    if !name_parts(&value.expr, &mut parts) {
-        let typed = value.expr.to_token_stream();
-        let message = format!("this value has no name; write `key = {typed}`");
-        return Err(syn::Error::new_spanned(&value.expr, message));
-    }
-    let text = parts.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
-    Ok(Field {
-        key: Key { text, span, parts },
-        value: Some(value),
-    })
-}
-
-/// The names of `a.b.c`, references left out.
-fn name_parts(expr: &Expr, parts: &mut Vec<Ident>) -> bool {
-    match expr {
-        Expr::Path(path) => path.path.get_ident().map(|ident| parts.push(ident.clone())).is_some(),
-        Expr::Field(field) => {
-            name_parts(&field.base, parts)
-                && match &field.member {
-                    Member::Named(name) => {
-                        parts.push(name.clone());
-                        true
-                    }
-                    Member::Unnamed(_) => false,
-                }
-        }
-        Expr::Reference(reference) => name_parts(&reference.expr, parts),
-        Expr::Paren(paren) => name_parts(&paren.expr, parts),
-        _ => false,
-    }
-}
-
-fn key(input: ParseStream<'_>) -> syn::Result<Key> {
-    if let Ok(text) = input.parse::<LitStr>() {
-        return Ok(Key {
-            text: text.value(),
-            span: text.span(),
-            parts: Vec::new(),
-        });
-    }
-    let first = input
-        .call(Ident::parse_any)
-        .map_err(|_| input.error("expected a field; write `key = expr`"))?;
-    let mut parts = vec![first];
-    while input.parse::<Option<Token![.]>>()?.is_some() {
-        parts.push(input.call(Ident::parse_any)?);
-    }
-    let text = parts
-        .iter()
-        .map(|part| part.unraw().to_string())
-        .collect::<Vec<_>>()
-        .join(".");
-    Ok(Key {
-        text,
-        span: parts[0].span(),
-        parts,
-    })
-}
-
-fn field_value(input: ParseStream<'_>) -> syn::Result<FieldValue> {
-    let show = sigil(input)?;
-    if show == Show::Native && input.peek(Ident) && input.peek2(token::Paren) {
-        let fork = input.fork();
-        let name: Ident = fork.parse()?;
-        if let Some(takes) = wrapper(&name) {
-            let name: Ident = input.parse()?;
-            let content;
-            parenthesized!(content in input);
-            return wrapped(&name, takes, &content);
-        }
-    }
-    let expr = input.parse()?;
-    Ok(FieldValue { show, wrap: None, expr })
-}
-
-/// How many arguments a wrapper of that name takes.
-fn wrapper(name: &Ident) -> Option<usize> {
-    match name.to_string().as_str() {
-        "hash" | "redact" | "len" | "plain" => Some(1),
-        "truncate" => Some(2),
-        _ => None,
-    }
-}
-
-fn wrapped(name: &Ident, takes: usize, input: ParseStream<'_>) -> syn::Result<FieldValue> {
-    let show = sigil(input)?;
-    let expr: Expr = input.parse().map_err(|_| wrapper_form(name))?;
-    let wrap = if takes == 2 {
-        input.parse::<Token![,]>().map_err(|_| wrapper_form(name))?;
-        Wrap::Truncate(input.parse().map_err(|_| wrapper_form(name))?)
-    } else {
-        match name.to_string().as_str() {
-            "hash" => Wrap::Hash,
-            "redact" => Wrap::Redact,
-            "len" => Wrap::Len,
-            _ => Wrap::Plain,
-        }
-    };
-    input.parse::<Option<Token![,]>>()?;
-    if !input.is_empty() {
-        return Err(wrapper_form(name));
-    }
-    Ok(FieldValue {
-        show,
-        wrap: Some(wrap),
-        expr,
-    })
-}
-
-fn wrapper_form(name: &Ident) -> syn::Error {
-    let write = if name == "truncate" {
-        "truncate(x, 16)".to_owned()
-    } else {
-        format!("{name}(x)")
-    };
-    syn::Error::new(name.span(), format!("`{name}` is written `{write}`"))
-}
-
-fn label(input: ParseStream<'_>, row: &Row) -> syn::Result<Label> {
-    let key = input
-        .call(Ident::parse_any)
-        .map_err(|_| input.error(format!("expected a label; write `{}`", row.write)))?;
-    if input.peek(Token![.]) {
-        let message = format!("a label's name has no dots; write `{key} = …`");
-        return Err(syn::Error::new(key.span(), message));
-    }
-    let ty: Option<Type> = input.parse::<Option<Token![:]>>()?.map(|_| input.parse()).transpose()?;
-    if !input.peek(Token![=]) {
-        return Err(syn::Error::new(
-            key.span(),
-            format!("label `{key}` has no value; write `{key} = {key}`"),
-        ));
-    }
-    input.parse::<Token![=]>()?;
-    Ok(Label {
-        key,
-        ty,
-        value: label_value(input)?,
-    })
-}
-
-fn label_value(input: ParseStream<'_>) -> syn::Result<LabelValue> {
-    if input.peek(Ident) && input.peek2(token::Paren) && input.fork().parse::<Ident>()? == "limit" {
-        let name: Ident = input.parse()?;
-        let form = || {
-            syn::Error::new(
-                name.span(),
-                "`limit` is written `limit(expr, 50)`: an expression and how many values get a series",
-            )
-        };
-        let content;
-        parenthesized!(content in input);
-        let expr = content.parse().map_err(|_| form())?;
-        content.parse::<Token![,]>().map_err(|_| form())?;
-        let max: LitInt = content.parse().map_err(|_| form())?;
-        content.parse::<Option<Token![,]>>()?;
-        if !content.is_empty() {
-            return Err(form());
-        }
-        return Ok(LabelValue::Limit(expr, max));
-    }
-    input.parse().map(LabelValue::Expr)
-}
-
-/// The text of a literal that can stand for a constant label.
-pub(crate) fn literal_text(expr: &Expr) -> Option<String> {
-    let Expr::Lit(ExprLit { lit, .. }) = expr else {
-        return None;
-    };
-    match lit {
-        Lit::Str(text) => Some(text.value()),
-        Lit::Int(number) => Some(number.base10_digits().to_owned()),
-        Lit::Bool(flag) => Some(flag.value.to_string()),
-        Lit::Char(char) => Some(char.value().to_string()),
-        _ => None,
     }
 }

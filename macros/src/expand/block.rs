@@ -13,26 +13,35 @@ use crate::tokens::{Attr, Item, Keyword, Kind, Part, items};
 
 pub(super) fn block(stack: &Stack, item: &Item, keyword: Keyword, diag: &mut Diagnostics) -> TokenStream {
     lower::block(stack, diag);
-    let Some(body) = item.body() else {
-        return item.to_token_stream();
-    };
     let mut below = stack.clone();
     below.within = within(item, keyword);
     below.entries.iter_mut().for_each(|entry| entry.block = true);
-    let carrier = below.carrier(&[]);
+    let carried = with_each(item, Some(&below.carrier(&[])), diag);
+    if diag.is_empty() {
+        carried
+    } else {
+        with_each(item, None, &mut Diagnostics::default())
+    }
+}
+
+/// The block with `#[vitalsign(skip)]` taken away, and the carrier given to those that are not left out.
+fn with_each(item: &Item, carrier: Option<&TokenStream>, diag: &mut Diagnostics) -> TokenStream {
+    let Some(body) = item.body() else {
+        return item.to_token_stream();
+    };
     let parts = items(body).into_iter().map(|part| match part {
-        Part::Item(item) => part_of(item, &carrier, diag),
+        Part::Item(item) => part_of(item, carrier, diag),
         Part::Other(tokens) => tokens,
     });
     let mut group = Group::new(body.delimiter(), parts.collect());
     group.set_span(body.span());
     let attrs = &item.attrs;
-    let head: TokenStream = item.rest[..item.rest.len() - 1].iter().cloned().collect();
-    quote!(#(#attrs)* #head #group)
+    let head = &item.rest[..item.rest.len() - 1];
+    quote!(#(#attrs)* #(#head)* #group)
 }
 
 /// A function, or a block with functions, is given the carrier; all else is left alone.
-fn part_of(mut item: Item, carrier: &TokenStream, diag: &mut Diagnostics) -> TokenStream {
+fn part_of(mut item: Item, carrier: Option<&TokenStream>, diag: &mut Diagnostics) -> TokenStream {
     let skipped = take_skip(&mut item.attrs, diag);
     let measured = match item.kind() {
         Kind::Function { constant } => !constant && item.body().is_some(),

@@ -1,7 +1,9 @@
 //! What is said of a call when it begins: span options, labels, fields.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
 use syn::Expr;
+use syn::spanned::Spanned as _;
 
 use crate::args::Show;
 use crate::model::{Capture, Instrumented, LabelModel, Moment, ParentModel, Source};
@@ -81,10 +83,14 @@ fn wrapped(wrapper: &TokenStream, expr: &Expr, more: Option<&Expr>) -> TokenStre
     emit!(&#wrapper(#value #more))
 }
 
+/// A reference that stands where the expression does, and so do errors about its type.
 fn reference(expr: &Expr) -> TokenStream {
+    let span = Span::mixed_site().located_at(expr.span());
     match expr {
-        Expr::Path(_) | Expr::Field(_) | Expr::Lit(_) | Expr::MethodCall(_) | Expr::Call(_) => emit!(&#expr),
-        _ => emit!(&(#expr)),
+        Expr::Path(_) | Expr::Field(_) | Expr::Lit(_) | Expr::MethodCall(_) | Expr::Call(_) => {
+            quote_spanned!(span=> &#expr)
+        }
+        _ => quote_spanned!(span=> &(#expr)),
     }
 }
 

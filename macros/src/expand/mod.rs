@@ -21,17 +21,19 @@ pub(crate) use fallback::fallback;
 /// An item under its whole stack of attributes.
 pub(crate) fn item(stack: &Stack, item: &Item) -> TokenStream {
     let mut diag = Diagnostics::default();
-    let expanded = match item.kind() {
-        Kind::Function { constant } => function(stack, item, constant, &mut diag),
-        Kind::Block(keyword) => Some(block::block(stack, item, keyword, &mut diag)),
+    match item.kind() {
+        Kind::Function { constant } => match function(stack, item, constant, &mut diag) {
+            Some(tokens) if diag.is_empty() => tokens,
+            _ => fallback(&diag, item),
+        },
+        Kind::Block(keyword) => {
+            let block = block::block(stack, item, keyword, &mut diag);
+            fallback(&diag, &block)
+        }
         Kind::Other => {
             lower::misplaced(stack, &mut diag);
-            None
+            fallback(&diag, item)
         }
-    };
-    match expanded {
-        Some(tokens) if diag.is_empty() => tokens,
-        _ => fallback(&diag, item),
     }
 }
 

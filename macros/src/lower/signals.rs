@@ -42,6 +42,8 @@ impl<'a> Said<'a> {
     }
 }
 
+const ONCE: &str = "the outcome is decided once for the whole stack; keep one `ok_if` or `error_if`";
+
 /// The stack, sorted by signal.
 #[derive(Default)]
 pub(super) struct Signals<'a> {
@@ -94,27 +96,18 @@ impl<'a> Signals<'a> {
     /// `ok_if` or `error_if`, given once for the whole stack.
     pub(super) fn verdict(&self, diag: &mut Diagnostics) -> Verdict {
         let mut verdict = Verdict::ByType;
-        for block in [false, true] {
-            let said = self
-                .all
-                .iter()
-                .filter(|options| options.block == block)
-                .flat_map(|options| &options.list);
-            for option in said {
+        let own = self.all.iter().filter(|options| !options.block);
+        let block = self.all.iter().filter(|options| options.block);
+        for options in own.chain(block) {
+            // The same option twice in one attribute is told already.
+            for option in ["ok_if", "error_if"].into_iter().filter_map(|name| options.find(name)) {
                 let Value::Expr(expr) = &option.value else { continue };
-                let says = match option.row.name {
-                    "ok_if" => Verdict::OkIf(expr.clone()),
-                    "error_if" => Verdict::ErrorIf(expr.clone()),
-                    _ => continue,
-                };
                 match verdict {
-                    Verdict::ByType => verdict = says,
+                    Verdict::ByType if option.row.name == "ok_if" => verdict = Verdict::OkIf(expr.clone()),
+                    Verdict::ByType => verdict = Verdict::ErrorIf(expr.clone()),
                     // What the function says itself goes before what the block says.
-                    _ if block => {}
-                    _ => diag.error(
-                        &option.key,
-                        "the outcome is decided once for the whole stack; keep one `ok_if` or `error_if`",
-                    ),
+                    _ if options.block => {}
+                    _ => diag.error(&option.key, ONCE),
                 }
             }
         }

@@ -218,7 +218,15 @@ fn guard(field: &Field, subject: &Subject, diag: &mut Diagnostics) {
         format!("{key} = ")
     };
     if let Some(word) = secret::word(key) {
-        diag.error_at(field.key.span, secret_message(key, &value, word, &prefix, ""));
+        let part = field
+            .key
+            .parts
+            .iter()
+            .find(|part| secret::word(&part.to_string()).is_some());
+        diag.error_at(
+            part.map_or(field.key.span, Ident::span),
+            secret_message(key, &value, word, &prefix, ""),
+        );
     } else if let Some(last) = written.and_then(last_name)
         && let Some(word) = secret::word(&last.to_string())
     {

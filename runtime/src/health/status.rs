@@ -277,9 +277,20 @@ level! {
         Err(_) => HealthStatus::down(std::any::type_name::<E>()),
     }
 }
-level! {
-    /// Everything else that a check may return.
-    ReturnedPlain for Returned<'_, R>, [R: CheckResult], |ret| ret.status()
+/// Everything else that a check may return. The bound stands on the method, so that what is no health status is told by name.
+pub trait ReturnedPlain<R> {
+    /// As a status.
+    fn health_status(&self) -> HealthStatus
+    where
+        R: CheckResult;
+}
+impl<R> ReturnedPlain<R> for Returned<'_, R> {
+    fn health_status(&self) -> HealthStatus
+    where
+        R: CheckResult,
+    {
+        self.0.status()
+    }
 }
 
 #[cfg(test)]
