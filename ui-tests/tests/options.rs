@@ -66,7 +66,10 @@ fn pass_cases(attr: Attr) -> String {
         Attr::HealthCheck | Attr::Check | Attr::Health => "checks",
         _ => attr.name(),
     };
-    attributes(&fs::read_to_string(format!("{}/pass/{file}.rs", topic(attr))).unwrap(), attr.name())
+    attributes(
+        &fs::read_to_string(format!("{}/pass/{file}.rs", topic(attr))).unwrap(),
+        attr.name(),
+    )
 }
 
 fn has_fail_case(attr: Attr, name: &str, option: &str) -> bool {
@@ -108,5 +111,6 @@ fn attributes(source: &str, name: &str) -> String {
 }
 
 fn word(text: &str, word: &str) -> bool {
-    text.split(|char: char| !char.is_alphanumeric() && char != '_').any(|part| part == word)
+    text.split(|char: char| !char.is_alphanumeric() && char != '_')
+        .any(|part| part == word)
 }
