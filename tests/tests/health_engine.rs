@@ -476,6 +476,22 @@ async fn groups_parents_and_unknown_members() {
     let _db = engine.register("backends.db", Both).unwrap();
     let _mq = engine.register("backends.mq", Both).unwrap();
     engine.group("outside", &["backends.*"]).unwrap();
+    let names = |report: vitalsign::health::Report| -> Vec<String> {
+        report.checks().iter().map(|check| check.name().to_owned()).collect()
+    };
+    let _cache = engine.register("cache", Both).unwrap();
+    for (name, wanted) in [
+        ("outside", 2),
+        ("backends", 2),
+        ("backends.db", 1),
+        ("cache", 1),
+        ("OUTSIDE", 2),
+    ] {
+        let report = engine.probe_named(Probe::Ready, name).await.unwrap();
+        assert_eq!(names(report).len(), wanted, "{name}");
+    }
+    assert!(engine.probe_named(Probe::Ready, "back").await.is_none());
+    assert!(engine.probe_named(Probe::Live, "cache").await.is_none());
     let error = engine.group("other", &["backends.db", "backends.nobody"]).unwrap_err();
     assert!(error.to_string().contains("backends.nobody"), "{error}");
 }

@@ -427,6 +427,7 @@ impl Parts<'_> {
         });
     }
 
+    #[cfg(feature = "health-checks")]
     /// The value itself is one check, and knows something of its options.
     pub(crate) fn leaf_with(&mut self, options: CheckOptions) {
         self.list.push(Part {

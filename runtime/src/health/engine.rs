@@ -413,6 +413,14 @@ impl Engine {
         self.select(Selection::of(probe))
     }
 
+    /// Answers for one check of a probe, for those of a group, or for all below a name; `None` where nothing has it.
+    pub async fn probe_named(&self, probe: Probe, name: impl Into<String>) -> Option<Report> {
+        let mut selection = Selection::of(probe);
+        selection.name = Some(name.into());
+        let report = self.select(selection).await;
+        report.is_found().then_some(report)
+    }
+
     /// Answers for some of the checks of a probe.
     pub(crate) fn select(&self, selection: Selection) -> impl Future<Output = Report> + Send + use<> {
         let engine = self.clone();

@@ -5,7 +5,6 @@
 
 use super::check::Probe;
 use super::engine::Engine;
-use super::report::Selection;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::codegen::BoxStream;
@@ -42,20 +41,16 @@ const WATCHED_EVERY: Duration = Duration::from_secs(1);
 
 impl GrpcHealth {
     async fn status(&self, service: &str) -> ServingStatus {
-        let mut selection = Selection::of(match service {
-            "" | "readiness" => Probe::Ready,
-            "liveness" => Probe::Live,
-            "startup" => Probe::Startup,
-            _ => Probe::All,
-        });
-        if selection.probe == Probe::All {
-            selection.name = Some(service.to_owned());
-        }
-        let report = self.engine.select(selection).await;
-        match (report.is_found(), report.is_ok()) {
-            (false, _) => ServingStatus::ServiceUnknown,
-            (true, true) => ServingStatus::Serving,
-            (true, false) => ServingStatus::NotServing,
+        let report = match service {
+            "" | "readiness" => Some(self.engine.probe(Probe::Ready).await),
+            "liveness" => Some(self.engine.probe(Probe::Live).await),
+            "startup" => Some(self.engine.probe(Probe::Startup).await),
+            name => self.engine.probe_named(Probe::All, name).await,
+        };
+        match report {
+            None => ServingStatus::ServiceUnknown,
+            Some(report) if report.is_ok() => ServingStatus::Serving,
+            Some(_) => ServingStatus::NotServing,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Health: checks by attribute, derive or hand, and the probes that ask them.
 
+#[cfg(feature = "_http")]
 mod answer;
 pub(crate) mod check;
 pub mod checks;

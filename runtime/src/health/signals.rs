@@ -14,7 +14,7 @@ use std::time::Duration;
 pub(crate) fn transition(check: &str, from: Option<Health>, settled: &Settled) {
     let to = settled.status.health;
     let from = from.map_or("unknown", Health::as_str);
-    let reason = settled.status.message().unwrap_or("");
+    let reason = settled.status.message();
     let span = tracing::info_span!(target: "vitalsign::health", "health.transition", check, from, to = to.as_str());
     let _span = span.enter();
     match to {
