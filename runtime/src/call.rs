@@ -348,7 +348,7 @@ impl Live {
         if self.stage == Stage::Begun {
             self.stage = Stage::Open;
             if SIGNALS & SPAN != 0 && !self.no_span {
-                self.span = ActiveSpan::open(site, self.start, self.options.take());
+                self.span.open(site, self.start, self.options.take());
             }
             if SIGNALS & IN_FLIGHT != 0 {
                 site.slots.counter.in_flight(site, self.count_labels, 1);
@@ -423,7 +423,7 @@ impl Live {
             site.slots.timer.observe(site, labels, ticks, end, span);
         }
         if SIGNALS & SPAN != 0 {
-            self.span.close(site, end, outcome);
+            self.span.close(end, outcome);
         }
         self.stage = Stage::Done;
     }

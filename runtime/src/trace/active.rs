@@ -6,7 +6,7 @@ use super::errors;
 use super::local::{self, Frame, Ids};
 use super::pipeline::Shared;
 use super::slab::Handle;
-use super::store::{self, ParentRef, SLAB, STATUS_ERROR, Start, Started};
+use super::store::{self, ParentRef, SLAB, STATUS_ERROR, Start};
 use super::subscriber::Recorder;
 use crate::outcome::CallOutcome;
 use crate::probe::ErrorRef;
@@ -116,99 +116,106 @@ fn record(site: &'static Site, values: &[&dyn Value], fields: &mut Fields<'_>) {
 
 /// The span of one call: recorded, or present for its ids only, or another subscriber's, or none.
 #[derive(Default)]
-pub(crate) enum ActiveSpan {
-    #[default]
-    Off,
-    Ours(Ours),
-    /// Another subscriber is current on this thread: an ordinary `tracing` span of the site.
-    Foreign(Box<tracing::Span>),
-}
-
-/// A span of the store.
-pub(crate) struct Ours {
+pub(crate) struct ActiveSpan {
+    /// Span id 0: none of ours.
     ids: Ids,
     /// None when it is not recorded.
     handle: Option<Handle>,
+    /// Another subscriber is current on this thread: an ordinary `tracing` span of the site.
+    foreign: Option<Box<tracing::Span>>,
 }
 
 impl ActiveSpan {
-    /// Asks filter and sampler, and opens the span. `start` is 0 when no one has read the clock yet.
+    /// Asks filter and sampler, and opens the span in place. `start` is 0 when no one has read the clock yet.
     #[inline]
-    pub(crate) fn open(site: &'static Site, start: u64, options: Option<Box<SpanOptions>>) -> Self {
+    pub(crate) fn open(&mut self, site: &'static Site, start: u64, options: Option<Box<SpanOptions>>) {
         if local::is_formatting() {
             local::with(|local| local.counters().reentrant.add(1));
-            return Self::Off;
+            return;
         }
         let mut options = options;
         dispatcher::get_default(|dispatch| match dispatch.downcast_ref::<Recorder>() {
-            Some(recorder) => open(site, &recorder.shared, start, options.as_deref()),
-            None => foreign(site, dispatch, options.take()),
-        })
+            Some(recorder) => self.open_ours(site, &recorder.shared, start, options.as_deref()),
+            None => self.foreign = foreign(site, dispatch, options.take()),
+        });
+    }
+
+    #[inline]
+    fn open_ours(&mut self, site: &'static Site, shared: &Shared, ticks: u64, options: Option<&SpanOptions>) {
+        if shared.is_closed() || !site.slots.span.enabled(site, shared) {
+            return;
+        }
+        let start = Start {
+            meta: site.metadata(),
+            site: Some(site),
+            kind: site.def.span.as_ref().map_or(SpanKind::Internal, |span| span.kind),
+            parent: match options.map(|options| &options.parent) {
+                None | Some(Parent::Current) => ParentRef::Current,
+                Some(Parent::Root) => ParentRef::Root,
+                Some(Parent::Of(context)) => ParentRef::Context(context),
+            },
+            ticks,
+        };
+        let ids = &mut self.ids;
+        self.handle = local::with(|local| store::start(shared, local, &start, ids)).flatten();
+        if let (Some(handle), Some(options)) = (self.handle, options) {
+            said(handle, options);
+        }
+    }
+
+    /// One of ours, recorded or not.
+    #[inline]
+    fn is_ours(&self) -> bool {
+        self.ids.span != 0
     }
 
     /// Attributes given to this span are kept.
     #[inline]
     pub(crate) fn recording(&self) -> bool {
-        match self {
-            Self::Off => false,
-            Self::Ours(ours) => ours.handle.is_some(),
-            Self::Foreign(_) => true,
-        }
+        self.handle.is_some() || self.foreign.is_some()
     }
 
     /// Makes it current on this thread.
     #[inline]
     pub(crate) fn enter(&self, site: &'static Site) {
-        match self {
-            Self::Off => {}
-            Self::Ours(ours) => {
-                local::with(|local| {
-                    store::push(
-                        local,
-                        Frame {
-                            ids: ours.ids.clone(),
-                            handle: ours.handle,
-                            owned: false,
-                            meta: site.metadata(),
-                        },
-                    );
-                });
-            }
-            Self::Foreign(span) => {
-                span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
-            }
+        if self.is_ours() {
+            local::with(|local| {
+                store::push(
+                    local,
+                    Frame {
+                        ids: self.ids.clone(),
+                        handle: self.handle,
+                        owned: false,
+                        meta: site.metadata(),
+                    },
+                );
+            });
+        } else if let Some(span) = &self.foreign {
+            span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
         }
     }
 
     /// Ends what `enter` began, on the same thread.
     #[inline]
     pub(crate) fn exit(&self) {
-        match self {
-            Self::Off => {}
-            Self::Ours(ours) => {
-                let named = local::with(|local| store::pop(local, ours.ids.span)).flatten();
-                if let Some(handle) = named {
-                    store::close(handle, |_| ());
-                }
+        if self.is_ours() {
+            let named = local::with(|local| store::pop(local, self.ids.span)).flatten();
+            if let Some(handle) = named {
+                store::close(handle, |_| ());
             }
-            Self::Foreign(span) => {
-                span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
-            }
+        } else if let Some(span) = &self.foreign {
+            span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
         }
     }
 
     /// Values for the site's fields, by position.
     pub(crate) fn fields(&self, site: &'static Site, values: &[&dyn Value]) {
-        match self {
-            Self::Ours(Ours {
-                handle: Some(handle), ..
-            }) => store::attributes(*handle, true, false, |fields| record(site, values, fields)),
-            Self::Foreign(span) => {
-                for (field, value) in site.metadata().fields().iter().zip(values) {
-                    span.record(&field, *value);
-                }
+        if let Some(handle) = self.handle {
+            store::attributes(handle, true, false, |fields| record(site, values, fields));
+        } else if let Some(span) = &self.foreign {
+            for (field, value) in site.metadata().fields().iter().zip(values) {
+                span.record(&field, *value);
             }
-            _ => {}
         }
     }
 
@@ -234,11 +241,8 @@ impl ActiveSpan {
 
     /// The returned value, as the attribute `return`.
     pub(crate) fn returned(&self, value: &dyn Value) {
-        if let Self::Ours(Ours {
-            handle: Some(handle), ..
-        }) = self
-        {
-            store::attributes(*handle, false, true, |fields| {
+        if let Some(handle) = self.handle {
+            store::attributes(handle, false, true, |fields| {
                 for field in RETURN.fields() {
                     value.record(&field, fields);
                 }
@@ -248,73 +252,42 @@ impl ActiveSpan {
 
     /// Status Error, `error.type`, and where it first surfaced the exception and its log line.
     pub(crate) fn error(&self, site: &'static Site, error: &ErrorRef<'_>) {
-        if let Self::Ours(ours) = self {
-            errors::record(site, &ours.ids, ours.handle, error);
+        if self.is_ours() {
+            errors::record(site, &self.ids, self.handle, error);
         }
     }
 
     /// Ends it. On panic the message and place that the hook kept are recorded.
     #[inline]
-    pub(crate) fn close(&mut self, site: &'static Site, end: u64, outcome: CallOutcome) {
-        let span = std::mem::take(self);
-        let Self::Ours(ours) = span else { return };
-        if outcome == CallOutcome::Panic {
-            errors::panicked(&ours.ids, ours.handle);
+    pub(crate) fn close(&mut self, end: u64, outcome: CallOutcome) {
+        if outcome == CallOutcome::Panic && self.is_ours() {
+            errors::panicked(&self.ids, self.handle);
         }
-        if let Some(handle) = ours.handle {
+        if let Some(handle) = self.handle.take() {
             store::close(handle, |live| {
                 live.fixed.end = end;
                 live.fixed.outcome = Some(outcome);
-                if matches!(outcome, CallOutcome::Error) {
+                if outcome == CallOutcome::Error {
                     live.fixed.status = STATUS_ERROR;
                 }
             });
+        }
+        self.ids.span = 0;
+        if self.foreign.is_some() {
+            self.foreign = None;
         }
     }
 
     /// Its ids when it is sampled, else those of the sampled span current on this thread.
     pub(crate) fn exemplar(&self) -> Option<(TraceId, SpanId)> {
-        if let Self::Ours(ours) = self
-            && ours.ids.flags.is_sampled()
-        {
-            return Some((ours.ids.trace(), SpanId(ours.ids.span)));
+        if self.is_ours() && self.ids.flags().is_sampled() {
+            return Some((self.ids.trace(), SpanId(self.ids.span)));
         }
         local::with(|local| {
             let ids = &local.stack.last()?.ids;
-            ids.flags.is_sampled().then(|| (ids.trace(), SpanId(ids.span)))
+            ids.flags().is_sampled().then(|| (ids.trace(), SpanId(ids.span)))
         })
         .flatten()
-    }
-}
-
-#[inline]
-fn open(site: &'static Site, shared: &Shared, ticks: u64, options: Option<&SpanOptions>) -> ActiveSpan {
-    if shared.is_closed() || !site.slots.span.enabled(site, shared) {
-        return ActiveSpan::Off;
-    }
-    let start = Start {
-        meta: site.metadata(),
-        site: Some(site),
-        kind: site.def.span.as_ref().map_or(SpanKind::Internal, |span| span.kind),
-        parent: match options.map(|options| &options.parent) {
-            None | Some(Parent::Current) => ParentRef::Current,
-            Some(Parent::Root) => ParentRef::Root,
-            Some(Parent::Of(context)) => ParentRef::Context(context),
-        },
-        ticks,
-    };
-    match local::with(|local| store::start(shared, local, &start)) {
-        None => ActiveSpan::Off,
-        Some(Started::NotRecorded(ids)) => ActiveSpan::Ours(Ours { ids, handle: None }),
-        Some(Started::Recorded(handle, ids)) => {
-            if let Some(options) = options {
-                said(handle, options);
-            }
-            ActiveSpan::Ours(Ours {
-                ids,
-                handle: Some(handle),
-            })
-        }
     }
 }
 
@@ -344,9 +317,13 @@ fn said(handle: Handle, options: &SpanOptions) {
 
 /// A span of the subscriber that is current and not ours.
 #[cold]
-fn foreign(site: &'static Site, dispatch: &Dispatch, options: Option<Box<SpanOptions>>) -> ActiveSpan {
+fn foreign(
+    site: &'static Site,
+    dispatch: &Dispatch,
+    options: Option<Box<SpanOptions>>,
+) -> Option<Box<tracing::Span>> {
     if !site.slots.span.wanted(site, dispatch) {
-        return ActiveSpan::Off;
+        return None;
     }
     let options = options.unwrap_or_default();
     let meta = site.metadata();
@@ -370,7 +347,7 @@ fn foreign(site: &'static Site, dispatch: &Dispatch, options: Option<Box<SpanOpt
             };
         }
     }
-    ActiveSpan::Foreign(Box::new(span))
+    Some(Box::new(span))
 }
 
 /// The field `return` belongs to no site's list; it has this one.

@@ -232,7 +232,7 @@ fn micros() {
     });
     micro("trace id", || {
         local::with(|l| {
-            black_box(l.rng.trace_id());
+            black_box(l.rng.trace_words());
         });
     });
     micro("counter", || {
@@ -265,11 +265,8 @@ fn micros() {
         ticks: 1,
     };
     micro("start + discard", || {
-        let h = local::with(|l| match store::start(shared, l, &start) {
-            store::Started::Recorded(h, _) => h,
-            _ => unreachable!(),
-        })
-        .unwrap();
+        let mut ids = local::Ids::default();
+        let h = local::with(|l| store::start(shared, l, &start, &mut ids)).flatten().unwrap();
         let c = SLAB.release(h, |_| ()).unwrap();
         local::with(|l| l.recycle(c.free()));
     });

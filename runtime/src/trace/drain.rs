@@ -311,7 +311,7 @@ impl Drainer {
         let mut moved = 0;
         for reader in readers.iter_mut() {
             moved += reader.drain(|head, body| {
-                let id = head.pipeline;
+                let id = head.pipeline();
                 if let Some(batch) = batches.iter_mut().find(|batch| batch.shared.id == id) {
                     batch.push(head, body);
                 } else {

@@ -78,7 +78,7 @@ pub(crate) fn record(site: &'static Site, ids: &Ids, handle: Option<Handle>, err
     if !surfaced || mode == ErrMode::Off {
         return;
     }
-    let Some(shared) = drain::pipeline(ids.pipeline) else {
+    let Some(shared) = drain::pipeline(ids.pipeline()) else {
         return;
     };
     if let Some(handle) = handle
@@ -169,7 +169,7 @@ pub(crate) fn panicked(ids: &Ids, handle: Option<Handle>) {
     let Some(panicked) = panicked.as_ref().filter(|panicked| !panicked.told) else {
         return;
     };
-    let Some(shared) = drain::pipeline(ids.pipeline) else {
+    let Some(shared) = drain::pipeline(ids.pipeline()) else {
         return;
     };
     if let Some(handle) = handle

@@ -3,7 +3,7 @@
 //! xoshiro256++ per thread, seeded by the operating system's randomness as `std` hands it out. The wide state is what keeps
 //! the streams of many threads and processes apart.
 
-use super::context::{SpanId, TraceId};
+use super::context::SpanId;
 use std::hash::{BuildHasher, RandomState};
 
 /// One thread's source of ids.
@@ -60,13 +60,13 @@ impl Rng {
         }
     }
 
-    /// A valid trace id, all of it random.
+    /// A valid trace id, all of it random, in two words.
     #[inline]
-    pub(crate) fn trace_id(&mut self) -> TraceId {
+    pub(crate) fn trace_words(&mut self) -> [u64; 2] {
         loop {
-            let id = u128::from(self.next()) << 64 | u128::from(self.next());
-            if id != 0 {
-                return TraceId(id);
+            let words = [self.next(), self.next()];
+            if words != [0, 0] {
+                return words;
             }
         }
     }
@@ -83,11 +83,11 @@ mod tests {
         for _ in 0..4 {
             let ids = std::thread::spawn(|| {
                 let mut rng = Rng::unseeded();
-                (0..1000).map(|_| (rng.trace_id(), rng.span_id())).collect::<Vec<_>>()
+                (0..1000).map(|_| (rng.trace_words(), rng.span_id())).collect::<Vec<_>>()
             });
             for (trace, span) in ids.join().unwrap() {
-                assert!(trace.is_valid() && span.is_valid());
-                assert!(all.insert((trace.0, span.0)));
+                assert!(trace != [0, 0] && span.is_valid());
+                assert!(all.insert((trace, span.0)));
             }
         }
     }

@@ -19,16 +19,18 @@ pub(crate) struct Carried {
     pub(crate) trace_state: Option<Arc<str>>,
 }
 
-/// A span's identity, without the padding of a `u128`.
+/// A span's identity. Whole words without padding, so that copies are plain moves: a copy of half-written words waits for the
+/// store buffer, and this one is copied several times a span.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ids {
     pub(crate) trace: [u64; 2],
     pub(crate) span: u64,
     pub(crate) carried: Option<Arc<Carried>>,
-    pub(crate) pipeline: u32,
-    pub(crate) flags: TraceFlags,
-    pub(crate) remote: bool,
+    /// Pipeline in the upper half, then [`REMOTE`], then the flags.
+    pub(crate) bits: u64,
 }
+
+const REMOTE: u64 = 1 << 8;
 
 impl Ids {
     #[inline]
@@ -37,9 +39,7 @@ impl Ids {
             trace: [(trace.0 >> 64) as u64, trace.0 as u64],
             span: span.0,
             carried: None,
-            pipeline: 0,
-            flags,
-            remote: false,
+            bits: u64::from(flags.0),
         }
     }
 
@@ -48,9 +48,32 @@ impl Ids {
         TraceId(u128::from(self.trace[0]) << 64 | u128::from(self.trace[1]))
     }
 
+    #[inline]
+    pub(crate) fn flags(&self) -> TraceFlags {
+        TraceFlags(self.bits as u8)
+    }
+
+    #[inline]
+    pub(crate) fn remote(&self) -> bool {
+        self.bits & REMOTE != 0
+    }
+
+    #[inline]
+    pub(crate) fn pipeline(&self) -> u32 {
+        (self.bits >> 32) as u32
+    }
+
+    /// The word of a local span.
+    #[inline]
+    pub(crate) fn bits(pipeline: u32, flags: TraceFlags) -> u64 {
+        u64::from(pipeline) << 32 | u64::from(flags.0)
+    }
+
     pub(crate) fn of(context: &SpanContext) -> Self {
         let mut ids = Self::new(context.trace_id, context.span_id, context.flags);
-        ids.remote = context.is_remote;
+        if context.is_remote {
+            ids.bits |= REMOTE;
+        }
         ids.carried = context.trace_state.as_ref().map(|state| {
             Arc::new(Carried {
                 trace_state: Some(Arc::clone(state)),
@@ -63,8 +86,8 @@ impl Ids {
         SpanContext {
             trace_id: self.trace(),
             span_id: SpanId(self.span),
-            flags: self.flags,
-            is_remote: self.remote,
+            flags: self.flags(),
+            is_remote: self.remote(),
             trace_state: self.carried.as_ref().and_then(|carried| carried.trace_state.clone()),
         }
     }
@@ -171,7 +194,8 @@ impl Local {
     }
 
     /// Hands a finished span to the drainer.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the head is built in the ring itself only when nothing is called in between")]
     pub(crate) fn hand_over(&mut self, head: Head, body: &[u8]) {
         if let Some(writer) = &mut self.writer
             && body.len() <= writer.longest_body()

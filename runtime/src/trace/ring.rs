@@ -94,7 +94,8 @@ impl<H: Copy> Writer<H> {
     }
 
     /// Hands an entry over; `None` when the ring is full, `Some(true)` each time another half of it was filled.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the head is built in the ring itself")]
     pub(crate) fn push(&mut self, head: &H, body: &[u8]) -> Option<bool> {
         let ring = &*self.ring;
         let size = ring.words.len();
@@ -123,7 +124,9 @@ impl<H: Copy> Writer<H> {
             let head_at = first.add(1);
             head_at.cast::<H>().write(*head);
             let body_at = head_at.add(words(size_of::<H>())).cast::<u8>();
-            ptr::copy_nonoverlapping(body.as_ptr(), body_at, body.len());
+            if !body.is_empty() {
+                ptr::copy_nonoverlapping(body.as_ptr(), body_at, body.len());
+            }
         }
         self.tail = tail;
         ring.tail.0.store(tail, Ordering::Release);

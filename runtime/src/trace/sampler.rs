@@ -1,6 +1,5 @@
 //! Which traces are recorded, decided before any attribute is looked at.
 
-use super::context::TraceId;
 use super::store::{ParentIds, Start};
 use std::sync::Arc;
 
@@ -45,8 +44,8 @@ impl Ratio {
     }
 
     #[inline]
-    fn keeps(self, trace: TraceId) -> bool {
-        trace.0 as u64 & RANDOM_BITS >= self.threshold
+    fn keeps(self, trace: [u64; 2]) -> bool {
+        trace[1] & RANDOM_BITS >= self.threshold
     }
 }
 
@@ -72,13 +71,13 @@ impl Sampler {
     }
 
     #[inline]
-    pub(crate) fn decide(&self, parent: Option<&ParentIds>, trace: TraceId, _start: &Start<'_>) -> Decision {
+    pub(crate) fn decide(&self, parent: Option<&ParentIds>, trace: [u64; 2], _start: &Start<'_>) -> Decision {
         let sampled = match self {
             Self::AlwaysOn => true,
             Self::AlwaysOff => false,
             Self::Ratio(ratio) => ratio.keeps(trace),
             Self::ParentBased(root) => match parent {
-                Some(parent) => parent.ids.flags.is_sampled(),
+                Some(parent) => parent.ids.flags().is_sampled(),
                 None => match root {
                     Root::AlwaysOn => true,
                     Root::AlwaysOff => false,
@@ -100,11 +99,11 @@ mod tests {
         let mut rng = Rng::unseeded();
         for ratio in [0.0, 0.01, 0.5, 1.0] {
             let sampler = Ratio::new(ratio);
-            let kept = (0..20_000).filter(|_| sampler.keeps(rng.trace_id())).count() as f64 / 20_000.0;
+            let kept = (0..20_000).filter(|_| sampler.keeps(rng.trace_words())).count() as f64 / 20_000.0;
             assert!((kept - ratio).abs() < 0.02, "{ratio}: {kept}");
         }
-        assert!(Ratio::new(1.0).keeps(TraceId(1 << 64)));
-        assert!(!Ratio::new(0.0).keeps(TraceId(u128::MAX)));
-        assert!(Ratio::new(f64::NAN).keeps(TraceId(1)));
+        assert!(Ratio::new(1.0).keeps([1, 0]));
+        assert!(!Ratio::new(0.0).keeps([u64::MAX; 2]));
+        assert!(Ratio::new(f64::NAN).keeps([0, 1]));
     }
 }

@@ -52,21 +52,21 @@ pub(crate) struct Head {
     pub(crate) parent: u64,
     pub(crate) start: u64,
     pub(crate) end: u64,
-    pub(crate) pipeline: u32,
-    pub(crate) flags: TraceFlags,
-    /// Kind and status, four bits each.
-    kind_status: u8,
-    pub(crate) outcome: Option<CallOutcome>,
-    bits: u8,
+    /// As in [`Ids`], and above the flags and the remote bit: kind, status, outcome and what follows.
+    bits: u64,
 }
 
-const PARENT_REMOTE: u8 = 1;
-const REPEATED: u8 = 2;
-const LONG: u8 = 4;
+const KIND: u32 = 12;
+const STATUS: u32 = 16;
+const OUTCOME: u32 = 20;
+const PARENT_REMOTE: u64 = 1 << 24;
+const REPEATED: u64 = 1 << 25;
+const LONG: u64 = 1 << 26;
 
 impl Head {
     #[inline]
     fn of(fixed: &Fixed, ids: &Ids) -> Self {
+        let outcome = fixed.outcome.map_or(0, |outcome| outcome as u64 + 1);
         Self {
             meta: fixed.meta,
             site: fixed.site,
@@ -75,20 +75,34 @@ impl Head {
             parent: fixed.parent,
             start: fixed.start,
             end: fixed.end,
-            pipeline: ids.pipeline,
-            flags: ids.flags,
-            kind_status: fixed.kind as u8 | fixed.status << 4,
-            outcome: fixed.outcome,
-            bits: u8::from(fixed.parent_remote) * PARENT_REMOTE | u8::from(fixed.repeated) * REPEATED,
+            bits: ids.bits
+                | (fixed.kind as u64) << KIND
+                | u64::from(fixed.status) << STATUS
+                | outcome << OUTCOME
+                | u64::from(fixed.parent_remote) * PARENT_REMOTE
+                | u64::from(fixed.repeated) * REPEATED,
         }
     }
 
+    pub(crate) fn pipeline(&self) -> u32 {
+        (self.bits >> 32) as u32
+    }
+
+    pub(crate) fn flags(&self) -> u8 {
+        self.bits as u8
+    }
+
     pub(crate) fn kind(&self) -> u8 {
-        self.kind_status & 0xf
+        (self.bits >> KIND) as u8 & 0xf
     }
 
     pub(crate) fn status(&self) -> u8 {
-        self.kind_status >> 4
+        (self.bits >> STATUS) as u8 & 0xf
+    }
+
+    pub(crate) fn outcome(&self) -> Option<CallOutcome> {
+        let outcome = (self.bits >> OUTCOME) as usize & 0xf;
+        CallOutcome::ALL.get(outcome.wrapping_sub(1)).copied()
     }
 
     pub(crate) fn parent_remote(&self) -> bool {
@@ -153,16 +167,16 @@ pub(crate) struct ParentIds {
     pub(crate) handle: Option<Handle>,
 }
 
+#[inline]
 fn parent_of(local: &Local, pipeline: u32, parent: ParentRef<'_>) -> Option<ParentIds> {
     match parent {
-        ParentRef::Current => local
-            .stack
-            .last()
-            .filter(|frame| frame.ids.pipeline == pipeline)
-            .map(|frame| ParentIds {
+        ParentRef::Current => {
+            let frame = local.stack.last()?;
+            (frame.ids.pipeline() == pipeline).then(|| ParentIds {
                 ids: frame.ids.clone(),
                 handle: frame.handle,
-            }),
+            })
+        }
         ParentRef::Root => None,
         ParentRef::Context(context) => context.is_valid().then(|| ParentIds {
             ids: Ids::of(context),
@@ -175,36 +189,25 @@ fn parent_of(local: &Local, pipeline: u32, parent: ParentRef<'_>) -> Option<Pare
     }
 }
 
-/// What [`start`] came to.
-pub(crate) enum Started {
-    /// Live, with one reference.
-    Recorded(Handle, Ids),
-    /// Sampled out; the ids are for propagation.
-    NotRecorded(Ids),
-}
-
-/// Asks the sampler and opens a span.
+/// Asks the sampler and opens a span; its identity goes to `ids`, recorded or not. Live, with one reference, when recorded.
 #[inline]
-pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>) -> Started {
+pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>, ids: &mut Ids) -> Option<Handle> {
     let parent = parent_of(local, shared.id, start.parent);
-    let trace = match &parent {
-        Some(parent) => parent.ids.trace(),
-        None => local.rng.trace_id(),
+    let (trace, mut flags) = match &parent {
+        Some(parent) => (parent.ids.trace, TraceFlags(parent.ids.flags().0 & TraceFlags::RANDOM.0)),
+        None => (local.rng.trace_words(), TraceFlags::RANDOM),
     };
     let Decision { sampled, state } = shared.sampler.decide(parent.as_ref(), trace, start);
-    let mut flags = match &parent {
-        Some(parent) => TraceFlags(parent.ids.flags.0 & TraceFlags::RANDOM.0),
-        None => TraceFlags::RANDOM,
-    };
     if sampled {
         flags = flags.with(TraceFlags::SAMPLED);
     }
-    let mut ids = Ids::new(trace, local.rng.span_id(), flags);
-    ids.pipeline = shared.id;
+    ids.trace = trace;
+    ids.span = local.rng.span_id().0;
+    ids.bits = Ids::bits(shared.id, flags);
     let (mut parent_span, mut parent_remote, mut parent_handle) = (0, false, None);
     if let Some(parent) = parent {
         parent_span = parent.ids.span;
-        parent_remote = parent.ids.remote;
+        parent_remote = parent.ids.remote();
         parent_handle = parent.handle;
         ids.carried = parent.ids.carried;
     }
@@ -213,36 +216,41 @@ pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>) -> St
     }
     if !sampled {
         local.counters().sampled_out.add(1);
-        return Started::NotRecorded(ids);
+        return None;
     }
     local.counters().started.add(1);
-    let Some(free) = local.free_slot() else {
-        return Started::NotRecorded(ids);
-    };
-    let fixed = Fixed {
-        meta: Some(start.meta),
-        site: start.site,
-        parent: parent_span,
-        start: if start.ticks == 0 { clock::now() } else { start.ticks },
-        kind: start.kind,
-        parent_remote,
-        recorded: true,
-        ..Fixed::default()
-    };
+    let free = local.free_slot()?;
     let limits = &shared.limits;
-    let handle = SLAB.fill(free, |live| {
-        live.fixed = fixed;
-        live.ids = ids.clone();
+    SLAB.fill(free, |live| {
+        // One by one: a struct written and copied whole is written twice.
+        let fixed = &mut live.fixed;
+        fixed.meta = Some(start.meta);
+        fixed.site = start.site;
+        fixed.parent = parent_span;
+        fixed.end = 0;
+        fixed.dropped_attributes = 0;
+        fixed.dropped_events = 0;
+        fixed.dropped_links = 0;
+        fixed.kind = start.kind;
+        fixed.outcome = None;
+        fixed.status = 0;
+        fixed.parent_remote = parent_remote;
+        fixed.recorded = true;
+        fixed.repeated = false;
+        live.ids.trace = ids.trace;
+        live.ids.span = ids.span;
+        live.ids.bits = ids.bits;
+        if ids.carried.is_some() {
+            live.ids.carried.clone_from(&ids.carried);
+        }
         live.attributes_left = limits.attributes;
         live.events_left = limits.events;
         live.links_left = limits.links;
         live.longest = limits.value_length;
         live.parent = parent_handle;
-    });
-    match handle {
-        Some(handle) => Started::Recorded(handle, ids),
-        None => Started::NotRecorded(ids),
-    }
+        // Last: what it cost to get here is ours, not the span's.
+        live.fixed.start = if start.ticks == 0 { clock::now() } else { start.ticks };
+    })
 }
 
 /// A slot for a span that is not recorded, so that `tracing` has an id to name it by.

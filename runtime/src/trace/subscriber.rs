@@ -2,10 +2,10 @@
 
 use super::body::{self, Fields};
 use super::context::SpanContext;
-use super::local::{self, Frame};
+use super::local::{self, Frame, Ids};
 use super::pipeline::Shared;
 use super::slab::Handle;
-use super::store::{self, ParentRef, SLAB, Start, Started};
+use super::store::{self, ParentRef, SLAB, Start};
 use crate::site::SpanKind;
 use std::sync::Arc;
 use tracing_core::span::{Attributes, Current, Id, Record};
@@ -89,9 +89,12 @@ impl Subscriber for Recorder {
             ticks: 0,
         };
         let shared = &*self.shared;
-        let opened = local::with(|local| match store::start(shared, local, &start) {
-            Started::Recorded(handle, _) => (Some(handle), true),
-            Started::NotRecorded(ids) => (store::name(local, start.meta, &ids), false),
+        let opened = local::with(|local| {
+            let mut ids = Ids::default();
+            match store::start(shared, local, &start, &mut ids) {
+                Some(handle) => (Some(handle), true),
+                None => (store::name(local, start.meta, &ids), false),
+            }
         });
         let Some((Some(handle), recorded)) = opened else {
             return nowhere();
@@ -194,7 +197,7 @@ impl Subscriber for Recorder {
 /// belongs to the same trace, unrecorded.
 fn current_span(pipeline: u32) -> Current {
     local::with(|local| {
-        let Some(frame) = local.stack.last().filter(|frame| frame.ids.pipeline == pipeline) else {
+        let Some(frame) = local.stack.last().filter(|frame| frame.ids.pipeline() == pipeline) else {
             return Current::none();
         };
         let (meta, ids, mut handle) = (frame.meta, frame.ids.clone(), frame.handle);

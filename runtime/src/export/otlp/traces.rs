@@ -199,7 +199,7 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8]) {
     place(out, head);
     let mut said = Said::default();
     items(out, head, body, &mut said);
-    if let Some(outcome) = head.outcome
+    if let Some(outcome) = head.outcome()
         && outcome != CallOutcome::Ok
     {
         attribute(out, 9, "outcome", Scalar::Text(outcome.as_str()));
@@ -210,7 +210,7 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8]) {
     number(out, 6, u64::from(kind) + 1);
     status(out, said.status.unwrap_or(head.status()), said.message);
     let remote = if head.parent_remote() { IS_REMOTE } else { 0 };
-    fixed32(out, 16, u32::from(head.flags.0) | HAS_IS_REMOTE | remote);
+    fixed32(out, 16, u32::from(head.flags()) | HAS_IS_REMOTE | remote);
 }
 
 fn status(out: &mut Vec<u8>, code: u8, message: Option<&str>) {
