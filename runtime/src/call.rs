@@ -92,20 +92,32 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
     /// Of a plain function: the call begins here; [`Call::enter`] follows what is said of its span.
     #[inline]
     pub fn begin(site: &'static Site) -> Self {
-        let live = if switch::on() {
-            Some(Live::new(Stage::Begun, Self::now(), false))
-        } else {
-            None
-        };
+        let live = if switch::on() { Self::begun() } else { None };
         Self { site, live }
     }
 
     /// Of a plain function of whose span nothing is said: the call begins and its span is current.
     #[inline]
     pub fn entered(site: &'static Site) -> Self {
-        let mut call = Self::begin(site);
-        call.enter();
-        call
+        if SIGNALS & (SPAN | IN_FLIGHT) == 0 {
+            return Self::begin(site);
+        }
+        let live = if switch::on() {
+            Live::entered_apart::<SIGNALS>(site, Self::now())
+        } else {
+            None
+        };
+        Self { site, live }
+    }
+
+    /// Apart, so that the way on which nothing records writes one word and not a whole [`Live`].
+    #[inline]
+    fn begun() -> Option<Live> {
+        if SIGNALS & SPAN == 0 {
+            Some(Live::new(Stage::Begun, Self::now(), false))
+        } else {
+            Live::begun_apart(Self::now())
+        }
     }
 
     /// The first poll of an `async fn`'s future.
@@ -223,11 +235,7 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
         if SIGNALS & (SPAN | IN_FLIGHT) != 0
             && let Some(live) = &mut self.live
         {
-            live.open::<SIGNALS>(self.site);
-            if SIGNALS & SPAN != 0 {
-                live.span.enter(self.site);
-                live.entered = true;
-            }
+            live.enter_apart::<SIGNALS>(self.site);
         }
     }
 
@@ -285,6 +293,8 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
     pub fn end(&mut self, ended: &Ended) {
         if let Some(live) = &mut self.live {
             live.end::<SIGNALS>(self.site, ended);
+            // Ending has emptied it.
+            std::mem::forget(self.live.take());
         }
     }
 
@@ -302,15 +312,9 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
 impl<const SIGNALS: u8> Drop for Call<SIGNALS> {
     #[inline]
     fn drop(&mut self) {
-        // A plain function that did not return has unwound. A future's unwinding poll was ended there and then.
-        let cancelled = self.live.as_ref().is_some_and(|live| live.asynchronous);
-        self.abandon(if cancelled {
-            CallOutcome::Cancelled
-        } else {
-            CallOutcome::Panic
-        });
-        if SIGNALS & SPAN == 0 {
-            // Without a span nothing in it owns anything; said here, so that no drop glue stands in a counter's way.
+        if let Some(live) = &mut self.live {
+            live.drop_apart::<SIGNALS>(self.site);
+            // Emptied; said here, so that no drop glue stands in the way of a call that does not record.
             std::mem::forget(self.live.take());
         }
     }
@@ -332,6 +336,51 @@ impl Live {
             asynchronous,
             entered: false,
         }
+    }
+
+    #[inline(never)]
+    fn begun_apart(start: u64) -> Option<Self> {
+        Some(Self::new(Stage::Begun, start, false))
+    }
+
+    #[inline(never)]
+    fn entered_apart<const SIGNALS: u8>(site: &'static Site, start: u64) -> Option<Self> {
+        let mut live = Some(Self::new(Stage::Begun, start, false));
+        if let Some(live) = &mut live {
+            live.enter_here::<SIGNALS>(site);
+        }
+        live
+    }
+
+    #[inline(never)]
+    fn enter_apart<const SIGNALS: u8>(&mut self, site: &'static Site) {
+        self.enter_here::<SIGNALS>(site);
+    }
+
+    #[inline]
+    fn enter_here<const SIGNALS: u8>(&mut self, site: &'static Site) {
+        self.open::<SIGNALS>(site);
+        if SIGNALS & SPAN != 0 {
+            self.span.enter(site);
+            self.entered = true;
+        }
+    }
+
+    /// Ends a call that was not settled, and drops what it owns.
+    #[cold]
+    #[inline(never)]
+    fn drop_apart<const SIGNALS: u8>(&mut self, site: &'static Site) {
+        if self.is_open() {
+            // A plain function that did not return has unwound. A future's unwinding poll was ended there and then.
+            let outcome = if self.asynchronous {
+                CallOutcome::Cancelled
+            } else {
+                CallOutcome::Panic
+            };
+            self.end::<SIGNALS>(site, &Ended::by(outcome));
+        }
+        self.span = ActiveSpan::default();
+        self.options = None;
     }
 
     fn options(&mut self) -> &mut SpanOptions {
@@ -424,6 +473,7 @@ impl Live {
         }
         if SIGNALS & SPAN != 0 {
             self.span.close(end, outcome);
+            self.options = None;
         }
         self.stage = Stage::Done;
     }

@@ -222,20 +222,16 @@ impl ActiveSpan {
     /// Another attribute, whose name was not given before.
     #[cfg(feature = "_http")]
     pub(crate) fn add(&self, key: &str, value: Scalar<'_>) {
-        match self {
-            Self::Ours(Ours {
-                handle: Some(handle), ..
-            }) => store::attributes(*handle, false, false, |fields| fields.named(Key::Name(key), value)),
-            Self::Foreign(span) => {
-                match value {
-                    Scalar::Bool(value) => span.record(key, value),
-                    Scalar::I64(value) => span.record(key, value),
-                    Scalar::F64(value) => span.record(key, value),
-                    Scalar::Text(value) => span.record(key, value),
-                    Scalar::Bytes(value) => span.record(key, value),
-                };
-            }
-            _ => {}
+        if let Some(handle) = self.handle {
+            store::attributes(handle, false, false, |fields| fields.named(Key::Name(key), value));
+        } else if let Some(span) = &self.foreign {
+            match value {
+                Scalar::Bool(value) => span.record(key, value),
+                Scalar::I64(value) => span.record(key, value),
+                Scalar::F64(value) => span.record(key, value),
+                Scalar::Text(value) => span.record(key, value),
+                Scalar::Bytes(value) => span.record(key, value),
+            };
         }
     }
 
@@ -272,10 +268,10 @@ impl ActiveSpan {
                 }
             });
         }
+        // Nothing is left to drop afterwards.
         self.ids.span = 0;
-        if self.foreign.is_some() {
-            self.foreign = None;
-        }
+        self.ids.carried = None;
+        self.foreign = None;
     }
 
     /// Its ids when it is sampled, else those of the sampled span current on this thread.

@@ -46,5 +46,6 @@ mod tests;
 /// Random bits, for ids of other kinds.
 #[cfg(feature = "_http")]
 pub(crate) fn random_u128() -> u128 {
-    local::with(|local| local.rng.trace_id().0).unwrap_or_else(|| ids::Rng::unseeded().trace_id().0)
+    let [high, low] = local::with(|local| local.rng.trace_words()).unwrap_or_else(|| ids::Rng::unseeded().trace_words());
+    u128::from(high) << 64 | u128::from(low)
 }
