@@ -17,6 +17,7 @@ use crate::trace::carrier::{AsLinks, AsParent};
 use crate::trace::event::CallEnd;
 use crate::{clock, switch};
 use std::borrow::Cow;
+use std::mem::ManuallyDrop;
 use tracing_core::field::Value;
 
 /// The bits of `SIGNALS`.
@@ -38,7 +39,15 @@ use signals::{BUSY, COUNT, IN_FLIGHT, SPAN, TIME};
 pub struct Call<const SIGNALS: u8> {
     site: &'static Site,
     /// `None` while nothing records: then every step is a branch not taken.
-    live: Option<Live>,
+    ///
+    /// Never dropped as a field, which would put its drop glue into every function: ending it empties it, and [`Drop`] sees to
+    /// one that has not ended.
+    live: Option<ManuallyDrop<Live>>,
+}
+
+#[inline]
+fn kept(live: Live) -> Option<ManuallyDrop<Live>> {
+    Some(ManuallyDrop::new(live))
 }
 
 /// A call that something records.
@@ -82,49 +91,50 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
     #[inline]
     pub fn prepare(site: &'static Site) -> Self {
         let live = if switch::on() {
-            Some(Live::new(Stage::Prepared, 0, true))
+            kept(Live::new(Stage::Prepared, 0, true))
         } else {
             None
         };
         Self { site, live }
+    }
+
+    /// Of a plain function, to begin where it lies.
+    #[inline]
+    pub const fn idle(site: &'static Site) -> Self {
+        Self { site, live: None }
     }
 
     /// Of a plain function: the call begins here; [`Call::enter`] follows what is said of its span.
     #[inline]
-    pub fn begin(site: &'static Site) -> Self {
-        let live = if switch::on() { Self::begun() } else { None };
-        Self { site, live }
+    pub fn begin(&mut self) {
+        if switch::on() {
+            self.live = kept(Live::new(Stage::Begun, Self::now(), false));
+        }
     }
 
     /// Of a plain function of whose span nothing is said: the call begins and its span is current.
     #[inline]
-    pub fn entered(site: &'static Site) -> Self {
+    pub fn entered(&mut self) {
         if SIGNALS & (SPAN | IN_FLIGHT) == 0 {
-            return Self::begin(site);
+            self.begin();
+        } else if switch::on() {
+            self.entered_apart();
         }
-        let live = if switch::on() {
-            Live::entered_apart::<SIGNALS>(site, Self::now())
-        } else {
-            None
-        };
-        Self { site, live }
     }
 
-    /// Apart, so that the way on which nothing records writes one word and not a whole [`Live`].
-    #[inline]
-    fn begun() -> Option<Live> {
-        if SIGNALS & SPAN == 0 {
-            Some(Live::new(Stage::Begun, Self::now(), false))
-        } else {
-            Live::begun_apart(Self::now())
-        }
+    #[inline(never)]
+    fn entered_apart(&mut self) {
+        let live = self
+            .live
+            .insert(ManuallyDrop::new(Live::new(Stage::Begun, Self::now(), false)));
+        live.enter_here::<SIGNALS>(self.site);
     }
 
     /// The first poll of an `async fn`'s future.
     #[inline]
     pub(crate) fn first_poll(&mut self) {
         if switch::on() {
-            self.live = Some(Live::new(Stage::Begun, Self::now(), true));
+            self.live = kept(Live::new(Stage::Begun, Self::now(), true));
         }
     }
 
@@ -252,7 +262,7 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
     /// Begun and not settled.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
-        self.live.as_ref().is_some_and(Live::is_open)
+        self.live.as_ref().is_some_and(|live| live.is_open())
     }
 
     /// Ends a call that will not be settled.
@@ -293,8 +303,7 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
     pub fn end(&mut self, ended: &Ended) {
         if let Some(live) = &mut self.live {
             live.end::<SIGNALS>(self.site, ended);
-            // Ending has emptied it.
-            std::mem::forget(self.live.take());
+            self.live = None; // emptied
         }
     }
 
@@ -314,8 +323,6 @@ impl<const SIGNALS: u8> Drop for Call<SIGNALS> {
     fn drop(&mut self) {
         if let Some(live) = &mut self.live {
             live.drop_apart::<SIGNALS>(self.site);
-            // Emptied; said here, so that no drop glue stands in the way of a call that does not record.
-            std::mem::forget(self.live.take());
         }
     }
 }
@@ -336,20 +343,6 @@ impl Live {
             asynchronous,
             entered: false,
         }
-    }
-
-    #[inline(never)]
-    fn begun_apart(start: u64) -> Option<Self> {
-        Some(Self::new(Stage::Begun, start, false))
-    }
-
-    #[inline(never)]
-    fn entered_apart<const SIGNALS: u8>(site: &'static Site, start: u64) -> Option<Self> {
-        let mut live = Some(Self::new(Stage::Begun, start, false));
-        if let Some(live) = &mut live {
-            live.enter_here::<SIGNALS>(site);
-        }
-        live
     }
 
     #[inline(never)]
@@ -699,8 +692,9 @@ mod tests {
                 },
                 slots: p::Slots::new(),
             };
-            p::Call::<7>::entered(&SITE)
+            p::Call::<7>::idle(&SITE)
         };
+        call.entered();
         let ret = p::run(move || -> Result<u32, std::num::ParseIntError> {
             let n = n;
             Ok("7".parse::<u32>()? + n)

@@ -51,33 +51,40 @@ fn desugared(signature: &Signature) -> TokenStream {
     emit!(#signature -> impl #future<Output = #output> #clause)
 }
 
-/// How a call of a function that is not `async` begins: the `let`, and what is said of it where the arguments can be read.
-fn begun(model: &Instrumented, constructor: &str) -> (TokenStream, TokenStream) {
+/// How a call of a plain function begins: the `let`, and what is said of it where the arguments can be read. The call is made
+/// idle and begun where it lies: moved, it would be copied also where nothing records.
+fn begun(model: &Instrumented, name: &TokenStream) -> (TokenStream, TokenStream) {
     let p = model.root.private();
     let signals = site::signals(model);
     let site = site::site(model);
     let said = entry::entry(model);
-    let (constructor, enter) = match constructor {
-        "begin" if said.is_empty() => ("entered", None),
-        "begin" => ("begin", Some(emit!(call.enter();))),
-        other => (other, None),
-    };
-    let constructor = Ident::new(constructor, Span::mixed_site());
-    (emit!(#p::Call::<#signals>::#constructor(#site)), emit!(#said #enter))
+    let idle = emit!(let mut #name = #p::Call::<#signals>::idle(#site););
+    if said.is_empty() {
+        (emit!(#idle #name.entered();), said)
+    } else {
+        (emit!(#idle #name.begin();), emit!(#said #name.enter();))
+    }
+}
+
+/// How a call of a function returning a future is prepared: the value, and what is said of it.
+fn prepared(model: &Instrumented) -> (TokenStream, TokenStream) {
+    let p = model.root.private();
+    let signals = site::signals(model);
+    let site = site::site(model);
+    (emit!(#p::Call::<#signals>::prepare(#site)), entry::entry(model))
 }
 
 fn sync(model: &Instrumented, body: &Group, maybe_future: bool) -> TokenStream {
     let p = model.root.private();
-    let (call, said) = begun(model, "begin");
+    let (call, said) = begun(model, &emit!(call));
     let run = run(model, body, &said);
     if !maybe_future {
         let settle = settle::in_place(model);
-        return emit!(let mut call = #call; let ret = #run; #settle ret);
+        return emit!(#call let ret = #run; #settle ret);
     }
     let settle = settle::settle(model);
-    let mutable = (!said.is_empty()).then(|| emit!(mut));
     emit! {
-        let #mutable call = #call;
+        #call
         let ret = #run;
         let kind = { use #p::probe::*; (&&&#p::Kind(&ret)).kind() };
         kind.finish(call, ret, #settle)
@@ -100,18 +107,18 @@ fn run(model: &Instrumented, body: &Group, said: &TokenStream) -> TokenStream {
 }
 
 fn inline(model: &Instrumented, body: &Group) -> TokenStream {
-    let (call, said) = begun(model, "begin");
+    let (call, said) = begun(model, &emit!(call));
     let settle = settle::in_place(model);
     let ty = match &model.function.signature.output {
         ReturnType::Type(_, ty) => erased(&ty.to_token_stream()),
         ReturnType::Default => emit!(()),
     };
-    emit!(let mut call = #call; #said let ret: #ty = #body; #settle ret)
+    emit!(#call #said let ret: #ty = #body; #settle ret)
 }
 
 /// The body as a function that is told the caller's location.
 fn hoisted(model: &Instrumented, inner: &Signature, body: &Group) -> TokenStream {
-    let (call, said) = begun(model, "begin");
+    let (call, said) = begun(model, &emit!(call));
     let settle = settle::in_place(model);
     let mut inner = inner.clone();
     inner.ident = Ident::new("__vitalsign_body", Span::mixed_site());
@@ -129,16 +136,14 @@ fn hoisted(model: &Instrumented, inner: &Signature, body: &Group) -> TokenStream
         GenericParam::Lifetime(_) => None,
     });
     let run = emit!({ #[track_caller] #inner #body #name::<#(#generics),*>(#(#arguments),*) });
-    emit!(let mut call = #call; #said let ret = #run; #settle ret)
+    emit!(#call #said let ret = #run; #settle ret)
 }
 
 /// A body that never returns leaves only by unwinding, which the call's drop sees.
 fn diverges(model: &Instrumented, body: &Group) -> TokenStream {
-    let (call, said) = begun(model, "begin");
-    let mutable = (!said.is_empty()).then(|| emit!(mut));
-    let name = if said.is_empty() { emit!(_call) } else { emit!(call) };
+    let (call, said) = begun(model, &emit!(call));
     let body = body.stream();
-    emit!(let #mutable #name = #call; #said #body)
+    emit!(#call #said #body)
 }
 
 fn asynchronous(model: &Instrumented, body: &Group) -> TokenStream {
@@ -176,7 +181,7 @@ fn wrapper(model: &Instrumented, body: &Group, settle: &TokenStream) -> TokenStr
 
 fn future_inside(model: &Instrumented, tail: &Tail) -> TokenStream {
     let p = model.root.private();
-    let (call, said) = begun(model, "prepare");
+    let (call, said) = prepared(model);
     let mutable = (!said.is_empty()).then(|| emit!(mut));
     let settle = settle::settle(model);
     let before = &tail.before;
@@ -191,7 +196,7 @@ fn future_inside(model: &Instrumented, tail: &Tail) -> TokenStream {
 
 fn future_outside(model: &Instrumented, body: &Group) -> TokenStream {
     let p = model.root.private();
-    let (call, said) = begun(model, "prepare");
+    let (call, said) = prepared(model);
     let mutable = (!said.is_empty()).then(|| emit!(mut));
     let settle = settle::settle(model);
     let run = run(model, body, &said);

@@ -135,7 +135,8 @@ fn place(channel: Channel, outcome: Result<u32, OrderError>) -> Result<u32, Orde
         timer: Some(p::TimerDef::DEFAULT),
         ..function("place")
     });
-    let mut call = p::Call::<3>::begin(site);
+    let mut call = p::Call::<3>::idle(site);
+    call.begin();
     if call.on() {
         call.count_labels(p::labels(&(p::label(&channel),)));
     }
@@ -211,7 +212,8 @@ fn generic<T: LabelValue>(value: T, amount: f64) {
         }),
         ..function("generic")
     });
-    let mut call = p::Call::<1>::begin(site);
+    let mut call = p::Call::<1>::idle(site);
+    call.begin();
     if call.on() {
         call.count_labels(p::labels(&(p::label(&value),)));
         call.by(amount);
@@ -251,7 +253,8 @@ fn limited(user: &str, body: impl FnOnce()) {
         }),
         ..function("limited")
     });
-    let mut call = p::Call::<9>::begin(site);
+    let mut call = p::Call::<9>::idle(site);
+    call.begin();
     if call.on() {
         call.count_labels(p::labels(&(p::limit(&LIMIT, user),)));
         call.enter();
@@ -298,7 +301,8 @@ fn short() {
         counter: Some(p::CounterDef::DEFAULT),
         ..function("short")
     });
-    let mut call = p::Call::<1>::begin(site);
+    let mut call = p::Call::<1>::idle(site);
+    call.begin();
     call.finish(&(), |(), _| ());
 }
 

@@ -313,11 +313,7 @@ fn said(handle: Handle, options: &SpanOptions) {
 
 /// A span of the subscriber that is current and not ours.
 #[cold]
-fn foreign(
-    site: &'static Site,
-    dispatch: &Dispatch,
-    options: Option<Box<SpanOptions>>,
-) -> Option<Box<tracing::Span>> {
+fn foreign(site: &'static Site, dispatch: &Dispatch, options: Option<Box<SpanOptions>>) -> Option<Box<tracing::Span>> {
     if !site.slots.span.wanted(site, dispatch) {
         return None;
     }

@@ -81,7 +81,8 @@ macro_rules! field_site {
 
 #[inline(never)]
 fn root(n: u64) -> u64 {
-    let mut call = p::Call::<4>::entered(site!("root"));
+    let mut call = p::Call::<4>::idle(site!("root"));
+    call.entered();
     let ret = p::run(|| n.wrapping_mul(3));
     if let Some(s) = call.settling() {
         let ended = s.ended();
@@ -91,7 +92,8 @@ fn root(n: u64) -> u64 {
 }
 #[inline(never)]
 fn with_fields(n: u64) -> u64 {
-    let mut call = p::Call::<4>::begin(field_site!("with_fields"));
+    let mut call = p::Call::<4>::idle(field_site!("with_fields"));
+    call.begin();
     if call.on() && call.open() {
         call.fields(&[&n as &dyn p::Value, &"web"]);
     }
@@ -105,7 +107,8 @@ fn with_fields(n: u64) -> u64 {
 }
 #[inline(never)]
 fn tree(n: u64) -> u64 {
-    let mut call = p::Call::<4>::entered(site!("tree"));
+    let mut call = p::Call::<4>::idle(site!("tree"));
+    call.entered();
     let mut sum = 0;
     for i in 0..99 {
         sum += root(n + i);
@@ -266,7 +269,9 @@ fn micros() {
     };
     micro("start + discard", || {
         let mut ids = local::Ids::default();
-        let h = local::with(|l| store::start(shared, l, &start, &mut ids)).flatten().unwrap();
+        let h = local::with(|l| store::start(shared, l, &start, &mut ids))
+            .flatten()
+            .unwrap();
         let c = SLAB.release(h, |_| ()).unwrap();
         local::with(|l| l.recycle(c.free()));
     });

@@ -83,7 +83,9 @@ mod tests {
         for _ in 0..4 {
             let ids = std::thread::spawn(|| {
                 let mut rng = Rng::unseeded();
-                (0..1000).map(|_| (rng.trace_words(), rng.span_id())).collect::<Vec<_>>()
+                (0..1000)
+                    .map(|_| (rng.trace_words(), rng.span_id()))
+                    .collect::<Vec<_>>()
             });
             for (trace, span) in ids.join().unwrap() {
                 assert!(trace != [0, 0] && span.is_valid());

@@ -195,7 +195,10 @@ impl Local {
 
     /// Hands a finished span to the drainer.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "the head is built in the ring itself only when nothing is called in between")]
+    #[expect(
+        clippy::inline_always,
+        reason = "the head is built in the ring itself only when nothing is called in between"
+    )]
     pub(crate) fn hand_over(&mut self, head: Head, body: &[u8]) {
         if let Some(writer) = &mut self.writer
             && body.len() <= writer.longest_body()

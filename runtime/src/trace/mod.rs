@@ -46,6 +46,7 @@ mod tests;
 /// Random bits, for ids of other kinds.
 #[cfg(feature = "_http")]
 pub(crate) fn random_u128() -> u128 {
-    let [high, low] = local::with(|local| local.rng.trace_words()).unwrap_or_else(|| ids::Rng::unseeded().trace_words());
+    let [high, low] =
+        local::with(|local| local.rng.trace_words()).unwrap_or_else(|| ids::Rng::unseeded().trace_words());
     u128::from(high) << 64 | u128::from(low)
 }

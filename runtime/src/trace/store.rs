@@ -194,7 +194,10 @@ fn parent_of(local: &Local, pipeline: u32, parent: ParentRef<'_>) -> Option<Pare
 pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>, ids: &mut Ids) -> Option<Handle> {
     let parent = parent_of(local, shared.id, start.parent);
     let (trace, mut flags) = match &parent {
-        Some(parent) => (parent.ids.trace, TraceFlags(parent.ids.flags().0 & TraceFlags::RANDOM.0)),
+        Some(parent) => (
+            parent.ids.trace,
+            TraceFlags(parent.ids.flags().0 & TraceFlags::RANDOM.0),
+        ),
         None => (local.rng.trace_words(), TraceFlags::RANDOM),
     };
     let Decision { sampled, state } = shared.sampler.decide(parent.as_ref(), trace, start);

@@ -170,7 +170,8 @@ const SPAN: u8 = 4;
 
 /// What an annotated plain function does.
 fn call<R>(site: &'static Site, body: impl FnOnce() -> R, settle: impl FnOnce(&R, &mut p::Settle<'_>)) -> R {
-    let mut call = p::Call::<SPAN>::entered(site);
+    let mut call = p::Call::<SPAN>::idle(site);
+    call.entered();
     let ret = body();
     call.finish(&ret, settle);
     ret
@@ -308,11 +309,13 @@ fn links_and_parents() {
         trace_state: Some("a=b".into()),
     };
     traced.run(|| {
-        let mut call = p::Call::<SPAN>::begin(site!("child of remote"));
+        let mut call = p::Call::<SPAN>::idle(site!("child of remote"));
+        call.begin();
         call.parent(&remote);
         call.link(remote.clone());
         call.enter();
-        let mut inner = p::Call::<SPAN>::begin(site!("a root inside"));
+        let mut inner = p::Call::<SPAN>::idle(site!("a root inside"));
+        inner.begin();
         inner.root();
         inner.enter();
         inner.finish(&(), |(), _| ());
@@ -590,7 +593,8 @@ async fn a_dropped_future_is_cancelled() {
 fn fields_of_a_call() {
     let traced = Traced::new(|_| ());
     traced.run(|| {
-        let mut call = p::Call::<SPAN>::begin(site!("with fields", fields: &["n", "s"], kind: p::SpanKind::Producer));
+        let mut call = p::Call::<SPAN>::idle(site!("with fields", fields: &["n", "s"], kind: p::SpanKind::Producer));
+        call.begin();
         assert!(call.open());
         call.fields(&[&7_u32 as &dyn p::Value, &"seven"]);
         call.enter();
