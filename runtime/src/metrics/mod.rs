@@ -11,6 +11,7 @@ mod dropped;
 pub(crate) mod dynamic;
 mod exemplar;
 pub(crate) mod label;
+mod process;
 pub(crate) mod registry;
 mod slot;
 mod stripe;

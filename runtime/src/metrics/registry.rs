@@ -4,7 +4,7 @@ use super::bucket::{self, Layout, Shape};
 use super::label::{ErrorIndex, LabelType};
 use super::slot::{BEGUN, CallLabels, ENDED};
 use super::table::{Cells, Found, Values, dynamic};
-use super::{cell, declared, dropped};
+use super::{cell, declared, dropped, process};
 use crate::clock;
 use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
 use crate::export::stats;
@@ -53,7 +53,7 @@ pub(crate) fn gather() -> Vec<Family> {
         }
     }
     gathering.own();
-    for family in declared::families() {
+    for family in process::families().into_iter().chain(declared::families()) {
         gathering.merge(family);
     }
     let sources = SOURCES.lock().unwrap_or_else(PoisonError::into_inner).clone();
