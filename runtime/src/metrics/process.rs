@@ -127,7 +127,11 @@ fn start_time(stat: Option<&Stat>) -> Option<f64> {
     static BOOT: OnceLock<Option<f64>> = OnceLock::new();
     let boot = BOOT.get_or_init(|| {
         let stat = fs::read_to_string("/proc/stat").ok()?;
-        stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+        stat.lines()
+            .find_map(|line| line.strip_prefix("btime "))?
+            .trim()
+            .parse()
+            .ok()
     });
     match (boot, stat) {
         (Some(boot), Some(stat)) => Some(boot + stat.start_ticks as f64 / TICKS),
