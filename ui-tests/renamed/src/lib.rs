@@ -72,7 +72,7 @@ pub fn add(total: u32, text: &str, (a, _): (u32, String), _unused: Vec<u8>) -> R
 
 /// Borrows.
 #[observed(crate = telemetry)]
-pub async fn borrows<'a>(map: &'a std::collections::HashMap<String, String>, key: &str) -> Option<&'a String> {
+pub async fn borrows<'a>(map: &'a std::collections::BTreeMap<String, String>, key: &str) -> Option<&'a String> {
     map.get(key)
 }
 
