@@ -405,6 +405,13 @@ fn base64(out: &mut String, bytes: &[u8]) {
     out.push('"');
 }
 
+#[cfg(all(test, feature = "grpc"))]
+pub(crate) fn base64_of(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    base64(&mut out, bytes);
+    out.trim_matches('"').to_owned()
+}
+
 /// What a JSON answer says of rejected items. `None` when it is no JSON object.
 pub(crate) fn response(body: &[u8]) -> Option<Accepted> {
     let text = std::str::from_utf8(body).ok()?;

@@ -1,8 +1,12 @@
 //! The exporter against a collector that misbehaves.
 
 mod faults;
+#[cfg(feature = "grpc")]
+mod grpc;
 mod receiver;
 mod shutdown;
+#[cfg(feature = "tls")]
+mod tls;
 
 use super::background::Background;
 use super::exporter::{Exporter, Tally};

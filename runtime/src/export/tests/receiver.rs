@@ -72,6 +72,12 @@ pub(super) struct Receiver {
     state: Arc<State>,
 }
 
+/// What a connection becomes before HTTP is spoken on it; `None` closes it.
+type Wrap = Arc<dyn Fn(TcpStream) -> Option<Box<dyn Stream>> + Send + Sync>;
+
+pub(super) trait Stream: Read + Write {}
+impl<S: Read + Write> Stream for S {}
+
 impl Receiver {
     pub(super) fn start() -> Self {
         Self::scripted([])
@@ -88,6 +94,10 @@ impl Receiver {
     }
 
     fn on(listener: TcpListener, script: impl IntoIterator<Item = Answer>) -> Self {
+        Self::wrapped(listener, script, Arc::new(|stream| Some(Box::new(stream))))
+    }
+
+    pub(super) fn wrapped(listener: TcpListener, script: impl IntoIterator<Item = Answer>, wrap: Wrap) -> Self {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             script: Mutex::new(script.into_iter().collect()),
@@ -99,10 +109,13 @@ impl Receiver {
                 if shared.stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let (Ok(stream), shared) = (stream, shared.clone()) else {
-                    continue;
-                };
-                thread::spawn(move || serve(&stream, &shared));
+                let Ok(stream) = stream else { continue };
+                let (shared, wrap) = (shared.clone(), wrap.clone());
+                thread::spawn(move || {
+                    if let Some(stream) = wrap(stream) {
+                        serve(stream, &shared);
+                    }
+                });
             }
         });
         Self { address, state }
@@ -142,18 +155,18 @@ impl Drop for Receiver {
     }
 }
 
-fn serve(stream: &TcpStream, state: &State) {
+fn serve(stream: Box<dyn Stream>, state: &State) {
     let mut reader = BufReader::new(stream);
     while let Some(received) = read(&mut reader) {
         let answer = state.script.lock().unwrap().pop_front().unwrap_or(Answer::Ok);
         state.requests.lock().unwrap().push(received);
-        if state.stop.load(Ordering::SeqCst) || reply(stream, answer).is_none() {
+        if state.stop.load(Ordering::SeqCst) || reply(reader.get_mut(), answer).is_none() {
             return;
         }
     }
 }
 
-fn read(reader: &mut BufReader<&TcpStream>) -> Option<Received> {
+fn read(reader: &mut BufReader<Box<dyn Stream>>) -> Option<Received> {
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
     let path = line.split(' ').nth(1)?.to_owned();
@@ -189,7 +202,7 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Received> {
 }
 
 /// `None` when the connection is over.
-fn reply(mut stream: &TcpStream, answer: Answer) -> Option<()> {
+fn reply(stream: &mut dyn Stream, answer: Answer) -> Option<()> {
     let mut ok = |body: &[u8], length: usize| {
         let head =
             format!("HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\nContent-Length: {length}\r\n\r\n");

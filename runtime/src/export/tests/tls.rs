@@ -1,0 +1,199 @@
+//! Certificates that fit, and those that do not: an error that names the variable, nothing sent in clear.
+
+use super::receiver::{Answer, Receiver};
+use super::*;
+use crate::export::diag;
+use crate::export::otlp::transport;
+use crate::export::transport::{Kind, SendError, Signal};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/export/tests/certs")
+        .join(name)
+}
+
+fn path(name: &str) -> String {
+    file(name).display().to_string()
+}
+
+/// A collector over TLS with this certificate; `wants_client` asks for one of its own authority.
+fn receiver(certificate: &str, wants_client: bool) -> Receiver {
+    let chain = vec![CertificateDer::from_pem_file(file(&format!("{certificate}.pem"))).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(file(&format!("{certificate}.key"))).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let builder = if wants_client {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_file(file("ca.pem")).unwrap())
+            .unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .unwrap();
+        builder.with_client_cert_verifier(verifier)
+    } else {
+        builder.with_no_client_auth()
+    };
+    let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
+    let wrap = move |stream| {
+        let connection = ServerConnection::new(config.clone()).ok()?;
+        Some(Box::new(StreamOwned::new(connection, stream)) as Box<dyn super::receiver::Stream>)
+    };
+    Receiver::wrapped(TcpListener::bind("127.0.0.1:0").unwrap(), [], Arc::new(wrap))
+}
+
+fn config(url: &str, vars: &[(&str, String)]) -> Config {
+    let (config, warnings) = Config::from(|name| {
+        let set = vars.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone());
+        set.or_else(|| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| url.to_owned()))
+    });
+    assert!(warnings.is_empty(), "{warnings:?}");
+    config
+}
+
+fn url(receiver: &Receiver) -> String {
+    format!("https://localhost:{}", receiver.address.port())
+}
+
+/// Sends one request.
+fn send(url: &str, vars: &[(&str, String)]) -> Result<(), SendError> {
+    let transport = transport(config(url, vars).traces.otlp.as_ref().unwrap()).unwrap();
+    let background = Background::start().unwrap();
+    let sent = background.wait(Duration::from_secs(10), async move {
+        transport.send(Signal::Traces, Bytes::from_static(b"\x0a\0"), 1).await.map(|_| ())
+    });
+    sent.unwrap()
+}
+
+const CA: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+const KEY: &str = "OTEL_EXPORTER_OTLP_CLIENT_KEY";
+const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";
+
+#[test]
+fn certificates_that_fit() {
+    let plain = receiver("server", false);
+    send(&url(&plain), &[(CA, path("ca.pem"))]).unwrap();
+    assert_eq!(plain.requests().len(), 1);
+    let mutual = receiver("server", true);
+    let client = [
+        (CA, path("ca.pem")),
+        (KEY, path("client.key")),
+        (CERTIFICATE, path("client.pem")),
+    ];
+    send(&url(&mutual), &client).unwrap();
+    assert_eq!(mutual.requests().len(), 1);
+}
+
+#[test]
+fn certificates_that_do_not() {
+    for (certificate, wants_client, vars, says) in [
+        (
+            "expired",
+            false,
+            vec![(CA, path("ca.pem"))],
+            "OTEL_EXPORTER_OTLP_ENDPOINT: the server's certificate is expired",
+        ),
+        (
+            "wrong-host",
+            false,
+            vec![(CA, path("ca.pem"))],
+            "OTEL_EXPORTER_OTLP_ENDPOINT: the server's certificate is for another host",
+        ),
+        (
+            "server",
+            false,
+            vec![(CA, path("other-ca.pem"))],
+            "OTEL_EXPORTER_OTLP_CERTIFICATE: the server's certificate is of an authority that is not trusted",
+        ),
+        (
+            "server",
+            true,
+            vec![(CA, path("ca.pem"))],
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY are not set",
+        ),
+    ] {
+        let receiver = receiver(certificate, wants_client);
+        let error = send(&url(&receiver), &vars).unwrap_err();
+        assert_eq!(error.kind, Kind::Tls, "{error}");
+        assert!(error.message.starts_with(says), "{error}");
+        assert!(receiver.requests().is_empty());
+    }
+}
+
+#[test]
+fn nothing_is_sent_in_clear() {
+    // Somebody who speaks no TLS listens: all that reaches them is the beginning of a handshake.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = std::thread::spawn(move || {
+        let mut bytes = [0; 3];
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.read_exact(&mut bytes).unwrap();
+        bytes
+    });
+    let vars = [
+        (CA, path("ca.pem")),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret".to_owned()),
+    ];
+    send(&format!("https://{address}"), &vars).unwrap_err();
+    assert_eq!(heard.join().unwrap()[..2], [0x16, 0x03], "a TLS record");
+    let plain = Receiver::scripted([Answer::Ok]);
+    send(&url(&plain), &[(CA, path("ca.pem"))]).unwrap_err();
+    assert!(plain.requests().is_empty());
+}
+
+#[test]
+fn files_that_are_wrong_are_named_at_the_start() {
+    let missing = "/nowhere/x.pem".to_owned();
+    for (vars, says) in [
+        (
+            vec![(CA, missing.clone())],
+            "OTEL_EXPORTER_OTLP_CERTIFICATE=/nowhere/x.pem is no PEM file",
+        ),
+        (vec![(CA, path("server.key"))], "OTEL_EXPORTER_OTLP_CERTIFICATE="),
+        (
+            vec![(CA, path("ca.pem")), (KEY, path("client.key"))],
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY is set and OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE is not",
+        ),
+        (
+            vec![(CA, path("ca.pem")), (CERTIFICATE, path("client.pem"))],
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE is set and OTEL_EXPORTER_OTLP_CLIENT_KEY is not",
+        ),
+        (
+            vec![
+                (CA, path("ca.pem")),
+                (CERTIFICATE, path("client.pem")),
+                (KEY, path("client.pem")),
+            ],
+            "OTEL_EXPORTER_OTLP_CLIENT_KEY=",
+        ),
+        (
+            vec![
+                (CA, path("ca.pem")),
+                (CERTIFICATE, path("client.pem")),
+                (KEY, path("server.key")),
+            ],
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY do not fit",
+        ),
+        (
+            vec![("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", missing)],
+            "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE=/nowhere/x.pem",
+        ),
+    ] {
+        let Err(error) = transport(config("https://localhost:1", &vars).traces.otlp.as_ref().unwrap()) else {
+            panic!("{says}");
+        };
+        assert!(error.starts_with(says), "{error}");
+    }
+    assert_eq!(diag::tame("a\nb"), "a b");
+}
