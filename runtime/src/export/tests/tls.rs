@@ -70,7 +70,10 @@ fn send(url: &str, vars: &[(&str, String)]) -> Result<(), SendError> {
     let transport = transport(config(url, vars).traces.otlp.as_ref().unwrap()).unwrap();
     let background = Background::start().unwrap();
     let sent = background.wait(Duration::from_secs(10), async move {
-        transport.send(Signal::Traces, Bytes::from_static(b"\x0a\0"), 1).await.map(|_| ())
+        transport
+            .send(Signal::Traces, Bytes::from_static(b"\x0a\0"), 1)
+            .await
+            .map(|_| ())
     });
     sent.unwrap()
 }
