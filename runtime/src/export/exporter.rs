@@ -9,17 +9,18 @@ use super::otlp::{self, json};
 use super::queue::{Chunk, Queue};
 use super::retry::Backoff;
 use super::snapshot::Family;
+use super::spool::Spool;
 use super::stats;
 use super::transport::{Accepted, Kind, Retry, SendError, Signal, Transport};
 use crate::config::Resource;
 use crate::config::env::{Batch, Config, Otlp, Protocol};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 /// What became of everything recorded, by signal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,6 +98,13 @@ impl Exporter {
         let guard = background.handle().enter();
         let (traces, logs) = (&config.traces, &config.logs);
         let on = !config.disabled;
+        let spool = config.spool.as_ref().filter(|_| on).and_then(|spool| {
+            let opened = Spool::open(&spool.dir, spool.max_bytes);
+            opened
+                .inspect_err(|problem| say(Level::Warn, format_args!("{problem}")))
+                .ok()
+                .map(Arc::new)
+        });
         let pipeline = |signal, otlp: &Option<Otlp>, console, batch| {
             let target = otlp
                 .as_ref()
@@ -105,7 +113,10 @@ impl Exporter {
                 .transpose()?;
             let console = console && on;
             let any = target.is_some() || console;
-            Ok::<_, String>(any.then(|| Arc::new(Pipeline::new(signal, target, console, batch, resource.clone()))))
+            // A console alone is never away.
+            let spool = spool.clone().filter(|_| target.is_some());
+            let new = || Pipeline::new(signal, target, console, batch, resource.clone(), spool);
+            Ok::<_, String>(any.then(|| Arc::new(new())))
         };
         let ways = Ways {
             traces: pipeline(Signal::Traces, &traces.otlp, traces.console, &traces.batch)?,
@@ -115,6 +126,9 @@ impl Exporter {
         drop(guard);
         for pipeline in [&ways.traces, &ways.logs].into_iter().flatten() {
             background.spawn_ours(pipeline.clone().run());
+            if let Some(spool) = &pipeline.spool {
+                background.spawn_ours(pipeline.clone().drain(spool.clone()));
+            }
         }
         if let Some(push) = &ways.metrics {
             background.spawn_ours(push.clone().run());
@@ -182,6 +196,12 @@ impl Exporter {
         report
     }
 
+    /// Spans that wait in memory.
+    #[cfg(all(test, feature = "spool"))]
+    pub(super) fn queued(&self) -> u64 {
+        self.ways.traces.as_ref().map_or(0, |pipeline| pipeline.queue.len())
+    }
+
     /// Tells what became of everything even when the exporter is gone.
     #[cfg(test)]
     pub(super) fn reporter(&self) -> impl Fn() -> Report + use<> {
@@ -216,6 +236,7 @@ impl Ways {
     fn close(&self) {
         for pipeline in [&self.traces, &self.logs].into_iter().flatten() {
             pipeline.queue.close();
+            pipeline.closing.notify_waiters();
         }
     }
 
@@ -224,6 +245,7 @@ impl Ways {
             if !pipeline.stopped.swap(true, SeqCst) {
                 pipeline.stats.abandoned.add(pipeline.queue.len());
                 pipeline.wake.notify_one();
+                pipeline.drain_wake.notify_one();
             }
         }
         if let Some(push) = &self.metrics {
@@ -233,10 +255,8 @@ impl Ways {
     }
 
     fn report(&self) -> Report {
-        let tally = |pipeline: &Option<Arc<Pipeline>>| {
-            let queued = |p: &Arc<Pipeline>| p.account.tally(p.queue.len());
-            pipeline.as_ref().map(queued).unwrap_or_default()
-        };
+        let tally =
+            |pipeline: &Option<Arc<Pipeline>>| pipeline.as_ref().map(|pipeline| pipeline.tally()).unwrap_or_default();
         Report {
             traces: tally(&self.traces),
             logs: tally(&self.logs),
@@ -349,9 +369,10 @@ impl Way {
     async fn send(&self, body: Bytes, count: u64, most: Duration) -> Result<Accepted, SendError> {
         let stats = stats_of(self.signal);
         stats.requests.add(1);
-        stats.in_flight.add(count);
-        let sent = timeout(most, self.transport.send(self.signal, body, count)).await;
-        stats.in_flight.sub(count);
+        let sent = {
+            let _in_flight = InFlight::new(&stats.in_flight, count);
+            timeout(most, self.transport.send(self.signal, body, count)).await
+        };
         let sent = sent.unwrap_or_else(|_| {
             Err(SendError {
                 retry: Retry::Backoff,
@@ -412,6 +433,22 @@ impl Way {
     }
 }
 
+/// Counts items down again even if the request is dropped half way.
+struct InFlight(&'static stats::Stat, u64);
+
+impl InFlight {
+    fn new(stat: &'static stats::Stat, count: u64) -> Self {
+        stat.add(count);
+        Self(stat, count)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.sub(self.1);
+    }
+}
+
 /// Spans or log records on their way.
 struct Pipeline {
     signal: Signal,
@@ -434,13 +471,29 @@ struct Pipeline {
     /// Attempts in a row, during a flush, in which nobody listened.
     refused: AtomicU32,
     stopped: AtomicBool,
+    /// Where batches wait while the other end is away.
+    spool: Option<Arc<Spool>>,
+    /// Something for who empties the spool: a batch, a flush, the end.
+    drain_wake: Notify,
+    /// A batch of the spool is on its way.
+    draining: AtomicBool,
+    /// What the other end said to the last attempt: the spool waits for that first.
+    hold: Mutex<Option<Retry>>,
+    closing: Notify,
 }
 
 /// A flush gives up after this many refused attempts: nobody is there to wait for.
 const REFUSALS: u32 = 2;
 
 impl Pipeline {
-    fn new(signal: Signal, way: Option<Way>, console: bool, batch: &Batch, resource: EncodedResource) -> Self {
+    fn new(
+        signal: Signal,
+        way: Option<Way>,
+        console: bool,
+        batch: &Batch,
+        resource: EncodedResource,
+        spool: Option<Arc<Spool>>,
+    ) -> Self {
         let queue = Queue::new(batch.queue, batch.size);
         let stats = stats_of(signal);
         stats.queue_capacity.set(queue.capacity());
@@ -460,7 +513,21 @@ impl Pipeline {
             flushing: AtomicU32::new(0),
             refused: AtomicU32::new(0),
             stopped: AtomicBool::new(false),
+            spool,
+            drain_wake: Notify::new(),
+            draining: AtomicBool::new(false),
+            hold: Mutex::new(None),
+            closing: Notify::new(),
         }
+    }
+
+    fn tally(&self) -> Tally {
+        let mut tally = self.account.tally(self.queue.len());
+        if let Some(spool) = &self.spool {
+            tally.pending += spool.pending(self.signal);
+            tally.dropped += spool.lost(self.signal);
+        }
+        tally
     }
 
     fn push(&self, bytes: Bytes, count: u64) {
@@ -518,8 +585,17 @@ impl Pipeline {
             return;
         };
         self.stats.processed.add(count);
+        // The oldest go first: behind a spool that is not empty everything queues up.
+        if self.is_spooling() && self.store(&body, count).await {
+            return;
+        }
         loop {
-            let error = match way.send(body.clone(), count, self.batch.export_timeout).await {
+            let send = way.send(body.clone(), count, self.batch.export_timeout);
+            let sent = tokio::select! {
+                sent = send => sent,
+                cut = self.cut_short() => Err(cut),
+            };
+            let error = match sent {
                 Ok(accepted) => {
                     let target = way.transport.target();
                     self.account
@@ -534,19 +610,143 @@ impl Pipeline {
                 }
                 Err(error) => error,
             };
-            if error.kind == Kind::Unreachable {
-                self.refused.fetch_add(1, SeqCst);
-                self.progress.notify_waiters();
+            self.note_refusal(&error);
+            *self.hold.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.retry);
+            if self.store(&body, count).await {
+                return;
             }
-            if !self.pause(error.retry, backoff).await {
+            if !self.pause(error.retry, backoff, &self.wake).await {
                 self.queue.put_back(batch);
                 return;
             }
         }
     }
 
+    fn note_refusal(&self, error: &SendError) {
+        if error.kind == Kind::Unreachable {
+            self.refused.fetch_add(1, SeqCst);
+            self.progress.notify_waiters();
+        }
+    }
+
+    /// Batches wait on disk, or one from there is on its way.
+    fn is_spooling(&self) -> bool {
+        let backlog = |spool: &Arc<Spool>| spool.backlog(self.signal) > 0 || self.draining.load(SeqCst);
+        self.spool.as_ref().is_some_and(backlog)
+    }
+
+    /// Writes a batch to the spool; false when there is none, or none that works: then it waits in memory.
+    async fn store(&self, body: &Bytes, count: u64) -> bool {
+        let Some(spool) = self.spool.clone() else { return false };
+        let (signal, body) = (self.signal, body.clone());
+        let written = tokio::task::spawn_blocking(move || spool.write(signal, &body, count)).await;
+        match written {
+            Ok(Ok(())) => {
+                self.settle(count);
+                self.drain_wake.notify_one();
+                true
+            }
+            Ok(Err(error)) => {
+                say_once(
+                    Level::Warn,
+                    "spool",
+                    format_args!("VITALSIGN_SPOOL_DIR: {error}; batches wait in memory until it can be written to"),
+                );
+                false
+            }
+            // The runtime ends.
+            Err(_) => false,
+        }
+    }
+
+    /// At the shutdown a request under way must not keep its batch from the spool.
+    async fn cut_short(&self) -> SendError {
+        const MOST: Duration = Duration::from_millis(300);
+        if self.spool.is_none() {
+            return std::future::pending().await;
+        }
+        let closing = self.closing.notified();
+        tokio::pin!(closing);
+        closing.as_mut().enable();
+        if !self.queue.is_closed() {
+            closing.await;
+        }
+        sleep(MOST).await;
+        SendError {
+            retry: Retry::Backoff,
+            kind: Kind::Timeout,
+            message: "the process ends".to_owned(),
+        }
+    }
+
+    /// Sends what the spool holds, oldest first.
+    async fn drain(self: Arc<Self>, spool: Arc<Spool>) {
+        /// How often it is looked for what dead neighbours left.
+        const ADOPT: Duration = Duration::from_secs(60);
+        let Some(way) = &self.way else { return };
+        let mut backoff = Backoff::new();
+        while !self.stopped.load(SeqCst) {
+            if spool.backlog(self.signal) == 0 {
+                self.progress.notify_waiters();
+                if timeout(ADOPT, self.drain_wake.notified()).await.is_err() && self.signal == Signal::Traces {
+                    let spool = spool.clone();
+                    let _ = tokio::task::spawn_blocking(move || spool.adopt()).await;
+                }
+                continue;
+            }
+            let hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(retry) = hold
+                && !self.pause(retry, &mut backoff, &self.drain_wake).await
+            {
+                return;
+            }
+            self.draining.store(true, SeqCst);
+            if let Err(retry) = self.drain_one(way, &spool).await {
+                *self.hold.lock().unwrap_or_else(PoisonError::into_inner) = Some(retry);
+            } else {
+                backoff.reset();
+            }
+            self.draining.store(false, SeqCst);
+        }
+    }
+
+    /// One batch of the spool. An error says when to try again.
+    async fn drain_one(&self, way: &Way, spool: &Arc<Spool>) -> Result<(), Retry> {
+        let (signal, reading) = (self.signal, spool.clone());
+        let Ok(Some((entry, body))) = tokio::task::spawn_blocking(move || reading.take(signal)).await else {
+            return Ok(());
+        };
+        let sent = way.send(body, entry.count, self.batch.export_timeout).await;
+        match &sent {
+            // What other processes recorded is in their account, not in ours.
+            Ok(_) if entry.adopted => self.stats.exported.add(entry.count),
+            Ok(accepted) => {
+                let target = way.transport.target();
+                self.account
+                    .accepted(self.stats, &target, self.signal, accepted, entry.count);
+            }
+            Err(error) if error.retry == Retry::Never => {
+                if !entry.adopted {
+                    self.account.failed(self.stats, self.signal, error, entry.count);
+                }
+            }
+            Err(error) => {
+                self.note_refusal(error);
+                spool.put_back(entry);
+                return Err(error.retry);
+            }
+        }
+        if sent.is_ok() {
+            stats::SPOOL_SENT.add(1);
+            self.refused.store(0, SeqCst);
+        }
+        let done = spool.clone();
+        let _ = tokio::task::spawn_blocking(move || done.done(&entry)).await;
+        Ok(())
+    }
+
     /// Waits before the next attempt. A flush shortens our own back-off, never a wait that the receiver asked for.
-    async fn pause(&self, retry: Retry, backoff: &mut Backoff) -> bool {
+    async fn pause(&self, retry: Retry, backoff: &mut Backoff, wake: &Notify) -> bool {
         const SOON: Duration = Duration::from_millis(100);
         let now = Instant::now();
         let (mut until, told) = match retry {
@@ -560,8 +760,9 @@ impl Pipeline {
             if !told && self.flushing.load(SeqCst) > 0 {
                 until = until.min(now + SOON);
             }
-            if timeout_at(until, self.wake.notified()).await.is_err() {
-                return !self.stopped.load(SeqCst);
+            tokio::select! {
+                () = sleep_until(until) => return !self.stopped.load(SeqCst),
+                () = wake.notified() => {}
             }
         }
     }
@@ -589,6 +790,7 @@ impl Flushing {
         pipeline.refused.store(0, SeqCst);
         pipeline.flushing.fetch_add(1, SeqCst);
         pipeline.wake.notify_one();
+        pipeline.drain_wake.notify_one();
         Self {
             until: pipeline.taken.load(SeqCst),
             pipeline: pipeline.clone(),
@@ -602,7 +804,12 @@ impl Flushing {
             tokio::pin!(progress);
             // From here on no progress is missed.
             progress.as_mut().enable();
-            if p.settled.load(SeqCst) >= self.until || p.refused.load(SeqCst) >= REFUSALS {
+            let all = p.settled.load(SeqCst) >= self.until;
+            if all && !p.is_spooling() {
+                return;
+            }
+            // Nobody is there to wait for; what can be spooled is.
+            if p.refused.load(SeqCst) >= REFUSALS && (all || p.spool.is_none()) {
                 return;
             }
             progress.await;

@@ -16,6 +16,11 @@ pub(crate) mod queue;
 pub(crate) mod retry;
 #[cfg(feature = "record")]
 pub(crate) mod snapshot;
+#[cfg(feature = "spool")]
+pub(crate) mod spool;
+#[cfg(all(feature = "otlp", not(feature = "spool")))]
+#[path = "no_spool.rs"]
+pub(crate) mod spool;
 #[cfg(feature = "record")]
 pub(crate) mod stats;
 #[cfg(all(test, feature = "otlp"))]

@@ -13,7 +13,7 @@ pub(crate) fn http_status(status: u16, retry_after: Option<&str>, now: SystemTim
 }
 
 /// The same for gRPC codes. `delay` is that of a `RetryInfo`.
-#[cfg_attr(not(feature = "grpc"), expect(dead_code, reason = "only gRPC has them"))]
+#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only gRPC has them"))]
 pub(crate) fn grpc_code(code: i32, delay: Option<Duration>) -> Retry {
     const CANCELLED: i32 = 1;
     const DEADLINE_EXCEEDED: i32 = 4;

@@ -11,7 +11,7 @@ pub(crate) use plain::{Connector, connector, refusal};
 
 /// The version of HTTP to be spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "grpc"), expect(dead_code, reason = "gRPC speaks the second"))]
+#[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "gRPC speaks the second"))]
 pub(crate) enum Version {
     Http1,
     Http2,
@@ -19,7 +19,7 @@ pub(crate) enum Version {
 
 /// The variables that the messages about one connection name.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "TLS has more to blame"))]
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "TLS has more to blame"))]
 pub(crate) struct Blame {
     pub(crate) endpoint: &'static str,
     pub(crate) certificate: &'static str,

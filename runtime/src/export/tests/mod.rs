@@ -5,6 +5,8 @@ mod faults;
 mod grpc;
 mod receiver;
 mod shutdown;
+#[cfg(feature = "spool")]
+mod spool;
 #[cfg(feature = "tls")]
 mod tls;
 
