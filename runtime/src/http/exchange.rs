@@ -3,7 +3,7 @@
 use super::layer::Settings;
 use super::request_id::{self, RequestId};
 use super::server::{self, ErrorType, Key};
-use super::{w3c, words};
+use super::words;
 use crate::clock;
 use crate::outcome::CallOutcome;
 use crate::site::{Def, Site, Slots, SpanDef, SpanKind};
@@ -77,7 +77,7 @@ impl Exchange {
             version: words::version(parts.version),
         };
         server::began(key.method, key.scheme);
-        let options = w3c::extract(&parts.headers).map(|context| {
+        let options = crate::trace::extract(&parts.headers).map(|context| {
             let mut options = Box::<SpanOptions>::default();
             options.parent = Parent::Of(context);
             options

@@ -1,4 +1,4 @@
-//! HTTP: the admin server, and the layer for servers.
+//! HTTP: the admin server, and layers for servers and clients.
 
 #[cfg(feature = "admin")]
 pub(crate) mod admin;
@@ -7,6 +7,8 @@ pub(crate) mod routes;
 
 #[cfg(feature = "tower")]
 mod body;
+#[cfg(feature = "tower")]
+mod client;
 #[cfg(feature = "tower")]
 mod exchange;
 #[cfg(feature = "tower")]
@@ -18,12 +20,14 @@ mod server;
 #[cfg(all(test, feature = "axum"))]
 mod tests;
 #[cfg(feature = "tower")]
-mod w3c;
-#[cfg(feature = "tower")]
 pub(crate) mod words;
 
 #[cfg(feature = "tower")]
 pub use body::Traced;
+#[cfg(feature = "reqwest")]
+pub use client::ReqwestTracing;
+#[cfg(feature = "tower")]
+pub use client::{ClientFuture, ClientLayer, ClientService, ResendCount, client_layer};
 #[cfg(feature = "tower")]
 pub use layer::{HttpLayer, HttpService, ResponseFuture, layer};
 #[cfg(feature = "tower")]

@@ -30,7 +30,6 @@ mod writer;
 
 pub use filter::FilterError;
 pub use format::{Format, UnknownFormat};
-#[cfg(feature = "tower")]
 pub(crate) use scope::{Entered as ScopeEntered, enter as scope_enter};
 pub use scope::{FieldValue, Scope, Scoped};
 #[doc(hidden)]

@@ -219,6 +219,15 @@ impl ActiveSpan {
         }
     }
 
+    /// What travels to the next process; `None` where there is no span of ours.
+    #[cfg(feature = "_http")]
+    pub(crate) fn context(&self) -> Option<SpanContext> {
+        match self {
+            Self::Ours(ours) => Some(ours.ids.context()),
+            _ => None,
+        }
+    }
+
     /// Another attribute, whose name was not given before.
     #[cfg(feature = "_http")]
     pub(crate) fn add(&self, key: &str, value: Scalar<'_>) {

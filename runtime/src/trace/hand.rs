@@ -10,6 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tracing_core::dispatcher::{self, Dispatch};
 use tracing_core::Metadata;
 
 /// The span that is current on this thread, or none. A copy: it does not keep the span open.
@@ -146,7 +147,7 @@ value! {
 /// ```
 pub fn in_context<F: Future>(future: F) -> InContext<F> {
     InContext {
-        kept: Kept::of_this_thread(),
+        taken: Taken::here(),
         future,
     }
 }
@@ -155,7 +156,7 @@ pin_project_lite::pin_project! {
     /// See [`in_context`].
     #[must_use = "futures do nothing unless polled"]
     pub struct InContext<F> {
-        kept: Option<Kept>,
+        taken: Taken,
         #[pin]
         future: F,
     }
@@ -172,9 +173,48 @@ impl<F: Future> Future for InContext<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _under = this.kept.as_ref().map(Under::new);
+        let _under = this.taken.enter();
         this.future.poll(cx)
     }
+}
+
+/// What goes along: the current span, the fields of log lines, and the test that captures.
+struct Taken {
+    kept: Option<Kept>,
+    #[cfg(feature = "logs")]
+    scope: Option<crate::logs::Scope>,
+    capture: Option<Dispatch>,
+}
+
+impl Taken {
+    fn here() -> Self {
+        Self {
+            kept: Kept::of_this_thread(),
+            #[cfg(feature = "logs")]
+            scope: crate::logs::Scope::current(),
+            capture: crate::switch::capturing().then(|| dispatcher::get_default(Dispatch::clone)),
+        }
+    }
+
+    fn enter(&self) -> Entered {
+        Entered {
+            _under: self.kept.as_ref().map(Under::new),
+            #[cfg(feature = "logs")]
+            _scope: self
+                .scope
+                .as_ref()
+                .map(|scope| crate::logs::scope_enter(Some(scope.clone()))),
+            _capture: self.capture.as_ref().map(dispatcher::set_default),
+        }
+    }
+}
+
+/// Ends [`Taken::enter`], the innermost first.
+struct Entered {
+    _under: Option<Under>,
+    #[cfg(feature = "logs")]
+    _scope: Option<crate::logs::ScopeEntered>,
+    _capture: Option<dispatcher::DefaultGuard>,
 }
 
 /// The kept span is current while this lives, also when it unwinds.
@@ -206,9 +246,9 @@ impl Drop for Under {
 
 /// `f` under the span that is current here and now, wherever it is called.
 fn carried<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> R {
-    let kept = Kept::of_this_thread();
+    let taken = Taken::here();
     move || {
-        let _under = kept.as_ref().map(Under::new);
+        let _under = taken.enter();
         f()
     }
 }

@@ -1,0 +1,79 @@
+//! A client and a server of ours over a real socket: one trace, the same ids in both processes' lines.
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use std::sync::atomic::{AtomicU32, Ordering};
+use vitalsign::http::{ReqwestTracing, layer};
+use vitalsign::testing::capture;
+
+async fn serve(router: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
+}
+
+fn client() -> reqwest_middleware::ClientWithMiddleware {
+    reqwest_middleware::ClientBuilder::new(reqwest::Client::builder().no_proxy().build().unwrap())
+        .with(ReqwestTracing::new())
+        .build()
+}
+
+#[tokio::test]
+async fn client_and_server_are_one_trace() {
+    let capture = capture();
+    let url = serve(
+        Router::new()
+            .route("/items/{id}", get(|| async { "teapot" }))
+            .layer(layer()),
+    )
+    .await;
+    let body = client().get(format!("{url}/items/7?token=abc")).send().await.unwrap().text().await.unwrap();
+    assert_eq!(body, "teapot");
+    assert_eq!(capture.tree(), "GET\n└ GET /items/{id}\n");
+    let (sent, received) = (capture.span("GET"), capture.span("GET /items/{id}"));
+    assert_eq!(received.parent_id, Some(sent.span_id));
+    assert!(sent.attribute("url.full").unwrap().ends_with("/items/7?token=REDACTED"));
+    assert_eq!(sent.attribute("server.address"), Some("127.0.0.1"));
+    assert_eq!(received.attribute("url.query"), Some("token=REDACTED"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached() {
+    let capture = capture();
+    client().get("http://127.0.0.1:1/").send().await.unwrap_err();
+    let span = capture.span("GET");
+    assert_eq!((span.outcome(), span.attribute("error.type")), ("error", Some("connect")));
+    assert_eq!(span.attribute("http.response.status_code"), None);
+}
+
+#[tokio::test]
+async fn a_body_cut_short_by_the_client() {
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let capture = capture();
+    let url = serve(
+        Router::new()
+            .route(
+                "/slow",
+                get(|| async {
+                    ASKED.fetch_add(1, Ordering::SeqCst);
+                    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+                    StatusCode::OK
+                }),
+            )
+            .layer(layer()),
+    )
+    .await;
+    let sent = client().get(format!("{url}/slow")).timeout(std::time::Duration::from_millis(200)).send().await;
+    assert!(sent.is_err());
+    for _ in 0..200 {
+        if capture.spans().len() == 2 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(capture.span("GET").attribute("error.type"), Some("timeout"));
+    assert_eq!(capture.span("GET /slow").outcome(), "cancelled");
+    assert_eq!(ASKED.load(Ordering::SeqCst), 1);
+}
