@@ -29,7 +29,14 @@ async fn client_and_server_are_one_trace() {
             .layer(layer()),
     )
     .await;
-    let body = client().get(format!("{url}/items/7?token=abc")).send().await.unwrap().text().await.unwrap();
+    let body = client()
+        .get(format!("{url}/items/7?token=abc"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert_eq!(body, "teapot");
     assert_eq!(capture.tree(), "GET\n└ GET /items/{id}\n");
     let (sent, received) = (capture.span("GET"), capture.span("GET /items/{id}"));
@@ -44,7 +51,10 @@ async fn what_cannot_be_reached() {
     let capture = capture();
     client().get("http://127.0.0.1:1/").send().await.unwrap_err();
     let span = capture.span("GET");
-    assert_eq!((span.outcome(), span.attribute("error.type")), ("error", Some("connect")));
+    assert_eq!(
+        (span.outcome(), span.attribute("error.type")),
+        ("error", Some("connect"))
+    );
     assert_eq!(span.attribute("http.response.status_code"), None);
 }
 
@@ -65,7 +75,11 @@ async fn a_body_cut_short_by_the_client() {
             .layer(layer()),
     )
     .await;
-    let sent = client().get(format!("{url}/slow")).timeout(std::time::Duration::from_millis(200)).send().await;
+    let sent = client()
+        .get(format!("{url}/slow"))
+        .timeout(std::time::Duration::from_millis(200))
+        .send()
+        .await;
     assert!(sent.is_err());
     for _ in 0..200 {
         if capture.spans().len() == 2 {

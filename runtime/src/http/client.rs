@@ -85,7 +85,10 @@ fn labels(key: &Key) -> LabelSet {
     if let Some(version) = key.version {
         labels.push(("network.protocol.version".into(), version.into()));
     }
-    labels.push(("server.address".into(), SERVERS.value(key.server.into()).unwrap_or("other").into()));
+    labels.push((
+        "server.address".into(),
+        SERVERS.value(key.server.into()).unwrap_or("other").into(),
+    ));
     labels.push(("server.port".into(), key.port.to_string().into()));
     labels.push(("url.scheme".into(), key.scheme.into()));
     labels

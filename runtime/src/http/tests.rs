@@ -328,14 +328,22 @@ async fn no_line_or_span_carries_anothers_id() {
 async fn a_client_attempt_is_a_span_whose_context_goes_along() {
     let capture = capture();
     let client = || {
-        ServiceBuilder::new().layer(client_layer()).service(service_fn(|request: Request<()>| async move {
-            let parent = request.headers().get("traceparent").unwrap().to_str().unwrap().to_owned();
-            match request.uri().path() {
-                "/missing" => Ok(Response::builder().status(404).body(parent).unwrap()),
-                "/broken" => Err(std::fmt::Error),
-                _ => Ok(Response::new(parent)),
-            }
-        }))
+        ServiceBuilder::new()
+            .layer(client_layer())
+            .service(service_fn(|request: Request<()>| async move {
+                let parent = request
+                    .headers()
+                    .get("traceparent")
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
+                match request.uri().path() {
+                    "/missing" => Ok(Response::builder().status(404).body(parent).unwrap()),
+                    "/broken" => Err(std::fmt::Error),
+                    _ => Ok(Response::new(parent)),
+                }
+            }))
     };
     let request = |uri: &str| Request::builder().uri(uri).body(()).unwrap();
     let mut again = request("http://user:pw@inventory:8081/take?sig=1&n=2");
@@ -343,11 +351,17 @@ async fn a_client_attempt_is_a_span_whose_context_goes_along() {
     let parent = client().oneshot(again).await.unwrap().into_body();
     let spans = capture.spans();
     let span = &spans[0];
-    assert_eq!((span.name.as_str(), span.kind, span.status), ("GET", "client", Status::Unset));
+    assert_eq!(
+        (span.name.as_str(), span.kind, span.status),
+        ("GET", "client", Status::Unset)
+    );
     assert_eq!(parent, format!("00-{}-{}-03", span.trace_id, span.span_id));
     for (key, value) in [
         ("http.request.method", "GET"),
-        ("url.full", "http://REDACTED:REDACTED@inventory:8081/take?sig=REDACTED&n=2"),
+        (
+            "url.full",
+            "http://REDACTED:REDACTED@inventory:8081/take?sig=REDACTED&n=2",
+        ),
         ("server.address", "inventory"),
         ("server.port", "8081"),
         ("http.request.resend_count", "2"),
@@ -359,7 +373,10 @@ async fn a_client_attempt_is_a_span_whose_context_goes_along() {
     client().oneshot(request("https://inventory/missing")).await.unwrap();
     client().oneshot(request("https://inventory/broken")).await.unwrap_err();
     let spans = capture.spans();
-    assert_eq!((spans[1].status, spans[1].attribute("error.type")), (Status::Error, Some("404")));
+    assert_eq!(
+        (spans[1].status, spans[1].attribute("error.type")),
+        (Status::Error, Some("404"))
+    );
     assert_eq!(spans[1].attribute("server.port"), Some("443"));
     assert_eq!(spans[1].attribute("http.request.resend_count"), None);
     assert_eq!(

@@ -10,8 +10,8 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tracing_core::dispatcher::{self, Dispatch};
 use tracing_core::Metadata;
+use tracing_core::dispatcher::{self, Dispatch};
 
 /// The span that is current on this thread, or none. A copy: it does not keep the span open.
 ///
