@@ -151,7 +151,8 @@ impl Attempt {
         let (address, port) = words::server(uri, headers);
         let address = address.unwrap_or_default();
         let port = port.unwrap_or_else(|| words::default_port(scheme));
-        let span = ActiveSpan::open(&SITE, start, None);
+        let mut span = ActiveSpan::default();
+        span.open(&SITE, start, None);
         if span.recording() {
             let original = (known == words::OTHER).then_some(method.as_str());
             span.fields(
@@ -227,7 +228,7 @@ impl Attempt {
         if let Some(size) = self.size {
             families().request_size.record(&self.key, size as f64, exemplar);
         }
-        self.span.close(&SITE, end, outcome);
+        self.span.close(end, outcome);
     }
 }
 

@@ -82,7 +82,8 @@ impl Exchange {
             options.parent = Parent::Of(context);
             options
         });
-        let span = ActiveSpan::open(&SITE, start, options);
+        let mut span = ActiveSpan::default();
+        span.open(&SITE, start, options);
         if span.recording() {
             describe(&span, &key, parts, settings);
         }
@@ -186,7 +187,7 @@ impl Exchange {
             let _entered = self.enter();
             self.access_line(seconds, outcome);
         }
-        self.span.close(&SITE, end, outcome);
+        self.span.close(end, outcome);
     }
 
     fn access_line(&self, seconds: f64, outcome: CallOutcome) {

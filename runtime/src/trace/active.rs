@@ -222,10 +222,7 @@ impl ActiveSpan {
     /// What travels to the next process; `None` where there is no span of ours.
     #[cfg(feature = "_http")]
     pub(crate) fn context(&self) -> Option<SpanContext> {
-        match self {
-            Self::Ours(ours) => Some(ours.ids.context()),
-            _ => None,
-        }
+        self.is_ours().then(|| self.ids.context())
     }
 
     /// Another attribute, whose name was not given before.
