@@ -76,6 +76,8 @@ enum Stage {
     Begun,
     /// Begun, the span open if there is one.
     Open,
+    /// A plain function has returned a future: its span stands open, and without a poll there was no call.
+    Deferred,
     /// Settled.
     Done,
 }
@@ -141,12 +143,41 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
     /// Any poll of a future whose call was [prepared](Call::prepare): the first begins it.
     #[inline]
     pub(crate) fn poll_prepared(&mut self) {
-        if let Some(live) = &mut self.live
-            && live.stage == Stage::Prepared
-        {
-            live.start = Self::now();
-            live.stage = Stage::Begun;
+        let Some(live) = &mut self.live else { return };
+        match live.stage {
+            Stage::Prepared => {
+                live.start = Self::now();
+                live.stage = Stage::Begun;
+            }
+            Stage::Deferred => {
+                live.start = Self::now();
+                live.stage = Stage::Open;
+                if SIGNALS & SPAN != 0 {
+                    live.span.begins(clock::now());
+                }
+                if SIGNALS & IN_FLIGHT != 0 {
+                    self.site.slots.counter.in_flight(self.site, live.count_labels, 1);
+                }
+            }
+            Stage::Begun | Stage::Open | Stage::Done => {}
         }
+    }
+
+    /// What a plain function returned is a future: what was begun waits for its first poll.
+    pub(crate) fn defer(&mut self) {
+        let Some(live) = &mut self.live else { return };
+        live.exit();
+        live.asynchronous = true;
+        live.stage = match live.stage {
+            Stage::Begun => Stage::Prepared,
+            Stage::Open => {
+                if SIGNALS & IN_FLIGHT != 0 {
+                    self.site.slots.counter.in_flight(self.site, live.count_labels, -1);
+                }
+                Stage::Deferred
+            }
+            other => other,
+        };
     }
 
     /// One clock reading, where a histogram wants it. A span alone reads the clock itself, once it is known to be recorded.
@@ -371,6 +402,9 @@ impl Live {
                 CallOutcome::Panic
             };
             self.end::<SIGNALS>(site, &Ended::by(outcome));
+        }
+        if self.stage == Stage::Deferred {
+            self.span.discard();
         }
         self.span = ActiveSpan::default();
         self.options = None;

@@ -235,11 +235,12 @@ impl FutureKind {
     /// Boxes the future once more, with the call around it.
     pub fn finish<'f, const SIGNALS: u8, T: 'f>(
         self,
-        call: Call<SIGNALS>,
+        mut call: Call<SIGNALS>,
         ret: Pin<Box<dyn Future<Output = T> + Send + 'f>>,
         settle: impl Fn(&T, &mut Settle<'_>) + Send + 'f,
     ) -> Pin<Box<dyn Future<Output = T> + Send + 'f>> {
         if call.on() {
+            call.defer();
             Box::pin(crate::future::future_prepared(call, ret, settle))
         } else {
             ret
@@ -251,11 +252,12 @@ impl LocalFutureKind {
     /// Boxes the future once more, with the call around it.
     pub fn finish<'f, const SIGNALS: u8, T: 'f>(
         self,
-        call: Call<SIGNALS>,
+        mut call: Call<SIGNALS>,
         ret: Pin<Box<dyn Future<Output = T> + 'f>>,
         settle: impl Fn(&T, &mut Settle<'_>) + 'f,
     ) -> Pin<Box<dyn Future<Output = T> + 'f>> {
         if call.on() {
+            call.defer();
             Box::pin(crate::future::future_prepared(call, ret, settle))
         } else {
             ret

@@ -5,9 +5,11 @@
 //! - [`page::parse`] reads a metrics page with the `prometheus-parse` crate.
 //! - [`span::Span`] and [`span::Trace`] are what a test asserts on: names, parents, outcomes, attributes.
 //! - [`process::Process`] runs a program of the workspace and ends it.
+//! - [`live::live`] is vitalsign installed in the test's process.
 //! - [`server`] finds real servers, and fails where CI says that they must be there.
 
 pub mod http;
+pub mod live;
 pub mod otlp;
 pub mod page;
 pub mod process;

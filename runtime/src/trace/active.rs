@@ -280,6 +280,28 @@ impl ActiveSpan {
         self.foreign = None;
     }
 
+    /// Its life begins only now.
+    #[cold]
+    pub(crate) fn begins(&self, ticks: u64) {
+        if let Self::Ours(Ours {
+            handle: Some(handle), ..
+        }) = self
+        {
+            SLAB.with(*handle, |live| live.fixed.start = ticks);
+        }
+    }
+
+    /// There was no call: nothing leaves.
+    #[cold]
+    pub(crate) fn discard(&mut self) {
+        if let Self::Ours(Ours {
+            handle: Some(handle), ..
+        }) = std::mem::take(self)
+        {
+            store::close(handle, |live| live.fixed.recorded = false);
+        }
+    }
+
     /// Its ids when it is sampled, else those of the sampled span current on this thread.
     pub(crate) fn exemplar(&self) -> Option<(TraceId, SpanId)> {
         if self.is_ours() && self.ids.flags().is_sampled() {
