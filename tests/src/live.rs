@@ -31,6 +31,8 @@ pub fn live() -> &'static Live {
             .variable("OTEL_BSP_SCHEDULE_DELAY", "50")
             .variable("OTEL_BSP_MAX_QUEUE_SIZE", "100000")
             .variable("VITALSIGN_ADMIN", "127.0.0.1:0")
+            // Panics on purpose would fill the terminal.
+            .variable("OTEL_LOGS_EXPORTER", "none")
             .install()
             .expect("vitalsign is installed");
         Live { receiver, vitals }

@@ -283,21 +283,15 @@ impl ActiveSpan {
     /// Its life begins only now.
     #[cold]
     pub(crate) fn begins(&self, ticks: u64) {
-        if let Self::Ours(Ours {
-            handle: Some(handle), ..
-        }) = self
-        {
-            SLAB.with(*handle, |live| live.fixed.start = ticks);
+        if let Some(handle) = self.handle {
+            SLAB.with(handle, |live| live.fixed.start = ticks);
         }
     }
 
     /// There was no call: nothing leaves.
     #[cold]
     pub(crate) fn discard(&mut self) {
-        if let Self::Ours(Ours {
-            handle: Some(handle), ..
-        }) = std::mem::take(self)
-        {
+        if let Some(handle) = self.handle.take() {
             store::close(handle, |live| live.fixed.recorded = false);
         }
     }
