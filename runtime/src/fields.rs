@@ -1,5 +1,6 @@
 //! How a field's value is shown: the wrappers of `fields(…)`, and the values of `args` and `ret`.
 
+use crate::export::diag;
 use std::any::type_name;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -36,19 +37,28 @@ impl<T: Display + ?Sized> Display for Hashed<'_, T> {
     }
 }
 
-/// The key of [`hash`]: from `VITALSIGN_HASH_KEY`, else random for this process.
+static KEY: OnceLock<[u64; 2]> = OnceLock::new();
+
+/// `VITALSIGN_HASH_KEY`. The first key holds for the life of the process.
+pub(crate) fn set_key(text: &str) {
+    let half = |salt| {
+        let mut hasher = Sip::new([salt, 0]);
+        hasher.update(text.as_bytes());
+        hasher.finish()
+    };
+    KEY.get_or_init(|| [half(1), half(2)]);
+}
+
+/// The key of [`hash`]: the one that was set, else random for this process, which is said once.
 fn key() -> [u64; 2] {
-    static KEY: OnceLock<[u64; 2]> = OnceLock::new();
-    *KEY.get_or_init(|| match std::env::var("VITALSIGN_HASH_KEY") {
-        Ok(text) if !text.is_empty() => {
-            let half = |salt| {
-                let mut hasher = Sip::new([salt, 0]);
-                hasher.update(text.as_bytes());
-                hasher.finish()
-            };
-            [half(1), half(2)]
-        }
-        _ => [RandomState::new().hash_one(1), RandomState::new().hash_one(2)],
+    *KEY.get_or_init(|| {
+        diag::say(
+            diag::Level::Info,
+            format_args!(
+                "`hash(…)` has a random key: hashes of this process compare with no other's. VITALSIGN_HASH_KEY gives one"
+            ),
+        );
+        [RandomState::new().hash_one(1), RandomState::new().hash_one(2)]
     })
 }
 

@@ -65,6 +65,9 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
         return Err(InitError::Subscriber);
     }
     let resource = Resource::detect(&config).merge(Resource::new(builder.resource));
+    if let Some(key) = &config.hash_key {
+        crate::fields::set_key(&key.0);
+    }
     // Calibrates the clock, and begins the time that cumulative sums count from.
     crate::clock::now();
     crate::metrics::registry::started();
