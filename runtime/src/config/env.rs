@@ -230,12 +230,6 @@ impl Signal {
 }
 
 impl Config {
-    /// From the process's environment.
-    pub(crate) fn from_env() -> (Self, Vec<Warning>) {
-        // Values that are no Unicode count as what remains of them: the parser then says what it did not understand.
-        Self::from(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
-    }
-
     /// From any source of variables.
     pub(crate) fn from(lookup: impl Fn(&str) -> Option<String>) -> (Self, Vec<Warning>) {
         let reader = Reader::new(&lookup);

@@ -1,6 +1,11 @@
 //! What the environment says: the variables, and the resource that this process is.
 //!
-//! Every variable is a row of one table, [`variables()`]; the parser, the documentation and the tests are fed from it.
+//! Every variable is a row of one table, [`variables()`]; the parser, this documentation and the tests are fed from it.
+//!
+//! Unset and empty are the same. Only `true` is true. What cannot be taken as it stands gives one warning that names the
+//! variable, its value and what holds instead. The words of the [`builder`](crate::builder) win over all of them.
+//!
+#![doc = include_str!("variables.md")]
 
 pub(crate) mod env;
 pub(crate) mod parse;

@@ -1,7 +1,5 @@
 //! The table of variables: a row each.
 
-use std::fmt::Write as _;
-
 /// One environment variable that is understood.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -51,6 +49,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    #[cfg(test)]
     fn describe(self) -> String {
         match self {
             Self::Bool => "`true` or `false`".into(),
@@ -241,8 +240,10 @@ pub(crate) fn find(name: &str) -> Option<&'static Variable> {
     ROWS.iter().find(|v| v.name == name)
 }
 
-/// The table as Markdown.
-pub(crate) fn markdown() -> String {
+/// The table as Markdown: what `variables.md` must be.
+#[cfg(test)]
+fn markdown() -> String {
+    use std::fmt::Write as _;
     let mut page = String::from("| variable | values | default | meaning |\n|---|---|---|---|\n");
     for v in PLAIN {
         let default = if v.default.is_empty() { "–" } else { v.default };
@@ -263,4 +264,22 @@ pub(crate) fn markdown() -> String {
         );
     }
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `VITALSIGN_BLESS=1 cargo test -p vitalsign variables_md` writes it anew.
+    #[test]
+    fn variables_md_is_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/variables.md");
+        if std::env::var_os("VITALSIGN_BLESS").is_some() {
+            std::fs::write(path, markdown()).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(path).unwrap() == markdown(),
+            "variables.md is not what the table says"
+        );
+    }
 }

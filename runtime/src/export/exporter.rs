@@ -134,6 +134,7 @@ impl Exporter {
             background.spawn_ours(push.clone().run());
         }
         let ways = Arc::new(ways);
+        background.spawn_ours(ways.clone().look());
         Ok(Self { background, ways })
     }
 
@@ -167,31 +168,10 @@ impl Exporter {
         self.report()
     }
 
-    /// The same for tasks.
-    pub(crate) async fn flush_async(&self, deadline: Duration) -> Report {
-        let flush = self.ways.clone().flush(deadline);
-        let (done, ended) = tokio::sync::oneshot::channel::<()>();
-        self.background.spawn_ours(async move {
-            flush.await;
-            let _ = done.send(());
-        });
-        // An error means that the background is gone: there is nothing to wait for.
-        let _ = ended.await;
-        self.report()
-    }
-
     /// Takes nothing more in, sends what is queued, and ends. Waits at most so long.
     pub(crate) fn shutdown(&self, deadline: Duration) -> Report {
         self.ways.close();
         let report = self.flush(deadline);
-        self.ways.stop();
-        report
-    }
-
-    /// The same for tasks.
-    pub(crate) async fn shutdown_async(&self, deadline: Duration) -> Report {
-        self.ways.close();
-        let report = self.flush_async(deadline).await;
         self.ways.stop();
         report
     }
@@ -216,6 +196,17 @@ impl Exporter {
 }
 
 impl Ways {
+    /// Says at the start, not with the first span, where nobody listens.
+    async fn look(self: Arc<Self>) {
+        let pipelines = [&self.traces, &self.logs]
+            .into_iter()
+            .flatten()
+            .filter_map(|pipeline| pipeline.way.as_ref());
+        for way in pipelines.chain(self.metrics.as_ref().and_then(|push| push.way.as_ref())) {
+            way.look().await;
+        }
+    }
+
     async fn flush(self: Arc<Self>, deadline: Duration) {
         let until = Instant::now() + deadline;
         // One after the other in the code, side by side on the wire: each worker is woken before the first is waited for.
@@ -311,15 +302,12 @@ impl Account {
     }
 
     fn failed(&self, stats: &stats::Pipeline, signal: Signal, error: &SendError, count: u64) {
-        match error.kind {
-            Kind::TooLarge => {
-                self.dropped.fetch_add(count, Relaxed);
-                stats.too_large.add(count);
-            }
-            _ => {
-                self.rejected.fetch_add(count, Relaxed);
-                stats.failed.add(count);
-            }
+        if error.kind == Kind::TooLarge {
+            self.dropped.fetch_add(count, Relaxed);
+            stats.too_large.add(count);
+        } else {
+            self.rejected.fetch_add(count, Relaxed);
+            stats.failed.add(count);
         }
         let items = signal.items();
         say_once(Level::Warn, "failed", format_args!("{count} {items} are lost: {error}"));
@@ -340,6 +328,8 @@ struct Way {
     signal: Signal,
     /// The variable that gave the address; `None` for the default one.
     from: Option<&'static str>,
+    /// `host:port`
+    authority: String,
     /// The other end is away, and it was said.
     away: AtomicBool,
     was_away: AtomicBool,
@@ -353,17 +343,29 @@ impl Way {
             Protocol::Grpc => "otlp_grpc_exporter",
         };
         stats_of(signal).target.set(component, &otlp.url.host, otlp.url.port);
-        Ok(Self::over(otlp::transport(otlp)?, signal, otlp.url_from))
-    }
-
-    fn over(transport: Arc<dyn Transport>, signal: Signal, from: Option<&'static str>) -> Self {
-        Self {
-            transport,
+        Ok(Self {
+            transport: otlp::transport(otlp)?,
             signal,
-            from,
+            from: otlp.url_from,
+            authority: otlp.url.authority(),
             away: AtomicBool::new(false),
             was_away: AtomicBool::new(false),
-        }
+        })
+    }
+
+    /// Whether somebody listens; says so if not.
+    async fn look(&self) {
+        const MOST: Duration = Duration::from_secs(2);
+        let message = match timeout(MOST, tokio::net::TcpStream::connect(&self.authority)).await {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => format!("{} can not be reached: {error}", self.transport.target()),
+            Err(_) => format!("{} can not be reached within {MOST:?}", self.transport.target()),
+        };
+        self.is_away(&SendError {
+            retry: Retry::Backoff,
+            kind: Kind::Unreachable,
+            message,
+        });
     }
 
     async fn send(&self, body: Bytes, count: u64, most: Duration) -> Result<Accepted, SendError> {
@@ -406,30 +408,35 @@ impl Way {
             return;
         }
         let (signal, target) = (self.signal.as_str(), self.transport.target());
-        match self.from {
-            Some(variable) => say_once(
-                if error.kind == Kind::Tls {
-                    Level::Error
-                } else {
-                    Level::Warn
-                },
-                match self.signal {
-                    Signal::Traces => "away: traces",
-                    Signal::Metrics => "away: metrics",
-                    Signal::Logs => "away: logs",
-                },
-                format_args!("{signal} wait: {error} (set by {variable})"),
-            ),
-            None if !self.was_away.swap(true, Relaxed) => say(
-                Level::Info,
-                format_args!(
-                    "no collector at {target}, the default for {signal}; they wait in a bounded queue. \
-                     OTEL_EXPORTER_OTLP_ENDPOINT names another, OTEL_{}_EXPORTER=none stops it",
-                    signal.to_uppercase()
-                ),
-            ),
-            None => {}
+        // Nobody asked for a collector, and there is none: that is no fault.
+        if self.from.is_none() && error.kind == Kind::Unreachable {
+            if !self.was_away.swap(true, Relaxed) {
+                say(
+                    Level::Info,
+                    format_args!(
+                        "no collector at {target}, the default for {signal}; they wait in a bounded queue. \
+                         OTEL_EXPORTER_OTLP_ENDPOINT names another, OTEL_{}_EXPORTER=none stops it",
+                        signal.to_uppercase()
+                    ),
+                );
+            }
+            return;
         }
+        let level = if error.kind == Kind::Tls {
+            Level::Error
+        } else {
+            Level::Warn
+        };
+        let cause = match self.signal {
+            Signal::Traces => "away: traces",
+            Signal::Metrics => "away: metrics",
+            Signal::Logs => "away: logs",
+        };
+        let by = self
+            .from
+            .map(|variable| format!(" (set by {variable})"))
+            .unwrap_or_default();
+        say_once(level, cause, format_args!("{signal} wait: {error}{by}"));
     }
 }
 
@@ -590,12 +597,11 @@ impl Pipeline {
             return;
         }
         loop {
-            let send = way.send(body.clone(), count, self.batch.export_timeout);
-            let sent = tokio::select! {
-                sent = send => sent,
+            let answer = tokio::select! {
+                answer = way.send(body.clone(), count, self.batch.export_timeout) => answer,
                 cut = self.cut_short() => Err(cut),
             };
-            let error = match sent {
+            let error = match answer {
                 Ok(accepted) => {
                     let target = way.transport.target();
                     self.account

@@ -30,3 +30,11 @@ pub(crate) mod transport;
 
 #[cfg(feature = "otlp")]
 pub use exporter::{Report, Tally};
+
+/// The metrics of the program, and those about ourselves.
+#[cfg(feature = "record")]
+pub(crate) fn families() -> Vec<snapshot::Family> {
+    let mut families = crate::metrics::registry::gather();
+    families.extend(stats::families());
+    families
+}

@@ -121,22 +121,19 @@ impl Spool {
         let path = self.own.join(format!("{name}{SUFFIX}"));
         let written = write_whole(&self.own.join(format!("{name}.part")), &path, signal, body, count);
         let mut state = self.state();
-        match written {
-            Ok(()) => {
-                state.waiting[signal as usize].push_back(Entry {
-                    path,
-                    name,
-                    signal,
-                    count,
-                    size,
-                    adopted: false,
-                });
-                stats::SPOOL_WRITTEN.add(1);
-            }
-            Err(_) => {
-                state.bytes -= size;
-                stats::SPOOL_IO.add(1);
-            }
+        if written.is_ok() {
+            state.waiting[signal as usize].push_back(Entry {
+                path,
+                name,
+                signal,
+                count,
+                size,
+                adopted: false,
+            });
+            stats::SPOOL_WRITTEN.add(1);
+        } else {
+            state.bytes -= size;
+            stats::SPOOL_IO.add(1);
         }
         stats::SPOOL_BYTES.set(state.bytes);
         written
@@ -182,17 +179,15 @@ impl Spool {
                 }
                 entry
             };
-            match read(&entry.path) {
-                Ok((_, _, body)) => return Some((entry, body)),
-                Err(_) => {
-                    stats::SPOOL_CORRUPT.add(1);
-                    let mut state = self.state();
-                    Self::forget(&mut state, &entry);
-                    if !entry.adopted {
-                        state.sending[signal as usize] -= entry.count;
-                        state.lost[signal as usize] += entry.count;
-                    }
-                }
+            if let Ok((_, _, body)) = read(&entry.path) {
+                return Some((entry, body));
+            }
+            stats::SPOOL_CORRUPT.add(1);
+            let mut state = self.state();
+            Self::forget(&mut state, &entry);
+            if !entry.adopted {
+                state.sending[signal as usize] -= entry.count;
+                state.lost[signal as usize] += entry.count;
             }
         }
     }
@@ -318,19 +313,18 @@ fn entries(folder: &Path) -> Vec<Entry> {
         let Some(stem) = name.strip_suffix(SUFFIX).filter(|stem| is_ours(stem)) else {
             continue;
         };
-        match read_header(&path) {
-            Ok((signal, count, size)) => entries.push(Entry {
+        if let Ok((signal, count, size)) = read_header(&path) {
+            entries.push(Entry {
                 path,
                 name: stem.to_owned(),
                 signal,
                 count,
                 size,
                 adopted: true,
-            }),
-            Err(_) => {
-                stats::SPOOL_CORRUPT.add(1);
-                let _ = fs::remove_file(path);
-            }
+            });
+        } else {
+            stats::SPOOL_CORRUPT.add(1);
+            let _ = fs::remove_file(path);
         }
     }
     entries

@@ -68,7 +68,7 @@ impl Stat {
             .iter()
             .map(|(key, value)| (Cow::from(*key), Cow::from(*value)));
         let target = self.target.and_then(|target| target.0.get());
-        let target = target.into_iter().flat_map(|target| target.labels());
+        let target = target.into_iter().flat_map(TargetLabels::labels);
         Point {
             labels: own.chain(target).collect(),
             value: PointValue::Number {

@@ -83,7 +83,7 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
             &config,
             &resource,
             background.clone(),
-            Arc::new(crate::metrics::registry::gather),
+            Arc::new(crate::export::families),
         )
         .map_err(InitError::Export)?,
     );

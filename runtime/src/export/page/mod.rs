@@ -32,8 +32,7 @@ pub(crate) struct Page {
 
 /// Gathers and encodes what the headers `Accept` and `Accept-Encoding` ask for.
 pub(crate) fn render(accept: Option<&str>, accept_encoding: Option<&str>, page: &PageContext) -> Page {
-    let mut families = registry::gather();
-    families.extend(super::stats::families());
+    let families = super::families();
     encode(families, Format::negotiate(accept), accept::gzip(accept_encoding), page)
 }
 

@@ -25,11 +25,11 @@ enum Place {
     DropInPanic,
     CurrentThreadBlockOn,
     CurrentThreadSpawned,
-    CurrentThreadAsync,
+    CurrentThreadBlocking,
     LocalSet,
     MultiThreadBlockOn,
     MultiThreadSpawned,
-    MultiThreadAsync,
+    ThreadLocal,
     MultiThreadBlocking,
 }
 
@@ -38,11 +38,11 @@ const PLACES: [Place; 10] = [
     Place::DropInPanic,
     Place::CurrentThreadBlockOn,
     Place::CurrentThreadSpawned,
-    Place::CurrentThreadAsync,
+    Place::CurrentThreadBlocking,
     Place::LocalSet,
     Place::MultiThreadBlockOn,
     Place::MultiThreadSpawned,
-    Place::MultiThreadAsync,
+    Place::ThreadLocal,
     Place::MultiThreadBlocking,
 ];
 
@@ -67,10 +67,6 @@ fn shut_down(exporter: Exporter, place: Place) {
     let blocking = move || {
         own.shutdown(DEADLINE);
     };
-    let own = exporter.clone();
-    let waiting = async move {
-        own.shutdown_async(DEADLINE).await;
-    };
     match place {
         Place::PlainThread => blocking(),
         Place::DropInPanic => {
@@ -90,7 +86,9 @@ fn shut_down(exporter: Exporter, place: Place) {
         Place::CurrentThreadSpawned => {
             current_thread().block_on(async { tokio::spawn(async move { blocking() }).await.unwrap() });
         }
-        Place::CurrentThreadAsync => current_thread().block_on(waiting),
+        Place::CurrentThreadBlocking => {
+            current_thread().block_on(async { tokio::task::spawn_blocking(blocking).await.unwrap() });
+        }
         Place::LocalSet => {
             let local = tokio::task::LocalSet::new();
             local.block_on(&current_thread(), async {
@@ -101,7 +99,19 @@ fn shut_down(exporter: Exporter, place: Place) {
         Place::MultiThreadSpawned => {
             multi_thread().block_on(async { tokio::spawn(async move { blocking() }).await.unwrap() });
         }
-        Place::MultiThreadAsync => multi_thread().block_on(async { tokio::spawn(waiting).await.unwrap() }),
+        Place::ThreadLocal => {
+            struct AtExit(Box<dyn Fn() + Send>);
+            impl Drop for AtExit {
+                fn drop(&mut self) {
+                    (self.0)();
+                }
+            }
+            thread_local!(static LAST: std::cell::RefCell<Option<AtExit>> = const { std::cell::RefCell::new(None) });
+            let at_exit = AtExit(Box::new(blocking));
+            thread::spawn(|| LAST.with(|last| *last.borrow_mut() = Some(at_exit)))
+                .join()
+                .unwrap();
+        }
         Place::MultiThreadBlocking => {
             multi_thread().block_on(async { tokio::task::spawn_blocking(blocking).await.unwrap() });
         }
