@@ -231,7 +231,7 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
         if live.stage == Stage::Prepared {
             return true;
         }
-        live.open::<SIGNALS>(self.site);
+        live.open::<SIGNALS>(self.site, false);
         live.span.recording()
     }
 
@@ -383,9 +383,12 @@ impl Live {
 
     #[inline]
     fn enter_here<const SIGNALS: u8>(&mut self, site: &'static Site) {
-        self.open::<SIGNALS>(site);
+        let opens = self.stage == Stage::Begun;
+        self.open::<SIGNALS>(site, true);
         if SIGNALS & SPAN != 0 {
-            self.span.enter(site);
+            if !opens {
+                self.span.enter(site);
+            }
             self.entered = true;
         }
     }
@@ -420,11 +423,11 @@ impl Live {
     }
 
     #[inline]
-    fn open<const SIGNALS: u8>(&mut self, site: &'static Site) {
+    fn open<const SIGNALS: u8>(&mut self, site: &'static Site, enter: bool) {
         if self.stage == Stage::Begun {
             self.stage = Stage::Open;
             if SIGNALS & SPAN != 0 && !self.no_span {
-                self.span.open(site, self.start, self.options.take());
+                self.span.open(site, self.start, self.options.take(), enter);
             }
             if SIGNALS & IN_FLIGHT != 0 {
                 site.slots.counter.in_flight(site, self.count_labels, 1);

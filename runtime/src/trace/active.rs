@@ -126,22 +126,33 @@ pub(crate) struct ActiveSpan {
 }
 
 impl ActiveSpan {
-    /// Asks filter and sampler, and opens the span in place. `start` is 0 when no one has read the clock yet.
+    /// Asks filter and sampler, and opens the span in place; `enter` makes it current at once. `start` is 0 when no one has
+    /// read the clock yet.
     #[inline]
-    pub(crate) fn open(&mut self, site: &'static Site, start: u64, options: Option<Box<SpanOptions>>) {
+    pub(crate) fn open(&mut self, site: &'static Site, start: u64, options: Option<Box<SpanOptions>>, enter: bool) {
         if local::is_formatting() {
             local::with(|local| local.counters().reentrant.add(1));
             return;
         }
         let mut options = options;
         dispatcher::get_default(|dispatch| match dispatch.downcast_ref::<Recorder>() {
-            Some(recorder) => self.open_ours(site, &recorder.shared, start, options.as_deref()),
+            Some(recorder) => self.open_ours(site, &recorder.shared, start, options.as_deref(), enter),
             None => self.foreign = foreign(site, dispatch, options.take()),
         });
+        if enter && self.foreign.is_some() {
+            self.enter(site);
+        }
     }
 
     #[inline]
-    fn open_ours(&mut self, site: &'static Site, shared: &Shared, ticks: u64, options: Option<&SpanOptions>) {
+    fn open_ours(
+        &mut self,
+        site: &'static Site,
+        shared: &Shared,
+        ticks: u64,
+        options: Option<&SpanOptions>,
+        enter: bool,
+    ) {
         if shared.is_closed() || !site.slots.span.enabled(site, shared) {
             return;
         }
@@ -157,7 +168,7 @@ impl ActiveSpan {
             ticks,
         };
         let ids = &mut self.ids;
-        self.handle = local::with(|local| store::start(shared, local, &start, ids)).flatten();
+        self.handle = local::with(|local| store::start(shared, local, &start, enter, ids)).flatten();
         if let (Some(handle), Some(options)) = (self.handle, options) {
             said(handle, options);
         }

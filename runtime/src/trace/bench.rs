@@ -269,7 +269,7 @@ fn micros() {
     };
     micro("start + discard", || {
         let mut ids = local::Ids::default();
-        let h = local::with(|l| store::start(shared, l, &start, &mut ids))
+        let h = local::with(|l| store::start(shared, l, &start, false, &mut ids))
             .flatten()
             .unwrap();
         let c = SLAB.release(h, |_| ()).unwrap();

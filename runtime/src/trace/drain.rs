@@ -275,6 +275,7 @@ fn wake_for_flush() {
 struct Drainer {
     readers: Vec<Reader<Head>>,
     batches: Vec<Batch>,
+    places: traces::Places,
 }
 
 impl Drainer {
@@ -307,13 +308,17 @@ impl Drainer {
                 }
             }
         }
-        let Self { readers, batches } = self;
+        let Self {
+            readers,
+            batches,
+            places,
+        } = self;
         let mut moved = 0;
         for reader in readers.iter_mut() {
             moved += reader.drain(|head, body| {
                 let id = head.pipeline();
                 if let Some(batch) = batches.iter_mut().find(|batch| batch.shared.id == id) {
-                    batch.push(head, body);
+                    batch.push(head, body, places);
                 } else {
                     LATE.fetch_add(1, Ordering::Relaxed);
                 }
@@ -375,7 +380,7 @@ impl Batch {
         }
     }
 
-    fn push(&mut self, head: &Head, body: &[u8]) {
+    fn push(&mut self, head: &Head, body: &[u8], places: &mut traces::Places) {
         if self.count == 0 {
             self.since = Instant::now();
         }
@@ -393,7 +398,7 @@ impl Batch {
         }
         let long = if head.long() { take_long(head.span) } else { None };
         let body = long.as_deref().unwrap_or(body);
-        traces::span(&mut self.scopes[self.last].1, head, body);
+        traces::span(&mut self.scopes[self.last].1, head, body, places);
         self.count += 1;
         if self.count >= self.shared.batch as u64 {
             self.deliver();

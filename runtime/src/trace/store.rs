@@ -190,8 +190,17 @@ fn parent_of(local: &Local, pipeline: u32, parent: ParentRef<'_>) -> Option<Pare
 }
 
 /// Asks the sampler and opens a span; its identity goes to `ids`, recorded or not. Live, with one reference, when recorded.
+///
+/// `enter` makes it current at once: what is at hand in registers is written thrice, where copying it later would wait for the
+/// first writes.
 #[inline]
-pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>, ids: &mut Ids) -> Option<Handle> {
+pub(crate) fn start(
+    shared: &Shared,
+    local: &mut Local,
+    start: &Start<'_>,
+    enter: bool,
+    ids: &mut Ids,
+) -> Option<Handle> {
     let parent = parent_of(local, shared.id, start.parent);
     let (trace, mut flags) = match &parent {
         Some(parent) => (
@@ -204,56 +213,75 @@ pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>, ids: 
     if sampled {
         flags = flags.with(TraceFlags::SAMPLED);
     }
-    ids.trace = trace;
-    ids.span = local.rng.span_id().0;
-    ids.bits = Ids::bits(shared.id, flags);
-    let (mut parent_span, mut parent_remote, mut parent_handle) = (0, false, None);
+    let span = local.rng.span_id().0;
+    let bits = Ids::bits(shared.id, flags);
+    let (mut parent_span, mut parent_remote, mut parent_handle, mut carried) = (0, false, None, None);
     if let Some(parent) = parent {
         parent_span = parent.ids.span;
         parent_remote = parent.ids.remote();
         parent_handle = parent.handle;
-        ids.carried = parent.ids.carried;
+        carried = parent.ids.carried;
     }
     if let Some(trace_state) = state {
-        ids.carried = Some(Arc::new(Carried { trace_state }));
+        carried = Some(Arc::new(Carried { trace_state }));
     }
-    if !sampled {
+    ids.trace = trace;
+    ids.span = span;
+    ids.bits = bits;
+    let handle = if sampled {
+        local.counters().started.add(1);
+        let free = local.free_slot()?;
+        let limits = &shared.limits;
+        SLAB.fill(free, |live| {
+            // One by one: a struct written and copied whole is written twice.
+            let fixed = &mut live.fixed;
+            fixed.meta = Some(start.meta);
+            fixed.site = start.site;
+            fixed.parent = parent_span;
+            fixed.end = 0;
+            fixed.dropped_attributes = 0;
+            fixed.dropped_events = 0;
+            fixed.dropped_links = 0;
+            fixed.kind = start.kind;
+            fixed.outcome = None;
+            fixed.status = 0;
+            fixed.parent_remote = parent_remote;
+            fixed.recorded = true;
+            fixed.repeated = false;
+            live.ids.trace = trace;
+            live.ids.span = span;
+            live.ids.bits = bits;
+            if carried.is_some() {
+                live.ids.carried.clone_from(&carried);
+            }
+            live.attributes_left = limits.attributes;
+            live.events_left = limits.events;
+            live.links_left = limits.links;
+            live.longest = limits.value_length;
+            live.parent = parent_handle;
+            // Last: what it cost to get here is ours, not the span's.
+            live.fixed.start = if start.ticks == 0 { clock::now() } else { start.ticks };
+        })
+    } else {
         local.counters().sampled_out.add(1);
-        return None;
+        None
+    };
+    if enter {
+        let frame = Frame {
+            ids: Ids {
+                trace,
+                span,
+                carried: carried.clone(),
+                bits,
+            },
+            handle,
+            owned: false,
+            meta: start.meta,
+        };
+        push(local, frame);
     }
-    local.counters().started.add(1);
-    let free = local.free_slot()?;
-    let limits = &shared.limits;
-    SLAB.fill(free, |live| {
-        // One by one: a struct written and copied whole is written twice.
-        let fixed = &mut live.fixed;
-        fixed.meta = Some(start.meta);
-        fixed.site = start.site;
-        fixed.parent = parent_span;
-        fixed.end = 0;
-        fixed.dropped_attributes = 0;
-        fixed.dropped_events = 0;
-        fixed.dropped_links = 0;
-        fixed.kind = start.kind;
-        fixed.outcome = None;
-        fixed.status = 0;
-        fixed.parent_remote = parent_remote;
-        fixed.recorded = true;
-        fixed.repeated = false;
-        live.ids.trace = ids.trace;
-        live.ids.span = ids.span;
-        live.ids.bits = ids.bits;
-        if ids.carried.is_some() {
-            live.ids.carried.clone_from(&ids.carried);
-        }
-        live.attributes_left = limits.attributes;
-        live.events_left = limits.events;
-        live.links_left = limits.links;
-        live.longest = limits.value_length;
-        live.parent = parent_handle;
-        // Last: what it cost to get here is ours, not the span's.
-        live.fixed.start = if start.ticks == 0 { clock::now() } else { start.ticks };
-    })
+    ids.carried = carried;
+    handle
 }
 
 /// A slot for a span that is not recorded, so that `tracing` has an id to name it by.

@@ -91,7 +91,7 @@ impl Subscriber for Recorder {
         let shared = &*self.shared;
         let opened = local::with(|local| {
             let mut ids = Ids::default();
-            match store::start(shared, local, &start, &mut ids) {
+            match store::start(shared, local, &start, false, &mut ids) {
                 Some(handle) => (Some(handle), true),
                 None => (store::name(local, start.meta, &ids), false),
             }

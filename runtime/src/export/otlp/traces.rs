@@ -9,6 +9,7 @@ use crate::site::SpanKind;
 use crate::trace::body::{Item, Items, Key, Scalar};
 use crate::trace::context::SpanContext;
 use crate::trace::store::{Head, STATUS_ERROR, STATUS_OK};
+use std::collections::HashMap;
 
 const VARINT: u32 = 0;
 const FIXED64: u32 = 1;
@@ -180,23 +181,64 @@ fn kind(name: &str) -> Option<SpanKind> {
         .map(|(_, kind)| *kind)
 }
 
-/// A `spans` field of `ScopeSpans`.
-pub(crate) fn span(out: &mut Vec<u8>, head: &Head, body: &[u8]) {
-    nested(out, 2, |out| message(out, head, body));
+/// What is the same for every span of a call site, encoded once.
+#[derive(Default)]
+pub(crate) struct Places {
+    known: HashMap<(usize, usize), Box<[u8]>>,
 }
 
-fn message(out: &mut Vec<u8>, head: &Head, body: &[u8]) {
-    tag(out, 1, LENGTH);
-    out.push(16);
-    out.extend_from_slice(&head.trace[0].to_be_bytes());
-    out.extend_from_slice(&head.trace[1].to_be_bytes());
-    bytes(out, 2, &head.span.to_be_bytes());
+/// Call sites are static, so they are few; this bounds it for a program that makes them as it goes.
+const MOST_PLACES: usize = 16 * 1024;
+
+impl Places {
+    fn of(&mut self, head: &Head) -> &[u8] {
+        let address = |place: Option<*const ()>| place.map_or(0, |place| place as usize);
+        let key = (
+            address(head.meta.map(|meta| std::ptr::from_ref(meta).cast())),
+            address(head.site.map(|site| std::ptr::from_ref(site).cast())),
+        );
+        if self.known.len() > MOST_PLACES {
+            self.known.clear();
+        }
+        self.known.entry(key).or_insert_with(|| {
+            let mut out = Vec::new();
+            place(&mut out, head);
+            out.into()
+        })
+    }
+}
+
+/// A `spans` field of `ScopeSpans`.
+pub(crate) fn span(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
+    tag(out, 2, LENGTH);
+    // Almost every span is between 128 bytes and 16 KiB long, whose length takes two bytes.
+    let at = out.len();
+    out.extend_from_slice(&[0, 0]);
+    message(out, head, body, places);
+    let length = out.len() - at - 2;
+    if (0x80..0x4000).contains(&length) {
+        out[at] = length as u8 | 0x80;
+        out[at + 1] = (length >> 7) as u8;
+    } else {
+        out.remove(at + 1);
+        patch(out, at);
+    }
+}
+
+fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
+    let mut ids = [0; 28];
+    ids[..2].copy_from_slice(&[1 << 3 | LENGTH as u8, 16]);
+    ids[2..10].copy_from_slice(&head.trace[0].to_be_bytes());
+    ids[10..18].copy_from_slice(&head.trace[1].to_be_bytes());
+    ids[18..20].copy_from_slice(&[2 << 3 | LENGTH as u8, 8]);
+    ids[20..].copy_from_slice(&head.span.to_be_bytes());
+    out.extend_from_slice(&ids);
     if head.parent != 0 {
         bytes(out, 4, &head.parent.to_be_bytes());
     }
     fixed64(out, 7, clock::unix_nanos(head.start));
     fixed64(out, 8, clock::unix_nanos(head.end.max(head.start)));
-    place(out, head);
+    out.extend_from_slice(places.of(head));
     let mut said = Said::default();
     items(out, head, body, &mut said);
     if let Some(outcome) = head.outcome()
