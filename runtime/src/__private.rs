@@ -14,6 +14,7 @@ pub use crate::probe::{DebugProbe, Kind, OkProbe, Probe};
 pub use crate::site::{
     Buckets, CounterDef, Def, ErrMode, LabelDef, LabelSource, SITES, Site, Slots, SpanDef, SpanKind, TimerDef,
 };
+pub use crate::trace::carrier::Links;
 pub use linkme;
 pub use tracing_core::Level;
 pub use tracing_core::field::{Value, debug, display};
@@ -27,6 +28,7 @@ pub mod probe {
         SettleDebug as _, SettleDebugLabelled as _, SettleDeref as _, SettleDisplay as _, SettleLabelled as _,
         SettleLabelledOnly as _, SettleOutcome as _, SettleResult as _, SettleStd as _,
     };
+    pub use crate::trace::carrier::{LinkMany as _, LinkOne as _};
 }
 
 /// The traits that show an argument by what its type has.

@@ -12,8 +12,9 @@ use crate::metrics::{Amount, CallLabels};
 use crate::outcome::CallOutcome;
 use crate::probe::{ErrorRef, ErrorValue};
 use crate::site::Site;
+use crate::trace::SpanContext;
 use crate::trace::active::{ActiveSpan, Parent, SpanOptions};
-use crate::trace::carrier::{AsLinks, AsParent};
+use crate::trace::carrier::AsParent;
 use crate::trace::event::CallEnd;
 use crate::{clock, switch};
 use std::borrow::Cow;
@@ -215,9 +216,9 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
     }
 
     /// `link = …`: one link or several.
-    pub fn link(&mut self, links: impl AsLinks) {
+    pub fn link(&mut self, links: impl FnOnce(&mut dyn FnMut(SpanContext))) {
         if let Some(live) = &mut self.live {
-            links.each_link(&mut |link| live.options().links.push(link));
+            links(&mut |link| live.options().links.push(link));
         }
     }
 
@@ -427,7 +428,7 @@ impl Live {
         if self.stage == Stage::Begun {
             self.stage = Stage::Open;
             if SIGNALS & SPAN != 0 && !self.no_span {
-                self.span.open(site, self.start, self.options.take(), enter);
+                self.span.begin(site, self.start, self.options.take(), enter);
             }
             if SIGNALS & IN_FLIGHT != 0 {
                 site.slots.counter.in_flight(site, self.count_labels, 1);

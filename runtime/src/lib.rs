@@ -64,6 +64,8 @@ pub use setup::ShutdownError;
 #[cfg(feature = "record")]
 pub use setup::{Builder, InitError, Vitals, builder, init};
 #[cfg(feature = "record")]
+pub use trace::SpanExt;
+#[cfg(feature = "record")]
 pub use trace::hand::{current, in_context, thread};
 #[cfg(feature = "_tokio")]
 pub use trace::hand::{spawn, spawn_blocking};

@@ -42,7 +42,13 @@ fn span(model: &Instrumented) -> TokenStream {
         ParentModel::Root => Some(emit!(call.root();)),
         ParentModel::Of(parent) => Some(emit!(call.parent(&(#parent));)),
     };
-    let link = span.link.as_ref().map(|link| emit!(call.link(#link);));
+    let p = model.root.private();
+    let link = span.link.as_ref().map(|link| {
+        emit!({
+            let links = #p::Links::new(#link);
+            call.link(|each| { use #p::probe::*; (&&links).each_link(each) });
+        })
+    });
     emit!(#when #parent #link)
 }
 

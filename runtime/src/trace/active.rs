@@ -126,10 +126,15 @@ pub(crate) struct ActiveSpan {
 }
 
 impl ActiveSpan {
-    /// Asks filter and sampler, and opens the span in place; `enter` makes it current at once. `start` is 0 when no one has
-    /// read the clock yet.
+    /// Asks filter and sampler, and opens the span in place. `start` is 0 when no one has read the clock yet.
     #[inline]
-    pub(crate) fn open(&mut self, site: &'static Site, start: u64, options: Option<Box<SpanOptions>>, enter: bool) {
+    pub(crate) fn open(&mut self, site: &'static Site, start: u64, options: Option<Box<SpanOptions>>) {
+        self.begin(site, start, options, false);
+    }
+
+    /// [`ActiveSpan::open`]; `enter` makes it current at once.
+    #[inline]
+    pub(crate) fn begin(&mut self, site: &'static Site, start: u64, options: Option<Box<SpanOptions>>, enter: bool) {
         if local::is_formatting() {
             local::with(|local| local.counters().reentrant.add(1));
             return;

@@ -1,6 +1,7 @@
 //! What `parent = …` and `link = …` accept.
 
 use super::context::SpanContext;
+use std::cell::Cell;
 
 /// Something that names a span of this or another process.
 pub trait AsParent {
@@ -26,16 +27,53 @@ impl<T: AsParent> AsParent for Option<T> {
     }
 }
 
-/// One link or an iterator of them.
-pub trait AsLinks {
-    /// Calls `link` for each.
-    fn each_link(self, link: &mut dyn FnMut(SpanContext));
+/// The span's context, where it is recorded by this crate's subscriber or layer.
+impl AsParent for tracing::Span {
+    fn as_parent(&self) -> Option<SpanContext> {
+        super::span_ext::SpanExt::context(self)
+    }
 }
 
-impl AsLinks for SpanContext {
-    fn each_link(self, link: &mut dyn FnMut(SpanContext)) {
-        if self.is_valid() {
-            link(self);
+/// What `link = …` names: whatever can be a parent, or an iterator of such. Which of them it is, the type says:
+/// `(&&Links::new(value)).each_link(f)`.
+pub struct Links<T>(Cell<Option<T>>);
+
+impl<T> Links<T> {
+    /// The value, taken when the links are.
+    pub fn new(value: T) -> Self {
+        Self(Cell::new(Some(value)))
+    }
+}
+
+/// [`Links`] of one.
+pub trait LinkOne {
+    /// Calls `link` with it.
+    fn each_link(&self, link: &mut dyn FnMut(SpanContext));
+}
+
+impl<T: AsParent> LinkOne for &Links<T> {
+    fn each_link(&self, link: &mut dyn FnMut(SpanContext)) {
+        if let Some(context) = self.0.take().and_then(|one| one.as_parent()) {
+            link(context);
+        }
+    }
+}
+
+/// [`Links`] of several.
+pub trait LinkMany {
+    /// Calls `link` for each.
+    fn each_link(&self, link: &mut dyn FnMut(SpanContext));
+}
+
+impl<I> LinkMany for Links<I>
+where
+    I: IntoIterator<Item: AsParent>,
+{
+    fn each_link(&self, link: &mut dyn FnMut(SpanContext)) {
+        for one in self.0.take().into_iter().flatten() {
+            if let Some(context) = one.as_parent() {
+                link(context);
+            }
         }
     }
 }

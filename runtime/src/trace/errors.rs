@@ -13,6 +13,7 @@ use super::slab::Handle;
 use super::store::{self, Live, SLAB, STATUS_ERROR};
 use crate::probe::{ErrorRef, ErrorValue};
 use crate::site::{ErrMode, Site};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -94,6 +95,23 @@ pub(crate) fn record(site: &'static Site, ids: &Ids, handle: Option<Handle>, err
         );
     }
     shared.events.error(site, error, Some(&ids.context()));
+}
+
+/// An error that the user hands to the current span. Its return from the same call is no second one.
+pub(crate) fn by_hand(handle: Handle, error_type: &str, error: &dyn std::error::Error) {
+    let messages = messages(&ErrorRef {
+        error_type: Cow::Borrowed(""),
+        value: ErrorValue::Std(error),
+    });
+    SLAB.with(handle, |live| {
+        live.fixed.status = STATUS_ERROR;
+        live.set("error.type", Scalar::Text(error_type));
+        live.set("otel.status_description", Scalar::Text(&messages[0]));
+        if live.seen.len() < SEEN {
+            live.seen.push(hash(&messages[0]));
+        }
+    });
+    exception(handle, error_type, &messages[0], chain(&messages).as_deref(), 128);
 }
 
 /// The causes, one to a line; none when there are none.

@@ -1,10 +1,13 @@
 //! The current span, by hand: its ids, what it shall carry, and taking it along to tasks and threads.
 
-use super::body::Scalar;
+use super::body::{Fields, Key, Scalar};
+use super::carrier::AsParent;
 use super::context::{SpanContext, SpanId, TraceId};
+use super::errors;
 use super::local::{self, Frame, Ids};
 use super::propagate::{Inject, inject};
 use super::slab::Handle;
+use super::span_ext::{Status, set_status};
 use super::store;
 use std::fmt;
 use std::future::Future;
@@ -92,6 +95,68 @@ impl Current {
     }
 }
 
+/// What is recorded by hand.
+impl Current {
+    fn handle(&self) -> Option<Handle> {
+        self.kept.as_ref()?.handle
+    }
+
+    /// Records an error that was handled, or that the function does not return: status Error, `error.type`, and an exception
+    /// event with the message and its sources. An error that the function returns is recorded without it, and once.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// if let Err(error) = "x".parse::<u8>() {
+    ///     vitalsign::current().record_error(&error);
+    /// }
+    /// ```
+    pub fn record_error<E: std::error::Error>(&self, error: &E) {
+        if let Some(handle) = self.handle() {
+            errors::by_hand(handle, &crate::probe::type_path::<E>(), error);
+        }
+    }
+
+    /// Adds an event of that name and those attributes, now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// vitalsign::current().event("cache.miss", [("key", "user:7".into()), ("attempt", 2.into())]);
+    /// ```
+    pub fn event<'v>(&self, name: &str, attributes: impl IntoIterator<Item = (&'v str, AttributeValue<'v>)>) {
+        if let Some(handle) = self.handle() {
+            // The caller's iterator runs before anything of ours is borrowed.
+            let attributes: Vec<_> = attributes.into_iter().collect();
+            let write = |fields: &mut Fields<'_>| {
+                for (key, value) in &attributes {
+                    fields.named(Key::Name(key), value.0);
+                }
+            };
+            store::event(handle, name, write, 128);
+        }
+    }
+
+    /// Links the span to another.
+    pub fn link(&self, to: &(impl AsParent + ?Sized)) {
+        if let (Some(handle), Some(context)) = (self.handle(), to.as_parent()) {
+            store::link(handle, &context);
+        }
+    }
+
+    /// Sets the status.
+    pub fn set_status(&self, status: Status) {
+        if let Some(handle) = self.handle() {
+            set_status(handle, &status);
+        }
+    }
+
+    /// Whether attributes and events are kept: worth asking before making costly ones.
+    pub fn is_recording(&self) -> bool {
+        self.handle().is_some_and(|handle| store::is_recording(handle))
+    }
+}
+
 impl fmt::Debug for Current {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Current").field(&self.context()).finish()
@@ -104,17 +169,9 @@ impl super::carrier::AsParent for Current {
     }
 }
 
-impl super::carrier::AsLinks for Current {
-    fn each_link(self, link: &mut dyn FnMut(SpanContext)) {
-        if let Some(context) = self.context() {
-            link(context);
-        }
-    }
-}
-
 /// What [`Current::set`] takes: text, numbers, booleans.
 #[derive(Debug)]
-pub struct AttributeValue<'v>(Scalar<'v>);
+pub struct AttributeValue<'v>(pub(super) Scalar<'v>);
 
 macro_rules! value {
     ($($from:ty => $value:ident, $to:expr;)*) => {
@@ -133,6 +190,12 @@ value! {
     i32 => value, Scalar::I64(value.into());
     u32 => value, Scalar::I64(value.into());
     f64 => value, Scalar::F64(value);
+    f32 => value, Scalar::F64(value.into());
+    i8 => value, Scalar::I64(value.into());
+    i16 => value, Scalar::I64(value.into());
+    u8 => value, Scalar::I64(value.into());
+    u16 => value, Scalar::I64(value.into());
+    &'v [u8] => value, Scalar::Bytes(value);
 }
 
 /// A future that runs under the span that is current here and now, wherever it is polled.

@@ -17,17 +17,20 @@ pub mod propagate;
 mod ring;
 pub(crate) mod sampler;
 mod slab;
+pub(crate) mod span_ext;
 pub(crate) mod store;
 pub(crate) mod subscriber;
 
 pub mod tree;
 
+pub use carrier::AsParent;
 pub use context::{SpanContext, SpanId, TraceFlags, TraceId};
 pub use hand::{AttributeValue, Current, InContext};
 pub(crate) use pipeline::{
     EncodedSpans, Exceptions, InstallError, Limits, Pipeline, SpanSink, TraceSetup, TraceStats, install, scoped, stats,
 };
 pub use propagate::{extract, inject};
+pub use span_ext::{SpanExt, Status};
 pub(crate) use store::current;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -297,6 +297,56 @@ pub(crate) fn name(local: &mut Local, meta: &'static Metadata<'static>, ids: &Id
     })
 }
 
+/// Moves a span under another parent, or to a trace of its own, and asks the sampler again.
+pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanContext>) {
+    let Some(Some((meta, site, kind))) = SLAB.with(handle, |live| {
+        live.fixed.meta.map(|meta| (meta, live.fixed.site, live.fixed.kind))
+    }) else {
+        return;
+    };
+    let begin = Start {
+        meta,
+        site,
+        kind,
+        parent: parent.map_or(ParentRef::Root, ParentRef::Context),
+        ticks: 0,
+    };
+    local::with(|local| {
+        let mut ids = Ids::default();
+        // A span made as this one would be made under that parent, whose identity then becomes this one's.
+        let twin = start(shared, local, &begin, false, &mut ids);
+        let parent = twin.and_then(|twin| {
+            let mut closing = SLAB.release(twin, |_| ())?;
+            let live = closing.contents();
+            let parent = (live.fixed.parent, live.fixed.parent_remote);
+            clear(live);
+            local.recycle(closing.free());
+            Some(parent)
+        });
+        let limits = &shared.limits;
+        SLAB.with(handle, |live| {
+            let span = live.ids.span;
+            live.ids = ids;
+            live.ids.span = span;
+            live.parent = None;
+            if let Some((span, remote)) = parent {
+                live.fixed.parent = span;
+                live.fixed.parent_remote = remote;
+                if !live.fixed.recorded {
+                    live.fixed.recorded = true;
+                    live.fixed.start = clock::now();
+                    live.attributes_left = limits.attributes;
+                    live.events_left = limits.events;
+                    live.links_left = limits.links;
+                    live.longest = limits.value_length;
+                }
+            } else {
+                live.fixed.recorded = false;
+            }
+        });
+    });
+}
+
 /// Appends attributes that `write` encodes, which may be user code.
 pub(crate) fn attributes(handle: Handle, by_index: bool, later: bool, write: impl FnOnce(&mut Fields<'_>)) {
     let Some(Some((room, longest))) = SLAB.with(handle, |live| {
@@ -326,6 +376,11 @@ pub(crate) fn attributes(handle: Handle, by_index: bool, later: bool, write: imp
             });
         },
     );
+}
+
+/// Whether what is said of a span is kept.
+pub(crate) fn is_recording(handle: Handle) -> bool {
+    SLAB.with(handle, |live| live.fixed.recorded).unwrap_or(false)
 }
 
 /// Appends one attribute, no user code involved.

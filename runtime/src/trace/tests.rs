@@ -312,7 +312,7 @@ fn links_and_parents() {
         let mut call = p::Call::<SPAN>::idle(site!("child of remote"));
         call.begin();
         call.parent(&remote);
-        call.link(remote.clone());
+        call.link(|link| link(remote.clone()));
         call.enter();
         let mut inner = p::Call::<SPAN>::idle(site!("a root inside"));
         inner.begin();
@@ -618,4 +618,82 @@ fn after_shutdown_no_span_begins() {
     assert!(traced.pipeline.shutdown(Instant::now() + Duration::from_secs(20)));
     traced.run(|| plain(site!("after"), || assert!(super::current().is_none())));
     assert_eq!(traced.spans().len(), 1);
+}
+
+#[test]
+fn by_hand() {
+    use super::{SpanExt as _, Status};
+    let traced = Traced::new(|_| ());
+    let remote = SpanContext {
+        trace_id: TraceId(5),
+        span_id: SpanId(6),
+        flags: TraceFlags::SAMPLED,
+        is_remote: true,
+        trace_state: None,
+    };
+    let unsampled = SpanContext {
+        flags: TraceFlags::default(),
+        ..remote.clone()
+    };
+    traced.run(|| {
+        let span = tracing::info_span!("moved");
+        let before = span.context().unwrap();
+        span.set_parent(&remote);
+        span.set_attribute("dynamic", "yes");
+        span.add_link(&before);
+        span.set_status(Status::Ok);
+        span.set_status(Status::Error("too late".into()));
+        assert_eq!(span.context().unwrap().span_id, before.span_id);
+        span.in_scope(|| plain(site!("below moved"), || ()));
+        let out = tracing::info_span!("moved out");
+        out.set_parent(&unsampled);
+        assert!(!out.context().unwrap().is_sampled());
+        drop(out);
+        let by_hand = || {
+            let current = super::hand::current();
+            assert!(current.is_recording());
+            let error = "x".parse::<u8>().unwrap_err();
+            current.record_error(&error);
+            current.event("cache.miss", [("key", "k".into()), ("n", 2.into())]);
+            current.link(&remote);
+            Err::<(), _>(error)
+        };
+        let _ = call(site!("hand"), by_hand, |ret, s| {
+            use p::probe::*;
+            (&&&&&&&&p::Probe(ret)).settle(s);
+        });
+        let links = [remote.clone(), remote.clone()];
+        let mut call = p::Call::<SPAN>::idle(site!("linked"));
+        call.begin();
+        let links = p::Links::new(links.iter());
+        call.link(|each| {
+            use p::probe::*;
+            (&&links).each_link(each);
+        });
+        let link = p::Links::new(&remote);
+        call.link(|each| {
+            use p::probe::*;
+            (&&link).each_link(each);
+        });
+        call.enter();
+        call.finish(&(), |(), _| ());
+    });
+    let moved = traced.span("moved");
+    assert_eq!(moved.trace_id, remote.trace_id.0.to_be_bytes());
+    assert_eq!(moved.parent_span_id, remote.span_id.0.to_be_bytes());
+    assert_eq!(text(&moved, "dynamic").unwrap(), "yes");
+    assert_eq!(moved.links.len(), 1);
+    assert_eq!(moved.status.as_ref().unwrap().code, 1);
+    assert_eq!(traced.span("below moved").parent_span_id, moved.span_id);
+    let hand = traced.span("hand");
+    let events: Vec<&str> = hand.events.iter().map(|event| &*event.name).collect();
+    assert_eq!(
+        events,
+        ["exception", "cache.miss"],
+        "the returned error is the same one"
+    );
+    assert_eq!(text(&hand, "error.type").unwrap(), "core::num::error::ParseIntError");
+    assert_eq!(hand.links.len(), 1);
+    assert_eq!(traced.span("linked").links.len(), 3);
+    assert_eq!(traced.spans().len(), 4);
 }

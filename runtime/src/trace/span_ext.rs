@@ -1,0 +1,105 @@
+//! What OpenTelemetry knows of a span and `tracing` does not, on `tracing::Span`.
+
+use super::body::Scalar;
+use super::carrier::AsParent;
+use super::context::SpanContext;
+use super::hand::AttributeValue;
+use super::slab::Handle;
+use super::store::{self, SLAB, STATUS_ERROR, STATUS_OK};
+use super::subscriber::{self, Recorder};
+
+/// The status of a span.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Status {
+    /// Nothing is said: how a success is told.
+    #[default]
+    Unset,
+    /// The application says that it went well, whatever it looked like.
+    Ok,
+    /// It failed, and what an operator should read.
+    Error(String),
+}
+
+/// OpenTelemetry's side of a [`tracing::Span`]. Every method does nothing on a span that this crate does not record.
+///
+/// # Examples
+///
+/// ```
+/// use vitalsign::SpanExt as _;
+///
+/// let span = tracing::info_span!("import");
+/// span.set_attribute("file.size", 12_i64);
+/// assert!(span.context().is_none(), "nothing records before init()");
+/// ```
+pub trait SpanExt {
+    /// Hangs the span under another, of this process or not. The sampler is asked again, with that parent. To be called before
+    /// the span is entered: children that it has already keep the trace they began in.
+    fn set_parent(&self, parent: &(impl AsParent + ?Sized));
+
+    /// Its ids, flags and trace state, recorded or not.
+    fn context(&self) -> Option<SpanContext>;
+
+    /// Sets an attribute whose name need not be among the span's fields.
+    fn set_attribute<'v>(&self, key: &str, value: impl Into<AttributeValue<'v>>);
+
+    /// Links to another span.
+    fn add_link(&self, to: &(impl AsParent + ?Sized));
+
+    /// Sets the status.
+    fn set_status(&self, status: Status);
+}
+
+/// The span's place in the store.
+fn handle(span: &tracing::Span) -> Option<Handle> {
+    span.with_subscriber(|(id, dispatch)| {
+        dispatch.downcast_ref::<Recorder>()?;
+        subscriber::handle(id)
+    })?
+}
+
+impl SpanExt for tracing::Span {
+    fn set_parent(&self, parent: &(impl AsParent + ?Sized)) {
+        let parent = parent.as_parent();
+        self.with_subscriber(|(id, dispatch)| {
+            let shared = &dispatch.downcast_ref::<Recorder>()?.shared;
+            store::set_parent(shared, subscriber::handle(id)?, parent.as_ref());
+            Some(())
+        });
+    }
+
+    fn context(&self) -> Option<SpanContext> {
+        SLAB.with(handle(self)?, |live| live.ids.context())
+    }
+
+    fn set_attribute<'v>(&self, key: &str, value: impl Into<AttributeValue<'v>>) {
+        if let Some(handle) = handle(self) {
+            store::set(handle, key, value.into().0);
+        }
+    }
+
+    fn add_link(&self, to: &(impl AsParent + ?Sized)) {
+        if let (Some(handle), Some(context)) = (handle(self), to.as_parent()) {
+            store::link(handle, &context);
+        }
+    }
+
+    fn set_status(&self, status: Status) {
+        if let Some(handle) = handle(self) {
+            set_status(handle, &status);
+        }
+    }
+}
+
+pub(crate) fn set_status(handle: Handle, status: &Status) {
+    SLAB.with(handle, |live| match status {
+        Status::Unset => {}
+        Status::Ok => live.fixed.status = STATUS_OK,
+        Status::Error(description) => {
+            // An Ok that the application said is final, as the specification has it.
+            if live.fixed.status != STATUS_OK {
+                live.fixed.status = STATUS_ERROR;
+                live.set("otel.status_description", Scalar::Text(description));
+            }
+        }
+    });
+}
