@@ -495,3 +495,47 @@ async fn groups_parents_and_unknown_members() {
     let error = engine.group("other", &["backends.db", "backends.nobody"]).unwrap_err();
     assert!(error.to_string().contains("backends.nobody"), "{error}");
 }
+
+/// Checks come and go while probes are asked: nothing is lost, nothing hangs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn registering_while_probing() {
+    let engine = Engine::new();
+    let _fixed = engine
+        .register_with("fixed", OPTIONS.cache(Duration::ZERO), check_fn(|| async {}))
+        .unwrap();
+    let end = Instant::now() + millis(1500);
+    let coming = (0..4).map(|n| {
+        let engine = engine.clone();
+        tokio::spawn(async move {
+            let mut count = 0_u32;
+            while Instant::now() < end {
+                let check = check_fn(move || async move {
+                    tokio::time::sleep(millis(u64::from(count % 3))).await;
+                    assert!(count % 7 != 0, "seven");
+                });
+                let options = OPTIONS.critical(false).cache(Duration::ZERO);
+                let options = if count % 2 == 0 { options.blocking() } else { options };
+                let held = engine.register_with(format!("c{n}"), options, check).unwrap();
+                tokio::time::sleep(millis(u64::from(count % 4))).await;
+                drop(held);
+                count += 1;
+            }
+        })
+    });
+    let asking = (0..4).map(|_| {
+        let engine = engine.clone();
+        tokio::spawn(async move {
+            while Instant::now() < end {
+                let start = Instant::now();
+                let report = engine.probe(Probe::Ready).await;
+                assert!(start.elapsed() < KUBELET, "{:?}", start.elapsed());
+                assert_eq!(report.check("fixed").unwrap().health(), Health::Up);
+            }
+        })
+    });
+    let tasks: Vec<_> = coming.chain(asking).collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(engine.names(), ["fixed"]);
+}

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tests::http::{self, Response};
+use vitalsign::health::{CheckOptions, check_fn};
 use vitalsign::{HealthCheck, HealthStatus, Vitals, health_check};
 
 static DB_IS_UP: AtomicBool = AtomicBool::new(true);
@@ -224,6 +225,36 @@ fn hostile_requests_are_refused_and_survived() {
         b""
     );
     assert_eq!(get(&base, "/livez").status, 200);
+}
+
+/// One that asks the very probe it is part of, over HTTP.
+#[test]
+fn a_check_that_calls_its_own_probe_costs_itself() {
+    let _one = ONE_AT_A_TIME.lock();
+    let (_, base) = vitals();
+    let url = format!("{base}/readyz");
+    let recursive = check_fn(move || {
+        let url = url.clone();
+        async move { http::get(&url).is_ok_and(|response| response.status == 200) }
+    });
+    let options = CheckOptions::new().blocking().cache(Duration::from_millis(1));
+    let held = vitalsign::health::engine()
+        .register_with("recursive", options, recursive)
+        .unwrap();
+    for _ in 0..3 {
+        let start = Instant::now();
+        let ready = get(&base, "/readyz?verbose");
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        assert_eq!(ready.status, 503);
+        assert!(
+            ready.text().contains("[+]db ok") && ready.text().contains("[-]recursive failed"),
+            "{}",
+            ready.text()
+        );
+        assert_eq!(get(&base, "/livez").status, 200);
+    }
+    drop(held);
+    assert_eq!(get(&base, "/readyz").status, 200);
 }
 
 /// Ten thousand a second is the bench's; here as many as the machine does, for a second and a half.

@@ -116,7 +116,7 @@ async fn place_order(shop: &Shop, order: NewOrder) -> Result<Order, OrderError> 
 
 pub(crate) async fn run(options: Options) -> Fallible<()> {
     let receiver = receiver::start(!options.quiet).await?;
-    let vitals = install(&receiver)?;
+    let vitals = install(&receiver, options.quiet)?;
     let inventory = child::start_inventory(&receiver).await?;
 
     let shop = Shop {
@@ -132,6 +132,8 @@ pub(crate) async fn run(options: Options) -> Fallible<()> {
 
     let listener = listen(options.port).await?;
     let address = listener.local_addr()?;
+    // Until here the port was not bound; from here on readiness is what the checks say.
+    vitals.set_ready(true);
     println!();
     show(
         "orders",
@@ -160,12 +162,15 @@ pub(crate) async fn run(options: Options) -> Fallible<()> {
 }
 
 /// As `vitalsign::init()` would, but the spans go to the receiver, which forwards them if the environment says where.
-fn install(receiver: &receiver::Receiver) -> Result<Vitals, vitalsign::InitError> {
+fn install(receiver: &receiver::Receiver, quiet: bool) -> Result<Vitals, vitalsign::InitError> {
     let mut builder = vitalsign::builder()
         .variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", receiver.traces_endpoint())
         .variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")
-        // Nothing routes requests here that would have to hear of the end first.
-        .drain_delay(Duration::ZERO);
+        .not_ready_until_set();
+    if !quiet {
+        // With visitors of its own nothing routes requests here that would have to hear of the end first.
+        builder = builder.drain_delay(Duration::ZERO);
+    }
     if std::env::var_os("OTEL_SERVICE_NAME").is_none() {
         builder = builder.service_name("orders");
     }
