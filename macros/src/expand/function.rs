@@ -170,13 +170,15 @@ fn wrapper(model: &Instrumented, body: &Group, settle: &TokenStream) -> TokenStr
     let named = |rebind: &&Rebind| rebind.hidden && rebind.names.iter().any(|name| mentions_ident(&said, name));
     let (early, late): (Vec<&Rebind>, Vec<&Rebind>) = model.rebinds.iter().partition(named);
     let apart = rebinds(early.iter().copied(), None);
-    let again = early
-        .iter()
-        .flat_map(|rebind| &rebind.names)
-        .map(|name| emit!(let #name = #name;));
+    let kept = early.iter().flat_map(|rebind| &rebind.names);
     let rest = rebinds(late, Some(&said));
-    let block = braced(body, &emit!(#hold #(#again)* #rest));
-    emit!(#p::future::<#signals, _, _, _>(#site, move |#call| { #apart #said async move #block }, #settle))
+    let block = braced(body, &emit!(#hold #(let _ = &#kept;)* #rest));
+    // A closure captures in the order of mention, and drops in that order if it is never called.
+    let sources = model.rebinds.iter().map(|rebind| &rebind.source);
+    let in_order = (!said.is_empty()).then(|| emit!(#hold #(let _ = &#sources;)*));
+    emit! {
+        #p::future::<#signals, _, _, _>(#site, move |#call| { #in_order #apart #said async move #block }, #settle)
+    }
 }
 
 fn future_inside(model: &Instrumented, tail: &Tail) -> TokenStream {

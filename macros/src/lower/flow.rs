@@ -202,15 +202,15 @@ fn is_colon(tree: &TokenTree) -> bool {
     matches!(tree, TokenTree::Punct(punct) if punct.as_char() == ':')
 }
 
-/// `return` stands somewhere: then the tail is not all that is returned.
+/// `return` stands somewhere before the tail: then the tail is not all that is returned.
 fn leaves_early(before: &TokenStream) -> bool {
     let trees: Vec<TokenTree> = before.clone().into_iter().collect();
-    // `return` directly before the tail returns the tail.
-    let last_is_return = matches!(trees.last(), Some(TokenTree::Ident(word)) if word == "return");
-    let rest = if last_is_return {
-        &trees[..trees.len() - 1]
-    } else {
-        &trees[..]
+    // The tail's own path, and the `return` that may stand before it.
+    let path = |tree: &&TokenTree| is_colon(tree) || matches!(tree, TokenTree::Ident(word) if word != "return");
+    let path = trees.iter().rev().take_while(path).count();
+    let rest = match trees[..trees.len() - path].split_last() {
+        Some((TokenTree::Ident(word), rest)) if word == "return" => rest,
+        _ => &trees[..],
     };
     mentions(
         &rest.iter().cloned().collect(),

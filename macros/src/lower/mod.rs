@@ -259,3 +259,6 @@ pub(crate) fn alone(diag: &mut Diagnostics) {
         "`#[vitalsign(skip)]` leaves a function out of the annotated block around it; there is none here",
     );
 }
+
+#[cfg(test)]
+mod tests;

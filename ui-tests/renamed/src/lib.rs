@@ -76,6 +76,13 @@ pub async fn borrows<'a>(map: &'a std::collections::BTreeMap<String, String>, ke
     map.get(key)
 }
 
+/// Shows.
+#[observed(crate = telemetry, traced(fields(other)))]
+pub async fn shows(value: impl std::fmt::Display, other: &str) -> String {
+    std::future::ready(()).await;
+    format!("{value}{other}")
+}
+
 /// Boxed.
 #[observed(crate = telemetry)]
 pub fn boxed(n: &u8) -> std::pin::Pin<Box<dyn std::future::Future<Output = u8> + Send + '_>> {

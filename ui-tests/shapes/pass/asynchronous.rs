@@ -1,6 +1,8 @@
 //! `async fn`: the same types, borrows, auto traits and drop order.
 #![deny(warnings)]
 #![forbid(unsafe_code)]
+#![warn(rust_2018_idioms, trivial_casts, trivial_numeric_casts, unreachable_pub, unused_lifetimes, unused_qualifications, unused_import_braces, let_underscore_drop, single_use_lifetimes, missing_copy_implementations, variant_size_differences, non_ascii_idents, redundant_lifetimes, unit_bindings)]
+#![allow(single_use_lifetimes)]
 
 use std::fmt::Display;
 use std::rc::Rc;
@@ -195,6 +197,56 @@ macro_rules! drops {
 drops!(bare_drops);
 drops!(#[observed] annotated_drops);
 
+#[allow(unused_variables)]
+async fn bare_unpolled(a: Loud, b: Loud, (c, d): (Loud, Loud)) {}
+#[observed(traced(fields(second = b.0, first = a.0)))]
+#[allow(unused_variables)]
+async fn annotated_unpolled(a: Loud, b: Loud, (c, d): (Loud, Loud)) {}
+
+#[observed(traced(fields(a, n = c)))]
+async fn patterns_in_fields((mut a, b): (u8, Vec<u8>), c: u8) -> u8 {
+    a += b.len() as u8;
+    nothing().await;
+    a += c;
+    a
+}
+
+#[observed]
+async fn even(n: u32) -> bool {
+    n == 0 || Box::pin(odd(n - 1)).await
+}
+
+#[observed]
+async fn odd(n: u32) -> bool {
+    n != 0 && Box::pin(even(n - 1)).await
+}
+
+struct Ticks(u8);
+
+impl Future for Ticks {
+    type Output = u8;
+
+    #[observed]
+    fn poll(mut self: std::pin::Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> std::task::Poll<u8> {
+        if self.0 == 2 {
+            return std::task::Poll::Ready(2);
+        }
+        self.0 += 1;
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    }
+}
+
+impl Iterator for Ticks {
+    type Item = u8;
+
+    #[observed]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0 = self.0.checked_add(1)?;
+        Some(self.0)
+    }
+}
+
 fn args(seen: &Rc<std::cell::RefCell<Vec<&'static str>>>) -> [Loud; 6] {
     ["a", "b", "b2", "c", "d", "x"].map(|name| Loud(name, Rc::clone(seen)))
 }
@@ -231,4 +283,19 @@ async fn main() {
     let [a, b, b2, c, d, e] = args(&annotated);
     annotated_drops(a, (b, b2), c, d, e).await;
     assert_eq!(bare, annotated);
+
+    let (bare, annotated) = (Rc::default(), Rc::default());
+    let [a, b, c, d, ..] = args(&bare);
+    drop(bare_unpolled(a, b, (c, d)));
+    let [a, b, c, d, ..] = args(&annotated);
+    drop(annotated_unpolled(a, b, (c, d)));
+    bare.borrow_mut().truncate(4);
+    annotated.borrow_mut().truncate(4);
+    assert_eq!(bare, annotated);
+
+    assert_eq!(is_send(patterns_in_fields((1, vec![1]), 1)).await, 3);
+    assert_eq!(is_send(recursive(3)).await, 2);
+    assert!(is_send(even(4)).await);
+    assert_eq!(Ticks(0).await, 2);
+    assert_eq!(Ticks(0).next(), Some(1));
 }

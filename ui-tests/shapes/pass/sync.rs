@@ -1,6 +1,7 @@
 //! Plain functions: what compiles bare compiles annotated.
 #![deny(warnings)]
 #![forbid(unsafe_code)]
+#![warn(rust_2018_idioms, trivial_casts, trivial_numeric_casts, unused_lifetimes, unused_qualifications, let_underscore_drop, unit_bindings)]
 
 use std::collections::HashMap;
 use std::fmt::Display;

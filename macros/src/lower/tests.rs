@@ -1,0 +1,185 @@
+//! Tokens in, model or exact messages out.
+
+use super::*;
+use crate::args::table::Attr as Attribute;
+use crate::model::{Buckets, Capture, Help, LabelType, ParentModel, Source, Verdict};
+use crate::stack::Entry;
+use crate::tokens::Item;
+use proc_macro2::Span;
+
+/// Lowers a function under attributes, given as `name(options)`.
+fn lower(attributes: &[(Attribute, &str)], item: &str) -> (Instrumented, Vec<String>) {
+    let entries = attributes.iter().map(|(attr, options)| Entry {
+        attr: *attr,
+        span: Span::call_site(),
+        arguments: options.parse().unwrap(),
+        block: false,
+    });
+    let stack = Stack {
+        entries: entries.collect(),
+        within: None,
+    };
+    let item = Item::new(item.parse().unwrap());
+    let mut diag = Diagnostics::default();
+    let model = function(item.function().unwrap(), item.body().unwrap(), &stack, &mut diag);
+    (model, diag.messages())
+}
+
+fn model(attributes: &[(Attribute, &str)], item: &str) -> Instrumented {
+    let (model, messages) = lower(attributes, item);
+    assert_eq!(messages, [""; 0]);
+    model
+}
+
+fn messages(attributes: &[(Attribute, &str)], item: &str) -> Vec<String> {
+    lower(attributes, item).1
+}
+
+#[test]
+fn defaults_are_applied() {
+    let model = model(
+        &[(Attribute::Traced, ""), (Attribute::Counted, ""), (Attribute::Timed, "")],
+        "/// Adds. \n/// More.\npub fn add(a: u8) -> Result<u8, E> { Ok(a) }",
+    );
+    assert_eq!(model.name, "add");
+    assert!(model.fallible);
+    let span = model.span.unwrap();
+    assert_eq!(span.name.value(), "add");
+    assert!(matches!(span.parent, ParentModel::Current) && span.fields.is_empty());
+    let counter = model.counter.unwrap();
+    assert!(counter.family.name.is_none() && counter.outcome && !counter.in_flight);
+    assert!(matches!(counter.family.help, Help::Doc(text) if text == "Adds."));
+    assert!(matches!(model.timer.unwrap().buckets, Buckets::Default));
+    assert!(matches!(model.verdict, Verdict::ByType));
+}
+
+#[test]
+fn observed_names_all_three() {
+    let model = model(&[(Attribute::Observed, "name = \"checkout\", timed(name = \"own\")")], "fn f() {}");
+    assert_eq!(model.span.unwrap().name.value(), "checkout");
+    assert_eq!(model.counter.unwrap().family.name.unwrap().value(), "checkout.calls");
+    assert_eq!(model.timer.unwrap().family.name.unwrap().value(), "own");
+}
+
+#[test]
+fn control_flow_is_read_from_signature_and_ends() {
+    let flow = |item: &str| model(&[(Attribute::Traced, "")], item).flow;
+    assert!(matches!(flow("fn f() {}"), Flow::Sync { maybe_future: false }));
+    assert!(matches!(flow("fn f() -> Alias { g() }"), Flow::Sync { maybe_future: true }));
+    assert!(matches!(flow("fn f() -> ! { loop {} }"), Flow::Diverges));
+    assert!(matches!(flow("async fn f() {}"), Flow::Async));
+    assert!(matches!(flow("#[inline] #[doc = \"\"] async fn f() {}"), Flow::Async));
+    assert!(matches!(flow("#[tokio::main] async fn f() {}"), Flow::AsyncKept));
+    assert!(matches!(flow("#[must_use] async fn f() {}"), Flow::AsyncKept));
+    assert!(matches!(flow("async fn f() -> ! { loop {} }"), Flow::AsyncDiverges));
+    assert!(matches!(flow("fn f() -> impl Future { async {} }"), Flow::FutureInside(_)));
+    assert!(matches!(flow("fn f() -> impl Future { ready(()) }"), Flow::FutureOutside));
+    assert!(matches!(flow("fn f() -> BoxFuture<()> { let x = 1; Box::pin(async move { x }) }"), Flow::FutureInside(_)));
+    assert!(matches!(flow("fn f() -> BoxFuture<()> { return Box::pin(async {}) }"), Flow::FutureInside(_)));
+    // What leaves before the tail does not pass it.
+    let early = "fn f() -> BoxFuture<()> { if a { return b; } Box::pin(async {}) }";
+    assert!(matches!(flow(early), Flow::Sync { maybe_future: true }));
+    // An `async` block that is stored is not returned.
+    assert!(matches!(flow("fn f(&mut self) { self.x = async {} }"), Flow::Sync { maybe_future: false }));
+    assert!(matches!(flow("#[track_caller] fn f() -> u8 { g() }"), Flow::Inline));
+    assert!(matches!(flow("#[track_caller] fn f() -> Option<u8> { g()?; None }"), Flow::Hoisted(_)));
+    assert!(matches!(flow("#[track_caller] fn f(&self) -> Option<u8> { g()?; None }"), Flow::Sync { .. }));
+}
+
+#[test]
+fn patterns_and_mut_move_into_the_body() {
+    let model = model(
+        &[(Attribute::Traced, "")],
+        "fn f(&self, a: &str, n: u8, mut b: u8, c: String, (d, e): (u8, u8), _: u8) {}",
+    );
+    let signature = model.function.signature.to_token_stream().to_string();
+    assert_eq!(
+        signature.replace(' ', ""),
+        "fnf(&self,a:&str,n:u8,b:u8,c:String,__arg5:(u8,u8),__arg6:u8)"
+    );
+    let sources: Vec<String> = model.rebinds.iter().map(|rebind| rebind.source.to_string()).collect();
+    assert_eq!(sources, ["b", "c", "__arg5", "__arg6"]);
+}
+
+#[test]
+fn fields_are_values_of_arguments_or_empty() {
+    let model = model(&[(Attribute::Traced, "fields(id, later, user.id, x.y)")], "fn f(id: u8, user: User) {}");
+    let captures: Vec<bool> = model
+        .span
+        .unwrap()
+        .fields
+        .iter()
+        .map(|field| matches!(field.capture, Capture::Empty))
+        .collect();
+    assert_eq!(captures, [false, true, false, true]);
+}
+
+#[test]
+fn labels_have_the_type_that_a_static_can_name() {
+    let types = |options: &str, item: &str| -> Vec<&'static str> {
+        let counter = model(&[(Attribute::Counted, options)], item).counter.unwrap();
+        let kinds = counter.family.labels.iter().map(|label| match &label.source {
+            Source::Const(_) => "const",
+            Source::Entry(_, LabelType::Named(_)) => "named",
+            Source::Entry(_, LabelType::Of(_)) => "of",
+            Source::Entry(_, LabelType::Unknown) => "unknown",
+            Source::Returned(..) => "returned",
+            Source::Limited { .. } => "limited",
+        });
+        kinds.collect()
+    };
+    let item = "fn f(a: Channel, b: &Order, t: T, g: Long, i: impl LabelValue, s: &'x Channel) {}";
+    assert_eq!(types("labels(k = a)", item), ["named"]);
+    assert_eq!(types("labels(k = b.channel, l = b.kind(a))", item), ["of", "of"]);
+    assert_eq!(types("labels(k = t, l = i, m = s, n = other, o = self.x)", item), ["unknown"; 5]);
+    assert_eq!(types("labels(k = t)", "fn f<Long>(t: Long) {}"), ["unknown"]);
+    assert_eq!(types("labels(k: Channel = other())", item), ["named"]);
+    assert_eq!(types("labels(k = \"x\", l = a::REGION, m = 2, n = true)", item), ["const"; 4]);
+    assert_eq!(types("labels(k = |ret| ret.x, l = limit(a.b, 5), m = |ret| limit(ret, 5))", item), ["returned", "limited", "limited"]);
+}
+
+#[test]
+fn each_mistake_is_told() {
+    assert_eq!(
+        messages(&[(Attribute::Traced, "nmae = \"x\", level = \"loud\", root = 1")], "fn f() {}"),
+        [
+            "`traced` has no option `nmae`; did you mean `name`? write `name = \"place order\"`",
+            "a level is one of \"trace\", \"debug\", \"info\", \"warn\", \"error\"; write `level = \"info\"`",
+            "`root` takes no value; write `root`",
+        ]
+    );
+    assert_eq!(
+        messages(
+            &[(Attribute::Counted, "name = \"a_total\""), (Attribute::Timed, "name = \"a.seconds\", busy, busy")],
+            "fn f() {}"
+        ),
+        [
+            "`busy` is given twice; keep one",
+            "the metrics page adds `_total` itself; write `name = \"a\"`",
+            "the unit is always seconds and the metrics page adds it; write `name = \"a\"`",
+        ]
+    );
+}
+
+#[test]
+fn what_the_function_says_goes_before_what_the_block_says() {
+    let entry = |options: &str, block| Entry {
+        attr: Attribute::Traced,
+        span: Span::call_site(),
+        arguments: options.parse().unwrap(),
+        block,
+    };
+    let stack = Stack {
+        entries: vec![entry("level = \"debug\", kind = server, ok_if = a", true), entry("level = \"warn\", error_if = b", false)],
+        within: Some("Store".to_owned()),
+    };
+    let item = Item::new("fn f() {}".parse().unwrap());
+    let mut diag = Diagnostics::default();
+    let model = function(item.function().unwrap(), item.body().unwrap(), &stack, &mut diag);
+    assert_eq!(diag.messages(), [""; 0]);
+    assert_eq!(model.name, "Store::f");
+    let span = model.span.unwrap();
+    assert_eq!(span.level.unwrap().0, "WARN");
+    assert_eq!(span.kind.unwrap(), "Server");
+    assert!(matches!(model.verdict, Verdict::ErrorIf(_)));
+}
