@@ -38,7 +38,11 @@ fn messages(attributes: &[(Attribute, &str)], item: &str) -> Vec<String> {
 #[test]
 fn defaults_are_applied() {
     let model = model(
-        &[(Attribute::Traced, ""), (Attribute::Counted, ""), (Attribute::Timed, "")],
+        &[
+            (Attribute::Traced, ""),
+            (Attribute::Counted, ""),
+            (Attribute::Timed, ""),
+        ],
         "/// Adds. \n/// More.\npub fn add(a: u8) -> Result<u8, E> { Ok(a) }",
     );
     assert_eq!(model.name, "add");
@@ -55,7 +59,10 @@ fn defaults_are_applied() {
 
 #[test]
 fn observed_names_all_three() {
-    let model = model(&[(Attribute::Observed, "name = \"checkout\", timed(name = \"own\")")], "fn f() {}");
+    let model = model(
+        &[(Attribute::Observed, "name = \"checkout\", timed(name = \"own\")")],
+        "fn f() {}",
+    );
     assert_eq!(model.span.unwrap().name.value(), "checkout");
     assert_eq!(model.counter.unwrap().family.name.unwrap().value(), "checkout.calls");
     assert_eq!(model.timer.unwrap().family.name.unwrap().value(), "own");
@@ -65,25 +72,49 @@ fn observed_names_all_three() {
 fn control_flow_is_read_from_signature_and_ends() {
     let flow = |item: &str| model(&[(Attribute::Traced, "")], item).flow;
     assert!(matches!(flow("fn f() {}"), Flow::Sync { maybe_future: false }));
-    assert!(matches!(flow("fn f() -> Alias { g() }"), Flow::Sync { maybe_future: true }));
+    assert!(matches!(
+        flow("fn f() -> Alias { g() }"),
+        Flow::Sync { maybe_future: true }
+    ));
     assert!(matches!(flow("fn f() -> ! { loop {} }"), Flow::Diverges));
     assert!(matches!(flow("async fn f() {}"), Flow::Async));
     assert!(matches!(flow("#[inline] #[doc = \"\"] async fn f() {}"), Flow::Async));
     assert!(matches!(flow("#[tokio::main] async fn f() {}"), Flow::AsyncKept));
     assert!(matches!(flow("#[must_use] async fn f() {}"), Flow::AsyncKept));
     assert!(matches!(flow("async fn f() -> ! { loop {} }"), Flow::AsyncDiverges));
-    assert!(matches!(flow("fn f() -> impl Future { async {} }"), Flow::FutureInside(_)));
-    assert!(matches!(flow("fn f() -> impl Future { ready(()) }"), Flow::FutureOutside));
-    assert!(matches!(flow("fn f() -> BoxFuture<()> { let x = 1; Box::pin(async move { x }) }"), Flow::FutureInside(_)));
-    assert!(matches!(flow("fn f() -> BoxFuture<()> { return Box::pin(async {}) }"), Flow::FutureInside(_)));
+    assert!(matches!(
+        flow("fn f() -> impl Future { async {} }"),
+        Flow::FutureInside(_)
+    ));
+    assert!(matches!(
+        flow("fn f() -> impl Future { ready(()) }"),
+        Flow::FutureOutside
+    ));
+    assert!(matches!(
+        flow("fn f() -> BoxFuture<()> { let x = 1; Box::pin(async move { x }) }"),
+        Flow::FutureInside(_)
+    ));
+    assert!(matches!(
+        flow("fn f() -> BoxFuture<()> { return Box::pin(async {}) }"),
+        Flow::FutureInside(_)
+    ));
     // What leaves before the tail does not pass it.
     let early = "fn f() -> BoxFuture<()> { if a { return b; } Box::pin(async {}) }";
     assert!(matches!(flow(early), Flow::Sync { maybe_future: true }));
     // An `async` block that is stored is not returned.
-    assert!(matches!(flow("fn f(&mut self) { self.x = async {} }"), Flow::Sync { maybe_future: false }));
+    assert!(matches!(
+        flow("fn f(&mut self) { self.x = async {} }"),
+        Flow::Sync { maybe_future: false }
+    ));
     assert!(matches!(flow("#[track_caller] fn f() -> u8 { g() }"), Flow::Inline));
-    assert!(matches!(flow("#[track_caller] fn f() -> Option<u8> { g()?; None }"), Flow::Hoisted(_)));
-    assert!(matches!(flow("#[track_caller] fn f(&self) -> Option<u8> { g()?; None }"), Flow::Sync { .. }));
+    assert!(matches!(
+        flow("#[track_caller] fn f() -> Option<u8> { g()?; None }"),
+        Flow::Hoisted(_)
+    ));
+    assert!(matches!(
+        flow("#[track_caller] fn f(&self) -> Option<u8> { g()?; None }"),
+        Flow::Sync { .. }
+    ));
 }
 
 #[test]
@@ -103,7 +134,10 @@ fn patterns_and_mut_move_into_the_body() {
 
 #[test]
 fn fields_are_values_of_arguments_or_empty() {
-    let model = model(&[(Attribute::Traced, "fields(id, later, user.id, x.y)")], "fn f(id: u8, user: User) {}");
+    let model = model(
+        &[(Attribute::Traced, "fields(id, later, user.id, x.y)")],
+        "fn f(id: u8, user: User) {}",
+    );
     let captures: Vec<bool> = model
         .span
         .unwrap()
@@ -131,17 +165,32 @@ fn labels_have_the_type_that_a_static_can_name() {
     let item = "fn f(a: Channel, b: &Order, t: T, g: Long, i: impl LabelValue, s: &'x Channel) {}";
     assert_eq!(types("labels(k = a)", item), ["named"]);
     assert_eq!(types("labels(k = b.channel, l = b.kind(a))", item), ["of", "of"]);
-    assert_eq!(types("labels(k = t, l = i, m = s, n = other, o = self.x)", item), ["unknown"; 5]);
+    assert_eq!(
+        types("labels(k = t, l = i, m = s, n = other, o = self.x)", item),
+        ["unknown"; 5]
+    );
     assert_eq!(types("labels(k = t)", "fn f<Long>(t: Long) {}"), ["unknown"]);
     assert_eq!(types("labels(k: Channel = other())", item), ["named"]);
-    assert_eq!(types("labels(k = \"x\", l = a::REGION, m = 2, n = true)", item), ["const"; 4]);
-    assert_eq!(types("labels(k = |ret| ret.x, l = limit(a.b, 5), m = |ret| limit(ret, 5))", item), ["returned", "limited", "limited"]);
+    assert_eq!(
+        types("labels(k = \"x\", l = a::REGION, m = 2, n = true)", item),
+        ["const"; 4]
+    );
+    assert_eq!(
+        types(
+            "labels(k = |ret| ret.x, l = limit(a.b, 5), m = |ret| limit(ret, 5))",
+            item
+        ),
+        ["returned", "limited", "limited"]
+    );
 }
 
 #[test]
 fn each_mistake_is_told() {
     assert_eq!(
-        messages(&[(Attribute::Traced, "nmae = \"x\", level = \"loud\", root = 1")], "fn f() {}"),
+        messages(
+            &[(Attribute::Traced, "nmae = \"x\", level = \"loud\", root = 1")],
+            "fn f() {}"
+        ),
         [
             "`traced` has no option `nmae`; did you mean `name`? write `name = \"place order\"`",
             "a level is one of \"trace\", \"debug\", \"info\", \"warn\", \"error\"; write `level = \"info\"`",
@@ -150,7 +199,10 @@ fn each_mistake_is_told() {
     );
     assert_eq!(
         messages(
-            &[(Attribute::Counted, "name = \"a_total\""), (Attribute::Timed, "name = \"a.seconds\", busy, busy")],
+            &[
+                (Attribute::Counted, "name = \"a_total\""),
+                (Attribute::Timed, "name = \"a.seconds\", busy, busy")
+            ],
             "fn f() {}"
         ),
         [
@@ -170,7 +222,10 @@ fn what_the_function_says_goes_before_what_the_block_says() {
         block,
     };
     let stack = Stack {
-        entries: vec![entry("level = \"debug\", kind = server, ok_if = a", true), entry("level = \"warn\", error_if = b", false)],
+        entries: vec![
+            entry("level = \"debug\", kind = server, ok_if = a", true),
+            entry("level = \"warn\", error_if = b", false),
+        ],
         within: Some("Store".to_owned()),
     };
     let item = Item::new("fn f() {}".parse().unwrap());
