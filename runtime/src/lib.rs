@@ -50,6 +50,8 @@ pub mod trace;
 
 #[cfg(feature = "otlp")]
 pub use export::{Report, Tally};
+#[cfg(feature = "page")]
+pub use export::page::bridge as prometheus;
 #[cfg(feature = "health")]
 pub use health::{HealthCheck, HealthStatus};
 #[cfg(feature = "record")]

@@ -2,10 +2,12 @@
 //!
 //! All formats are written from one gathering of plain snapshots, so they show the same numbers. `prometheus-client` encodes
 //! OpenMetrics only, has no summaries, and would have to be asked for every format separately; so the encoders are ours, and
-//! that crate's registries meet us in [`crate::prometheus`].
+//! that crate's registries meet us in [`bridge`].
 
 mod accept;
+pub mod bridge;
 mod names;
+mod parse;
 mod protobuf;
 mod text;
 
