@@ -48,10 +48,10 @@ pub mod testing;
 #[cfg(feature = "record")]
 pub mod trace;
 
-#[cfg(feature = "otlp")]
-pub use export::{Report, Tally};
 #[cfg(feature = "page")]
 pub use export::page::bridge as prometheus;
+#[cfg(feature = "otlp")]
+pub use export::{Report, Tally};
 #[cfg(feature = "health")]
 pub use health::{HealthCheck, HealthStatus};
 #[cfg(feature = "record")]

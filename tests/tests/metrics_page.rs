@@ -71,7 +71,8 @@ fn vitals() -> (&'static Vitals, String) {
     static VITALS: OnceLock<Vitals> = OnceLock::new();
     let vitals = VITALS.get_or_init(|| {
         let mut registry = prometheus_client::registry::Registry::default();
-        let hits: prometheus_client::metrics::counter::Counter = prometheus_client::metrics::counter::Counter::default();
+        let hits: prometheus_client::metrics::counter::Counter =
+            prometheus_client::metrics::counter::Counter::default();
         registry.register("foreign_hits", "Hits of another library", hits.clone());
         hits.inc_by(7);
         vitalsign::prometheus::add_registry(Arc::new(registry));
@@ -101,7 +102,12 @@ fn calls_show_on_the_page() {
     let never = [("function", "never_called"), ("module", "metrics_page")];
     for outcome in ["ok", "panic", "cancelled"] {
         let labels = [never[0], never[1], ("outcome", outcome)];
-        assert_eq!(before.value("function_calls_total", &labels), Some(0.0), "{}", before.text);
+        assert_eq!(
+            before.value("function_calls_total", &labels),
+            Some(0.0),
+            "{}",
+            before.text
+        );
     }
     assert_eq!(before.value("rows_read_total", &[("channel", "shop")]), Some(0.0));
     assert_eq!(before.value("uploads_size_bytes_count", &[]), Some(0.0));
@@ -133,16 +139,35 @@ fn calls_show_on_the_page() {
     assert_eq!(page.sum("vitalsign_label_overflow_total", &[("label", "shop")]), 3.0);
     assert_eq!(page.value("rows_read_total", &[("channel", "shop")]), Some(42.0));
     assert_eq!(page.sum("orders_placed_in_flight", &[]), 0.0);
-    assert_eq!(page.value("function_duration_seconds_count", &[("function", "place"), ("outcome", "ok")]), Some(4.0));
-    assert_eq!(page.sum("orders_value_EUR_total", &[("channel", "web")]), 2.5, "{}", page.text);
+    assert_eq!(
+        page.value(
+            "function_duration_seconds_count",
+            &[("function", "place"), ("outcome", "ok")]
+        ),
+        Some(4.0)
+    );
+    assert_eq!(
+        page.sum("orders_value_EUR_total", &[("channel", "web")]),
+        2.5,
+        "{}",
+        page.text
+    );
     assert!(page.text.contains(r#"shop="say \"hi\"\\\n""#), "{}", page.text);
     assert!(page.sum("vitalsign_metrics_dropped_total", &[("reason", "not_finite")]) >= 1.0);
     assert_eq!(page.value("uploads_size_bytes_bucket", &[("le", "100")]), Some(1.0));
     assert_eq!(page.value("foreign_hits_total", &[]), Some(7.0));
     assert_eq!(page.value("deployment_info", &[("color", "green")]), Some(1.0));
-    assert_eq!(page.value("target_info", &[("service_name", "metrics-test")]), Some(1.0));
+    assert_eq!(
+        page.value("target_info", &[("service_name", "metrics-test")]),
+        Some(1.0)
+    );
     assert!(page.value("process_resident_memory_bytes", &[]).unwrap() > 1e6);
-    assert!(page.text.contains("# HELP orders_placed_total Orders placed, by channel."), "{}", page.text);
+    assert!(
+        page.text
+            .contains("# HELP orders_placed_total Orders placed, by channel."),
+        "{}",
+        page.text
+    );
 }
 
 #[test]
@@ -152,7 +177,11 @@ fn the_same_numbers_in_each_format() {
     checkout();
     let get = |accept: &str| http::get_with(&url, &[("Accept", accept)]).unwrap();
     let open = get("application/openmetrics-text;version=1.0.0");
-    assert!(open.header("content-type").unwrap().starts_with("application/openmetrics-text; version=1.0.0"));
+    assert!(
+        open.header("content-type")
+            .unwrap()
+            .starts_with("application/openmetrics-text; version=1.0.0")
+    );
     let open = open.text();
     assert!(open.ends_with("# EOF\n"));
     let text = get("text/plain").text();
@@ -161,7 +190,11 @@ fn the_same_numbers_in_each_format() {
         let mut samples: Vec<_> = page
             .lines()
             .filter(|line| !line.starts_with('#'))
-            .filter(|line| ["orders", "checkout", "function", "rows"].iter().any(|name| line.starts_with(name)))
+            .filter(|line| {
+                ["orders", "checkout", "function", "rows"]
+                    .iter()
+                    .any(|name| line.starts_with(name))
+            })
             .map(|line| line.split(" # ").next().unwrap().to_owned())
             .collect();
         samples.sort();
@@ -169,9 +202,14 @@ fn the_same_numbers_in_each_format() {
     };
     assert_eq!(samples(&open), samples(&text));
     assert!(samples(&text).len() > 30);
-    let example = open.lines().find(|line| line.starts_with("checkout_duration_seconds_bucket") && line.contains(" # {"));
+    let example = open
+        .lines()
+        .find(|line| line.starts_with("checkout_duration_seconds_bucket") && line.contains(" # {"));
     let example = example.unwrap_or_else(|| panic!("no example in {open}"));
-    assert!(example.contains("trace_id=\"") && example.contains("span_id=\""), "{example}");
+    assert!(
+        example.contains("trace_id=\"") && example.contains("span_id=\""),
+        "{example}"
+    );
     let protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
     let protobuf = get(protobuf);
     assert_eq!(protobuf.status, 200);
@@ -184,7 +222,11 @@ fn hostile_headers_are_answered() {
     for accept in ["a/b;q=nan,,,;;;", "*/*;q=0", "\u{ff}\u{fe}", &"x/y;q=1,".repeat(900)] {
         let response = http::get_with(&url, &[("Accept", accept)]);
         if let Ok(response) = response {
-            assert!([200, 400, 431].contains(&response.status), "{} for {accept:.40}", response.status);
+            assert!(
+                [200, 400, 431].contains(&response.status),
+                "{} for {accept:.40}",
+                response.status
+            );
         }
     }
     assert_eq!(http::get(&url).unwrap().status, 200);
@@ -193,7 +235,9 @@ fn hostile_headers_are_answered() {
 #[test]
 fn promtool_finds_nothing() {
     let _one = ONE_AT_A_TIME.lock();
-    let Some(promtool) = server::find("promtool") else { return };
+    let Some(promtool) = server::find("promtool") else {
+        return;
+    };
     let mut child = Command::new(promtool)
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -215,7 +259,9 @@ fn promtool_finds_nothing() {
 
 #[test]
 fn prometheus_scrapes_it() {
-    let Some(prometheus) = server::find("prometheus") else { return };
+    let Some(prometheus) = server::find("prometheus") else {
+        return;
+    };
     let (_, url) = vitals();
     let folder = server::Folder::new();
     let target = url.trim_start_matches("http://").trim_end_matches("/metrics");
@@ -223,9 +269,16 @@ fn prometheus_scrapes_it() {
         "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: us\n  static_configs:\n  - targets: ['{target}']\n"
     );
     std::fs::write(folder.path().join("prometheus.yml"), config).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let mut child = Command::new(prometheus)
-        .arg(format!("--config.file={}", folder.path().join("prometheus.yml").display()))
+        .arg(format!(
+            "--config.file={}",
+            folder.path().join("prometheus.yml").display()
+        ))
         .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .arg("--enable-feature=exemplar-storage,native-histograms")
@@ -246,10 +299,20 @@ fn prometheus_scrapes_it() {
         native(300);
         std::thread::sleep(Duration::from_millis(300));
         let value = &ask("query?query=checkout_calls_total%7Boutcome%3D%22ok%22%7D")["data"]["result"][0]["value"][1];
-        seen.0 = value.as_str().and_then(|value| value.parse::<f64>().ok()).filter(|n| *n > 0.0);
-        let native = &ask("query?query=histogram_count(native_latency_seconds%7Boutcome%3D%22ok%22%7D)")["data"]["result"][0]["value"][1];
-        seen.1 = native.as_str().and_then(|value| value.parse::<f64>().ok()).filter(|n| *n > 0.0);
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        seen.0 = value
+            .as_str()
+            .and_then(|value| value.parse::<f64>().ok())
+            .filter(|n| *n > 0.0);
+        let native = &ask("query?query=histogram_count(native_latency_seconds%7Boutcome%3D%22ok%22%7D)")["data"]["result"]
+            [0]["value"][1];
+        seen.1 = native
+            .as_str()
+            .and_then(|value| value.parse::<f64>().ok())
+            .filter(|n| *n > 0.0);
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
         let exemplars = ask(&format!(
             "query_exemplars?query=checkout_duration_seconds_bucket&start={}&end={}",
             now - 300,
@@ -263,5 +326,9 @@ fn prometheus_scrapes_it() {
     let _ = child.wait();
     assert!(seen.0.is_some(), "no counter; last error {targets}");
     assert!(seen.1.is_some(), "no native histogram; last error {targets}");
-    assert_eq!(seen.2.map(|trace| trace.len()), Some(32), "no example; last error {targets}");
+    assert_eq!(
+        seen.2.map(|trace| trace.len()),
+        Some(32),
+        "no example; last error {targets}"
+    );
 }

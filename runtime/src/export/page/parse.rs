@@ -83,12 +83,13 @@ fn histogram(family: &mut Family, suffix: &str, bound: Option<&str>, sample: Sam
         });
     }
     let Some(Point {
-        value: PointValue::Histogram {
-            bounds,
-            counts,
-            sum,
-            exemplars,
-        },
+        value:
+            PointValue::Histogram {
+                bounds,
+                counts,
+                sum,
+                exemplars,
+            },
         ..
     }) = family.points.last_mut()
     else {
@@ -137,7 +138,9 @@ impl<'a> Sample<'a> {
         let (labels, rest) = labels(&line[end..])?;
         let mut words = rest.split_whitespace();
         let value = words.next()?;
-        let exemplar = rest.split_once(" # ").and_then(|(_, exemplar)| self::exemplar(exemplar));
+        let exemplar = rest
+            .split_once(" # ")
+            .and_then(|(_, exemplar)| self::exemplar(exemplar));
         Some(Self {
             name: &line[..end],
             labels,
