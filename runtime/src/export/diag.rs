@@ -21,6 +21,24 @@ static HANDLER: RwLock<Option<Handler>> = RwLock::new(None);
 static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
 static SAID: Mutex<Option<HashMap<&'static str, Instant>>> = Mutex::new(None);
 
+/// Lines said before it is known who takes them.
+static HELD: Mutex<Option<Vec<(Level, String)>>> = Mutex::new(None);
+
+/// Keeps lines back until [`release`]: the start says things before the logs are there to take them.
+pub(crate) fn hold() {
+    HELD.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get_or_insert_default();
+}
+
+/// Says what was kept back.
+pub(crate) fn release() {
+    let held = HELD.lock().unwrap_or_else(PoisonError::into_inner).take();
+    for (level, message) in held.into_iter().flatten() {
+        tell(level, &message);
+    }
+}
+
 /// The same cause is told again after this long.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -47,9 +65,17 @@ pub(crate) fn say(level: Level, message: fmt::Arguments<'_>) {
         return;
     }
     let message = message.to_string();
+    if let Some(held) = HELD.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        held.push((level, message));
+        return;
+    }
+    tell(level, &message);
+}
+
+fn tell(level: Level, message: &str) {
     let handler = HANDLER.read().unwrap_or_else(PoisonError::into_inner);
     match &*handler {
-        Some(handler) => handler(level, &message),
+        Some(handler) => handler(level, message),
         None => eprintln!("vitalsign: {message}"),
     }
 }

@@ -134,8 +134,12 @@ impl Exporter {
             background.spawn_ours(push.clone().run());
         }
         let ways = Arc::new(ways);
-        background.spawn_ours(ways.clone().look());
         Ok(Self { background, ways })
+    }
+
+    /// Looks whether somebody listens, in the background, and says so if not.
+    pub(crate) fn look(&self) {
+        self.background.spawn_ours(self.ways.clone().look());
     }
 
     /// Whether spans go anywhere.

@@ -289,14 +289,12 @@ macro_rules! rows {
 }
 
 rows! {
-    SPANS_LIVE_SAMPLED = UpDownCounter "otel.sdk.span.live" "{span}" "Recorded spans that have not ended." ["otel.span.sampling_result" = "RECORD_AND_SAMPLE"];
-    SPANS_STARTED_ROOT = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.parent.origin" = "none", "otel.span.sampling_result" = "RECORD_AND_SAMPLE"];
-    SPANS_STARTED_LOCAL = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.parent.origin" = "local", "otel.span.sampling_result" = "RECORD_AND_SAMPLE"];
-    SPANS_STARTED_REMOTE = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.parent.origin" = "remote", "otel.span.sampling_result" = "RECORD_AND_SAMPLE"];
-    SPANS_DROPPED_ROOT = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.parent.origin" = "none", "otel.span.sampling_result" = "DROP"];
-    SPANS_DROPPED_LOCAL = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.parent.origin" = "local", "otel.span.sampling_result" = "DROP"];
-    SPANS_DROPPED_REMOTE = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.parent.origin" = "remote", "otel.span.sampling_result" = "DROP"];
-    LOGS_CREATED = Counter "otel.sdk.log.created" "{log_record}" "Log records made." [];
+    SPANS_LIVE = UpDownCounter "otel.sdk.span.live" "{span}" "Recorded spans that have not ended." ["otel.span.sampling_result" = "RECORD_AND_SAMPLE"];
+    SPANS_STARTED = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.sampling_result" = "RECORD_AND_SAMPLE"];
+    SPANS_SAMPLED_OUT = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.sampling_result" = "DROP"];
+    SPANS_RING_FULL = Counter "vitalsign.span.dropped" "{span}" "Ended spans that were lost before any queue." ["error.type" = "ring_full"];
+    SPANS_LATE = Counter "vitalsign.span.dropped" "{span}" "Ended spans that were lost before any queue." ["error.type" = "already_shutdown"];
+    SPANS_REENTRANT = Counter "vitalsign.span.reentrant" "{span}" "Spans and events turned away because the formatting of a field made them." [];
     SPOOL_BYTES = UpDownCounter "vitalsign.spool.size" "By" "Size of the files that wait for the collector." [];
     SPOOL_WRITTEN = Counter "vitalsign.spool.written" "{batch}" "Batches written to the spool." [];
     SPOOL_SENT = Counter "vitalsign.spool.sent" "{batch}" "Batches of the spool that were sent." [];
@@ -309,6 +307,13 @@ rows! {
 
 /// All of it as metrics. Series of exporters that were never started stay away.
 pub(crate) fn families() -> Vec<Family> {
+    let spans = crate::trace::stats();
+    SPANS_LIVE.set(spans.started.saturating_sub(spans.ended));
+    SPANS_STARTED.set(spans.started);
+    SPANS_SAMPLED_OUT.set(spans.sampled_out);
+    SPANS_RING_FULL.set(spans.dropped_ring);
+    SPANS_LATE.set(spans.dropped_late);
+    SPANS_REENTRANT.set(spans.reentrant);
     static START: OnceLock<u64> = OnceLock::new();
     let start = *START.get_or_init(|| crate::clock::unix_nanos(crate::clock::now()));
     let mut families: Vec<Family> = Vec::new();

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "admin")]
 pub(crate) mod admin;
+#[cfg(all(feature = "admin", feature = "axum"))]
+pub(crate) mod mount;
 #[cfg(feature = "admin")]
 pub(crate) mod routes;
 

@@ -20,6 +20,8 @@ pub(super) struct Parts {
     spans: Option<trace::Pipeline>,
     #[cfg(feature = "admin")]
     admin: Option<admin::AdminHandle>,
+    #[cfg(feature = "admin")]
+    routes: Arc<AdminRoutes>,
     #[cfg(feature = "logs")]
     pub(super) logs: Option<crate::logs::Handle>,
     #[cfg(feature = "otlp")]
@@ -34,9 +36,14 @@ pub(super) fn install(builder: Builder, caller: &Location<'_>) -> Result<Vitals,
     }
     let handle_signals = builder.handle_signals;
     let (delay, timeout) = (builder.drain_delay, builder.shutdown_timeout);
-    match start(builder, caller) {
+    diag::hold();
+    let started = start(builder, caller);
+    diag::release();
+    match started {
         Ok(parts) => {
             let inner = Arc::new(Inner::new(parts, delay, timeout));
+            #[cfg(panic = "abort")]
+            super::abort::flush_on_panic(&inner);
             #[cfg(feature = "_tokio")]
             if handle_signals {
                 super::signal::exit_on_signal(&inner);
@@ -104,7 +111,9 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     #[cfg(feature = "health")]
     health(builder.not_ready, &builder.health_checks, caller, &background)?;
     #[cfg(feature = "admin")]
-    let admin = serve(&config, &resource, bound, &background)?;
+    let routes = routes(&config, &resource);
+    #[cfg(feature = "admin")]
+    let admin = serve(bound, routes.clone(), &background)?;
 
     for warning in warnings {
         say(Level::Warn, format_args!("{warning}"));
@@ -118,11 +127,15 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
         Level::Info,
         format_args!("{}", super::line::line(&config, service, address)),
     );
+    #[cfg(feature = "otlp")]
+    exporter.look();
     crate::switch::set(!config.disabled);
     Ok(Parts {
         spans,
         #[cfg(feature = "admin")]
         admin,
+        #[cfg(feature = "admin")]
+        routes,
         #[cfg(feature = "logs")]
         logs,
         #[cfg(feature = "otlp")]
@@ -135,11 +148,22 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
 #[cfg(feature = "admin")]
 use crate::http::{admin, routes::AdminRoutes};
 
+/// What the admin server answers, and a user's own server where they are mounted into it.
+#[cfg(feature = "admin")]
+fn routes(config: &Config, resource: &Resource) -> Arc<AdminRoutes> {
+    let labels = resource.attributes().iter();
+    let page = config.metrics.page.then(|| crate::export::page::PageContext {
+        resource: labels
+            .map(|(key, value)| (key.to_string(), value.to_string()))
+            .collect(),
+    });
+    Arc::new(AdminRoutes::new(page, config.admin.token.clone()))
+}
+
 #[cfg(feature = "admin")]
 fn serve(
-    config: &Config,
-    resource: &Resource,
     bound: Option<admin::Bound>,
+    routes: Arc<AdminRoutes>,
     background: &crate::export::background::Background,
 ) -> Result<Option<admin::AdminHandle>, InitError> {
     let Some(bound) = bound else { return Ok(None) };
@@ -152,14 +176,7 @@ fn serve(
             ),
         );
     }
-    let labels = resource.attributes().iter();
-    let page = config.metrics.page.then(|| crate::export::page::PageContext {
-        resource: labels
-            .map(|(key, value)| (key.to_string(), value.to_string()))
-            .collect(),
-    });
-    let routes = AdminRoutes::new(page, config.admin.token.clone());
-    let handle = admin::serve(background, bound, Arc::new(routes), admin::Limits::default());
+    let handle = admin::serve(background, bound, routes, admin::Limits::default());
     handle.map(Some).map_err(InitError::System)
 }
 
@@ -418,6 +435,11 @@ impl Parts {
         self.background.stop(Duration::from_millis(100));
     }
 
+    #[cfg(all(feature = "admin", feature = "axum"))]
+    pub(super) fn routes(&self) -> Arc<AdminRoutes> {
+        self.routes.clone()
+    }
+
     #[cfg(feature = "admin")]
     pub(super) fn admin_addr(&self) -> Option<std::net::SocketAddr> {
         self.admin.as_ref().map(admin::AdminHandle::address)
@@ -425,7 +447,12 @@ impl Parts {
 
     #[cfg(feature = "otlp")]
     pub(super) fn report(&self) -> crate::export::Report {
-        self.exporter.report()
+        let mut report = self.exporter.report();
+        if self.exporter.wants_spans() {
+            let spans = trace::stats();
+            report.traces.dropped += spans.dropped_ring + spans.dropped_late;
+        }
+        report
     }
 
     #[cfg(not(feature = "otlp"))]

@@ -12,6 +12,8 @@
 //! What cannot work as it was asked for is an error here, before anything of the process has changed. What can go on is one
 //! warning that names the variable, the value and what is used instead. After that nothing here fails into a caller.
 
+#[cfg(panic = "abort")]
+mod abort;
 mod builder;
 mod completion;
 mod error;

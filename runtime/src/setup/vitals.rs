@@ -146,6 +146,22 @@ impl Vitals {
         self.inner.parts.admin_addr()
     }
 
+    /// The admin server's routes (`/metrics` and the probes), to be mounted into a router of your own; `VITALSIGN_ADMIN=off`
+    /// goes without the server. Reasons of failed checks are shown to those with the admin token only: who asks is not known here.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let vitals = vitalsign::builder().admin("off").install()?;
+    /// let app: axum::Router = axum::Router::new().nest("/internal", vitals.admin_router());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(all(feature = "admin", feature = "axum"))]
+    pub fn admin_router<S: Clone + Send + Sync + 'static>(&self) -> axum::Router<S> {
+        crate::http::mount::router(self.inner.parts.routes())
+    }
+
     /// Adds a health check to those that `#[health_check]` registered. It stays as long as the process; for one that goes
     /// sooner see [`health::Engine::register`](crate::health::Engine::register).
     ///
