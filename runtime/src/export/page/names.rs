@@ -55,6 +55,9 @@ fn same_type(a: Kind, b: Kind) -> bool {
     a == b || (gauge(a) && gauge(b))
 }
 
+/// Endings that OpenMetrics keeps for the samples of a family.
+const RESERVED: [&str; 6] = ["_created", "_bucket", "_count", "_sum", "_gcount", "_gsum"];
+
 /// The family's name with its unit, and the unit as a word.
 fn name(base: &str, unit: &str, kind: Kind) -> (String, String) {
     let mut name = word(base);
@@ -63,6 +66,12 @@ fn name(base: &str, unit: &str, kind: Kind) -> (String, String) {
     }
     if kind == Kind::Info && name.len() > "_info".len() {
         name.truncate(name.trim_end_matches("_info").len());
+    }
+    if RESERVED.iter().any(|suffix| name.ends_with(suffix)) {
+        // It would read as a sample of another family; what is counted tells them apart.
+        let what = word(unit.trim_matches(['{', '}']));
+        name.push('_');
+        name.push_str(if what == "_" { "value" } else { &what });
     }
     let mut unit = unit_word(unit, kind);
     if kind == Kind::Info {
@@ -228,6 +237,8 @@ mod tests {
             ("rate", "{request}/s", Kind::Gauge, "rate_per_second", "per_second"),
             ("load", "1", Kind::Gauge, "load_ratio", "ratio"),
             ("load", "1", Kind::Counter, "load", ""),
+            ("log.created", "{log_record}", Kind::Counter, "log_created_log_record", ""),
+            ("row.count", "", Kind::Gauge, "row_count_value", ""),
             ("some_total", "", Kind::Counter, "some", ""),
             ("9 lives--left", "", Kind::Gauge, "_9_lives_left", ""),
             ("target", "", Kind::Info, "target", ""),
