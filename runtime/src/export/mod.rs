@@ -34,7 +34,5 @@ pub use exporter::{Report, Tally};
 /// The metrics of the program, and those about ourselves.
 #[cfg(feature = "record")]
 pub(crate) fn families() -> Vec<snapshot::Family> {
-    let mut families = crate::metrics::registry::gather();
-    families.extend(stats::families());
-    families
+    crate::metrics::registry::gather()
 }

@@ -3,7 +3,14 @@
 use crate::clock;
 use crate::trace::{SpanId, TraceId};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+
+static OFF: AtomicBool = AtomicBool::new(false);
+
+/// `OTEL_METRICS_EXEMPLAR_FILTER=always_off`.
+pub(crate) fn set_on(on: bool) {
+    OFF.store(!on, Ordering::Relaxed);
+}
 
 /// The examples of one series: a slot to each bucket, made when the first sampled span comes.
 pub(crate) struct Exemplars {
@@ -49,6 +56,9 @@ impl Exemplars {
                 .get(slot)
                 .is_some_and(|slot| now < slot.next.load(Ordering::Relaxed))
         {
+            return;
+        }
+        if OFF.load(Ordering::Relaxed) {
             return;
         }
         if let Some((trace_id, span_id)) = ids() {

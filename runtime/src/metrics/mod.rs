@@ -23,6 +23,12 @@ pub use declared::{
     Counter, CounterSeries, Definition, Gauge, GaugeSeries, Histogram, HistogramSeries, InFlight, Info, Label, Limited,
     Number, ObservableGauge, Timer, UpDownCounter, UpDownSeries,
 };
+/// What variables say of all metrics; before the first call.
+pub(crate) fn configure(config: &crate::config::env::Metrics) {
+    bucket::set_default_native(config.exponential);
+    exemplar::set_on(config.exemplars != crate::config::env::ExemplarFilter::AlwaysOff);
+}
+
 #[doc(hidden)]
 pub use declared::{DECLARED, Gathered, Metric};
 #[cfg(feature = "summary")]

@@ -78,6 +78,7 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     // Calibrates the clock, and begins the time that cumulative sums count from.
     crate::clock::now();
     crate::metrics::registry::started();
+    crate::metrics::configure(&config.metrics);
     crate::metrics::check::check().map_err(|conflict| InitError::Families(conflict.to_string()))?;
     #[cfg(feature = "admin")]
     let bound = admin::bind(&config.admin).map_err(|refused| InitError::Admin(refused.to_string()))?;
