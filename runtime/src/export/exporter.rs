@@ -46,6 +46,8 @@ pub struct Tally {
     pub dropped: u64,
     /// Still waiting.
     pub pending: u64,
+    /// For the collector at the default address, where none has ever answered: no one asked for it, so nothing is amiss.
+    pub unheard: u64,
 }
 
 impl Report {
@@ -65,6 +67,7 @@ impl Tally {
             rejected,
             dropped,
             pending,
+            unheard: 0,
         }
     }
 }
@@ -279,6 +282,7 @@ impl Account {
             rejected: self.rejected.load(Relaxed),
             dropped: self.dropped.load(Relaxed),
             pending,
+            unheard: 0,
         }
     }
 
@@ -355,6 +359,11 @@ impl Way {
             away: AtomicBool::new(false),
             was_away: AtomicBool::new(false),
         })
+    }
+
+    /// Nobody named it, and nobody is there.
+    fn is_unheard(&self) -> bool {
+        self.from.is_none() && self.away.load(Relaxed)
     }
 
     /// Whether somebody listens; says so if not.
@@ -537,6 +546,9 @@ impl Pipeline {
         if let Some(spool) = &self.spool {
             tally.pending += spool.pending(self.signal);
             tally.dropped += spool.lost(self.signal);
+        }
+        if tally.delivered == 0 && self.way.as_ref().is_some_and(Way::is_unheard) {
+            tally.unheard = std::mem::take(&mut tally.pending) + std::mem::take(&mut tally.dropped);
         }
         tally
     }
