@@ -104,6 +104,15 @@ impl Process {
         let _ = Command::new("kill")
             .args(["-TERM", &self.child.id().to_string()])
             .status();
+        self.wait(limit)
+    }
+
+    /// Waits for it to end.
+    ///
+    /// # Panics
+    /// When it has not ended in time.
+    #[track_caller]
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         crate::wait_for("the process to end", limit, || self.child.try_wait().ok().flatten())
     }
 }

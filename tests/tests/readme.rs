@@ -1,0 +1,223 @@
+//! What the README shows is so: its program is the example, its tables are those of the code, its commands run. Its Rust blocks are
+//! compiled as documentation tests of this package.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tests::process::{Process, build, workspace};
+
+#[allow(dead_code, unused_macros)]
+#[path = "../../macros/src/args/table.rs"]
+mod table;
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn readme() -> String {
+    read("README.md")
+}
+
+/// The blocks of a language.
+fn blocks(language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    let readme = readme();
+    let blocks = readme.split(&fence).skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.map(str::to_owned).collect()
+}
+
+/// The commands of all `console` blocks.
+fn commands() -> Vec<String> {
+    let blocks = blocks("console");
+    let lines = blocks.iter().flat_map(|block| block.lines());
+    lines
+        .filter_map(|line| line.strip_prefix("$ "))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What must stand between two marks; with `VITALSIGN_BLESS=1` it is written there.
+fn section(name: &str, expected: &str) {
+    let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+    let readme = readme();
+    let (before, rest) = readme.split_once(&open).expect("the section begins");
+    let (found, after) = rest.split_once(&close).expect("the section ends");
+    if found != expected && std::env::var("VITALSIGN_BLESS").is_ok_and(|value| value == "1") {
+        let text = format!("{before}{open}{expected}{close}{after}");
+        std::fs::write(workspace().join("README.md"), text).expect("the README can be written");
+        return;
+    }
+    assert_eq!(found, expected, "VITALSIGN_BLESS=1 writes it");
+}
+
+#[test]
+fn the_program_is_the_example() {
+    let example = read("examples/minimal/src/main.rs");
+    let program = blocks("rust").into_iter().next().expect("a program");
+    assert_eq!(
+        example.trim_start_matches("//! The README's program.\n").trim_start(),
+        program
+    );
+}
+
+#[test]
+fn the_program_runs_without_a_collector() {
+    let output = Command::new(build("minimal"))
+        .env("VITALSIGN_ADMIN", "127.0.0.1:0")
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT")
+        .output()
+        .expect("it starts");
+    let lines = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{lines}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(lines.matches("grinding").count(), 2, "{lines}");
+    assert_eq!(lines.matches("no collector").count(), 1, "{lines}");
+}
+
+#[test]
+fn the_option_tables_are_those_of_the_parser() {
+    let mut text = String::new();
+    for (_, name, rows) in table::ALL {
+        // The options of a method's and of a field's check are those of a function's.
+        if *name == "check" {
+            continue;
+        }
+        let title = match *name {
+            "health_check" => "#[health_check(…)]` on a function, `#[check(…)]` on the methods of an `impl` under it",
+            "health" => "#[derive(HealthCheck)]` on a struct, `#[health(…)]` on its fields",
+            other => other,
+        };
+        let title = if title == *name {
+            format!("`#[{name}(…)]`")
+        } else {
+            format!("`{title}")
+        };
+        text += &format!("### {title}\n\n| option | default | meaning |\n|---|---|---|\n");
+        for row in rows.iter().filter(|row| row.form != table::Form::Unbuilt) {
+            text += &format!(
+                "| `{}` | {} | {} |\n",
+                row.write.replace('|', "\\|"),
+                row.default,
+                row.meaning
+            );
+        }
+        text += "\n";
+    }
+    section("options", &text);
+}
+
+#[test]
+fn the_feature_table_is_that_of_the_manifest() {
+    let manifest = read("runtime/Cargo.toml");
+    let features = manifest
+        .split_once("[features]\n")
+        .and_then(|(_, rest)| rest.split_once("\n["))
+        .expect("features")
+        .0;
+    let mut text = String::from("| feature | |\n|---|---|\n");
+    let (mut meaning, mut default) = (String::new(), String::new());
+    for line in features.lines() {
+        if let Some(comment) = line.strip_prefix("# ") {
+            meaning = comment.to_owned();
+        } else if let Some((name, value)) = line.split_once(" = ") {
+            if name == "default" {
+                default = value.to_owned();
+            } else if !name.starts_with('_') {
+                assert!(!meaning.is_empty(), "{name} has no comment");
+                let on = if default.contains(&format!("\"{name}\"")) {
+                    " (default)"
+                } else {
+                    ""
+                };
+                text += &format!("| `{name}`{on} | {meaning} |\n");
+            }
+            meaning.clear();
+        }
+    }
+    section("features", &text);
+}
+
+/// How each command is tested.
+enum Tested {
+    /// Here, to its end.
+    Runs,
+    /// Here, until it has started.
+    Starts,
+    /// By whoever runs this test: it is the command that does, and CI's.
+    IsThis,
+    /// By the named command, for it takes long; here its program must be there.
+    OnDemand(&'static str),
+}
+
+#[test]
+fn every_command_is_known_here() {
+    let how = BTreeMap::from([
+        ("cargo run", Tested::Starts),
+        ("cargo test --workspace", Tested::IsThis),
+        ("cargo run -p benches --bin crates", Tested::Runs),
+        ("cargo run -p benches --bin identity", Tested::Runs),
+        ("cargo run -p benches --bin future_size", Tested::Runs),
+        (
+            "cargo run --release -p benches --bin compile_time",
+            Tested::OnDemand("compile_time"),
+        ),
+        (
+            "cargo run --release -p benches --features peers --bin calls",
+            Tested::OnDemand("calls"),
+        ),
+    ]);
+    let benches = read("benches/Cargo.toml");
+    for command in commands() {
+        match how.get(command.as_str()) {
+            None => panic!("{command}: say in this test how it is tested"),
+            Some(Tested::Runs) => runs(&command),
+            Some(Tested::Starts) => starts(&command),
+            Some(Tested::IsThis) => assert!(read(".ci/run").contains(&command), "{command} is CI's"),
+            Some(Tested::OnDemand(bin)) => assert!(benches.contains(&format!("name = \"{bin}\"")), "{command}"),
+        }
+    }
+}
+
+fn in_workspace(command: &str) -> Command {
+    let mut words = command.split(' ');
+    assert_eq!(words.next(), Some("cargo"));
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(words).current_dir(workspace()).stdin(Stdio::null());
+    cargo
+}
+
+fn runs(command: &str) {
+    let output = in_workspace(command).output().expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "{command}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// It shows where to look, and within a minute the tree of an order.
+fn starts(command: &str) {
+    let mut command = in_workspace(command);
+    command
+        .env("OTEL_BSP_SCHEDULE_DELAY", "500")
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
+    // In a group of its own, so that it can be ended as a terminal ends it: cargo and the service both.
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut process = Process::start(&mut command);
+    process.line("page", Duration::from_secs(300), |line| {
+        line.ends_with("/metrics").then_some(())
+    });
+    process.line("tree", Duration::from_secs(60), |line| {
+        line.contains("└ POST /items/{item}/take").then_some(())
+    });
+    let group = format!("-{}", process.id());
+    let _ = Command::new("kill").args(["-INT", "--", &group]).status();
+    assert!(
+        process.wait(Duration::from_secs(30)).success(),
+        "{:#?}",
+        process.lines()
+    );
+}
