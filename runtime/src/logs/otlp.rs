@@ -79,6 +79,11 @@ impl Batcher {
         Some(self.to.delay.saturating_sub(age))
     }
 
+    /// Everything has been handed over.
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     fn send(&mut self) {
         self.since = None;
         let count = std::mem::take(&mut self.count);

@@ -100,9 +100,14 @@ impl Writer {
         self.queue.attach_writer();
         let mut batch = Batch::default();
         let mut idle = 0;
+        // Records that have been written and wait in a batch for OTLP: not done before that is handed over.
+        let mut waiting = 0;
         while self.queue.take(&mut batch) {
             if batch.heads.is_empty() {
                 let due = self.otlp.as_mut().and_then(|otlp| otlp.idle(self.queue.wanted_now()));
+                if due.is_none() && waiting > 0 {
+                    self.queue.done(std::mem::take(&mut waiting), 0);
+                }
                 idle += 1;
                 if idle < LOOKS {
                     self.queue.doze();
@@ -113,11 +118,15 @@ impl Writer {
             }
             idle = 0;
             let written = self.batch(&batch);
-            self.queue.done(batch.heads.len() as u64, written);
+            waiting += batch.heads.len() as u64;
+            let handed = self.otlp.as_ref().is_none_or(Batcher::is_empty);
+            let done = if handed { std::mem::take(&mut waiting) } else { 0 };
+            self.queue.done(done, written);
         }
         if let Some(otlp) = &mut self.otlp {
             otlp.idle(true);
         }
+        self.queue.done(waiting, 0);
     }
 
     /// Formats and writes; how many lines the output took.
