@@ -19,6 +19,8 @@ mod call;
 mod clock;
 #[cfg(feature = "record")]
 pub mod config;
+#[cfg(feature = "db-sqlx")]
+pub mod db;
 mod export;
 #[cfg(feature = "record")]
 mod fields;

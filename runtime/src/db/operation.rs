@@ -1,0 +1,266 @@
+//! One statement on its way.
+
+use super::sql::{self, Dialect, Shown};
+use crate::metrics::dynamic::{Histogram, Meta};
+use crate::metrics::label::Limit;
+use crate::metrics::registry::{self, LabelSet};
+use crate::outcome::CallOutcome;
+use crate::site::{Def, Site, Slots, SpanDef, SpanKind};
+use crate::trace::SpanContext;
+use crate::trace::active::ActiveSpan;
+use crate::trace::body::Scalar;
+use crate::clock;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
+use tracing_core::field::Value;
+
+static SITE: Site = Site {
+    def: Def {
+        // No function of the user's.
+        function: "",
+        module: "vitalsign::db",
+        file: "",
+        line: 0,
+        asynchronous: true,
+        fallible: true,
+        span: Some(SpanDef {
+            name: "db",
+            kind: SpanKind::Client,
+            fields: &[
+                "otel.name",
+                "otel.kind",
+                "db.system.name",
+                "db.namespace",
+                "db.query.text",
+                "db.query.summary",
+                "db.operation.name",
+                "db.collection.name",
+                "server.address",
+                "server.port",
+                "db.response.status_code",
+                "db.response.returned_rows",
+                "error.type",
+            ],
+            ..SpanDef::DEFAULT
+        }),
+        counter: None,
+        timer: None,
+    },
+    slots: Slots::new(),
+};
+
+/// Summaries with series of their own; the rest share `other`.
+static SUMMARIES: Limit = Limit::new(500);
+
+/// C7.
+const SECONDS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+
+/// The database that a pool speaks to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Target {
+    pub(super) system: &'static str,
+    pub(super) namespace: Option<Arc<str>>,
+    pub(super) address: Option<Arc<str>>,
+    pub(super) port: Option<u16>,
+}
+
+impl Target {
+    pub(super) fn of(driver: &str) -> Self {
+        Self {
+            system: match driver {
+                "PostgreSQL" => "postgresql",
+                "MySQL" => "mysql",
+                "SQLite" => "sqlite",
+                _ => "other_sql",
+            },
+            ..Self::default()
+        }
+    }
+
+    fn dialect(&self) -> Dialect {
+        match self.system {
+            "mysql" => Dialect::MySql,
+            "sqlite" => Dialect::Sqlite,
+            _ => Dialect::Postgres,
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    system: &'static str,
+    /// An index into [`SUMMARIES`].
+    summary: u16,
+    namespace: Option<Arc<str>>,
+    address: Option<Arc<str>>,
+    port: Option<u16>,
+    error: Option<Cow<'static, str>>,
+}
+
+fn labels(key: &Key) -> LabelSet {
+    let mut labels: LabelSet = Vec::with_capacity(7);
+    if let Some(namespace) = &key.namespace {
+        labels.push(("db.namespace".into(), namespace.to_string().into()));
+    }
+    let summary = SUMMARIES.value(key.summary.into()).unwrap_or("other");
+    if !summary.is_empty() {
+        labels.push(("db.query.summary".into(), summary.into()));
+    }
+    labels.push(("db.system.name".into(), key.system.into()));
+    if let Some(error) = &key.error {
+        labels.push(("error.type".into(), error.clone()));
+    }
+    if let Some(address) = &key.address {
+        labels.push(("server.address".into(), address.to_string().into()));
+    }
+    if let Some(port) = key.port {
+        labels.push(("server.port".into(), port.to_string().into()));
+    }
+    labels
+}
+
+fn duration() -> &'static Histogram<Key> {
+    static DURATION: OnceLock<Arc<Histogram<Key>>> = OnceLock::new();
+    DURATION.get_or_init(|| {
+        let family = Arc::new(Histogram::new(
+            Meta {
+                name: "db.client.operation.duration",
+                help: "Duration of database client operations.",
+                unit: "s",
+                labels,
+            },
+            &SECONDS,
+        ));
+        registry::register(family.clone());
+        family
+    })
+}
+
+/// From sending a statement to its last row.
+pub(super) struct Operation {
+    span: ActiveSpan,
+    start: u64,
+    key: Key,
+    rows: Option<u64>,
+    open: bool,
+}
+
+impl Operation {
+    pub(super) fn begin(statement: &str, target: &Target) -> Self {
+        let start = clock::now();
+        let shown = sql::show(statement, target.dialect());
+        let mut span = ActiveSpan::default();
+        span.open(&SITE, start, None);
+        if span.recording() {
+            describe(&span, &shown, target);
+        }
+        Self {
+            span,
+            start,
+            key: Key {
+                system: target.system,
+                summary: SUMMARIES.index(&shown.summary) as u16,
+                namespace: target.namespace.clone(),
+                address: target.address.clone(),
+                port: target.port,
+                error: None,
+            },
+            rows: None,
+            open: true,
+        }
+    }
+
+    pub(super) fn context(&self) -> Option<SpanContext> {
+        self.span.context()
+    }
+
+    pub(super) fn enter(&self) -> Entered<'_> {
+        self.span.enter(&SITE);
+        Entered(&self.span)
+    }
+
+    /// A row came.
+    pub(super) fn row(&mut self) {
+        *self.rows.get_or_insert(0) += 1;
+    }
+
+    /// The database, or the way to it, said no.
+    pub(super) fn failed(mut self, error: &sqlx::Error) {
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .map(Cow::into_owned);
+        let kind: Cow<'static, str> = match (&code, error) {
+            (Some(code), _) => code.clone().into(),
+            (None, sqlx::Error::RowNotFound) => "row_not_found".into(),
+            (None, sqlx::Error::PoolTimedOut) => "pool_timed_out".into(),
+            (None, sqlx::Error::PoolClosed) => "pool_closed".into(),
+            (None, sqlx::Error::Io(_)) => "io".into(),
+            (None, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. }) => "decode".into(),
+            (None, _) => "_OTHER".into(),
+        };
+        if let Some(code) = &code {
+            self.span.add("db.response.status_code", Scalar::Text(code));
+        }
+        self.span.add("error.type", Scalar::Text(&kind));
+        self.key.error = Some(kind);
+        self.end(CallOutcome::Error);
+    }
+
+    /// It came to its end, or nobody wanted further rows.
+    pub(super) fn done(mut self) {
+        self.end(CallOutcome::Ok);
+    }
+
+    fn end(&mut self, outcome: CallOutcome) {
+        self.open = false;
+        let end = clock::now();
+        if let Some(rows) = self.rows {
+            self.span.add("db.response.returned_rows", Scalar::I64(rows as i64));
+        }
+        let seconds = clock::nanos_between(self.start, end) as f64 / 1e9;
+        duration().record(&self.key, seconds, self.span.exemplar());
+        self.span.close(end, outcome);
+    }
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        if self.open {
+            self.end(if std::thread::panicking() {
+                CallOutcome::Panic
+            } else {
+                CallOutcome::Cancelled
+            });
+        }
+    }
+}
+
+/// The statement's span is current while this lives.
+pub(super) struct Entered<'a>(&'a ActiveSpan);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.exit();
+    }
+}
+
+fn describe(span: &ActiveSpan, shown: &Shown, target: &Target) {
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let name = given(&shown.summary).unwrap_or_else(|| target.system.to_owned());
+    span.fields(
+        &SITE,
+        &[
+            &name.as_str() as &dyn Value,
+            &"client",
+            &target.system,
+            &target.namespace.as_deref(),
+            &given(&shown.text).as_deref(),
+            &given(&shown.summary).as_deref(),
+            &given(&shown.operation).as_deref(),
+            &shown.collection.as_deref(),
+            &target.address.as_deref(),
+            &target.port,
+        ],
+    );
+}

@@ -1,0 +1,439 @@
+//! Statements without what they carry: every literal becomes `?`, comments go.
+//!
+//! One pass over the text, by tokens, without regular expressions. What cannot be understood to its end (a string that is not
+//! closed) is dropped from there on, so nothing that might be a value is left.
+
+/// How a database quotes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Dialect {
+    /// `"name"`, `$tag$text$tag$`, `E'\n'`.
+    Postgres,
+    /// `` `name` ``, `"text"`, backslashes, `#` comments.
+    MySql,
+    /// `"name"`, `` `name` ``, `[name]`.
+    Sqlite,
+}
+
+/// A statement as it may be shown, and its summary.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Shown {
+    pub(crate) text: String,
+    /// `SELECT orders customers`: the operation and what it touches, of low cardinality.
+    pub(crate) summary: String,
+    /// `SELECT`
+    pub(crate) operation: String,
+    /// The one table, where it is one.
+    pub(crate) collection: Option<String>,
+}
+
+/// A longer text is cut.
+const MAX_TEXT: usize = 8 * 1024;
+/// A longer summary is cut (the conventions' bound).
+const MAX_SUMMARY: usize = 255;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Token<'a> {
+    Word(&'a str),
+    /// A quoted name, quotes included.
+    Name(&'a str),
+    Literal,
+    /// `?`, `$1`, `:name`, `@name`
+    Placeholder,
+    Symbol(char),
+}
+
+struct Lexer<'a> {
+    text: &'a str,
+    at: usize,
+    dialect: Dialect,
+}
+
+impl<'a> Lexer<'a> {
+    fn rest(&self) -> &'a str {
+        &self.text[self.at..]
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn skip_while(&mut self, keep: impl Fn(char) -> bool) -> &'a str {
+        let start = self.at;
+        let rest = self.rest();
+        self.at += rest.find(|c| !keep(c)).unwrap_or(rest.len());
+        &self.text[start..self.at]
+    }
+
+    /// Blanks and comments.
+    fn skip_space(&mut self) {
+        loop {
+            self.skip_while(char::is_whitespace);
+            let rest = self.rest();
+            if rest.starts_with("--") || (self.dialect == Dialect::MySql && rest.starts_with('#')) {
+                self.skip_while(|c| c != '\n');
+            } else if rest.starts_with("/*") {
+                self.at += comment_len(rest, self.dialect == Dialect::Postgres);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Past the closing quote; doubled quotes stay inside. To the end if it is not closed.
+    fn quoted(&mut self, quote: char, backslash: bool) {
+        let mut chars = self.rest().char_indices().skip(1).peekable();
+        while let Some((i, c)) = chars.next() {
+            if backslash && c == '\\' {
+                chars.next();
+            } else if c == quote {
+                if chars.peek().is_some_and(|(_, next)| *next == quote) {
+                    chars.next();
+                } else {
+                    self.at += i + c.len_utf8();
+                    return;
+                }
+            }
+        }
+        self.at = self.text.len();
+    }
+
+    /// `$tag$ … $tag$`; `None` where it is none.
+    fn dollar_quoted(&mut self) -> Option<()> {
+        let rest = self.rest();
+        let tag_end = rest[1..].find('$')? + 2;
+        let tag = &rest[..tag_end];
+        let inner = &tag[1..tag.len() - 1];
+        let is_tag = inner.chars().all(|c| c.is_alphanumeric() || c == '_') && !inner.starts_with(|c: char| c.is_ascii_digit());
+        if !is_tag {
+            return None;
+        }
+        let body = &rest[tag_end..];
+        self.at += body.find(tag).map_or(rest.len(), |end| tag_end + end + tag.len());
+        Some(())
+    }
+}
+
+/// Nested in PostgreSQL only.
+fn comment_len(text: &str, nested: bool) -> usize {
+    let bytes = text.as_bytes();
+    let mut depth = 0;
+    let mut i = 0;
+    while i + 1 < bytes.len() {
+        match &bytes[i..i + 2] {
+            b"/*" if nested || depth == 0 => {
+                depth += 1;
+                i += 2;
+            }
+            b"*/" => {
+                depth -= 1;
+                i += 2;
+                if depth == 0 {
+                    return i;
+                }
+            }
+            _ => i += 1,
+        }
+    }
+    text.len()
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '$'
+}
+
+impl<'a> Iterator for Lexer<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        self.skip_space();
+        let c = self.peek()?;
+        let start = self.at;
+        let token = match c {
+            '\'' => {
+                self.quoted(c, self.dialect == Dialect::MySql);
+                Token::Literal
+            }
+            '"' if self.dialect == Dialect::MySql => {
+                self.quoted(c, true);
+                Token::Literal
+            }
+            '"' | '`' => {
+                self.quoted(c, false);
+                Token::Name(&self.text[start..self.at])
+            }
+            '[' if self.dialect == Dialect::Sqlite => {
+                let rest = self.rest();
+                self.at += rest.find(']').map_or(rest.len(), |end| end + 1);
+                Token::Name(&self.text[start..self.at])
+            }
+            '$' if self.dialect == Dialect::Postgres && self.dollar_quoted().is_some() => Token::Literal,
+            '$' | '@' | ':' | '?' => {
+                self.at += 1;
+                if c == ':' && matches!(self.peek(), Some(':' | '=')) {
+                    // A cast or an assignment.
+                    self.at += 1;
+                    return Some(Token::Word(&self.text[start..self.at]));
+                }
+                let name = self.skip_while(is_word);
+                if c == '?' || !name.is_empty() {
+                    Token::Placeholder
+                } else {
+                    Token::Symbol(c)
+                }
+            }
+            c if c.is_ascii_digit() || (c == '.' && self.rest()[1..].starts_with(|c: char| c.is_ascii_digit())) => {
+                self.number();
+                Token::Literal
+            }
+            c if is_word(c) => {
+                let word = self.skip_while(is_word);
+                let prefix = ["e", "b", "x", "n", "u"].iter().any(|p| word.eq_ignore_ascii_case(p));
+                if prefix && self.rest().starts_with('\'') {
+                    // Only `E'…'` and MySQL's know backslashes.
+                    let backslash = self.dialect == Dialect::MySql || word.eq_ignore_ascii_case("e");
+                    self.quoted('\'', backslash);
+                    Token::Literal
+                } else if word.eq_ignore_ascii_case("u") && self.rest().starts_with("&'") {
+                    self.at += 1;
+                    self.quoted('\'', false);
+                    Token::Literal
+                } else if ["true", "false"].iter().any(|l| word.eq_ignore_ascii_case(l)) {
+                    Token::Literal
+                } else {
+                    Token::Word(word)
+                }
+            }
+            c => {
+                self.at += c.len_utf8();
+                Token::Symbol(c)
+            }
+        };
+        Some(token)
+    }
+}
+
+impl Lexer<'_> {
+    /// `1`, `1.5e-3`, `0xFF`, `1_000`, and whatever letters follow.
+    fn number(&mut self) {
+        self.skip_while(|c| c.is_alphanumeric() || c == '.' || c == '_');
+        let before = self.text[..self.at].chars().next_back();
+        if matches!(before, Some('e' | 'E')) && self.rest().starts_with(['+', '-']) {
+            self.at += 1;
+            self.skip_while(|c| c.is_alphanumeric());
+        }
+    }
+}
+
+/// The statement without its values.
+pub(crate) fn show(statement: &str, dialect: Dialect) -> Shown {
+    let tokens: Vec<Token<'_>> = Lexer {
+        text: statement,
+        at: 0,
+        dialect,
+    }
+    .collect();
+    let (summary, operation, collection) = summary(&tokens);
+    Shown {
+        text: text(&tokens),
+        summary,
+        operation,
+        collection,
+    }
+}
+
+fn text(tokens: &[Token<'_>]) -> String {
+    let mut out = String::new();
+    let mut glued = true;
+    let mut i = 0;
+    while i < tokens.len() && out.len() < MAX_TEXT {
+        let value = |token: &Token<'_>| matches!(token, Token::Literal | Token::Placeholder);
+        match tokens[i] {
+            Token::Symbol(c @ (',' | ')' | '.' | ';')) => {
+                out.push(c);
+                glued = c == '.';
+            }
+            Token::Symbol(c) => {
+                if !glued && !(c == '(' && matches!(tokens.get(i.wrapping_sub(1)), Some(Token::Word(_)))) {
+                    out.push(' ');
+                }
+                out.push(c);
+                glued = matches!(c, '(' | '[' | ':' | '@' | '-' | '+');
+                // A list of values is as long as it likes: `IN (?, ?, ?)` and `VALUES (?), (?)` show one.
+                if c == '(' && tokens.get(i + 1).is_some_and(value) {
+                    let mut end = i + 1;
+                    while tokens.get(end).is_some_and(|t| value(t) || *t == Token::Symbol(',')) {
+                        end += 1;
+                    }
+                    if tokens.get(end) == Some(&Token::Symbol(')')) {
+                        out.push('?');
+                        i = end;
+                        continue;
+                    }
+                }
+            }
+            token => {
+                if !glued {
+                    out.push(' ');
+                }
+                glued = false;
+                match token {
+                    Token::Word(word) | Token::Name(word) => out.push_str(word),
+                    _ => out.push('?'),
+                }
+            }
+        }
+        i += 1;
+    }
+    if out.len() > MAX_TEXT {
+        let end = (0..=MAX_TEXT).rev().find(|&i| out.is_char_boundary(i)).unwrap_or(0);
+        out.truncate(end);
+    }
+    out
+}
+
+/// Words after which a table's name comes.
+const BEFORE_TABLE: [&str; 6] = ["FROM", "INTO", "UPDATE", "JOIN", "TABLE", "VIEW"];
+/// Words that may stand between.
+const BETWEEN: [&str; 6] = ["IF", "NOT", "EXISTS", "ONLY", "OR", "IGNORE"];
+
+fn summary(tokens: &[Token<'_>]) -> (String, String, Option<String>) {
+    let operation = tokens.iter().find_map(|token| match token {
+        Token::Word(word) => Some(word.to_uppercase()),
+        _ => None,
+    });
+    let Some(operation) = operation else {
+        return (String::new(), String::new(), None);
+    };
+    let mut targets: Vec<String> = Vec::new();
+    let mut i = 0;
+    while i < tokens.len() {
+        let is = |list: &[&str], token: &Token<'_>| matches!(token, Token::Word(word) if list.iter().any(|w| word.eq_ignore_ascii_case(w)));
+        if is(&BEFORE_TABLE, &tokens[i]) {
+            let mut next = i + 1;
+            while tokens.get(next).is_some_and(|token| is(&BETWEEN, token)) {
+                next += 1;
+            }
+            if let Some((name, after)) = name(tokens, next) {
+                // `EXTRACT(x FROM y)` and functions name no table.
+                if tokens.get(after) != Some(&Token::Symbol('(')) || operation == "INSERT" || operation == "CREATE" {
+                    if !targets.contains(&name) {
+                        targets.push(name);
+                    }
+                    i = after;
+                    continue;
+                }
+            }
+        }
+        i += 1;
+    }
+    let collection = match &targets[..] {
+        [one] => Some(one.clone()),
+        _ => None,
+    };
+    let mut summary = operation.clone();
+    for target in targets {
+        if summary.len() + 1 + target.len() > MAX_SUMMARY {
+            break;
+        }
+        summary.push(' ');
+        summary.push_str(&target);
+    }
+    (summary, operation, collection)
+}
+
+/// A table's name at a position, with its schema, and what comes after it.
+fn name(tokens: &[Token<'_>], at: usize) -> Option<(String, usize)> {
+    let part = |token: Option<&Token<'_>>| match token {
+        Some(Token::Word(word)) => Some((*word).to_owned()),
+        Some(Token::Name(name)) => Some(name.trim_matches(['"', '`', '[', ']']).to_owned()),
+        _ => None,
+    };
+    let mut name = part(tokens.get(at))?;
+    if ["SELECT", "SET", "VALUES", "LATERAL"].iter().any(|word| name.eq_ignore_ascii_case(word)) {
+        return None;
+    }
+    let mut at = at + 1;
+    while tokens.get(at) == Some(&Token::Symbol('.'))
+        && let Some(next) = part(tokens.get(at + 1))
+    {
+        name = format!("{name}.{next}");
+        at += 2;
+    }
+    Some((name, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Dialect::{MySql, Postgres, Sqlite};
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn values_go_and_names_stay() {
+        for (dialect, statement, expected) in [
+            (Postgres, "SELECT * FROM t WHERE a = 'it''s' AND b=5", "SELECT * FROM t WHERE a = ? AND b = ?"),
+            (Postgres, "select $1::int, $tag$ secret ' $tag$, $$x$$", "select ? :: int, ?, ?"),
+            (Postgres, r"SELECT E'a\'secret', U&'x', b'01', X'ff'", "SELECT ?, ?, ?, ?"),
+            (Postgres, "SELECT /* a /* nested secret */ b */ 1 -- secret\n, 2", "SELECT ?, ?"),
+            (Postgres, r#"SELECT "col""umn" FROM "Sch"."Tab""#, r#"SELECT "col""umn" FROM "Sch"."Tab""#),
+            (Postgres, "INSERT INTO t (a, b) VALUES ($1, 'x', 1.5e-3), (2, 0xFF, 1_000)", "INSERT INTO t(a, b) VALUES(?), (?)"),
+            (Postgres, "SELECT a FROM t WHERE id IN (1, 2, 3)", "SELECT a FROM t WHERE id IN(?)"),
+            (MySql, r#"SELECT "it\"s", 'a\'b' FROM `t` # secret"#, "SELECT ?, ? FROM `t`"),
+            (Sqlite, "SELECT [a b] FROM `t` WHERE x = :name AND y = @p AND z = ?2", "SELECT [a b] FROM `t` WHERE x = ? AND y = ? AND z = ?"),
+            (Sqlite, "UPDATE t SET ok = TRUE, n = .5 WHERE p = 'unclosed secret", "UPDATE t SET ok = ?, n = ? WHERE p = ?"),
+        ] {
+            assert_eq!(show(statement, dialect).text, expected);
+        }
+    }
+
+    #[test]
+    fn summaries() {
+        for (statement, summary, collection) in [
+            ("SELECT * FROM orders WHERE id = 1", "SELECT orders", Some("orders")),
+            ("select a from shop.orders o join \"Customers\" c on true", "SELECT shop.orders Customers", None),
+            ("INSERT INTO orders (a) VALUES (1)", "INSERT orders", Some("orders")),
+            ("UPDATE orders SET a = 1", "UPDATE orders", Some("orders")),
+            ("DELETE FROM orders", "DELETE orders", Some("orders")),
+            ("CREATE TABLE IF NOT EXISTS orders (id INT)", "CREATE orders", Some("orders")),
+            ("SELECT EXTRACT(year FROM created) FROM orders", "SELECT created orders", None),
+            ("BEGIN", "BEGIN", None),
+            ("", "", None),
+        ] {
+            let shown = show(statement, Postgres);
+            assert_eq!((shown.summary.as_str(), shown.collection.as_deref()), (summary, collection), "{statement}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_it(text in "\\PC*", dialect in prop_oneof![Just(Postgres), Just(MySql), Just(Sqlite)]) {
+            let shown = show(&text, dialect);
+            prop_assert!(shown.text.len() <= MAX_TEXT && shown.summary.len() <= MAX_SUMMARY);
+        }
+
+        #[test]
+        fn no_string_shows(
+            value in "[a-z '\"$#/*\\-]{0,20}",
+            dialect in prop_oneof![Just(Postgres), Just(MySql), Just(Sqlite)],
+        ) {
+            let escaped = value.replace('\'', "''");
+            let escaped = if dialect == MySql { escaped.replace('\\', "\\\\") } else { escaped };
+            let shown = show(&format!("SELECT a FROM t WHERE b = '{escaped}' AND c = 7"), dialect);
+            prop_assert_eq!(shown.text, "SELECT a FROM t WHERE b = ? AND c = ?");
+        }
+
+        #[test]
+        fn no_dollar_string_shows(value in "[a-z '\"#/*\\-]{0,20}", tag in "[a-z]{0,3}") {
+            let shown = show(&format!("SELECT ${tag}${value}${tag}$, b"), Postgres);
+            prop_assert_eq!(shown.text, "SELECT ?, b");
+        }
+
+        #[test]
+        fn showing_twice_changes_nothing(
+            words in proptest::collection::vec("[a-z]{1,5}|'[a-z]{0,4}'|[0-9]{1,3}|[,().=]", 0..20),
+        ) {
+            let once = show(&words.join(" "), Postgres).text;
+            prop_assert_eq!(&show(&once, Postgres).text, &once);
+        }
+    }
+}
