@@ -7,12 +7,18 @@ use vitalsign::testing::{Capture, Span, Status, capture};
 
 async fn pool() -> TracedPool<sqlx::Sqlite> {
     let options = SqliteConnectOptions::new().in_memory(true);
-    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let pool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_with(options)
+        .await
+        .unwrap();
     sqlx::raw_sql("CREATE TABLE orders (id INTEGER PRIMARY KEY, item TEXT UNIQUE)")
         .execute(&pool)
         .await
         .unwrap();
-    TracedPool::new("orders", pool).server("db.example", 1234).namespace("shop")
+    TracedPool::new("orders", pool)
+        .server("db.example", 1234)
+        .namespace("shop")
 }
 
 /// The spans, once there are so many: SQLite's own thread holds the span current at a statement until it has let go of it.
@@ -42,7 +48,10 @@ async fn a_statement_is_a_client_span() {
         .unwrap();
     assert_eq!(done.rows_affected(), 2);
     let span = last(&capture, 1);
-    assert_eq!((span.name.as_str(), span.kind, span.status), ("INSERT orders", "client", Status::Unset));
+    assert_eq!(
+        (span.name.as_str(), span.kind, span.status),
+        ("INSERT orders", "client", Status::Unset)
+    );
     for (key, value) in [
         ("db.system.name", "sqlite"),
         ("db.namespace", "shop"),
@@ -55,7 +64,10 @@ async fn a_statement_is_a_client_span() {
     ] {
         assert_eq!(span.attribute(key), Some(value), "{key}");
     }
-    let rows: Vec<(i64, String)> = sqlx::query_as("SELECT id, item FROM orders ORDER BY id").fetch_all(&pool).await.unwrap();
+    let rows: Vec<(i64, String)> = sqlx::query_as("SELECT id, item FROM orders ORDER BY id")
+        .fetch_all(&pool)
+        .await
+        .unwrap();
     assert_eq!(rows.len(), 2);
     assert_eq!(last(&capture, 2).attribute("db.response.returned_rows"), Some("2"));
     let one: Option<(String,)> = sqlx::query_as("SELECT item FROM orders WHERE id = ?")
@@ -64,9 +76,15 @@ async fn a_statement_is_a_client_span() {
         .await
         .unwrap();
     assert_eq!(one.unwrap().0, "teapot");
-    let none: Option<(String,)> = sqlx::query_as("SELECT item FROM orders WHERE id = 99").fetch_optional(&pool).await.unwrap();
+    let none: Option<(String,)> = sqlx::query_as("SELECT item FROM orders WHERE id = 99")
+        .fetch_optional(&pool)
+        .await
+        .unwrap();
     assert!(none.is_none());
-    assert_eq!(last(&capture, 4).attribute("db.query.text"), Some("SELECT item FROM orders WHERE id = ?"));
+    assert_eq!(
+        last(&capture, 4).attribute("db.query.text"),
+        Some("SELECT item FROM orders WHERE id = ?")
+    );
     assert_eq!(capture.spans().len(), 4);
 }
 
@@ -92,13 +110,18 @@ async fn what_the_database_refuses() {
     let pool = pool().await;
     let capture = capture();
     for _ in 0..2 {
-        let _ = sqlx::query("INSERT INTO orders (item) VALUES ('same')").execute(&pool).await;
+        let _ = sqlx::query("INSERT INTO orders (item) VALUES ('same')")
+            .execute(&pool)
+            .await;
     }
     let span = last(&capture, 2);
     assert_eq!(span.status, Status::Error);
     assert_eq!(span.attribute("error.type"), Some("2067"));
     assert_eq!(span.attribute("db.response.status_code"), Some("2067"));
-    sqlx::query("SELECT nothing FROM nowhere").fetch_one(&pool).await.unwrap_err();
+    sqlx::query("SELECT nothing FROM nowhere")
+        .fetch_one(&pool)
+        .await
+        .unwrap_err();
     assert_eq!(last(&capture, 3).name, "SELECT nowhere");
     assert_eq!(last(&capture, 3).outcome(), "error");
 }
@@ -107,7 +130,11 @@ async fn what_the_database_refuses() {
 async fn a_stream_is_one_span() {
     let pool = pool().await;
     for item in ["a", "b", "c"] {
-        sqlx::query("INSERT INTO orders (item) VALUES (?)").bind(item).execute(&pool).await.unwrap();
+        sqlx::query("INSERT INTO orders (item) VALUES (?)")
+            .bind(item)
+            .execute(&pool)
+            .await
+            .unwrap();
     }
     let capture = capture();
     {
@@ -115,7 +142,10 @@ async fn a_stream_is_one_span() {
         while rows.try_next().await.unwrap().is_some() {}
     }
     let span = last(&capture, 1);
-    assert_eq!((span.attribute("db.response.returned_rows"), span.outcome()), (Some("3"), "ok"));
+    assert_eq!(
+        (span.attribute("db.response.returned_rows"), span.outcome()),
+        (Some("3"), "ok")
+    );
     {
         let mut rows = sqlx::query("SELECT item FROM orders").fetch(&pool);
         rows.try_next().await.unwrap();
@@ -127,8 +157,18 @@ async fn a_stream_is_one_span() {
 async fn a_comment_carries_the_trace() {
     let pool = pool().await.comments(true);
     let capture = capture();
-    sqlx::query("INSERT INTO orders (item) VALUES (?)").bind("a").execute(&pool).await.unwrap();
-    let (count,): (i64,) = sqlx::query_as("SELECT count(*) FROM orders;").fetch_one(&pool).await.unwrap();
+    sqlx::query("INSERT INTO orders (item) VALUES (?)")
+        .bind("a")
+        .execute(&pool)
+        .await
+        .unwrap();
+    let (count,): (i64,) = sqlx::query_as("SELECT count(*) FROM orders;")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
     assert_eq!(count, 1);
-    assert_eq!(last(&capture, 2).attribute("db.query.text"), Some("SELECT count(*) FROM orders;"));
+    assert_eq!(
+        last(&capture, 2).attribute("db.query.text"),
+        Some("SELECT count(*) FROM orders;")
+    );
 }

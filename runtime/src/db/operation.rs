@@ -1,6 +1,7 @@
 //! One statement on its way.
 
 use super::sql::{self, Dialect, Shown};
+use crate::clock;
 use crate::metrics::dynamic::{Histogram, Meta};
 use crate::metrics::label::Limit;
 use crate::metrics::registry::{self, LabelSet};
@@ -9,7 +10,6 @@ use crate::site::{Def, Site, Slots, SpanDef, SpanKind};
 use crate::trace::SpanContext;
 use crate::trace::active::ActiveSpan;
 use crate::trace::body::Scalar;
-use crate::clock;
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use tracing_core::field::Value;

@@ -103,7 +103,8 @@ impl<'a> Lexer<'a> {
         let tag_end = rest[1..].find('$')? + 2;
         let tag = &rest[..tag_end];
         let inner = &tag[1..tag.len() - 1];
-        let is_tag = inner.chars().all(|c| c.is_alphanumeric() || c == '_') && !inner.starts_with(|c: char| c.is_ascii_digit());
+        let is_tag =
+            inner.chars().all(|c| c.is_alphanumeric() || c == '_') && !inner.starts_with(|c: char| c.is_ascii_digit());
         if !is_tag {
             return None;
         }
@@ -349,7 +350,10 @@ fn name(tokens: &[Token<'_>], at: usize) -> Option<(String, usize)> {
         _ => None,
     };
     let mut name = part(tokens.get(at))?;
-    if ["SELECT", "SET", "VALUES", "LATERAL"].iter().any(|word| name.eq_ignore_ascii_case(word)) {
+    if ["SELECT", "SET", "VALUES", "LATERAL"]
+        .iter()
+        .any(|word| name.eq_ignore_ascii_case(word))
+    {
         return None;
     }
     let mut at = at + 1;
@@ -371,16 +375,56 @@ mod tests {
     #[test]
     fn values_go_and_names_stay() {
         for (dialect, statement, expected) in [
-            (Postgres, "SELECT * FROM t WHERE a = 'it''s' AND b=5", "SELECT * FROM t WHERE a = ? AND b = ?"),
-            (Postgres, "select $1::int, $tag$ secret ' $tag$, $$x$$", "select ? :: int, ?, ?"),
-            (Postgres, r"SELECT E'a\'secret', U&'x', b'01', X'ff'", "SELECT ?, ?, ?, ?"),
-            (Postgres, "SELECT /* a /* nested secret */ b */ 1 -- secret\n, 2", "SELECT ?, ?"),
-            (Postgres, r#"SELECT "col""umn" FROM "Sch"."Tab""#, r#"SELECT "col""umn" FROM "Sch"."Tab""#),
-            (Postgres, "INSERT INTO t (a, b) VALUES ($1, 'x', 1.5e-3), (2, 0xFF, 1_000)", "INSERT INTO t(a, b) VALUES(?), (?)"),
-            (Postgres, "SELECT a FROM t WHERE id IN (1, 2, 3)", "SELECT a FROM t WHERE id IN(?)"),
-            (MySql, r#"SELECT "it\"s", 'a\'b' FROM `t` # secret"#, "SELECT ?, ? FROM `t`"),
-            (Sqlite, "SELECT [a b] FROM `t` WHERE x = :name AND y = @p AND z = ?2", "SELECT [a b] FROM `t` WHERE x = ? AND y = ? AND z = ?"),
-            (Sqlite, "UPDATE t SET ok = TRUE, n = .5 WHERE p = 'unclosed secret", "UPDATE t SET ok = ?, n = ? WHERE p = ?"),
+            (
+                Postgres,
+                "SELECT * FROM t WHERE a = 'it''s' AND b=5",
+                "SELECT * FROM t WHERE a = ? AND b = ?",
+            ),
+            (
+                Postgres,
+                "select $1::int, $tag$ secret ' $tag$, $$x$$",
+                "select ? :: int, ?, ?",
+            ),
+            (
+                Postgres,
+                r"SELECT E'a\'secret', U&'x', b'01', X'ff'",
+                "SELECT ?, ?, ?, ?",
+            ),
+            (
+                Postgres,
+                "SELECT /* a /* nested secret */ b */ 1 -- secret\n, 2",
+                "SELECT ?, ?",
+            ),
+            (
+                Postgres,
+                r#"SELECT "col""umn" FROM "Sch"."Tab""#,
+                r#"SELECT "col""umn" FROM "Sch"."Tab""#,
+            ),
+            (
+                Postgres,
+                "INSERT INTO t (a, b) VALUES ($1, 'x', 1.5e-3), (2, 0xFF, 1_000)",
+                "INSERT INTO t(a, b) VALUES(?), (?)",
+            ),
+            (
+                Postgres,
+                "SELECT a FROM t WHERE id IN (1, 2, 3)",
+                "SELECT a FROM t WHERE id IN(?)",
+            ),
+            (
+                MySql,
+                r#"SELECT "it\"s", 'a\'b' FROM `t` # secret"#,
+                "SELECT ?, ? FROM `t`",
+            ),
+            (
+                Sqlite,
+                "SELECT [a b] FROM `t` WHERE x = :name AND y = @p AND z = ?2",
+                "SELECT [a b] FROM `t` WHERE x = ? AND y = ? AND z = ?",
+            ),
+            (
+                Sqlite,
+                "UPDATE t SET ok = TRUE, n = .5 WHERE p = 'unclosed secret",
+                "UPDATE t SET ok = ?, n = ? WHERE p = ?",
+            ),
         ] {
             assert_eq!(show(statement, dialect).text, expected);
         }
@@ -390,17 +434,33 @@ mod tests {
     fn summaries() {
         for (statement, summary, collection) in [
             ("SELECT * FROM orders WHERE id = 1", "SELECT orders", Some("orders")),
-            ("select a from shop.orders o join \"Customers\" c on true", "SELECT shop.orders Customers", None),
+            (
+                "select a from shop.orders o join \"Customers\" c on true",
+                "SELECT shop.orders Customers",
+                None,
+            ),
             ("INSERT INTO orders (a) VALUES (1)", "INSERT orders", Some("orders")),
             ("UPDATE orders SET a = 1", "UPDATE orders", Some("orders")),
             ("DELETE FROM orders", "DELETE orders", Some("orders")),
-            ("CREATE TABLE IF NOT EXISTS orders (id INT)", "CREATE orders", Some("orders")),
-            ("SELECT EXTRACT(year FROM created) FROM orders", "SELECT created orders", None),
+            (
+                "CREATE TABLE IF NOT EXISTS orders (id INT)",
+                "CREATE orders",
+                Some("orders"),
+            ),
+            (
+                "SELECT EXTRACT(year FROM created) FROM orders",
+                "SELECT created orders",
+                None,
+            ),
             ("BEGIN", "BEGIN", None),
             ("", "", None),
         ] {
             let shown = show(statement, Postgres);
-            assert_eq!((shown.summary.as_str(), shown.collection.as_deref()), (summary, collection), "{statement}");
+            assert_eq!(
+                (shown.summary.as_str(), shown.collection.as_deref()),
+                (summary, collection),
+                "{statement}"
+            );
         }
     }
 
