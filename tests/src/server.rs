@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-/// The program, from PATH or from where Debian keeps PostgreSQL's. `None` where it is not installed, so that the test can say so
+/// The program, from PATH or from where Debian keeps those of `PostgreSQL`. `None` where it is not installed, so that the test can say so
 /// and pass.
 ///
 /// # Panics

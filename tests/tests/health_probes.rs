@@ -28,6 +28,7 @@ fn enough_threads() -> bool {
 
 #[health_check(readiness, cache = "1s")]
 async fn counted() {
+    std::future::ready(()).await;
     CACHED_RUNS.fetch_add(1, Ordering::SeqCst);
 }
 
@@ -44,6 +45,7 @@ struct Mailer {
 }
 
 async fn ping(mailer: &Mailer) -> Result<(), std::io::Error> {
+    std::future::ready(()).await;
     Err(std::io::Error::other(format!("{} does not answer", mailer.host)))
 }
 
@@ -62,16 +64,20 @@ struct Backends<P> {
     more: More,
 }
 
-struct More;
+struct More {
+    well: bool,
+}
 
 #[health_check(critical = false)]
 impl More {
     #[check(startup)]
     async fn migrated(&self) -> bool {
-        true
+        std::future::ready(self.well).await
     }
     #[check]
-    fn quick(&self) {}
+    fn quick(&self) -> bool {
+        self.well
+    }
 }
 
 fn vitals() -> (&'static Vitals, String) {
@@ -90,7 +96,7 @@ fn vitals() -> (&'static Vitals, String) {
             replica: Some(std::sync::Arc::new(Pool)),
             mailer: Mailer { host: "mail.internal" },
             config: String::new(),
-            more: More,
+            more: More { well: true },
         };
         vitals.register_health("backends", backends).unwrap();
         vitals

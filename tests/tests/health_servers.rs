@@ -128,7 +128,7 @@ struct Postgres {
 }
 
 impl Postgres {
-    /// PostgreSQL refuses to run as root.
+    /// `PostgreSQL` refuses to run as root.
     fn command(program: &str) -> Command {
         let mut command = Command::new(server::find(program).unwrap());
         if let Some((uid, gid)) = server::user_of("postgres") {
@@ -414,6 +414,7 @@ async fn a_heart() {
 
 #[tokio::test]
 async fn a_channel() {
+    use Health::{Degraded, Down, Up};
     let (sender, receiver) = tokio::sync::mpsc::channel(10);
     let level = ChannelLevel::new(&sender);
     let mut seen = vec![level.check().await.health()];
@@ -421,7 +422,6 @@ async fn a_channel() {
         sender.try_send(n).unwrap();
         seen.push(level.check().await.health());
     }
-    use Health::{Degraded, Down, Up};
     assert_eq!(seen, [Up, Up, Up, Up, Up, Up, Up, Up, Degraded, Degraded, Down]);
     drop(receiver);
     assert_eq!(level.check().await.message(), Some("the receiver is gone"));

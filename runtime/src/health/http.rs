@@ -18,7 +18,7 @@ pub fn is_probe(path: &str) -> bool {
     answer::probe_of(path).is_some()
 }
 
-/// Answers a probe of the process's [`engine`](super::engine). `details` says whether the caller may read reasons: it comes from
+/// Answers a probe of the process's [`engine()`](super::engine()). `details` says whether the caller may read reasons: it comes from
 /// loopback, or has the admin token.
 pub async fn respond(method: &Method, path: &str, query: &str, accept: &str, details: bool) -> Response<Bytes> {
     ASKED.store(true, Ordering::Relaxed);

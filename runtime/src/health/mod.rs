@@ -1,4 +1,55 @@
 //! Health: checks by attribute, derive or hand, and the probes that ask them.
+//!
+//! A check is a function that says whether something works. Which probe asks it is the one decision that matters:
+//!
+//! | probe | asks | an orchestrator that hears no | belongs there |
+//! |---|---|---|---|
+//! | `/livez` | liveness | restarts the process | what a restart heals: a worker that hangs, a poisoned lock. Nothing outside the process |
+//! | `/readyz` | readiness, the default | sends no requests | what requests cannot do without: the database |
+//! | `/startupz` | startup | waits with the other two | migrations, a cache that has to be warm |
+//! | `/healthz` | all | | for people |
+//!
+//! ```
+//! use vitalsign::{HealthCheck, health_check};
+//! # struct Mailer; struct Pool;
+//! # impl HealthCheck for Pool { async fn check(&self) -> vitalsign::HealthStatus { vitalsign::HealthStatus::up() } }
+//!
+//! /// Registered where it stands.
+//! #[health_check(liveness, blocking)]
+//! fn lock_is_sound() -> bool {
+//!     true
+//! }
+//!
+//! /// Each marked field is a check: `backends.db` and `backends.mailer` once it is registered as `backends`.
+//! #[derive(HealthCheck)]
+//! struct Backends {
+//!     #[health(readiness, timeout = "2s")]
+//!     db: Pool,
+//!     #[health(readiness, critical = false, check = ping)]
+//!     mailer: Mailer,
+//! }
+//!
+//! async fn ping(mailer: &Mailer) -> Result<(), std::io::Error> {
+//! #   let _ = mailer;
+//!     Ok(())
+//! }
+//! # fn main() -> Result<(), vitalsign::health::RegisterError> {
+//! # let backends = Backends { db: Pool, mailer: Mailer };
+//! vitalsign::health::engine().register("backends", backends)?.keep();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What holds
+//!
+//! - A probe answers within 900 ms, whatever its checks do. A check that still runs then shows its last answer if that is younger than
+//!   its time-out, else it is down, "still running". It runs on alone, never twice at once.
+//! - Checks run at the same time, on threads of ours, in the context of the Tokio runtime that was current when they were registered.
+//!   One that blocks its thread, panics or asks its own probe costs itself: the thread is counted (`health.threads.stuck`) and replaced.
+//! - An answer is kept for the `cache` time, 1 s by default; callers that come while a check runs wait for the same run. A check that
+//!   takes longer than a probe waits wants an `interval` instead.
+//! - Messages and details are for callers that are trusted: passwords in addresses are masked, texts cut to 1 KiB.
+//! - A log line and a span tell each transition; nothing tells a quiet probe.
 
 #[cfg(feature = "_http")]
 mod answer;
