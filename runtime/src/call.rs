@@ -47,6 +47,7 @@ pub struct Call<const SIGNALS: u8> {
 }
 
 #[inline]
+#[expect(clippy::unnecessary_wraps, reason = "it makes the value of a field")]
 fn kept(live: Live) -> Option<ManuallyDrop<Live>> {
     Some(ManuallyDrop::new(live))
 }
@@ -704,6 +705,7 @@ pub fn judge<R: ?Sized>(ret: &R, f: impl FnOnce(&R) -> bool) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_borrow, clippy::empty_loop, clippy::unused_async, reason = "written as the macros write")]
 mod tests {
     //! The expansion of an annotated function, written by hand: what the macros may rely on.
     use crate::__private as p;

@@ -275,6 +275,7 @@ impl fmt::Write for Sip {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_borrow, reason = "asked as the macros ask")]
 mod tests {
     use super::*;
 

@@ -5,6 +5,8 @@
 //! method look-up prefers the receiver with the most references left. Inside a generic function only what its bounds promise
 //! counts, as everywhere in Rust.
 
+#![allow(clippy::unused_self, reason = "a tag is chosen by its type; that is all it says")]
+
 use crate::call::{Call, Settle};
 use crate::metrics::label::{ErrorIndex, ErrorLabel, LabelType};
 use crate::outcome::{Outcome, Verdict};

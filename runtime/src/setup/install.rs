@@ -20,7 +20,7 @@ pub(super) struct Parts {
     spans: Option<trace::Pipeline>,
     #[cfg(feature = "admin")]
     admin: Option<admin::AdminHandle>,
-    #[cfg(feature = "admin")]
+    #[cfg(feature = "axum")]
     routes: Arc<AdminRoutes>,
     #[cfg(feature = "logs")]
     pub(super) logs: Option<crate::logs::Handle>,
@@ -135,7 +135,7 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
         spans,
         #[cfg(feature = "admin")]
         admin,
-        #[cfg(feature = "admin")]
+        #[cfg(feature = "axum")]
         routes,
         #[cfg(feature = "logs")]
         logs,
@@ -387,6 +387,7 @@ fn bounded(limit: u64) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX)
 }
 
+#[allow(clippy::unused_self, reason = "what a part does depends on which parts there are")]
 impl Parts {
     /// Readiness says no from here on.
     pub(super) fn begin_drain(&self) {

@@ -10,13 +10,13 @@ pub(super) fn line(config: &Config, service: &str, admin: Option<std::net::Socke
         line.push_str(" telemetry is off (OTEL_SDK_DISABLED)");
     } else {
         let page = admin.filter(|_| config.metrics.page);
-        signal(&mut line, "traces", config.traces.console, &config.traces.otlp, None);
+        signal(&mut line, "traces", config.traces.console, config.traces.otlp.as_ref(), None);
         line.push(',');
         let page = page.map(|address| format!("http://{address}/metrics"));
-        signal(&mut line, "metrics", config.metrics.console, &config.metrics.otlp, page);
+        signal(&mut line, "metrics", config.metrics.console, config.metrics.otlp.as_ref(), page);
         line.push(',');
         let lines = (cfg!(feature = "logs") && config.logs.lines.is_some()).then(|| "stdout".to_owned());
-        signal(&mut line, "logs", false, &config.logs.otlp, lines);
+        signal(&mut line, "logs", false, config.logs.otlp.as_ref(), lines);
     }
     match admin {
         Some(address) => {
@@ -34,12 +34,12 @@ pub(super) fn line(config: &Config, service: &str, admin: Option<std::net::Socke
     line
 }
 
-fn signal(line: &mut String, name: &str, console: bool, otlp: &Option<Otlp>, own: Option<String>) {
+fn signal(line: &mut String, name: &str, console: bool, otlp: Option<&Otlp>, own: Option<String>) {
     let mut places: Vec<String> = own.into_iter().collect();
     if console {
         places.push("the console".to_owned());
     }
-    places.extend(otlp.as_ref().map(|otlp| otlp.url.to_string()));
+    places.extend(otlp.map(|otlp| otlp.url.to_string()));
     if places.is_empty() {
         places.push("nowhere".to_owned());
     }
