@@ -705,7 +705,12 @@ pub fn judge<R: ?Sized>(ret: &R, f: impl FnOnce(&R) -> bool) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::needless_borrow, clippy::empty_loop, clippy::unused_async, reason = "written as the macros write")]
+#[allow(
+    clippy::needless_borrow,
+    clippy::empty_loop,
+    clippy::unused_async,
+    reason = "written as the macros write"
+)]
 mod tests {
     //! The expansion of an annotated function, written by hand: what the macros may rely on.
     use crate::__private as p;

@@ -10,10 +10,22 @@ pub(super) fn line(config: &Config, service: &str, admin: Option<std::net::Socke
         line.push_str(" telemetry is off (OTEL_SDK_DISABLED)");
     } else {
         let page = admin.filter(|_| config.metrics.page);
-        signal(&mut line, "traces", config.traces.console, config.traces.otlp.as_ref(), None);
+        signal(
+            &mut line,
+            "traces",
+            config.traces.console,
+            config.traces.otlp.as_ref(),
+            None,
+        );
         line.push(',');
         let page = page.map(|address| format!("http://{address}/metrics"));
-        signal(&mut line, "metrics", config.metrics.console, config.metrics.otlp.as_ref(), page);
+        signal(
+            &mut line,
+            "metrics",
+            config.metrics.console,
+            config.metrics.otlp.as_ref(),
+            page,
+        );
         line.push(',');
         let lines = (cfg!(feature = "logs") && config.logs.lines.is_some()).then(|| "stdout".to_owned());
         signal(&mut line, "logs", false, config.logs.otlp.as_ref(), lines);
