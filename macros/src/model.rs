@@ -195,6 +195,7 @@ pub(crate) enum Moment {
 }
 
 /// The type of a label as far as a static can name it.
+#[allow(clippy::large_enum_variant, reason = "a handful, for as long as an expansion takes")]
 pub(crate) enum LabelType {
     Unknown,
     Named(Type),

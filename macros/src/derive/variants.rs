@@ -191,10 +191,10 @@ fn styled(ident: &Ident, style: &str) -> String {
                 .map(|first| first.to_lowercase().chain(chars).collect())
                 .unwrap_or_default()
         }
-        "snake_case" => join("_", |word| word.to_lowercase()),
-        "SCREAMING_SNAKE_CASE" => join("_", |word| word.to_uppercase()),
-        "kebab-case" => join("-", |word| word.to_lowercase()),
-        "SCREAMING-KEBAB-CASE" => join("-", |word| word.to_uppercase()),
+        "snake_case" => join("_", str::to_lowercase),
+        "SCREAMING_SNAKE_CASE" => join("_", str::to_uppercase),
+        "kebab-case" => join("-", str::to_lowercase),
+        "SCREAMING-KEBAB-CASE" => join("-", str::to_uppercase),
         _ => name,
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn health_check(arguments: TokenStream, item: TokenStream) -> TokenSt
 }
 
 /// `#[check]` that no `#[health_check]` around it took away.
-pub(crate) fn check_alone(arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn check_alone(arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut diag = Diagnostics::default();
     let span = proc_macro2::Span::call_site();
     let options = args::options(Attr::Check, span, arguments, &mut diag);
@@ -47,7 +47,7 @@ pub(crate) fn check_alone(arguments: TokenStream, item: TokenStream) -> TokenStr
         span,
         "`#[check]` marks a method of a block; write `#[health_check]` on the `impl` around it",
     );
-    fallback(&diag, &item)
+    fallback(&diag, item)
 }
 
 fn function(check: &CheckModel, root: &Root, item: &Item, diag: &mut Diagnostics) -> Option<TokenStream> {

@@ -96,10 +96,8 @@ fn def(model: &Instrumented) -> TokenStream {
 }
 
 fn optional(value: Option<TokenStream>) -> TokenStream {
-    match value {
-        Some(value) => emit!(::core::option::Option::Some(#value)),
-        None => emit!(::core::option::Option::None),
-    }
+    let some = value.map(|value| emit!(::core::option::Option::Some(#value)));
+    some.unwrap_or_else(|| emit!(::core::option::Option::None))
 }
 
 fn span_def(p: &TokenStream, span: &SpanModel) -> TokenStream {

@@ -113,7 +113,7 @@ fn parse_nanos(text: &str) -> Option<u64> {
     };
     let number: f64 = number.trim().parse().ok()?;
     let nanos = number * seconds * 1e9;
-    (nanos >= 1.0 && nanos < 1e18).then_some(nanos as u64)
+    (1.0..1e18).contains(&nanos).then_some(nanos as u64)
 }
 
 /// A function that is registered at link time: it can be called as it is.

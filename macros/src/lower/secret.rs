@@ -1,6 +1,6 @@
 //! Names that say their value is a secret.
 
-/// Whole snake_case words; those of two stand side by side.
+/// Whole `snake_case` words; those of two stand side by side.
 const WORDS: &[&str] = &[
     "password",
     "passwd",
