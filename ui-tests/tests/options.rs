@@ -1,6 +1,10 @@
 //! No option without a case that compiles, one that is refused, a line in the docs and one in an example.
 
-#![allow(dead_code, unreachable_pub, reason = "the table is the macros' own, and they use more of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the table is the macros' own, and they use more of it"
+)]
 
 #[path = "../../macros/src/args/table.rs"]
 #[macro_use]
