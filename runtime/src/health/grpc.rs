@@ -17,10 +17,10 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 /// The service for a tonic server.
 ///
 /// # Examples
-/// ```no_run
-/// # async fn serve(router: tonic::transport::server::Router) -> Result<(), tonic::transport::Error> {
-/// router.add_service(vitalsign::health::grpc::service()).serve("[::]:50051".parse().unwrap()).await
-/// # }
+/// ```
+/// let service = vitalsign::health::grpc::service();
+/// // tonic::transport::Server::builder().add_service(service).serve(address).await?;
+/// # drop(service);
 /// ```
 pub fn service() -> HealthServer<GrpcHealth> {
     service_for(super::engine())
