@@ -59,8 +59,6 @@ pub(crate) struct Inner {
     groups: Mutex<BTreeMap<String, Vec<String>>>,
     /// Link-time checks that were refused.
     refused: Mutex<Vec<RegisterError>>,
-    /// Dependencies' checks that were asked for by name.
-    included: Mutex<Vec<String>>,
     pub(crate) life: Lifecycle,
     handle: Mutex<Option<Handle>>,
     /// Background runs have begun.
@@ -94,7 +92,6 @@ impl Engine {
                 entries: RwLock::new(Arc::from([])),
                 groups: Mutex::default(),
                 refused: Mutex::default(),
-                included: Mutex::default(),
                 life: Lifecycle::default(),
                 handle: Mutex::default(),
                 active: AtomicBool::new(false),
@@ -297,7 +294,6 @@ impl Engine {
             });
         };
         entry.joined.store(true, Ordering::Release);
-        lock(&self.inner.included).push(name.to_owned());
         if self.inner.active.load(Ordering::Acquire) {
             self.schedule(std::slice::from_ref(entry));
         }
@@ -486,11 +482,15 @@ async fn wait(waiter: &Arc<Waiter>, until: Instant) {
         if !timer {
             timer = true;
             let waiter = Arc::downgrade(waiter);
-            exec().at(until.max(Instant::now() + Duration::from_millis(1)), move || {
+            let kept = exec().at(until.max(Instant::now() + Duration::from_millis(1)), move || {
                 if let Some(waiter) = waiter.upgrade() {
                     waiter.give_up();
                 }
             });
+            // The system gives no more threads, and nobody would end the waiting.
+            if !kept {
+                return Poll::Ready(());
+            }
         }
         Poll::Pending
     })

@@ -189,8 +189,8 @@ impl Exec {
         lost
     }
 
-    /// Runs `run` on the time-keeping thread at that time. It must be short.
-    pub(crate) fn at(&'static self, at: Instant, run: impl FnOnce() + Send + 'static) {
+    /// Runs `run` on the time-keeping thread at that time. It must be short. False when there is no such thread to be had.
+    pub(crate) fn at(&'static self, at: Instant, run: impl FnOnce() + Send + 'static) -> bool {
         let mut timers = lock(&self.timers);
         let order = timers.next;
         timers.next += 1;
@@ -201,10 +201,12 @@ impl Exec {
             run: Box::new(run),
         });
         self.keep_time(&mut timers);
+        let kept = timers.started;
         drop(timers);
         if earliest {
             self.tick.notify_one();
         }
+        kept
     }
 
     fn keep_time(&'static self, timers: &mut Timers) {
