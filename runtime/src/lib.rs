@@ -73,6 +73,8 @@ pub use trace::SpanExt;
 pub use trace::hand::{current, in_context, thread};
 #[cfg(feature = "_tokio")]
 pub use trace::hand::{spawn, spawn_blocking};
+#[cfg(feature = "logs")]
+pub use trace::layer::layer;
 pub use vitalsign_macros::{ErrorLabel, LabelValue, counted, observed, timed, traced, vitalsign};
 #[cfg(feature = "health")]
 pub use vitalsign_macros::{HealthCheck, check, health_check};

@@ -68,7 +68,11 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
         let lines: Vec<_> = missing.iter().map(ToString::to_string).collect();
         return Err(InitError::Configuration(lines.join("\n")));
     }
-    if tracing_core::dispatcher::has_been_set() {
+    #[cfg(feature = "logs")]
+    let layered = trace::layer::is_layered();
+    #[cfg(not(feature = "logs"))]
+    let layered = false;
+    if tracing_core::dispatcher::has_been_set() && !layered {
         return Err(InitError::Subscriber);
     }
     let resource = Resource::detect(&config).merge(Resource::new(builder.resource));
@@ -369,6 +373,14 @@ fn spans(
         env::Exceptions::Events => trace::Exceptions::SpanEvent,
         env::Exceptions::Logs => trace::Exceptions::Logs,
         env::Exceptions::Both => trace::Exceptions::Both,
+    };
+    setup.tail = match &config.tail {
+        None => None,
+        Some(rules) => Some(
+            rules
+                .parse()
+                .map_err(|refused| InitError::Configuration(format!("VITALSIGN_TAIL={rules}: {refused}")))?,
+        ),
     };
     setup.batch = config.traces.batch.size;
     setup.delay = config.traces.batch.delay;

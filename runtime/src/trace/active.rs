@@ -6,7 +6,7 @@ use super::errors;
 use super::local::{self, Frame, Ids};
 use super::pipeline::Shared;
 use super::slab::Handle;
-use super::store::{self, ParentRef, SLAB, STATUS_ERROR, Start};
+use super::store::{self, Live, ParentRef, SLAB, STATUS_ERROR, Start};
 use super::subscriber::Recorder;
 use crate::outcome::CallOutcome;
 use crate::probe::ErrorRef;
@@ -142,7 +142,7 @@ impl ActiveSpan {
         let mut options = options;
         dispatcher::get_default(|dispatch| match dispatch.downcast_ref::<Recorder>() {
             Some(recorder) => self.open_ours(site, &recorder.shared, start, options.as_deref(), enter),
-            None => self.foreign = foreign(site, dispatch, options.take()),
+            None => self.open_foreign(site, dispatch, options.take()),
         });
         if enter && self.foreign.is_some() {
             self.enter(site);
@@ -179,10 +179,47 @@ impl ActiveSpan {
         }
     }
 
+    /// Under a subscriber that is not ours; it may have our layer, which then knows the span.
+    #[cold]
+    fn open_foreign(&mut self, site: &'static Site, dispatch: &Dispatch, options: Option<Box<SpanOptions>>) {
+        #[cfg(feature = "logs")]
+        let said = options
+            .as_ref()
+            .map(|options| (options.parent.clone(), options.links.clone()));
+        self.foreign = foreign(site, dispatch, options);
+        #[cfg(feature = "logs")]
+        if let Some(handle) = self
+            .foreign
+            .as_ref()
+            .and_then(|span| span.id())
+            .and_then(|id| super::layer::handle_of(&id))
+        {
+            let (parent, links) = said.unwrap_or_default();
+            if let (Parent::Of(context), Some(shared)) = (&parent, super::layer::pipeline()) {
+                store::set_parent(shared, handle, Some(context));
+            }
+            for context in &links {
+                store::link(handle, context);
+            }
+            SLAB.with(handle, |live| {
+                live.fixed.site = Some(site);
+                live.fixed.kind = site.def.span.as_ref().map_or(SpanKind::Internal, |span| span.kind);
+                self.ids = live.ids.clone();
+                self.handle = live.fixed.recorded.then_some(handle);
+            });
+        }
+    }
+
     /// One of ours, recorded or not.
     #[inline]
     fn is_ours(&self) -> bool {
         self.ids.span != 0
+    }
+
+    /// Entered and left by us, and not by another subscriber.
+    #[inline]
+    fn is_direct(&self) -> bool {
+        self.is_ours() && self.foreign.is_none()
     }
 
     /// Attributes given to this span are kept.
@@ -194,7 +231,7 @@ impl ActiveSpan {
     /// Makes it current on this thread.
     #[inline]
     pub(crate) fn enter(&self, site: &'static Site) {
-        if self.is_ours() {
+        if self.is_direct() {
             local::with(|local| {
                 store::push(
                     local,
@@ -214,7 +251,7 @@ impl ActiveSpan {
     /// Ends what `enter` began, on the same thread.
     #[inline]
     pub(crate) fn exit(&self) {
-        if self.is_ours() {
+        if self.is_direct() {
             let named = local::with(|local| store::pop(local, self.ids.span)).flatten();
             if let Some(handle) = named {
                 store::close(handle, |_| ());
@@ -226,19 +263,13 @@ impl ActiveSpan {
 
     /// Values for the site's fields, by position.
     pub(crate) fn fields(&self, site: &'static Site, values: &[&dyn Value]) {
-        if let Some(handle) = self.handle {
-            store::attributes(handle, true, false, |fields| record(site, values, fields));
-        } else if let Some(span) = &self.foreign {
+        if let Some(span) = &self.foreign {
             for (field, value) in site.metadata().fields().iter().zip(values) {
                 span.record(&field, *value);
             }
+        } else if let Some(handle) = self.handle {
+            store::attributes(handle, true, false, |fields| record(site, values, fields));
         }
-    }
-
-    /// What travels to the next process; `None` where there is no span of ours.
-    #[cfg(feature = "_http")]
-    pub(crate) fn context(&self) -> Option<SpanContext> {
-        self.is_ours().then(|| self.ids.context())
     }
 
     /// Another attribute, whose name was not given before.
@@ -282,13 +313,18 @@ impl ActiveSpan {
             errors::panicked(&self.ids, self.handle);
         }
         if let Some(handle) = self.handle.take() {
-            store::close(handle, |live| {
+            let settle = |live: &mut Live| {
                 live.fixed.end = end;
                 live.fixed.outcome = Some(outcome);
                 if outcome == CallOutcome::Error {
                     live.fixed.status = STATUS_ERROR;
                 }
-            });
+            };
+            if self.foreign.is_none() {
+                store::close(handle, settle);
+            } else {
+                SLAB.with(handle, settle);
+            }
         }
         // Nothing is left to drop afterwards.
         self.ids.span = 0;

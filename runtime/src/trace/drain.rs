@@ -6,6 +6,7 @@
 use super::pipeline::{EncodedSpans, Shared, TraceStats};
 use super::ring::{self, Reader, Writer};
 use super::store::{Head, SLAB};
+use super::tail::{Scopes, Tail};
 use crate::export::otlp::traces;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -60,6 +61,7 @@ struct Flushes {
 
 static DELIVERED: AtomicU64 = AtomicU64::new(0);
 static LATE: AtomicU64 = AtomicU64::new(0);
+static DISCARDED: AtomicU64 = AtomicU64::new(0);
 
 /// Spans that ended when their thread had no state any more.
 static ORPHANS: Mutex<Option<Writer<Head>>> = Mutex::new(None);
@@ -147,6 +149,7 @@ pub(crate) fn stats() -> TraceStats {
         reentrant: totals.reentrant,
         delivered: DELIVERED.load(Ordering::Relaxed),
         dropped_late: LATE.load(Ordering::Relaxed),
+        discarded_tail: DISCARDED.load(Ordering::Relaxed),
         slots: SLAB.capacity() as u64,
     }
 }
@@ -331,6 +334,7 @@ impl Drainer {
     /// Hands over what is due; when `flushing`, everything.
     fn deliver(&mut self, flushing: bool) {
         for batch in &mut self.batches {
+            batch.overdue(batch.shared.is_closed());
             if batch.count > 0 && (flushing || batch.since.elapsed() >= batch.shared.delay) {
                 batch.deliver();
             }
@@ -367,11 +371,16 @@ struct Batch {
     last: usize,
     count: u64,
     since: Instant,
+    tail: Option<Tail>,
+    /// One encoded span, where it is not known yet whether it stays.
+    one: Vec<u8>,
 }
 
 impl Batch {
     fn new(shared: Arc<Shared>) -> Self {
         Self {
+            tail: shared.tail.clone().map(Tail::new),
+            one: Vec::new(),
             shared,
             scopes: Vec::new(),
             last: 0,
@@ -381,10 +390,42 @@ impl Batch {
     }
 
     fn push(&mut self, head: &Head, body: &[u8], places: &mut traces::Places) {
-        if self.count == 0 {
-            self.since = Instant::now();
-        }
         let scope = head.meta.map_or("", |meta| meta.target());
+        let long = if head.long() { take_long(head.span) } else { None };
+        let body = long.as_deref().unwrap_or(body);
+        if let Some(mut tail) = self.tail.take() {
+            let mut one = std::mem::take(&mut self.one);
+            traces::span(&mut one, head, body, places);
+            tail.span(head, scope, &one, &mut |scopes| self.kept(scopes));
+            one.clear();
+            self.one = one;
+            DISCARDED.fetch_add(std::mem::take(&mut tail.discarded), Ordering::Relaxed);
+            self.tail = Some(tail);
+        } else {
+            traces::span(self.scope(scope), head, body, places);
+            self.added(1);
+        }
+    }
+
+    /// What the tail rules kept.
+    fn kept(&mut self, scopes: Scopes) {
+        for (scope, bytes, count) in scopes {
+            self.scope(scope).extend_from_slice(&bytes);
+            self.added(count);
+        }
+    }
+
+    /// Decides traces that have waited long enough; `all` at the end.
+    fn overdue(&mut self, all: bool) {
+        if let Some(mut tail) = self.tail.take() {
+            tail.overdue(all, &mut |scopes| self.kept(scopes));
+            DISCARDED.fetch_add(std::mem::take(&mut tail.discarded), Ordering::Relaxed);
+            self.tail = Some(tail);
+        }
+    }
+
+    /// The encoded spans of a scope.
+    fn scope(&mut self, scope: &'static str) -> &mut Vec<u8> {
         let same = |known: &&'static str| std::ptr::eq(*known, scope) || *known == scope;
         if !self.scopes.get(self.last).is_some_and(|(known, _)| same(known)) {
             self.last = self
@@ -396,10 +437,14 @@ impl Batch {
                     self.scopes.len() - 1
                 });
         }
-        let long = if head.long() { take_long(head.span) } else { None };
-        let body = long.as_deref().unwrap_or(body);
-        traces::span(&mut self.scopes[self.last].1, head, body, places);
-        self.count += 1;
+        &mut self.scopes[self.last].1
+    }
+
+    fn added(&mut self, count: u64) {
+        if self.count == 0 {
+            self.since = Instant::now();
+        }
+        self.count += count;
         if self.count >= self.shared.batch as u64 {
             self.deliver();
         }

@@ -10,6 +10,8 @@ pub(crate) mod event;
 mod filter;
 pub(crate) mod hand;
 mod ids;
+#[cfg(feature = "logs")]
+pub(crate) mod layer;
 pub(crate) mod local;
 mod panics;
 pub(crate) mod pipeline;
@@ -21,6 +23,7 @@ pub(crate) mod span_ext;
 pub(crate) mod store;
 pub(crate) mod subscriber;
 
+pub(crate) mod tail;
 pub mod tree;
 
 pub use carrier::AsParent;

@@ -5,6 +5,7 @@ use super::event::EventSink;
 use super::filter::{BadDirective, Filter};
 use super::sampler::Sampler;
 use super::subscriber::Recorder;
+use super::tail::TailRules;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,6 +76,8 @@ pub(crate) struct TraceSetup {
     /// `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` and `OTEL_BSP_SCHEDULE_DELAY`.
     pub(crate) batch: usize,
     pub(crate) delay: Duration,
+    /// `VITALSIGN_TAIL`.
+    pub(crate) tail: Option<TailRules>,
 }
 
 impl TraceSetup {
@@ -90,6 +93,7 @@ impl TraceSetup {
             exceptions: Exceptions::default(),
             batch: 512,
             delay: Duration::from_secs(5),
+            tail: None,
         }
     }
 }
@@ -136,6 +140,7 @@ pub(crate) struct Shared {
     pub(crate) exceptions: Exceptions,
     pub(crate) batch: usize,
     pub(crate) delay: Duration,
+    pub(crate) tail: Option<TailRules>,
     closed: AtomicBool,
 }
 
@@ -152,9 +157,14 @@ pub(crate) struct Pipeline {
     shared: Arc<Shared>,
 }
 
-/// Installs the subscriber for the whole process.
+/// Installs the subscriber for the whole process, or lets the layer that is part of another one record.
 pub(crate) fn install(setup: TraceSetup) -> Result<Pipeline, InstallError> {
     let pipeline = Pipeline::start(setup)?;
+    #[cfg(feature = "logs")]
+    if super::layer::is_layered() {
+        super::layer::connect(&pipeline.shared);
+        return Ok(pipeline);
+    }
     if dispatcher::set_global_default(pipeline.dispatch()).is_err() {
         drain::remove(pipeline.shared.id);
         return Err(InstallError::ForeignSubscriber);
@@ -191,6 +201,7 @@ impl Pipeline {
             exceptions: setup.exceptions,
             batch: setup.batch.max(1),
             delay: setup.delay,
+            tail: setup.tail,
             closed: AtomicBool::new(false),
         })
         .map_err(InstallError::Thread)?;
@@ -235,6 +246,8 @@ pub(crate) struct TraceStats {
     pub(crate) delivered: u64,
     /// Lost because a thread's ring was full.
     pub(crate) dropped_ring: u64,
+    /// Discarded by the tail rules.
+    pub(crate) discarded_tail: u64,
     /// Lost because their pipeline was gone.
     pub(crate) dropped_late: u64,
     /// Spans and events turned away because a field's formatting made them.

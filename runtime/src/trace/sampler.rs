@@ -44,7 +44,7 @@ impl Ratio {
     }
 
     #[inline]
-    fn keeps(self, trace: [u64; 2]) -> bool {
+    pub(crate) fn keeps(self, trace: [u64; 2]) -> bool {
         trace[1] & RANDOM_BITS >= self.threshold
     }
 }

@@ -161,20 +161,9 @@ impl Subscriber for Recorder {
     }
 
     fn exit(&self, span: &Id) {
-        let Some(handle) = handle(span) else { return };
-        local::with(|local| {
-            let stack = &mut local.stack;
-            let at = match stack.last() {
-                Some(frame) if frame.handle == Some(handle) => Some(stack.len() - 1),
-                _ => stack.iter().rposition(|frame| frame.handle == Some(handle)),
-            };
-            if let Some(at) = at {
-                // A frame that holds a reference was pushed by a call, which pops it itself.
-                if !stack[at].owned {
-                    stack.remove(at);
-                }
-            }
-        });
+        if let Some(handle) = handle(span) {
+            leave(handle);
+        }
     }
 
     fn clone_span(&self, id: &Id) -> Id {
@@ -191,6 +180,21 @@ impl Subscriber for Recorder {
     fn current_span(&self) -> Current {
         current_span(self.shared.id)
     }
+}
+
+/// Takes the innermost frame of that span off this thread's stack.
+pub(crate) fn leave(handle: Handle) {
+    local::with(|local| {
+        let stack = &mut local.stack;
+        let at = match stack.last() {
+            Some(frame) if frame.handle == Some(handle) => Some(stack.len() - 1),
+            _ => stack.iter().rposition(|frame| frame.handle == Some(handle)),
+        };
+        // A frame that holds a reference was pushed by a call, which pops it itself.
+        if let Some(at) = at.filter(|at| !stack[*at].owned) {
+            stack.remove(at);
+        }
+    });
 }
 
 /// The innermost span as `tracing` sees it. One that is not recorded gets a slot now, so that what is spawned under it
@@ -217,7 +221,7 @@ fn current_span(pipeline: u32) -> Current {
 }
 
 /// A `tracing` event as an event of its span: its message is the name.
-fn span_event(handle: Handle, event: &Event<'_>, room: u32) {
+pub(crate) fn span_event(handle: Handle, event: &Event<'_>, room: u32) {
     let mut message = Message(String::new());
     local::formatted(|_| event.record(&mut message), |(), _, _| ());
     let name = if message.0.is_empty() {

@@ -697,3 +697,36 @@ fn by_hand() {
     assert_eq!(traced.span("linked").links.len(), 3);
     assert_eq!(traced.spans().len(), 4);
 }
+
+#[test]
+fn tail_rules_keep_and_discard_whole_traces() {
+    let traced = Traced::new(|setup| setup.tail = Some("errors,slow=20ms".parse().unwrap()));
+    let before = stats().discarded_tail;
+    traced.run(|| {
+        plain(site!("fast root"), || plain(site!("fast child"), || ()));
+        plain(site!("slow root"), || {
+            plain(site!("quick child"), || ());
+            std::thread::sleep(Duration::from_millis(25));
+        });
+        plain(site!("failed root"), || {
+            tracing::info_span!("failed child", otel.status_code = "ERROR").in_scope(|| ());
+            let _ = wrong();
+        });
+        let late = plain(site!("root before its child"), || tracing::info_span!("late child"));
+        drop(late);
+        std::mem::forget(tracing::info_span!("never ends").entered());
+        plain(site!("below what never ends"), || wrong().unwrap_err());
+    });
+    let names: Vec<String> = traced.spans().into_iter().map(|(_, span)| span.name).collect();
+    assert_eq!(
+        names,
+        ["slow root", "quick child", "failed root", "failed child", "top", "deep"]
+    );
+    assert!(stats().discarded_tail >= before + 4);
+    assert!(traced.pipeline.shutdown(Instant::now() + Duration::from_secs(20)));
+    assert_eq!(
+        traced.spans().len(),
+        9,
+        "at the end what waits is decided on what is known"
+    );
+}
