@@ -348,6 +348,11 @@ impl ActiveSpan {
         }
     }
 
+    /// Its ids, recorded or not, for those who pass them on.
+    pub(crate) fn context(&self) -> Option<SpanContext> {
+        self.is_ours().then(|| self.ids.context())
+    }
+
     /// Its ids when it is sampled, else those of the sampled span current on this thread.
     pub(crate) fn exemplar(&self) -> Option<(TraceId, SpanId)> {
         if self.is_ours() && self.ids.flags().is_sampled() {
