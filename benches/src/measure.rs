@@ -66,6 +66,8 @@ struct Measured {
     /// Nanoseconds of processor time on all threads.
     cpu: f64,
     dropped: usize,
+    /// What the case has to say.
+    note: Vec<String>,
 }
 
 /// The `main` of a bench: without arguments the table of all cases, with words only the cases whose names have one of them.
@@ -114,14 +116,18 @@ impl Measured {
     }
 
     fn warning(&self) -> String {
+        let mut notes = self.note.clone();
         if self.rounds.len() < ROUNDS {
-            format!(
-                "  ({} quiet rounds only, {} thrown away)",
+            notes.push(format!(
+                "{} quiet rounds only, {} thrown away",
                 self.rounds.len(),
                 self.dropped
-            )
-        } else {
+            ));
+        }
+        if notes.is_empty() {
             String::new()
+        } else {
+            format!("  ({})", notes.join("; "))
         }
     }
 }
@@ -144,6 +150,11 @@ fn child(name: &str, threads: usize) -> Measured {
         .rev()
         .find_map(|line| line.strip_prefix("measured "))
         .expect("a measurement");
+    let note = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("note "))
+        .map(str::to_owned)
+        .collect();
     let mut numbers = line.split(' ').map(|number| number.parse::<f64>().expect("numbers"));
     let (cpu, dropped) = (
         numbers.next().unwrap_or_default(),
@@ -151,7 +162,12 @@ fn child(name: &str, threads: usize) -> Measured {
     );
     let mut rounds: Vec<f64> = numbers.collect();
     rounds.sort_by(f64::total_cmp);
-    Measured { rounds, cpu, dropped }
+    Measured {
+        rounds,
+        cpu,
+        dropped,
+        note,
+    }
 }
 
 fn measure(case: &Case, threads: usize) {

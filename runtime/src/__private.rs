@@ -15,6 +15,7 @@ pub use crate::site::{
     Buckets, CounterDef, Def, ErrMode, LabelDef, LabelSource, SITES, Site, Slots, SpanDef, SpanKind, TimerDef,
 };
 pub use crate::trace::carrier::Links;
+pub use crate::trace::discard;
 pub use linkme;
 pub use tracing_core::Level;
 pub use tracing_core::field::{Value, debug, display};

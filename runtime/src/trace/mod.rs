@@ -4,6 +4,8 @@ pub(crate) mod active;
 pub(crate) mod body;
 pub(crate) mod carrier;
 pub(crate) mod context;
+#[doc(hidden)]
+pub mod discard;
 mod drain;
 mod errors;
 pub(crate) mod event;

@@ -73,7 +73,9 @@ pub(crate) const CASES: [Case; 9] = [
             consume(result);
         }
     }),
-    case("count and time: #[counted] #[timed]", ours::counted_and_timed).setup(ours::init),
+    case("count and time: #[counted] #[timed]", ours::counted_and_timed)
+        .setup(ours::init)
+        .check(ours::check_timed),
     case("count and time: prometheus-client by hand", |n| {
         for i in 0..n {
             let start = Instant::now();

@@ -7,15 +7,16 @@ use autometrics::autometrics;
 use benches::measure::{Case, case};
 use std::time::Instant;
 
-pub(crate) const CASES: [Case; 8] = [
+pub(crate) const CASES: [Case; 9] = [
     case("all: #[traced] #[counted] #[timed]", ours::all)
         .setup(ours::init)
-        .check(ours::check_spans),
+        .check(ours::check_all),
     case("all: #[traced] #[counted] #[timed] async", ours::all_async).setup(ours::init),
     case("all: #[traced] #[counted] #[timed] 1 + 99", ours::all_tree)
         .setup(ours::init)
         .per_iteration(100),
     case("all: #[traced] #[counted] #[timed] unsampled", ours::all).setup(ours::init_unsampled),
+    case("all: #[traced] #[counted] #[timed] sampled 1 %", ours::all).setup(ours::init_sampled),
     case("all: #[traced] #[counted] #[timed] before init", ours::all),
     case("all: #[instrument] + t-otel + prometheus-client", by_hand_root).setup(tracing_opentelemetry),
     case("all: the same by hand, sampled 1 %", by_hand_root).setup(tracing_opentelemetry_sampled),
