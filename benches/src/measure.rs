@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const ROUNDS: usize = 15;
 const ROUND: Duration = Duration::from_millis(60);
 /// A busy machine would repeat for ever.
-const ATTEMPTS: usize = 150;
+const ATTEMPTS: usize = 40;
 
 /// One thing to measure: `run` does it that many times; `setup` comes first, in the same process.
 #[derive(Clone, Copy)]
@@ -65,7 +65,6 @@ struct Measured {
     rounds: Vec<f64>,
     /// Nanoseconds of processor time on all threads.
     cpu: f64,
-    dropped: usize,
     /// What the case has to say.
     note: Vec<String>,
 }
@@ -116,18 +115,10 @@ impl Measured {
     }
 
     fn warning(&self) -> String {
-        let mut notes = self.note.clone();
-        if self.rounds.len() < ROUNDS {
-            notes.push(format!(
-                "{} quiet rounds only, {} thrown away",
-                self.rounds.len(),
-                self.dropped
-            ));
-        }
-        if notes.is_empty() {
+        if self.note.is_empty() {
             String::new()
         } else {
-            format!("  ({})", notes.join("; "))
+            format!("  ({})", self.note.join("; "))
         }
     }
 }
@@ -156,18 +147,10 @@ fn child(name: &str, threads: usize) -> Measured {
         .map(str::to_owned)
         .collect();
     let mut numbers = line.split(' ').map(|number| number.parse::<f64>().expect("numbers"));
-    let (cpu, dropped) = (
-        numbers.next().unwrap_or_default(),
-        numbers.next().unwrap_or_default() as usize,
-    );
+    let cpu = numbers.next().unwrap_or_default();
     let mut rounds: Vec<f64> = numbers.collect();
     rounds.sort_by(f64::total_cmp);
-    Measured {
-        rounds,
-        cpu,
-        dropped,
-        note,
-    }
+    Measured { rounds, cpu, note }
 }
 
 fn measure(case: &Case, threads: usize) {
@@ -186,8 +169,11 @@ fn measure(case: &Case, threads: usize) {
     let done: u64 = results.iter().map(|(_, _, iterations)| iterations).sum();
     (case.check)(done);
     let cpu = process_cpu().saturating_sub(cpu_before).as_nanos() as f64 / (done * case.per_iteration) as f64;
-    let dropped: usize = results.iter().map(|(_, dropped, _)| dropped).sum();
-    print!("\nmeasured {cpu} {dropped}");
+    let short: usize = results.iter().map(|(_, short, _)| short).sum();
+    if short > 0 {
+        println!("\nnote {short} rounds less the time waited");
+    }
+    print!("\nmeasured {cpu}");
     for round in results.iter().flat_map(|(rounds, _, _)| rounds) {
         print!(" {round}");
     }
@@ -195,8 +181,9 @@ fn measure(case: &Case, threads: usize) {
 }
 
 fn rounds_of(case: &Case, barrier: &Barrier) -> (Vec<f64>, usize, u64) {
-    let mut iterations = 1;
-    let mut done = 0;
+    // What is made on first use is no call's cost.
+    (case.run)(1);
+    let (mut iterations, mut done) = (1, 1);
     // Warm-up, and how many iterations make a round.
     loop {
         let start = Instant::now();
@@ -211,29 +198,31 @@ fn rounds_of(case: &Case, barrier: &Barrier) -> (Vec<f64>, usize, u64) {
         iterations *= 2;
     }
     barrier.wait();
-    let (mut rounds, mut dropped) = (Vec::new(), 0);
+    let (mut rounds, mut disturbed) = (Vec::new(), Vec::new());
     for _ in 0..ATTEMPTS {
         let (waited, start) = (run_delay(), Instant::now());
         (case.run)(iterations);
         let took = start.elapsed();
+        let waited = run_delay().saturating_sub(waited);
         done += iterations;
-        if run_delay().saturating_sub(waited) > took / 100 {
-            dropped += 1;
+        let per_call = |time: Duration| time.as_nanos() as f64 / (iterations * case.per_iteration) as f64;
+        if waited > took / 100 {
+            disturbed.push(per_call(took.saturating_sub(waited)));
             continue;
         }
-        rounds.push(took.as_nanos() as f64 / (iterations * case.per_iteration) as f64);
+        rounds.push(per_call(took));
         if rounds.len() == ROUNDS {
             break;
         }
     }
-    if rounds.is_empty() {
-        // Not one quiet round: a number with that warning beside it is better than none.
-        let start = Instant::now();
-        (case.run)(iterations);
-        done += iterations;
-        rounds.push(start.elapsed().as_nanos() as f64 / (iterations * case.per_iteration) as f64);
+    // On a machine that is never quiet, a round less its waiting, with a note beside it, is better than no figure.
+    let short = ROUNDS - rounds.len();
+    if short > 0 {
+        disturbed.sort_by(f64::total_cmp);
+        let middle = disturbed.len().saturating_sub(short) / 2;
+        rounds.extend(disturbed.iter().skip(middle).take(short));
     }
-    (rounds, dropped, done)
+    (rounds, short, done)
 }
 
 /// How long this thread has waited for a processor.

@@ -82,12 +82,12 @@ impl Receiver {
         }
     }
 
-    /// For OTEL_EXPORTER_OTLP_ENDPOINT with `http/protobuf`.
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with `http/protobuf`.
     pub fn http(&self) -> String {
         format!("http://127.0.0.1:{}", self.http)
     }
 
-    /// For OTEL_EXPORTER_OTLP_ENDPOINT with `grpc`.
+    /// For `OTEL_EXPORTER_OTLP_ENDPOINT` with `grpc`.
     pub fn grpc(&self) -> String {
         format!("http://127.0.0.1:{}", self.grpc)
     }
