@@ -276,7 +276,7 @@ impl<DB: Database> Taken<DB> {
     }
 }
 
-impl<'q, DB: Database> Execute<'q, DB> for Taken<DB> {
+impl<DB: Database> Execute<'_, DB> for Taken<DB> {
     fn sql(self) -> SqlStr {
         self.sql
     }

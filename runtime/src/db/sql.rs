@@ -97,7 +97,7 @@ impl<'a> Lexer<'a> {
         self.at = self.text.len();
     }
 
-    /// `$tag$ … $tag$`; `None` where it is none.
+    /// A dollar-quoted text; `None` where it is none.
     fn dollar_quoted(&mut self) -> Option<()> {
         let rest = self.rest();
         let tag_end = rest[1..].find('$')? + 2;
@@ -114,7 +114,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Nested in PostgreSQL only.
+/// Nested comments are known to `PostgreSQL` only.
 fn comment_len(text: &str, nested: bool) -> usize {
     let bytes = text.as_bytes();
     let mut depth = 0;
@@ -220,7 +220,7 @@ impl Lexer<'_> {
         let before = self.text[..self.at].chars().next_back();
         if matches!(before, Some('e' | 'E')) && self.rest().starts_with(['+', '-']) {
             self.at += 1;
-            self.skip_while(|c| c.is_alphanumeric());
+            self.skip_while(char::is_alphanumeric);
         }
     }
 }
@@ -254,7 +254,8 @@ fn text(tokens: &[Token<'_>]) -> String {
                 glued = c == '.';
             }
             Token::Symbol(c) => {
-                if !glued && !(c == '(' && matches!(tokens.get(i.wrapping_sub(1)), Some(Token::Word(_)))) {
+                let called = c == '(' && matches!(tokens.get(i.wrapping_sub(1)), Some(Token::Word(_)));
+                if !glued && !called {
                     out.push(' ');
                 }
                 out.push(c);

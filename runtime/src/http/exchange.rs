@@ -139,10 +139,6 @@ impl Exchange {
         self.sent += bytes;
     }
 
-    pub(super) fn bytes_sent(&self) -> u64 {
-        self.sent
-    }
-
     /// Whether the response is complete without a body.
     pub(super) fn wants_no_body(&self) -> bool {
         self.key.method == "HEAD" || matches!(self.key.status, 100..=199 | 204 | 304)

@@ -72,16 +72,10 @@ pub struct HttpLayer {
     settings: Arc<Settings>,
 }
 
+/// Configured before it is cloned or made into a service; later it panics.
 impl HttpLayer {
     fn settings(&mut self) -> &mut Settings {
-        // A layer is configured before it is cloned into a service; a clone made earlier keeps what it had.
-        if Arc::get_mut(&mut self.settings).is_none() {
-            panic!("an `HttpLayer` is configured before it is cloned");
-        }
-        match Arc::get_mut(&mut self.settings) {
-            Some(settings) => settings,
-            None => unreachable!("asked above"),
-        }
+        Arc::get_mut(&mut self.settings).expect("an `HttpLayer` is configured before it is cloned")
     }
 
     /// No span, no measurement and no line for this path, or for all that begin so: `"/healthz"`, `"/static/*"`.

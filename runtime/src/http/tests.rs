@@ -1,4 +1,4 @@
-//! The layer around a bare service and around an axum router, seen by a capture.
+//! The layers around a bare service and around an axum router, seen by a capture.
 
 use super::*;
 use crate::metrics::dynamic;
@@ -269,7 +269,7 @@ async fn a_scan_of_unknown_paths_is_one_series() {
 #[tokio::test]
 async fn hostile_request_ids_are_replaced() {
     let _capture = capture();
-    for bad in [&b"a b"[..], b"\xff\xfe", &[b'x'; 100_000], b"{\"a\":1}"] {
+    for bad in [&b"a b"[..], b"\xff\xfe", &vec![b'x'; 100_000], b"{\"a\":1}"] {
         let mut request = get_request("/orders/1");
         request
             .headers_mut()

@@ -36,7 +36,9 @@ pub use scope::{FieldValue, Scope, Scoped};
 pub use scope::{ScopeBuilder, Writer as ScopeWriter};
 pub use writer::Output;
 
-pub(crate) use otlp::{Encode, LogLimits, LogSink, OtlpLogs};
+#[cfg(feature = "otlp")]
+pub(crate) use otlp::{LogLimits, LogSink};
+pub(crate) use otlp::OtlpLogs;
 pub(crate) use record::{Fields, Ids, Key, Value};
 pub(crate) use redact::Hook as RedactHook;
 pub(crate) use view::View;
@@ -210,11 +212,6 @@ pub struct LogStats {
     pub written: u64,
     /// Lines lost: level, reason (`queue_full`, `write`, `nested`) and how many, where there are any.
     pub lost: Vec<(Level, &'static str, u64)>,
-}
-
-/// What became of the lines of the installed logs.
-pub(crate) fn stats() -> LogStats {
-    GLOBAL.get().map(|logs| logs.stats()).unwrap_or_default()
 }
 
 /// A line of our own, whatever the user's filter says and wherever the user's tracing goes. To standard error before the logs

@@ -209,7 +209,7 @@ impl Queue {
     }
 
     /// Waits a moment for more, without being woken by single records.
-    pub(crate) fn doze(&self) {
+    pub(crate) fn doze() {
         std::thread::park_timeout(Duration::from_millis(3));
     }
 

@@ -99,16 +99,6 @@ pin_project! {
     }
 }
 
-impl<F> Scoped<F> {
-    /// Carries whatever is current where it is made.
-    pub(crate) fn here(future: F) -> Self {
-        Self {
-            future,
-            scope: Scope::current(),
-        }
-    }
-}
-
 impl<F: Future> Future for Scoped<F> {
     type Output = F::Output;
 
@@ -121,11 +111,12 @@ impl<F: Future> Future for Scoped<F> {
 
 /// Collects the fields of a scope; what `scope!` expands to.
 #[doc(hidden)]
+#[must_use]
 pub struct ScopeBuilder(Fields);
 
 impl ScopeBuilder {
     #[doc(hidden)]
-    #[expect(clippy::new_without_default, reason = "for the macro only")]
+    #[allow(clippy::new_without_default, reason = "for the macro only")]
     pub fn new() -> Self {
         Self(Fields::new())
     }
@@ -184,13 +175,16 @@ macro_rules! values {
 }
 values! {
     bool: bool => |v| *v;
-    i64: i8, i16, i32, i64 => |v| i64::from(*v);
+    i64: i8, i16, i32 => |v| i64::from(*v);
+    i64: i64 => |v| *v;
     i64: isize => |v| *v as i64;
-    u64: u8, u16, u32, u64 => |v| u64::from(*v);
+    u64: u8, u16, u32 => |v| u64::from(*v);
+    u64: u64 => |v| *v;
     u64: usize => |v| *v as u64;
     i128: i128 => |v| *v;
     u128: u128 => |v| *v;
-    f64: f32, f64 => |v| f64::from(*v);
+    f64: f32 => |v| f64::from(*v);
+    f64: f64 => |v| *v;
     str: str, String, std::borrow::Cow<'_, str>, Box<str>, Arc<str> => |v| v;
     display: char => |v| v;
 }

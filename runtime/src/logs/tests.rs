@@ -235,7 +235,7 @@ async fn a_scope_follows_its_task_and_no_other() {
                     logs.record(Level::INFO, "t", None, |fields| fields.u64(Key::Name("own"), id));
                     tokio::task::yield_now().await;
                 }
-                tokio::spawn(Scoped::here(async move {
+                tokio::spawn(Scope::current().unwrap().follow(async move {
                     logs.record(Level::INFO, "t", None, |fields| fields.u64(Key::Name("own"), id));
                 }))
                 .await
@@ -346,7 +346,7 @@ fn a_slow_output_loses_the_unimportant_and_says_so() {
     assert!(started.elapsed() < Duration::from_millis(100));
     rig.flush();
     logs.record(Level::INFO, "t", None, |fields| {
-        fields.str(Key::Name("message"), "later")
+        fields.str(Key::Name("message"), "later");
     });
     rig.flush();
     let lines = rig.kept.lines();

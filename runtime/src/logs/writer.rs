@@ -110,7 +110,7 @@ impl Writer {
                 }
                 idle += 1;
                 if idle < LOOKS {
-                    self.queue.doze();
+                    Queue::doze();
                 } else {
                     self.queue.sleep(due.unwrap_or(Duration::from_secs(3600)));
                 }

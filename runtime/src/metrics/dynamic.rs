@@ -126,26 +126,16 @@ impl<K: Hash + Eq + Clone + Send + Sync> Source for Histogram<K> {
     }
 }
 
-/// Numbers that rise, or rise and fall.
+/// Numbers that rise and fall.
 pub(crate) struct Numbers<K> {
     meta: Meta<K>,
-    kind: Kind,
     table: Table<K, AtomicI64>,
 }
 
 impl<K: Hash + Eq + Clone> Numbers<K> {
-    pub(crate) fn counter(meta: Meta<K>) -> Self {
-        Self {
-            meta,
-            kind: Kind::Counter,
-            table: RwLock::default(),
-        }
-    }
-
     pub(crate) fn up_down(meta: Meta<K>) -> Self {
         Self {
             meta,
-            kind: Kind::UpDownCounter,
             table: RwLock::default(),
         }
     }
@@ -155,12 +145,6 @@ impl<K: Hash + Eq + Clone> Numbers<K> {
             series.fetch_add(amount, Ordering::Relaxed);
         }
     }
-
-    pub(crate) fn set(&self, key: &K, value: i64) {
-        if let Some(series) = series(&self.table, key, || AtomicI64::new(0)) {
-            series.store(value, Ordering::Relaxed);
-        }
-    }
 }
 
 impl<K: Hash + Eq + Clone + Send + Sync> Source for Numbers<K> {
@@ -168,11 +152,7 @@ impl<K: Hash + Eq + Clone + Send + Sync> Source for Numbers<K> {
         let points: Vec<Point> = snapshot(&self.table)
             .into_iter()
             .map(|(key, series)| {
-                let value = series.load(Ordering::Relaxed);
-                let number = match self.kind {
-                    Kind::Counter => Number::U64(value.max(0) as u64),
-                    _ => Number::I64(value),
-                };
+                let number = Number::I64(series.load(Ordering::Relaxed));
                 Point {
                     labels: (self.meta.labels)(&key),
                     value: PointValue::number(number),
@@ -181,7 +161,7 @@ impl<K: Hash + Eq + Clone + Send + Sync> Source for Numbers<K> {
             })
             .collect();
         if !points.is_empty() {
-            out.push(family(&self.meta, self.kind, points));
+            out.push(family(&self.meta, Kind::UpDownCounter, points));
         }
     }
 }
@@ -200,6 +180,7 @@ fn family<K>(meta: &Meta<K>, kind: Kind, points: Vec<Point>) -> Family {
 mod tests {
     use super::*;
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape of `Meta`")]
     fn labels(key: &u8) -> LabelSet {
         vec![("k".into(), key.to_string().into())]
     }
@@ -231,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_keys_is_bounded() {
-        let numbers = Numbers::counter(Meta {
+        let numbers = Numbers::up_down(Meta {
             name: "test.count",
             help: "",
             unit: "",

@@ -6,8 +6,6 @@
 //! # Examples
 //!
 //! ```
-//! # #[cfg(feature = "macros_are_documented_with_the_attributes")]
-//! # {
 //! #[vitalsign::traced]
 //! #[vitalsign::counted(name = "orders.placed")]
 //! fn place_order(n: u32) -> Result<u32, String> {
@@ -22,7 +20,6 @@
 //! assert_eq!(capture.count("orders.placed", &[("outcome", "ok")]), 1.0);
 //! assert_eq!(capture.tree(), "place_order\nplace_order  error: nothing ordered\n");
 //! assert_eq!(capture.lines()[0].field("n"), Some("2"));
-//! # }
 //! ```
 
 mod decode;
@@ -30,8 +27,7 @@ mod decode;
 mod tests;
 
 use crate::metrics::registry;
-use crate::metrics::{Amount, CallLabels};
-use crate::outcome::CallOutcome;
+use crate::metrics::Amount;
 use crate::probe::{ErrorRef, ErrorValue};
 use crate::site::Site;
 use crate::trace::event::{CallEnd, EventSink};
@@ -62,7 +58,7 @@ pub fn capture() -> Capture {
     BYSTANDER.get_or_init(|| Dispatch::new(Bystander));
     let seen = Arc::new(Seen::default());
     let mut setup = TraceSetup::new(seen.clone(), seen.clone());
-    setup.filter = "trace".to_owned();
+    "trace".clone_into(&mut setup.filter);
     let (pipeline, dispatch) = match pipeline::scoped(setup) {
         Ok(scoped) => scoped,
         Err(error) => panic!("capture: {error}"),
@@ -204,7 +200,7 @@ impl Debug for Capture {
             .field("increments", &seen.increments)
             .field("samples", &seen.samples)
             .field("lines", &seen.lines)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -2,21 +2,13 @@
 
 use crate::logs::{LogLimits, Value, View};
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, KeyValueList};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, KeyValueList};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber};
 use prost::Message;
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::{WireType, encode_key};
 use std::borrow::Cow;
 use tracing_core::Level;
 
-/// `ExportLogsServiceRequest.resource_logs`
-const RESOURCE_LOGS: u32 = 1;
-/// `ResourceLogs.resource`
-const RESOURCE: u32 = 1;
-/// `ResourceLogs.scope_logs`
-const SCOPE_LOGS: u32 = 2;
-/// `ScopeLogs.scope`
-const SCOPE: u32 = 1;
 /// `ScopeLogs.log_records`
 const LOG_RECORDS: u32 = 2;
 
@@ -26,31 +18,6 @@ pub(crate) fn record(view: &View<'_>, limits: &LogLimits, out: &mut Vec<u8>) {
     encode_key(LOG_RECORDS, WireType::LengthDelimited, out);
     // Encoding into a Vec fails only for want of memory.
     let _ = record.encode_length_delimited(out);
-}
-
-/// A whole `ExportLogsServiceRequest` of an encoded `Resource` and records appended by [`record`].
-pub(crate) fn request(resource: &[u8], records: &[u8]) -> Vec<u8> {
-    let scope = InstrumentationScope {
-        name: env!("CARGO_PKG_NAME").to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..InstrumentationScope::default()
-    }
-    .encode_to_vec();
-    let mut scope_logs = Vec::with_capacity(records.len() + 64);
-    field(SCOPE, &scope, &mut scope_logs);
-    scope_logs.extend_from_slice(records);
-    let mut resource_logs = Vec::with_capacity(scope_logs.len() + resource.len() + 16);
-    field(RESOURCE, resource, &mut resource_logs);
-    field(SCOPE_LOGS, &scope_logs, &mut resource_logs);
-    let mut request = Vec::with_capacity(resource_logs.len() + 8);
-    field(RESOURCE_LOGS, &resource_logs, &mut request);
-    request
-}
-
-fn field(tag: u32, bytes: &[u8], out: &mut Vec<u8>) {
-    encode_key(tag, WireType::LengthDelimited, out);
-    encode_varint(bytes.len() as u64, out);
-    out.extend_from_slice(bytes);
 }
 
 fn log_record(view: &View<'_>, limits: &LogLimits) -> LogRecord {
@@ -177,8 +144,7 @@ mod tests {
     use super::*;
     use crate::logs::Ids;
     use crate::trace::{SpanId, TraceFlags, TraceId};
-    use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-    use opentelemetry_proto::tonic::resource::v1::Resource;
+    use opentelemetry_proto::tonic::logs::v1::ScopeLogs;
 
     #[test]
     fn every_field_comes_back() {
@@ -205,20 +171,11 @@ mod tests {
             attributes: 7,
             value_length: Some(4),
         };
-        let resource = Resource {
-            attributes: vec![key_value("service.name", Any::StringValue("shop".to_owned()))],
-            ..Resource::default()
-        };
         let mut records = Vec::new();
         record(&view, &limits, &mut records);
         record(&view, &LogLimits::default(), &mut records);
-        let bytes = request(&resource.encode_to_vec(), &records);
-        let request = ExportLogsServiceRequest::decode(&*bytes).unwrap();
-        assert_eq!(request.resource_logs.len(), 1);
-        let logs = &request.resource_logs[0];
-        assert_eq!(logs.resource.as_ref(), Some(&resource));
-        assert_eq!(logs.scope_logs[0].scope.as_ref().unwrap().name, "vitalsign");
-        let [first, second] = &logs.scope_logs[0].log_records[..] else {
+        let logs = ScopeLogs::decode(&*records).unwrap();
+        let [first, second] = &logs.log_records[..] else {
             panic!("{logs:?}")
         };
         assert_eq!(
