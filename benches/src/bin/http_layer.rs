@@ -15,7 +15,10 @@ fn request(flags: &str) -> Request<Body> {
     Request::builder()
         .uri("/orders/7")
         .header("host", "shop.example")
-        .header("traceparent", format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}"))
+        .header(
+            "traceparent",
+            format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}"),
+        )
         .body(Body::empty())
         .expect("a request")
 }
@@ -56,6 +59,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let recorded = measure(&runtime, &layered, "01");
     println!("bare axum             {without:8.0} ns");
     println!("sampled out     over  {:8.0} ns   (bar 1500)", sampled_out - without);
-    println!("recorded        over  {:8.0} ns   (bar: a third of what the peers add, 5800 on their machine)", recorded - without);
+    println!(
+        "recorded        over  {:8.0} ns   (bar: a third of what the peers add, 5800 on their machine)",
+        recorded - without
+    );
     Ok(())
 }

@@ -11,7 +11,13 @@ const LINES: u32 = 2000;
 const ROUNDS: usize = 41;
 
 fn line(n: u32) {
-    tracing::info!(order.id = n, gift = true, channel = "web", total = 49.99, "order placed");
+    tracing::info!(
+        order.id = n,
+        gift = true,
+        channel = "web",
+        total = 49.99,
+        "order placed"
+    );
 }
 
 fn disabled(n: u32) {
@@ -36,8 +42,7 @@ fn measure(f: fn(u32), between: impl Fn()) -> f64 {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let peer = tracing_subscriber::registry()
-        .with(tracing_subscriber::fmt::layer().json().with_writer(io::sink));
+    let peer = tracing_subscriber::registry().with(tracing_subscriber::fmt::layer().json().with_writer(io::sink));
     let peer = tracing::subscriber::with_default(peer, || measure(line, || ()));
 
     let vitals = vitalsign::builder()
@@ -54,7 +59,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bare = measure(|n| drop(black_box(n)), || ());
     assert!(span.is_empty() && logs.stats().lost.is_empty(), "{:?}", logs.stats());
     println!("tracing-subscriber JSON line  {peer:8.1} ns");
-    println!("vitalsign JSON line           {ours:8.1} ns   {:.2} of it (bar 0.33)", ours / peer);
-    println!("a disabled line               {:8.1} ns   over an empty loop (bar 1)", off - bare);
+    println!(
+        "vitalsign JSON line           {ours:8.1} ns   {:.2} of it (bar 0.33)",
+        ours / peer
+    );
+    println!(
+        "a disabled line               {:8.1} ns   over an empty loop (bar 1)",
+        off - bare
+    );
     Ok(())
 }

@@ -36,9 +36,9 @@ pub use scope::{FieldValue, Scope, Scoped};
 pub use scope::{ScopeBuilder, Writer as ScopeWriter};
 pub use writer::Output;
 
+pub(crate) use otlp::OtlpLogs;
 #[cfg(feature = "otlp")]
 pub(crate) use otlp::{LogLimits, LogSink};
-pub(crate) use otlp::OtlpLogs;
 pub(crate) use record::{Fields, Ids, Key, Value};
 pub(crate) use redact::Hook as RedactHook;
 pub(crate) use view::View;

@@ -26,8 +26,8 @@ mod decode;
 #[cfg(test)]
 mod tests;
 
-use crate::metrics::registry;
 use crate::metrics::Amount;
+use crate::metrics::registry;
 use crate::probe::{ErrorRef, ErrorValue};
 use crate::site::Site;
 use crate::trace::event::{CallEnd, EventSink};

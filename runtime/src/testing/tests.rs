@@ -1,5 +1,9 @@
 //! A capture sees its own test's work and nobody else's. The functions are written as the attributes expand them.
-#![allow(clippy::float_cmp, clippy::needless_borrow, reason = "whole numbers; the borrows choose the impl")]
+#![allow(
+    clippy::float_cmp,
+    clippy::needless_borrow,
+    reason = "whole numbers; the borrows choose the impl"
+)]
 
 use super::*;
 use crate::__private as p;
