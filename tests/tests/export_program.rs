@@ -58,8 +58,8 @@ fn the_three_signals_over_both_protocols() {
             ],
         );
         assert_eq!(receiver.spans().len(), 25, "{protocol}: {output}");
-        let received = receiver.received();
-        let records = received
+        let arrived = receiver.received();
+        let records = arrived
             .logs
             .iter()
             .flat_map(|r| &r.resource_logs)
@@ -69,7 +69,7 @@ fn the_three_signals_over_both_protocols() {
             .filter(|r| format!("{:?}", r.body).contains("ten more"));
         assert_eq!(ours.count(), 3, "{protocol}: {output}");
         assert_eq!(lines(&output, "ten more").len(), 3, "both outputs: {output}");
-        let metrics = received
+        let metrics = arrived
             .metrics
             .iter()
             .flat_map(|r| &r.resource_metrics)
@@ -125,8 +125,8 @@ fn disabled_nothing_leaves_and_health_stays() {
     let probe = tests::wait_for("a probe", LIMIT, || http::get(&format!("http://{admin}/livez")).ok());
     assert_eq!(probe.status, 200);
     drop(process);
-    let received = receiver.received();
-    assert!(received.requests.is_empty(), "{:?}", received.requests);
+    let arrived = receiver.received();
+    assert!(arrived.requests.is_empty(), "{:?}", arrived.requests);
 }
 
 #[test]

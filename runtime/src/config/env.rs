@@ -16,7 +16,8 @@ pub(crate) struct Config {
     pub(crate) resource_attributes: Vec<(String, String)>,
     /// How much is said about ourselves: a level's name, or `off`.
     pub(crate) own_level: &'static str,
-    pub(crate) propagators: Vec<Propagator>,
+    /// The W3C trace context travels between processes.
+    pub(crate) propagates: bool,
     pub(crate) sampler: Sampler,
     pub(crate) limits: Limits,
     pub(crate) traces: Traces,
@@ -31,15 +32,6 @@ pub(crate) struct Config {
     pub(crate) exceptions: Exceptions,
     /// Extra HTTP methods that are no `_OTHER`; `None` for the standard's.
     pub(crate) http_methods: Option<Vec<String>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Propagator {
-    TraceContext,
-    Baggage,
-    B3,
-    B3Multi,
-    Jaeger,
 }
 
 /// Which traces are recorded.
@@ -251,7 +243,7 @@ impl Config {
             service_name: r.text("OTEL_SERVICE_NAME"),
             resource_attributes: resource_attributes(r),
             own_level: r.one_of("OTEL_LOG_LEVEL").unwrap_or("info"),
-            propagators: propagators(r),
+            propagates: propagates(r),
             sampler: sampler(r),
             limits: limits(r),
             traces: traces(r),
@@ -336,19 +328,8 @@ fn resource_attributes(r: &Reader<'_>) -> Vec<(String, String)> {
     })
 }
 
-fn propagators(r: &Reader<'_>) -> Vec<Propagator> {
-    let Some(names) = r.any_of("OTEL_PROPAGATORS") else {
-        return vec![Propagator::TraceContext, Propagator::Baggage];
-    };
-    let named = names.into_iter().filter_map(|name| match name {
-        "tracecontext" => Some(Propagator::TraceContext),
-        "baggage" => Some(Propagator::Baggage),
-        "b3" => Some(Propagator::B3),
-        "b3multi" => Some(Propagator::B3Multi),
-        "jaeger" => Some(Propagator::Jaeger),
-        _ => None,
-    });
-    named.collect()
+fn propagates(r: &Reader<'_>) -> bool {
+    r.any_of("OTEL_PROPAGATORS").is_none_or(|named| !named.is_empty())
 }
 
 fn sampler(r: &Reader<'_>) -> Sampler {
@@ -689,7 +670,7 @@ mod tests {
     fn defaults() {
         let c = clean(&[]);
         assert!(!c.disabled && !c.span_events && c.service_name.is_none());
-        assert_eq!(c.propagators, [Propagator::TraceContext, Propagator::Baggage]);
+        assert!(c.propagates && !clean(&[("OTEL_PROPAGATORS", "none")]).propagates);
         assert_eq!(
             c.sampler,
             Sampler {
@@ -787,6 +768,7 @@ mod tests {
         );
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table")]
     #[test]
     fn what_is_wrong_gives_one_warning_that_says_what_holds() {
         for (name, value, text) in [
@@ -832,13 +814,13 @@ mod tests {
             ),
             (
                 "OTEL_PROPAGATORS",
-                "xray,b3",
-                "OTEL_PROPAGATORS=xray,b3 asks for xray, which is not supported; using b3",
+                "xray,tracecontext",
+                "OTEL_PROPAGATORS=xray,tracecontext asks for xray, which is not supported; using tracecontext",
             ),
             (
                 "OTEL_PROPAGATORS",
                 "ottrace",
-                "OTEL_PROPAGATORS=ottrace asks for ottrace, which is not supported; using tracecontext,baggage",
+                "OTEL_PROPAGATORS=ottrace asks for ottrace, which is not supported; using tracecontext",
             ),
             (
                 "OTEL_TRACES_EXPORTER",

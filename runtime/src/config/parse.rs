@@ -242,7 +242,17 @@ impl<'a> Reader<'a> {
 }
 
 /// Known to the specification, not included here.
-const NOT_SUPPORTED: &[&str] = &["zipkin", "xray", "ottrace", "otlp/stdout", "logging", "jaeger"];
+const NOT_SUPPORTED: &[&str] = &[
+    "zipkin",
+    "xray",
+    "ottrace",
+    "otlp/stdout",
+    "logging",
+    "jaeger",
+    "baggage",
+    "b3",
+    "b3multi",
+];
 
 fn is_foreign_sampler(value: &str) -> bool {
     ["jaeger_remote", "parentbased_jaeger_remote", "xray"]

@@ -305,6 +305,8 @@ rows! {
     ADMIN_UNAUTHORIZED = Counter "vitalsign.admin.refused" "{request}" "Requests that the admin server refused." ["error.type" = "unauthorized"];
 }
 
+static START: OnceLock<u64> = OnceLock::new();
+
 /// All of it as metrics. Series of exporters that were never started stay away.
 pub(crate) fn families() -> Vec<Family> {
     let spans = crate::trace::stats();
@@ -314,7 +316,6 @@ pub(crate) fn families() -> Vec<Family> {
     SPANS_RING_FULL.set(spans.dropped_ring);
     SPANS_LATE.set(spans.dropped_late);
     SPANS_REENTRANT.set(spans.reentrant);
-    static START: OnceLock<u64> = OnceLock::new();
     let start = *START.get_or_init(|| crate::clock::unix_nanos(crate::clock::now()));
     let mut families: Vec<Family> = Vec::new();
     let pipelines = [&SPANS, &LOGS, &POINTS]

@@ -267,6 +267,19 @@ mod tests {
         };
         let token = token.map(|token| Secret(token.to_owned()));
         let routes = AdminRoutes::new(Some(PageContext::default()), token);
+        #[cfg(feature = "logs")]
+        let routes = {
+            let held = std::sync::Mutex::new("info".to_owned());
+            routes.with_log_filter(Box::new(move |new| {
+                let mut held = held.lock().unwrap();
+                match new {
+                    Some("bad") => return Err("bad".to_owned()),
+                    Some(new) => new.clone_into(&mut held),
+                    None => {}
+                }
+                Ok(held.clone())
+            }))
+        };
         let handle = serve(&background, bound, Arc::new(routes), limits).unwrap();
         Server {
             handle,
@@ -338,6 +351,33 @@ mod tests {
         ] {
             assert_eq!(server.ask(head).0, status, "{head}");
         }
+    }
+
+    #[cfg(feature = "logs")]
+    #[test]
+    fn the_filter_of_the_logs_is_changed_with_the_token_only() {
+        let server = start(Some("s3cret"), Limits::default());
+        let put = |filter: &str, token: &str| {
+            let length = filter.len();
+            let mut stream = server.connect();
+            write!(
+                stream,
+                "PUT /logs/filter HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+                 Content-Length: {length}\r\n\r\n{filter}"
+            )
+            .unwrap();
+            read(stream)
+        };
+        assert_eq!(put("debug", "wrong").0, 401);
+        assert_eq!(put("bad", "s3cret").0, 400);
+        let (status, answer) = put("debug", "s3cret");
+        assert!(status == 200 && answer.ends_with("\r\ndebug\n"), "{answer}");
+        let open = start(None, Limits::default());
+        assert_eq!(
+            open.ask("GET /logs/filter HTTP/1.1\r\n").0,
+            404,
+            "never without a token"
+        );
     }
 
     #[test]

@@ -22,15 +22,15 @@ const SCRAPES: usize = 4;
 /// A scrape that takes longer is answered 503.
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A route of another part of the crate, asked for with the token only.
-pub(crate) type Extra = Arc<dyn Fn(&Request<Bytes>) -> Option<Response<Bytes>> + Send + Sync>;
+/// Sets the filter of the logs where it is given one, and says which is in force.
+pub(crate) type LogFilter = Box<dyn Fn(Option<&str>) -> Result<String, String> + Send + Sync>;
 
-/// `/metrics`, the probes, and what others add.
+/// `/metrics`, the probes, and with the token the filter of the logs.
 pub(crate) struct AdminRoutes {
     /// `None`: no page, `/metrics` is not found.
     page: Option<Arc<PageContext>>,
     token: Option<Secret>,
-    extra: Option<Extra>,
+    log_filter: Option<LogFilter>,
     scrapes: Arc<Semaphore>,
 }
 
@@ -39,14 +39,15 @@ impl AdminRoutes {
         Self {
             page: page.map(Arc::new),
             token,
-            extra: None,
+            log_filter: None,
             scrapes: Arc::new(Semaphore::new(SCRAPES)),
         }
     }
 
-    /// Adds routes. They are answered only where a token is configured, and shown.
-    pub(crate) fn with_extra(mut self, extra: Extra) -> Self {
-        self.extra = Some(extra);
+    /// Adds `/logs/filter`: GET shows, PUT sets. Answered only where a token is configured, and shown.
+    #[cfg(feature = "logs")]
+    pub(crate) fn with_log_filter(mut self, log_filter: LogFilter) -> Self {
+        self.log_filter = Some(log_filter);
         self
     }
 
@@ -68,12 +69,10 @@ impl AdminRoutes {
             response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
             return response;
         }
-        if let Some(extra) = self.extra.as_ref().filter(|_| authorized == Some(true))
-            && let Some(response) = extra(&request)
-        {
-            return response;
-        }
         let reads = method == Method::GET || method == Method::HEAD;
+        if let ("/logs/filter", Some(filter), Some(true)) = (path, &self.log_filter, authorized) {
+            return log_filter(filter, method, request.body());
+        }
         match (path, &self.page) {
             ("/metrics" | "/", _) if !reads => not_allowed(),
             ("/metrics", Some(page)) => self.scrape(page.clone(), request.headers()).await,
@@ -155,6 +154,27 @@ impl Routes for AdminRoutes {
             response
         })
     }
+}
+
+fn log_filter(filter: &LogFilter, method: &Method, body: &[u8]) -> Response<Bytes> {
+    let result = match (method, std::str::from_utf8(body)) {
+        (&Method::GET | &Method::HEAD, _) => filter(None),
+        (&Method::PUT, Ok(new)) => filter(Some(new.trim())),
+        (&Method::PUT, Err(_)) => Err("the filter is no UTF-8".to_owned()),
+        _ => {
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+            let allow = HeaderValue::from_static("GET, HEAD, PUT");
+            response.headers_mut().insert(ALLOW, allow);
+            return response;
+        }
+    };
+    let (status, text) = match result {
+        Ok(text) => (StatusCode::OK, text),
+        Err(text) => (StatusCode::BAD_REQUEST, text),
+    };
+    let mut response = plain(status, "");
+    *response.body_mut() = Bytes::from(format!("{text}\n"));
+    response
 }
 
 pub(crate) fn plain(status: StatusCode, body: &'static str) -> Response<Bytes> {

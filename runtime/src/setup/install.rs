@@ -79,6 +79,13 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     if let Some(key) = &config.hash_key {
         crate::fields::set_key(&key.0);
     }
+    if !config.propagates {
+        trace::propagate::switch_off();
+    }
+    #[cfg(feature = "tower")]
+    if let Some(methods) = &config.http_methods {
+        crate::http::words::set_known_methods(methods.iter().cloned());
+    }
     // Calibrates the clock, and begins the time that cumulative sums count from.
     crate::clock::now();
     crate::metrics::registry::started();
@@ -120,7 +127,12 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     #[cfg(feature = "health")]
     health(builder.not_ready, &builder.health_checks, caller, &background)?;
     #[cfg(feature = "admin")]
-    let routes = routes(&config, &resource);
+    let routes = routes(
+        &config,
+        &resource,
+        #[cfg(feature = "logs")]
+        logs.as_ref(),
+    );
     #[cfg(feature = "admin")]
     let admin = serve(bound, routes.clone(), &background)?;
 
@@ -159,14 +171,30 @@ use crate::http::{admin, routes::AdminRoutes};
 
 /// What the admin server answers, and a user's own server where they are mounted into it.
 #[cfg(feature = "admin")]
-fn routes(config: &Config, resource: &Resource) -> Arc<AdminRoutes> {
+fn routes(
+    config: &Config,
+    resource: &Resource,
+    #[cfg(feature = "logs")] logs: Option<&crate::logs::Handle>,
+) -> Arc<AdminRoutes> {
     let labels = resource.attributes().iter();
     let page = config.metrics.page.then(|| crate::export::page::PageContext {
         resource: labels
             .map(|(key, value)| (key.to_string(), value.to_string()))
             .collect(),
     });
-    Arc::new(AdminRoutes::new(page, config.admin.token.clone()))
+    let routes = AdminRoutes::new(page, config.admin.token.clone());
+    #[cfg(feature = "logs")]
+    let routes = match logs.cloned() {
+        Some(logs) => routes.with_log_filter(Box::new(move |new| match new {
+            Some(new) => logs
+                .set_filter(new)
+                .map(|()| logs.filter())
+                .map_err(|refused| refused.to_string()),
+            None => Ok(logs.filter()),
+        })),
+        None => routes,
+    };
+    Arc::new(routes)
 }
 
 #[cfg(feature = "admin")]

@@ -5,6 +5,15 @@ use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// `OTEL_PROPAGATORS=none`: nothing is read from headers, nothing written to them.
+static OFF: AtomicBool = AtomicBool::new(false);
+
+/// Obeys `OTEL_PROPAGATORS=none`.
+pub(crate) fn switch_off() {
+    OFF.store(true, Ordering::Relaxed);
+}
 
 /// Headers that a context can be read from.
 pub trait Extract {
@@ -35,6 +44,9 @@ pub trait Inject {
 /// assert_eq!(context.span_id.to_string(), "b7ad6b7169203331");
 /// ```
 pub fn extract(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
+    if OFF.load(Ordering::Relaxed) {
+        return None;
+    }
     let [traceparent] = headers.values("traceparent")[..] else {
         return None;
     };
@@ -57,7 +69,7 @@ pub fn extract(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
 /// assert!(extract(&headers).expect("a context").is_remote);
 /// ```
 pub fn inject(context: &SpanContext, headers: &mut (impl Inject + ?Sized)) {
-    if !context.is_valid() {
+    if !context.is_valid() || OFF.load(Ordering::Relaxed) {
         return;
     }
     // Bits that Level 2 does not define are zero in what we write.

@@ -10,7 +10,7 @@ use std::time::Duration;
 #[vitalsign::counted(name = "program.work")]
 #[vitalsign::timed]
 fn work(n: u64) -> u64 {
-    if n % 10 == 0 {
+    if n.is_multiple_of(10) {
         tracing::info!(n, "ten more");
     }
     n + 1

@@ -73,7 +73,7 @@ fn serve(mut stream: &TcpStream, stop: &AtomicBool, bytes: &AtomicU64) -> Option
 #[vitalsign::timed]
 fn work(n: u64) -> Result<u64, std::num::TryFromIntError> {
     inner(n);
-    if n % 97 == 0 {
+    if n.is_multiple_of(97) {
         tracing::info!(n, "one of many");
     }
     u8::try_from(n % 300).map(u64::from)

@@ -116,6 +116,7 @@ impl MetricEncoder {
 /// A point, and its value and start as they are to be told.
 type Told<'a> = (&'a Point, (PointValue, u64));
 
+#[expect(clippy::too_many_lines, reason = "one arm for each form of a point")]
 /// One message for each form that the points have: a family may hold classic and exponential histograms side by side.
 fn data(kind: Kind, points: &[Told<'_>], temporality: AggregationTemporality, now: u64) -> Vec<metric::Data> {
     let temporality = temporality as i32;

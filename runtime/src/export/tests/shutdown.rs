@@ -92,7 +92,7 @@ fn shut_down(exporter: Exporter, place: Place) {
         Place::LocalSet => {
             let local = tokio::task::LocalSet::new();
             local.block_on(&current_thread(), async {
-                tokio::task::spawn_local(async move { blocking() }).await.unwrap()
+                tokio::task::spawn_local(async move { blocking() }).await.unwrap();
             });
         }
         Place::MultiThreadBlockOn => multi_thread().block_on(async { blocking() }),
