@@ -8,7 +8,7 @@
 //! that only counts keeps its call in registers: nothing takes the address of what it does not use.
 
 use crate::metrics::label::{ErrorIndex, Labels};
-use crate::metrics::{Amount, CallLabels};
+use crate::metrics::{Amount, CallLabels, CallRef};
 use crate::outcome::CallOutcome;
 use crate::probe::{ErrorRef, ErrorValue};
 use crate::site::Site;
@@ -465,7 +465,7 @@ impl Live {
         if SIGNALS & SPAN != 0 {
             self.exit();
         }
-        let Ended { outcome, error, .. } = *ended;
+        let (outcome, error) = (ended.outcome, ended.error.as_ref());
         let end = if SIGNALS & TIME != 0 || (SIGNALS & SPAN != 0 && self.span.recording()) {
             clock::now()
         } else {
@@ -475,9 +475,9 @@ impl Live {
             self.captured(site, ended, end);
         }
         if SIGNALS & COUNT != 0 {
-            let labels = CallLabels {
-                entry: self.count_labels,
-                returned: ended.count,
+            let labels = CallRef {
+                entry: &self.count_labels,
+                returned: &ended.count,
                 error,
                 outcome,
             };
@@ -494,9 +494,9 @@ impl Live {
             } else {
                 end.saturating_sub(self.start)
             };
-            let labels = CallLabels {
-                entry: self.time_labels,
-                returned: ended.time,
+            let labels = CallRef {
+                entry: &self.time_labels,
+                returned: &ended.time,
                 error,
                 outcome,
             };

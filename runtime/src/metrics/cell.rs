@@ -72,7 +72,8 @@ impl Grid {
     }
 
     /// This thread's copy of the cells of a series; made on first use, `None` beyond the cap.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "its result is too large to be handed over in registers")]
     pub(crate) fn mine(&self, unit: usize) -> Option<Mine<'_>> {
         let stripe = stripe::mine();
         let lines = match self.lines(stripe, unit) {
@@ -97,7 +98,8 @@ impl Grid {
         })
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few loads, in every record")]
     fn lines(&self, stripe: usize, unit: usize) -> Option<&[Line]> {
         let blocks = self.stripes.get(stripe)?.0.get()?;
         blocks.get(unit >> self.shift)?.0.get().map(|lines| &**lines)

@@ -26,6 +26,15 @@ pub(crate) struct CallLabels {
     pub(crate) outcome: CallOutcome,
 }
 
+/// The same where it stands: copied, it would be read in other pieces than it was written in, which processors are slow at.
+#[derive(Clone, Copy)]
+pub(crate) struct CallRef<'a> {
+    pub(crate) entry: &'a Labels,
+    pub(crate) returned: &'a Labels,
+    pub(crate) error: Option<&'a ErrorIndex>,
+    pub(crate) outcome: CallOutcome,
+}
+
 /// The counter of a site.
 pub struct CounterSlot {
     pub(crate) whole: Tables,
@@ -49,22 +58,40 @@ impl CounterSlot {
     }
 
     #[inline]
-    pub(crate) fn add(&'static self, site: &'static Site, labels: CallLabels, amount: Amount) {
+    pub(crate) fn add(&'static self, site: &'static Site, call: CallRef<'_>, amount: Amount) {
         match amount {
             Amount::Whole(amount) => {
-                let cells = self
-                    .whole
-                    .cells(labels.entry.dims, labels.returned.dims, || plan(site, 4, 1));
-                if let Some(found) = cells.of(&labels) {
-                    found.cells.add(0, amount);
-                }
+                self.add_whole(site, call.entry, call.returned, call.error, call.outcome, amount);
             }
-            Amount::Real(amount) => self.add_real(site, &labels, amount),
+            Amount::Real(amount) => self.add_real(site, call, amount),
+        }
+    }
+
+    /// Compiled once: one call of it stands in a function that counts, its arguments in registers.
+    #[inline(never)]
+    fn add_whole(
+        &'static self,
+        site: &'static Site,
+        entry: &Labels,
+        returned: &Labels,
+        error: Option<&ErrorIndex>,
+        outcome: CallOutcome,
+        amount: u64,
+    ) {
+        let call = CallRef {
+            entry,
+            returned,
+            error,
+            outcome,
+        };
+        let cells = self.whole.cells(entry.dims, returned.dims, || plan(site, 4, 1));
+        if let Some(own) = cells.of(call) {
+            own.cells.add(0, amount);
         }
     }
 
     #[cold]
-    fn add_real(&'static self, site: &'static Site, labels: &CallLabels, amount: f64) {
+    fn add_real(&'static self, site: &'static Site, call: CallRef<'_>, amount: f64) {
         if !amount.is_finite() {
             return dropped::count(dropped::Reason::NotFinite);
         }
@@ -73,9 +100,9 @@ impl CounterSlot {
         }
         let cells = self
             .real
-            .cells(labels.entry.dims, labels.returned.dims, || plan(site, 4, 1));
-        if let Some(found) = cells.of(labels) {
-            found.cells.add_f64(0, amount);
+            .cells(call.entry.dims, call.returned.dims, || plan(site, 4, 1));
+        if let Some(own) = cells.of(call) {
+            own.cells.add_f64(0, amount);
         }
     }
 
@@ -114,19 +141,19 @@ impl TimerSlot {
     }
 
     /// `end` is the clock's reading at the end of the call.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn observe(
         &'static self,
         site: &'static Site,
-        labels: CallLabels,
+        call: CallRef<'_>,
         ticks: u64,
         end: u64,
         exemplar: Option<&ActiveSpan>,
     ) {
         let cells = self
             .tables
-            .cells(labels.entry.dims, labels.returned.dims, || timer_plan(site));
-        let (Some(layout), Some(found)) = (cells.plan.layout, cells.of(&labels)) else {
+            .cells(call.entry.dims, call.returned.dims, || timer_plan(site));
+        let (Some(layout), Some(found)) = (cells.plan.layout, cells.of(call)) else {
             return;
         };
         let bucket = layout.bucket(ticks);

@@ -4,7 +4,7 @@
 //! a call ends without a returned value to take labels from. Tables are made on first use and never freed: there is a
 //! bounded number of them in a program's text.
 
-use super::CallLabels;
+use super::CallRef;
 use super::bucket::Layout;
 use super::cell::{Grid, Mine, Series};
 use super::exemplar::Exemplars;
@@ -44,7 +44,8 @@ impl Tables {
     }
 
     /// The cells for these label types.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "two comparisons, in every record")]
     pub(crate) fn cells(
         &self,
         entry: &'static Dims,
@@ -172,11 +173,12 @@ impl Cells {
     }
 
     /// The cells of a finished call; `None` beyond the cap on series.
-    #[inline]
-    pub(crate) fn of(&'static self, labels: &CallLabels) -> Option<Own> {
-        let set = self.set(labels);
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "its result is too large to be handed over in registers")]
+    pub(crate) fn of(&'static self, labels: CallRef<'_>) -> Option<Own> {
+        let set = self.set(&labels);
         match labels.error {
-            Some(error) if labels.outcome == CallOutcome::Error => self.of_error(set, error),
+            Some(error) if labels.outcome == CallOutcome::Error => self.of_error(set, *error),
             _ => {
                 let unit = set * 4 + labels.outcome as usize;
                 Some(Own {
@@ -200,7 +202,7 @@ impl Cells {
     }
 
     #[inline]
-    fn set(&self, labels: &CallLabels) -> usize {
+    fn set(&self, labels: &CallRef<'_>) -> usize {
         labels.entry.index as usize * self.returned_len + labels.returned.index as usize
     }
 
