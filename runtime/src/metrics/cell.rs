@@ -1,7 +1,7 @@
 //! Cells: plain numbers, one copy per stripe, added up by whoever scrapes.
 
 use super::{dropped, stripe};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// Two cache lines, because processors fetch them in pairs: no two stripes share one.
@@ -49,7 +49,26 @@ pub(crate) struct Grid {
 struct Stripe(OnceLock<Box<[Block]>>);
 
 /// Cells of one group of series.
-struct Block(OnceLock<Box<[Line]>>);
+struct Block(OnceLock<&'static [Line]>);
+
+/// Lines that no block has yet, by stripe: cut from larger pieces, because an allocation of one aligned line takes the room
+/// of two. They are never given back, as tables are not.
+static SPARE: Mutex<Vec<&'static [Line]>> = Mutex::new(Vec::new());
+const PIECE: usize = 32;
+
+fn cut(stripe: usize, lines: usize) -> &'static [Line] {
+    let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+    if spare.is_empty() {
+        spare.resize(stripe::count(), &[]);
+    }
+    let rest = &mut spare[stripe];
+    if rest.len() < lines {
+        *rest = (0..lines.max(PIECE)).map(|_| Line::new()).collect::<Vec<_>>().leak();
+    }
+    let (cut, left) = rest.split_at(lines);
+    *rest = left;
+    cut
+}
 
 impl Grid {
     /// `units` series of `width` cells. As many series share a block as fill a line.
@@ -102,7 +121,7 @@ impl Grid {
     #[expect(clippy::inline_always, reason = "a few loads, in every record")]
     fn lines(&self, stripe: usize, unit: usize) -> Option<&[Line]> {
         let blocks = self.stripes.get(stripe)?.0.get()?;
-        blocks.get(unit >> self.shift)?.0.get().map(|lines| &**lines)
+        blocks.get(unit >> self.shift)?.0.get().copied()
     }
 
     #[inline]
@@ -121,8 +140,7 @@ impl Grid {
             (0..blocks).map(|_| Block(OnceLock::new())).collect()
         });
         let lines = blocks.get(unit >> self.shift)?.0.get_or_init(|| {
-            let lines = (self.width << self.shift).div_ceil(LINE);
-            (0..lines).map(|_| Line::new()).collect()
+            cut(stripe, (self.width << self.shift).div_ceil(LINE))
         });
         Some(lines)
     }

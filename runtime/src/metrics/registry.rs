@@ -308,9 +308,10 @@ impl Gathering {
         }
         let empty = Vec::new();
         for (back, outcomes) in [(&back, by_return), (&empty, by_itself)] {
+            let layout = columns.layout(&entry, back);
             for set in 0..product(&entry) * product(back) {
                 for &outcome in outcomes {
-                    if let Some(labels) = columns.labels(&entry, back, set, Some(outcome), None) {
+                    if let Some(labels) = layout.labels(set, Some(outcome), None) {
                         let value = signal.zero();
                         self.add(at, point(labels, value));
                     }
@@ -326,20 +327,20 @@ impl Gathering {
         cells: &'static Cells,
         value: impl Fn(Found) -> Option<PointValue>,
     ) {
-        let (entry, returned) = (cells.entry.types, cells.returned.types);
+        let layout = columns.layout(cells.entry.types, cells.returned.types);
         let mut points = Vec::new();
         for set in 0..cells.sets() {
             for outcome in 0..cells.plan.outcomes {
                 if let Some(value) = cells.existing(set, outcome).and_then(&value)
                     && let Some(labels) =
-                        columns.labels(entry, returned, set, CallOutcome::ALL.get(outcome).copied(), None)
+                        layout.labels(set, CallOutcome::ALL.get(outcome).copied(), None)
                 {
                     points.push(point(labels, value));
                 }
             }
             for (error, found) in cells.existing_errors(set) {
                 if let Some(value) = value(found)
-                    && let Some(labels) = columns.labels(entry, returned, set, Some(CallOutcome::Error), Some(error))
+                    && let Some(labels) = layout.labels(set, Some(CallOutcome::Error), Some(error))
                 {
                     points.push(point(labels, value));
                 }
@@ -438,36 +439,36 @@ fn known(labels: &'static [LabelDef], returned: bool) -> Option<Vec<LabelType>> 
         .collect()
 }
 
-/// The labels of a metric declared by hand, and whether their types tell all of its series.
-pub(super) fn known_labels(labels: &'static [LabelDef]) -> (Own, bool) {
+/// How the series of a metric declared by hand are labelled, how many there can be, and whether all are known.
+pub(super) fn known_labels(labels: &'static [LabelDef]) -> Own {
     let types: Vec<_> = labels.iter().map(declared::type_of).collect();
-    let limited = labels
-        .iter()
-        .any(|label| matches!(label.source, LabelSource::Limited(_)));
-    let own = Own { labels, types };
-    let all = !limited && own.sets() <= MAX_ZEROS;
-    (own, all)
+    let limited = labels.iter().any(|label| matches!(label.source, LabelSource::Limited(_)));
+    let sets = types.iter().map(|of| of.len).fold(1, usize::saturating_mul);
+    Own {
+        sets,
+        all: !limited && sets <= MAX_ZEROS,
+        columns: Columns {
+            function: None,
+            labels,
+            outcome: false,
+        },
+        types,
+    }
 }
 
 /// See [`known_labels`].
 pub(super) struct Own {
-    labels: &'static [LabelDef],
+    pub(super) sets: usize,
+    pub(super) all: bool,
+    columns: Columns,
     types: Vec<LabelType>,
 }
 
 impl Own {
-    pub(super) fn sets(&self) -> usize {
-        self.types.iter().map(|of| of.len).fold(1, usize::saturating_mul)
-    }
-
-    /// The labels of one series; `None` of a limit's value that nobody gave.
-    pub(super) fn labels(&self, set: usize) -> Option<LabelSet> {
-        let columns = Columns {
-            function: None,
-            labels: self.labels,
-            outcome: false,
-        };
-        columns.labels(&self.types, &[], set, None, None)
+    /// The labels of one series by its index; `None` of a limit's value that nobody gave.
+    pub(super) fn labels(&self) -> impl Fn(usize) -> Option<LabelSet> {
+        let layout = self.columns.layout(&self.types, &[]);
+        move |set| layout.labels(set, None, None)
     }
 }
 
@@ -495,7 +496,33 @@ impl Columns {
         self.labels(entry, returned, set, Some(labels.outcome), error)
     }
 
-    /// The labels of one series, its own in the order of their keys; `None` of a limit's value that nobody gave.
+    /// How the labels of a table with these types are read off an index.
+    fn layout(&self, entry: &[LabelType], returned: &[LabelType]) -> Columned<'_> {
+        let mut columns: Vec<(&'static str, Column)> = Vec::with_capacity(self.labels.len());
+        for label in self.labels {
+            if let LabelSource::Const(value) = label.source {
+                columns.push((label.key, Column::Constant(value)));
+            }
+        }
+        // The last label turns fastest, those of the returned value before those of the arguments.
+        let mut step = 1;
+        for (types, of_return) in [(returned, true), (entry, false)] {
+            let defs: Vec<_> = dynamic(self.labels, of_return).collect();
+            if of_return && types.is_empty() {
+                columns.extend(defs.iter().map(|def| (def.key, Column::Constant("none"))));
+                continue;
+            }
+            for (def, of) in defs.iter().zip(types).rev() {
+                let values = Values::of(def, *of);
+                let len = values.len().max(1);
+                columns.push((def.key, Column::Turning { step, len, values }));
+                step *= len;
+            }
+        }
+        columns.sort_by_key(|column| column.0);
+        Columned { of: self, columns }
+    }
+
     fn labels(
         &self,
         entry: &[LabelType],
@@ -504,33 +531,37 @@ impl Columns {
         outcome: Option<CallOutcome>,
         error: Option<&'static str>,
     ) -> Option<LabelSet> {
-        let mut labels: LabelSet = Vec::with_capacity(self.labels.len() + 4);
-        for label in self.labels {
-            if let LabelSource::Const(value) = label.source {
-                labels.push((label.key.into(), value.into()));
-            }
+        self.layout(entry, returned).labels(set, outcome, error)
+    }
+}
+
+/// The labels of one table, in the order of their keys.
+struct Columned<'a> {
+    of: &'a Columns,
+    columns: Vec<(&'static str, Column)>,
+}
+
+enum Column {
+    Constant(&'static str),
+    Turning { step: usize, len: usize, values: Values },
+}
+
+impl Columned<'_> {
+    /// The labels of one series; `None` of a limit's value that nobody gave.
+    fn labels(&self, set: usize, outcome: Option<CallOutcome>, error: Option<&'static str>) -> Option<LabelSet> {
+        let mut labels: LabelSet = Vec::with_capacity(self.columns.len() + 4);
+        if let Some(def) = self.of.function {
+            labels.push(("function".into(), def.function.into()));
+            labels.push(("module".into(), def.module.into()));
         }
-        // The last label turns fastest, those of the returned value before those of the arguments.
-        let mut rest = set;
-        for (types, of_return) in [(returned, true), (entry, false)] {
-            let defs: Vec<_> = dynamic(self.labels, of_return).collect();
-            if of_return && types.is_empty() {
-                labels.extend(defs.iter().map(|def| (def.key.into(), "none".into())));
-                continue;
-            }
-            for (def, of) in defs.iter().zip(types).rev() {
-                let values = Values::of(def, *of);
-                let len = values.len().max(1);
-                labels.push((def.key.into(), values.text(rest % len)?.into()));
-                rest /= len;
-            }
+        for (key, column) in &self.columns {
+            let value = match column {
+                Column::Constant(value) => value,
+                Column::Turning { step, len, values } => values.text(set / step % len)?,
+            };
+            labels.push(((*key).into(), value.into()));
         }
-        labels.sort_unstable();
-        if let Some(def) = self.function {
-            labels.insert(0, ("function".into(), def.function.into()));
-            labels.insert(1, ("module".into(), def.module.into()));
-        }
-        if self.outcome {
+        if self.of.outcome {
             if let Some(outcome) = outcome {
                 labels.push(("outcome".into(), outcome.as_str().into()));
             }

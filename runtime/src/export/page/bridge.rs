@@ -28,7 +28,7 @@
 //! assert!(page.contains("# TYPE vitalsign_metrics_dropped counter"));
 //! ```
 
-use super::names::{self, Named, label_key};
+use super::names::{self, Named};
 use super::text::joined;
 use crate::export::snapshot::{Family, Kind, Number, PointValue};
 use crate::metrics::registry::{self, Source};
@@ -116,7 +116,7 @@ fn encode(family: &Named, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt
     for point in &family.points {
         let labels: Labels = joined(&point.labels)
             .iter()
-            .map(|(key, value)| (label_key(key).into_owned(), value.to_string()))
+            .map(|(key, value)| (key.to_string(), value.to_string()))
             .collect();
         match &point.value {
             PointValue::Summary { quantiles, .. } => {

@@ -109,10 +109,17 @@ fn word(text: &str) -> String {
     word
 }
 
+/// A key that needs no change.
+pub(super) fn is_plain(key: &str) -> bool {
+    !key.is_empty()
+        && key.bytes().all(|c| c == b'_' || c.is_ascii_alphanumeric())
+        && !key.as_bytes()[0].is_ascii_digit()
+        && !key.starts_with("__")
+}
+
 /// A label's key; most need no change.
 pub(super) fn label_key(key: &str) -> Cow<'_, str> {
-    let plain = |(at, c): (usize, u8)| c == b'_' || c.is_ascii_alphabetic() || (at > 0 && c.is_ascii_digit());
-    if !key.is_empty() && key.bytes().enumerate().all(plain) && !key.starts_with("__") {
+    if is_plain(key) {
         return Cow::Borrowed(key);
     }
     let word = word(key).replace(':', "_");

@@ -3,7 +3,7 @@
 //! Written by hand: a dozen field numbers, fixed for ten years, against a code generator and its crates.
 
 use super::super::snapshot::{Exemplar, Kind, Point, PointValue};
-use super::names::{Named, label_key};
+use super::names::Named;
 use super::text::joined;
 
 /// All families.
@@ -98,7 +98,7 @@ fn family(out: &mut Message, family: &Named) {
 
 fn metric(out: &mut Message, kind: Kind, point: &Point) {
     for (key, value) in joined(&point.labels).iter() {
-        label(out, 1, &label_key(key), value);
+        label(out, 1, key, value);
     }
     match &point.value {
         PointValue::Number { value, exemplar } if kind == Kind::Counter => out.message(3, |counter| {

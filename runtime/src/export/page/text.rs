@@ -1,7 +1,7 @@
 //! The text formats: Prometheus 0.0.4 and 1.0.0, OpenMetrics.
 
 use super::super::snapshot::{Exemplar, Kind, Number, Point, PointValue};
-use super::names::{Named, label_key};
+use super::names::{self, Named, label_key};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -138,7 +138,7 @@ impl Writer {
             for (key, value) in joined(labels).iter() {
                 self.out.push(before);
                 before = ',';
-                self.out.push_str(&label_key(key));
+                self.out.push_str(key);
                 self.out.push_str("=\"");
                 escape(&mut self.out, value, true);
                 self.out.push('"');
@@ -194,7 +194,7 @@ impl Writer {
                 break;
             }
         }
-        self.out.extend(digits[at..].iter().map(|&digit| char::from(digit)));
+        self.out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
     }
 
     fn float(&mut self, n: f64) {
@@ -210,6 +210,9 @@ impl Writer {
 
 /// Backslash and line feed, and the quote where one ends the text.
 fn escape(out: &mut String, text: &str, quote: bool) {
+    if !text.bytes().any(|c| matches!(c, b'\\' | b'\n' | b'"')) {
+        return out.push_str(text);
+    }
     let special = |c: char| matches!(c, '\\' | '\n') || (quote && c == '"');
     let mut rest = text;
     while let Some(at) = rest.find(special) {
@@ -224,12 +227,12 @@ fn escape(out: &mut String, text: &str, quote: bool) {
     out.push_str(rest);
 }
 
-/// Labels whose keys become the same word are one label, their values joined by `;`.
+/// Labels under keys that need no change any more. Those whose keys become the same word are one label, their values joined
+/// by `;`.
 pub(super) fn joined<'a>(
     labels: &'a [(Cow<'static, str>, Cow<'static, str>)],
 ) -> Cow<'a, [(Cow<'static, str>, Cow<'static, str>)]> {
-    let plain = |(key, _): &(Cow<'static, str>, _)| key.bytes().all(|c| c == b'_' || c.is_ascii_alphanumeric());
-    if labels.iter().filter(|label| !plain(label)).count() == 0 {
+    if labels.iter().all(|(key, _)| names::is_plain(key)) {
         return Cow::Borrowed(labels);
     }
     let mut out: Vec<(Cow<'static, str>, Cow<'static, str>)> = Vec::with_capacity(labels.len());

@@ -64,17 +64,18 @@ impl Gathered<'_> {
         zero: impl Fn() -> PointValue,
         value: impl Fn(Found) -> Option<PointValue>,
     ) {
-        let (types, all) = known_labels(definition.labels);
+        let known = known_labels(definition.labels);
+        let labels = known.labels();
         let cells = cellar.get();
-        let sets = cells.map_or_else(|| if all { types.sets() } else { 0 }, super::table::Cells::sets);
+        let sets = cells.map_or_else(|| if known.all { known.sets } else { 0 }, super::table::Cells::sets);
         let points = (0..sets)
             .filter_map(|set| {
                 let value = match cells.and_then(|cells| cells.existing(set, 0)).and_then(&value) {
                     Some(value) => value,
-                    None if all => zero(),
+                    None if known.all => zero(),
                     None => return None,
                 };
-                Some(super::registry::point(types.labels(set)?, value))
+                Some(super::registry::point(labels(set)?, value))
             })
             .collect();
         self.family(definition, kind, points);

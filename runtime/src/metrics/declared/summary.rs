@@ -69,7 +69,8 @@ impl<L> Metric for Summary<L> {
     }
 
     fn gather(&'static self, out: &mut Gathered<'_>) {
-        let (types, _) = known_labels(self.definition.labels);
+        let known = known_labels(self.definition.labels);
+        let labels = known.labels();
         let series: Vec<_> = {
             let all = self.all().read().unwrap_or_else(PoisonError::into_inner);
             all.iter().map(|(&index, series)| (index, Arc::clone(series))).collect()
@@ -78,7 +79,7 @@ impl<L> Metric for Summary<L> {
             .into_iter()
             .filter_map(|(index, series)| {
                 let value = series.value(self.definition.quantiles);
-                Some(registry::point(types.labels(index)?, value))
+                Some(registry::point(labels(index)?, value))
             })
             .collect();
         points.sort_by(|a, b| a.labels.cmp(&b.labels));
