@@ -19,12 +19,7 @@ impl Line {
 pub(crate) const MAX_UNITS: usize = 1 << 18;
 
 /// How many series all tables may hold together.
-static ROOM: AtomicUsize = AtomicUsize::new(200_000);
-
-/// Replaces the total cap. Series that are there stay.
-pub(crate) fn set_series_limit(limit: usize) {
-    ROOM.store(limit, Ordering::Relaxed);
-}
+const ROOM: usize = 200_000;
 
 static USED: AtomicUsize = AtomicUsize::new(0);
 
@@ -154,7 +149,7 @@ impl Grid {
             return true;
         }
         let series = 1 << self.shift;
-        if USED.fetch_add(series, Ordering::Relaxed) + series > ROOM.load(Ordering::Relaxed) {
+        if USED.fetch_add(series, Ordering::Relaxed) + series > ROOM {
             USED.fetch_sub(series, Ordering::Relaxed);
             return false;
         }

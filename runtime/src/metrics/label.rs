@@ -201,6 +201,7 @@ pub fn label<T: LabelValue + ?Sized>(value: &T) -> LabelIx<T> {
 }
 
 /// One element of the tuple given to [`labels`].
+#[expect(clippy::len_without_is_empty, reason = "a label without values has no call")]
 pub trait LabelElement {
     /// Its type as data.
     const TYPE: LabelType;

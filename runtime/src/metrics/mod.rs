@@ -7,7 +7,7 @@ mod cell;
 pub(crate) mod check;
 mod declared;
 mod dropped;
-#[cfg(feature = "_http")]
+#[cfg(any(feature = "tower", feature = "db-sqlx"))]
 pub(crate) mod dynamic;
 mod exemplar;
 pub(crate) mod label;

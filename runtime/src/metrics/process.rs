@@ -39,7 +39,7 @@ pub(crate) fn families() -> Vec<Family> {
         "s",
         Kind::Gauge,
         "Start time of the process since unix epoch in seconds.",
-        start_time(stat.as_ref()).map(Number::F64),
+        Some(Number::F64(start_time(stat.as_ref()))),
     );
     add(
         "process.virtual_memory",
@@ -123,7 +123,7 @@ impl Stat {
     }
 }
 
-fn start_time(stat: Option<&Stat>) -> Option<f64> {
+fn start_time(stat: Option<&Stat>) -> f64 {
     static BOOT: OnceLock<Option<f64>> = OnceLock::new();
     let boot = BOOT.get_or_init(|| {
         let stat = fs::read_to_string("/proc/stat").ok()?;
@@ -134,8 +134,8 @@ fn start_time(stat: Option<&Stat>) -> Option<f64> {
             .ok()
     });
     match (boot, stat) {
-        (Some(boot), Some(stat)) => Some(boot + stat.start_ticks as f64 / TICKS),
-        _ => Some(started() as f64 / 1e9),
+        (Some(boot), Some(stat)) => boot + stat.start_ticks as f64 / TICKS,
+        _ => started() as f64 / 1e9,
     }
 }
 

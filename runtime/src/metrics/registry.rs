@@ -106,7 +106,7 @@ struct Entry {
 pub(crate) type LabelSet = Vec<(Cow<'static, str>, Cow<'static, str>)>;
 
 impl Gathering {
-    fn entry(&mut self, name: Cow<'static, str>, unit: &Cow<'static, str>, kind: Kind) -> usize {
+    fn entry(&mut self, name: Cow<'static, str>, unit: Cow<'static, str>, kind: Kind) -> usize {
         if let Some(&at) = self.by_name.get(&name) {
             return at;
         }
@@ -116,7 +116,7 @@ impl Gathering {
             family: Family {
                 name,
                 help: Cow::Borrowed(""),
-                unit: unit.clone(),
+                unit,
                 kind,
                 points: Vec::new(),
             },
@@ -170,7 +170,7 @@ impl Gathering {
 
     /// Another source's family, joined to ours of the same name if they are of one kind, and dropped otherwise.
     fn merge(&mut self, family: Family) {
-        let at = self.entry(family.name, &family.unit, family.kind);
+        let at = self.entry(family.name, family.unit.clone(), family.kind);
         if self.families[at].family.kind == family.kind {
             self.source(at, family.help, false);
             for point in family.points {
@@ -182,7 +182,7 @@ impl Gathering {
     fn counter(&mut self, site: &'static Site, counter: &'static CounterDef) {
         let name = counter.name.unwrap_or(CALLS);
         let unit = Cow::Borrowed(counter.unit);
-        let at = self.entry(Cow::Borrowed(name), &unit, Kind::Counter);
+        let at = self.entry(Cow::Borrowed(name), unit, Kind::Counter);
         let help = if counter.name.is_none() {
             "Calls of annotated functions, by how they ended."
         } else {
@@ -228,11 +228,11 @@ impl Gathering {
 
     fn in_flight(&mut self, site: &'static Site, counter: &'static CounterDef, name: &'static str) {
         let unit = Cow::Borrowed(counter.unit);
-        let at = self.entry(Cow::Owned(format!("{name}.in_flight")), &unit, Kind::UpDownCounter);
+        let at = self.entry(Cow::Owned(format!("{name}.in_flight")), unit, Kind::UpDownCounter);
         let help = if counter.name.is_none() {
             Cow::Borrowed("Calls of annotated functions under way.")
         } else {
-            Cow::Owned(format!("Calls under way of those that {} counts.", name))
+            Cow::Owned(format!("Calls under way of those that {name} counts."))
         };
         self.source(at, help, false);
         let columns = Columns {
@@ -246,7 +246,7 @@ impl Gathering {
             self.table(at, &columns, cells, |found| {
                 let ended = found.series.sum(ENDED);
                 let begun = found.series.sum(BEGUN);
-                (begun > 0).then_some(PointValue::number(Number::I64(begun.wrapping_sub(ended).max(0) as i64)))
+                (begun > 0).then_some(PointValue::number(Number::I64((begun.wrapping_sub(ended) as i64).max(0))))
             });
         }
     }
@@ -254,7 +254,7 @@ impl Gathering {
     fn timer(&mut self, site: &'static Site, timer: &'static TimerDef) {
         let name = timer.name.unwrap_or(DURATION);
         let unit = Cow::Borrowed("s");
-        let at = self.entry(Cow::Borrowed(name), &unit, Kind::Histogram);
+        let at = self.entry(Cow::Borrowed(name), unit, Kind::Histogram);
         let help = if timer.name.is_none() {
             "Duration of the calls of annotated functions."
         } else {
@@ -354,7 +354,7 @@ impl Gathering {
     /// Numbers about the metrics themselves.
     fn own(&mut self) {
         let unit = Cow::Borrowed("{measurement}");
-        let at = self.entry(Cow::Borrowed("vitalsign.metrics.dropped"), &unit, Kind::Counter);
+        let at = self.entry(Cow::Borrowed("vitalsign.metrics.dropped"), unit, Kind::Counter);
         self.source(
             at,
             Cow::Borrowed("Measurements that metrics did not take, by reason."),
@@ -370,14 +370,14 @@ impl Gathering {
             );
         }
         let unit = Cow::Borrowed("{series}");
-        let at = self.entry(Cow::Borrowed("vitalsign.metrics.series"), &unit, Kind::Gauge);
+        let at = self.entry(Cow::Borrowed("vitalsign.metrics.series"), unit, Kind::Gauge);
         self.source(at, Cow::Borrowed("Series that have cells."), true);
         self.add(
             at,
             point(Vec::new(), PointValue::number(Number::U64(cell::series() as u64))),
         );
         let unit = Cow::Borrowed("{value}");
-        let at = self.entry(Cow::Borrowed("vitalsign.label.overflow"), &unit, Kind::Counter);
+        let at = self.entry(Cow::Borrowed("vitalsign.label.overflow"), unit, Kind::Counter);
         self.source(
             at,
             Cow::Borrowed("Label values beyond their limit, counted as `other`."),
@@ -700,6 +700,7 @@ impl PointValue {
     }
 
     /// Adds another part of the same series.
+    #[expect(clippy::many_single_char_names, reason = "what is named here in full is named there in short")]
     fn merge(&mut self, other: Self) {
         match (self, other) {
             (Self::Number { value, .. }, Self::Number { value: other, .. }) => *value = value.plus(other),

@@ -83,7 +83,7 @@ impl Tables {
                         Box::leak(Box::new(Cells::new(
                             entry,
                             returned,
-                            plan.take().map(|plan| plan()).unwrap_or(Plan::NONE),
+                            plan.take().map_or(Plan::NONE, |plan| plan()),
                         )))
                     }),
                     next: OnceLock::new(),

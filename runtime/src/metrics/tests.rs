@@ -146,7 +146,7 @@ fn place(channel: Channel, outcome: Result<u32, OrderError>) -> Result<u32, Orde
     });
     call.finish(&ret, |ret, s| {
         use p::probe::*;
-        (&&&&&&&&p::Probe(ret)).settle(s);
+        (&&&&&&&p::Probe(ret)).settle(s);
         s.count_labels(p::labels(&(p::label(&p::apply(ret, |ret| {
             ret.as_ref().is_ok_and(|n| *n > 100)
         })),)));
@@ -227,7 +227,7 @@ fn a_generic_function_has_a_table_for_each_type() {
     generic(true, 1.5);
     generic(Channel::Shop, 2.0);
     generic(true, 2.0);
-    generic(&Some(Channel::Web), 3.0);
+    generic(Some(Channel::Web), 3.0);
     generic(false, f64::NAN);
     generic(false, -1.0);
     assert_eq!(

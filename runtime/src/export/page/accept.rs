@@ -7,9 +7,9 @@ pub(super) enum Format {
     Text,
     /// Prometheus text 1.0.0; the names are such that nothing has to be quoted.
     Text1,
-    /// OpenMetrics 1.0.0.
+    /// `OpenMetrics` 1.0.0.
     OpenMetrics,
-    /// OpenMetrics 0.0.1, which is the same in all that we write.
+    /// `OpenMetrics` 0.0.1, which is the same in all that we write.
     OpenMetrics0,
     /// `io.prometheus.client.MetricFamily`, each with its length before it.
     Protobuf,

@@ -1,7 +1,7 @@
-//! The metrics page as bytes: Prometheus text 0.0.4 and 1.0.0, OpenMetrics, Prometheus protobuf.
+//! The metrics page as bytes: Prometheus text 0.0.4 and 1.0.0, `OpenMetrics`, Prometheus protobuf.
 //!
 //! All formats are written from one gathering of plain snapshots, so they show the same numbers. `prometheus-client` encodes
-//! OpenMetrics only, has no summaries, and would have to be asked for every format separately; so the encoders are ours, and
+//! `OpenMetrics` only, has no summaries, and would have to be asked for every format separately; so the encoders are ours, and
 //! that crate's registries meet us in [`bridge`].
 
 mod accept;

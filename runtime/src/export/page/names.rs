@@ -1,8 +1,8 @@
-//! OpenTelemetry's names and units as Prometheus writes them.
+//! `OpenTelemetry`'s names and units as Prometheus writes them.
 
 use super::super::snapshot::{Family, Kind, Point};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A family under its Prometheus name.
 pub(super) struct Named {
@@ -24,27 +24,22 @@ pub(super) fn families(families: Vec<Family>) -> Vec<Named> {
             continue;
         }
         let (name, unit) = name(&family.name, &family.unit, family.kind);
-        match by_name.get(&name) {
-            Some(&at) => {
-                let there = &mut named[at];
-                if same_type(there.kind, family.kind) && there.unit == unit {
-                    let known: std::collections::HashSet<_> =
-                        there.points.iter().map(|point| point.labels.clone()).collect();
-                    there
-                        .points
-                        .extend(family.points.into_iter().filter(|point| !known.contains(&point.labels)));
-                }
-            }
-            None => {
-                by_name.insert(name.clone(), named.len());
-                named.push(Named {
-                    name,
-                    unit,
-                    help: family.help,
-                    kind: family.kind,
-                    points: family.points,
-                });
-            }
+        let Some(&at) = by_name.get(&name) else {
+            by_name.insert(name.clone(), named.len());
+            named.push(Named {
+                name,
+                unit,
+                help: family.help,
+                kind: family.kind,
+                points: family.points,
+            });
+            continue;
+        };
+        let there = &mut named[at];
+        if same_type(there.kind, family.kind) && there.unit == unit {
+            let known: HashSet<_> = there.points.iter().map(|point| point.labels.clone()).collect();
+            let new = family.points.into_iter().filter(|point| !known.contains(&point.labels));
+            there.points.extend(new);
         }
     }
     named
@@ -55,7 +50,7 @@ fn same_type(a: Kind, b: Kind) -> bool {
     a == b || (gauge(a) && gauge(b))
 }
 
-/// Endings that OpenMetrics keeps for the samples of a family.
+/// Endings that `OpenMetrics` keeps for the samples of a family.
 const RESERVED: [&str; 6] = ["_created", "_bucket", "_count", "_sum", "_gcount", "_gsum"];
 
 /// The family's name with its unit, and the unit as a word.

@@ -1,4 +1,4 @@
-//! OpenMetrics text as `prometheus-client` writes it, read back: the way a foreign registry's metrics come to us.
+//! `OpenMetrics` text as `prometheus-client` writes it, read back: the way a foreign registry's metrics come to us.
 
 use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
 use crate::metrics::registry::started;

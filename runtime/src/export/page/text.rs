@@ -1,4 +1,4 @@
-//! The text formats: Prometheus 0.0.4 and 1.0.0, OpenMetrics.
+//! The text formats: Prometheus 0.0.4 and 1.0.0, `OpenMetrics`.
 
 use super::super::snapshot::{Exemplar, Kind, Number, Point, PointValue};
 use super::names::{self, Named, label_key};
@@ -10,7 +10,7 @@ pub(super) fn classic(families: &[Named]) -> Vec<u8> {
     Writer::new(families, false).write(families)
 }
 
-/// OpenMetrics 1.0.
+/// `OpenMetrics` 1.0.
 pub(super) fn open_metrics(families: &[Named]) -> Vec<u8> {
     let mut page = Writer::new(families, true).write(families);
     page.extend_from_slice(b"# EOF\n");

@@ -119,6 +119,7 @@ pub trait Number: Copy + sealed::Sealed + 'static {
     #[doc(hidden)]
     fn bits(self) -> u64;
     #[doc(hidden)]
+    #[allow(private_interfaces, reason = "the trait is sealed")]
     fn of_bits(bits: u64) -> crate::export::snapshot::Number;
     #[doc(hidden)]
     fn finite(self) -> bool;
