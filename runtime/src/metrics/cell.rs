@@ -1,8 +1,8 @@
 //! Cells: plain numbers, one copy per stripe, added up by whoever scrapes.
 
 use super::{dropped, stripe};
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Two cache lines, because processors fetch them in pairs: no two stripes share one.
 #[repr(align(128))]
@@ -87,7 +87,10 @@ impl Grid {
 
     /// This thread's copy of the cells of a series; made on first use, `None` beyond the cap.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "its result is too large to be handed over in registers")]
+    #[expect(
+        clippy::inline_always,
+        reason = "its result is too large to be handed over in registers"
+    )]
     pub(crate) fn mine(&self, unit: usize) -> Option<Mine<'_>> {
         let stripe = stripe::mine();
         let lines = match self.lines(stripe, unit) {
@@ -134,9 +137,10 @@ impl Grid {
             let blocks = self.admitted.len();
             (0..blocks).map(|_| Block(OnceLock::new())).collect()
         });
-        let lines = blocks.get(unit >> self.shift)?.0.get_or_init(|| {
-            cut(stripe, (self.width << self.shift).div_ceil(LINE))
-        });
+        let lines = blocks
+            .get(unit >> self.shift)?
+            .0
+            .get_or_init(|| cut(stripe, (self.width << self.shift).div_ceil(LINE)));
         Some(lines)
     }
 

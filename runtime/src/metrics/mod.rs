@@ -33,6 +33,6 @@ pub(crate) fn configure(config: &crate::config::env::Metrics) {
 pub use declared::{DECLARED, Gathered, Metric};
 #[cfg(feature = "summary")]
 pub use declared::{Summary, SummarySeries};
-pub(crate) use slot::{CallLabels, CallRef};
 #[doc(hidden)]
 pub use slot::{Amount, CounterSlot, TimerSlot};
+pub(crate) use slot::{CallLabels, CallRef};

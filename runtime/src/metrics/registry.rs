@@ -246,7 +246,9 @@ impl Gathering {
             self.table(at, &columns, cells, |found| {
                 let ended = found.series.sum(ENDED);
                 let begun = found.series.sum(BEGUN);
-                (begun > 0).then_some(PointValue::number(Number::I64((begun.wrapping_sub(ended) as i64).max(0))))
+                (begun > 0).then_some(PointValue::number(Number::I64(
+                    (begun.wrapping_sub(ended) as i64).max(0),
+                )))
             });
         }
     }
@@ -332,8 +334,7 @@ impl Gathering {
         for set in 0..cells.sets() {
             for outcome in 0..cells.plan.outcomes {
                 if let Some(value) = cells.existing(set, outcome).and_then(&value)
-                    && let Some(labels) =
-                        layout.labels(set, CallOutcome::ALL.get(outcome).copied(), None)
+                    && let Some(labels) = layout.labels(set, CallOutcome::ALL.get(outcome).copied(), None)
                 {
                     points.push(point(labels, value));
                 }
@@ -442,7 +443,9 @@ fn known(labels: &'static [LabelDef], returned: bool) -> Option<Vec<LabelType>> 
 /// How the series of a metric declared by hand are labelled, how many there can be, and whether all are known.
 pub(super) fn known_labels(labels: &'static [LabelDef]) -> Own {
     let types: Vec<_> = labels.iter().map(declared::type_of).collect();
-    let limited = labels.iter().any(|label| matches!(label.source, LabelSource::Limited(_)));
+    let limited = labels
+        .iter()
+        .any(|label| matches!(label.source, LabelSource::Limited(_)));
     let sets = types.iter().map(|of| of.len).fold(1, usize::saturating_mul);
     Own {
         sets,
@@ -700,7 +703,10 @@ impl PointValue {
     }
 
     /// Adds another part of the same series.
-    #[expect(clippy::many_single_char_names, reason = "what is named here in full is named there in short")]
+    #[expect(
+        clippy::many_single_char_names,
+        reason = "what is named here in full is named there in short"
+    )]
     fn merge(&mut self, other: Self) {
         match (self, other) {
             (Self::Number { value, .. }, Self::Number { value: other, .. }) => *value = value.plus(other),

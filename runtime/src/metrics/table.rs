@@ -174,7 +174,10 @@ impl Cells {
 
     /// The cells of a finished call; `None` beyond the cap on series.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "its result is too large to be handed over in registers")]
+    #[expect(
+        clippy::inline_always,
+        reason = "its result is too large to be handed over in registers"
+    )]
     pub(crate) fn of(&'static self, labels: CallRef<'_>) -> Option<Own> {
         let set = self.set(&labels);
         match labels.error {

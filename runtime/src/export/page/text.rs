@@ -194,7 +194,8 @@ impl Writer {
                 break;
             }
         }
-        self.out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+        self.out
+            .push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
     }
 
     fn float(&mut self, n: f64) {
