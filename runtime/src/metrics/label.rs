@@ -229,7 +229,7 @@ pub trait LabelTuple {
     fn labels(&self) -> Labels;
 }
 
-/// The one index of a tuple of [`label`]s and [`limit`]s.
+/// The one index of a tuple of labels and limits.
 #[inline]
 pub fn labels(tuple: &impl LabelTuple) -> Labels {
     tuple.labels()
