@@ -43,7 +43,7 @@ fn place(channel: Channel, shop: &str, ok: Result<(), OrderError>) -> Result<(),
 fn read(channel: Channel, rows: u32) {}
 
 #[counted]
-async fn never_called(big: bool) {}
+async fn never_called() {}
 
 /// Checking out.
 #[observed(name = "checkout")]
