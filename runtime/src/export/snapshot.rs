@@ -65,10 +65,14 @@ pub(crate) enum PointValue {
     Info,
 }
 
+/// A number of one of the types that metrics hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Number {
+pub enum Number {
+    /// Counts.
     U64(u64),
+    /// Differences.
     I64(i64),
+    /// Measures.
     F64(f64),
 }
 

@@ -111,7 +111,13 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
         .map_err(InitError::Export)?,
     );
     #[cfg(feature = "logs")]
-    let logs = logs(&config, &builder.logs, &exporter)?;
+    let logs = {
+        #[cfg(feature = "otlp")]
+        let otlp = otlp_logs(&config, &exporter);
+        #[cfg(not(feature = "otlp"))]
+        let otlp = None;
+        logs(&config, &builder.logs, otlp)?
+    };
     #[cfg(feature = "logs")]
     let events = logs.as_ref().map(crate::logs::Handle::sink);
     #[cfg(not(feature = "logs"))]
@@ -269,19 +275,9 @@ impl crate::metrics::registry::Source for HealthFamilies {
 fn logs(
     config: &Config,
     words: &crate::logs::LogWords,
-    exporter: &Arc<Exporter>,
+    otlp: Option<crate::logs::OtlpLogs>,
 ) -> Result<Option<crate::logs::Handle>, InitError> {
-    use crate::logs::{Format, LogLimits, LogSetup, OtlpLogs, Output};
-    let otlp = exporter.wants_logs().then(|| OtlpLogs {
-        sink: Arc::new(ToExporter(exporter.clone())),
-        encode: crate::export::otlp::logs::record,
-        limits: LogLimits {
-            attributes: config.limits.log_attributes as usize,
-            value_length: config.limits.log_value_length.map(|length| length as usize),
-        },
-        max_batch: config.logs.batch.size as u64,
-        delay: config.logs.batch.delay,
-    });
+    use crate::logs::{Format, LogSetup, Output};
     if config.logs.lines.is_none() && otlp.is_none() {
         return Ok(None);
     }
@@ -312,6 +308,20 @@ fn logs(
         say(Level::Warn, format_args!("RUST_LOG: {refused}; the rest of it holds"));
     }
     Ok(Some(handle))
+}
+
+#[cfg(all(feature = "logs", feature = "otlp"))]
+fn otlp_logs(config: &Config, exporter: &Arc<Exporter>) -> Option<crate::logs::OtlpLogs> {
+    exporter.wants_logs().then(|| crate::logs::OtlpLogs {
+        sink: Arc::new(ToExporter(exporter.clone())),
+        encode: crate::export::otlp::logs::record,
+        limits: crate::logs::LogLimits {
+            attributes: config.limits.log_attributes as usize,
+            value_length: config.limits.log_value_length.map(|length| length as usize),
+        },
+        max_batch: config.logs.batch.size as u64,
+        delay: config.logs.batch.delay,
+    })
 }
 
 #[cfg(feature = "otlp")]

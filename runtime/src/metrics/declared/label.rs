@@ -132,7 +132,6 @@ pub trait Number: Copy + sealed::Sealed + 'static {
 
 macro_rules! number {
     ($type:ident $variant:ident $float:literal $one:literal $zero:literal |$n:ident| $bits:expr, |$b:ident| $of:expr, $finite:expr, $negative:expr, $minus:expr) => {
-        #[allow(private_interfaces)]
         impl Number for $type {
             const FLOAT: bool = $float;
             const ZERO: Self = $zero;
