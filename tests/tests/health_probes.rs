@@ -250,7 +250,7 @@ fn a_check_that_calls_its_own_probe_costs_itself() {
     for _ in 0..3 {
         let start = Instant::now();
         let ready = get(&base, "/readyz?verbose");
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
         assert_eq!(ready.status, 503);
         assert!(
             ready.text().contains("[+]db ok") && ready.text().contains("[-]recursive failed"),

@@ -23,7 +23,8 @@ async fn until(engine: &Engine, health: Health) {
     loop {
         let start = Instant::now();
         let report = engine.probe(Probe::Ready).await;
-        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        // The deadline, and some for a machine that builds beside.
+        assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
         if report.health() == health {
             return;
         }
