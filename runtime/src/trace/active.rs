@@ -399,7 +399,8 @@ fn foreign(site: &'static Site, dispatch: &Dispatch, options: Option<Box<SpanOpt
     let options = options.unwrap_or_default();
     let meta = site.metadata();
     let fields = meta.fields();
-    let none = fields.value_set_all(&[]);
+    let empty: Vec<Option<&dyn Value>> = vec![None; fields.len()];
+    let none = fields.value_set_all(&empty);
     let span = if matches!(options.parent, Parent::Root) {
         tracing::Span::new_root_with(meta, &none, dispatch)
     } else {

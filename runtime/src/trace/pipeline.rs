@@ -212,6 +212,12 @@ impl Pipeline {
         Dispatch::new(Recorder::new(Arc::clone(&self.shared)))
     }
 
+    /// Its number, by which spans know it.
+    #[cfg(test)]
+    pub(crate) fn id(&self) -> u32 {
+        self.shared.id
+    }
+
     /// Every span that ended before this call has reached the sink when it returns true; false when the deadline came first.
     pub(crate) fn flush(&self, deadline: Instant) -> bool {
         drain::flush(deadline)

@@ -730,3 +730,75 @@ fn tail_rules_keep_and_discard_whole_traces() {
         "at the end what waits is decided on what is known"
     );
 }
+
+#[cfg(feature = "logs")]
+#[test]
+fn the_layer_over_a_registry() {
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+    /// Another layer, which sees what its own filter says whatever ours says.
+    struct Other(Arc<Mutex<Vec<&'static str>>>);
+    impl<S: tracing_core::Subscriber> Layer<S> for Other {
+        fn on_new_span(
+            &self,
+            attributes: &tracing_core::span::Attributes<'_>,
+            _: &tracing_core::span::Id,
+            _: Context<'_, S>,
+        ) {
+            self.0.lock().unwrap().push(attributes.metadata().name());
+        }
+    }
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let registry = tracing_subscriber::registry()
+        .with(super::layer::layer())
+        .with(Other(seen.clone()));
+    let dispatch = Dispatch::new(registry);
+    assert!(super::layer::is_layered());
+    let traced = Traced::new(|setup| setup.filter = "info".into());
+    dispatcher::with_default(&dispatch, || {
+        tracing::info_span!("before init").in_scope(|| assert!(super::current().is_none()));
+    });
+    let shared = super::drain::pipeline(traced.pipeline.id()).unwrap();
+    assert!(super::layer::connect(&shared));
+    let remote = SpanContext {
+        trace_id: TraceId(77),
+        span_id: SpanId(78),
+        flags: TraceFlags::SAMPLED,
+        is_remote: true,
+        trace_state: None,
+    };
+    dispatcher::with_default(&dispatch, || {
+        let outer = tracing::info_span!("outer layered", n = 1);
+        outer.in_scope(|| {
+            tracing::debug_span!("not for us").in_scope(|| {
+                let mut call = p::Call::<SPAN>::idle(site!("annotated", fields: &["f"], kind: p::SpanKind::Client));
+                call.begin();
+                assert!(call.open());
+                call.fields(&[&5_u32 as &dyn p::Value]);
+                call.enter();
+                tracing::info_span!("inner layered").in_scope(|| ());
+                call.finish(&Err::<(), _>("no"), |ret, s| {
+                    use p::probe::*;
+                    (&&&&&&&&p::Probe(ret)).settle(s);
+                });
+            });
+            let mut call = p::Call::<SPAN>::idle(site!("under remote"));
+            call.begin();
+            call.parent(&remote);
+            call.enter();
+            call.finish(&(), |(), _| ());
+        });
+        assert!(super::current().is_none());
+    });
+    assert!(seen.lock().unwrap().contains(&"not for us"), "our filter is ours alone");
+    assert_eq!(traced.spans().len(), 4);
+    let (outer, annotated) = (traced.span("outer layered"), traced.span("annotated"));
+    assert_eq!(value(&outer, "n"), Some(Value::IntValue(1)));
+    assert_eq!(annotated.parent_span_id, outer.span_id);
+    assert_eq!(annotated.kind, 3);
+    assert_eq!(value(&annotated, "f"), Some(Value::IntValue(5)));
+    assert_eq!(text(&annotated, "outcome").unwrap(), "error");
+    assert_eq!(annotated.status.as_ref().unwrap().message, "no");
+    assert_eq!(traced.span("inner layered").parent_span_id, annotated.span_id);
+    assert_eq!(traced.span("under remote").trace_id, remote.trace_id.0.to_be_bytes());
+}
