@@ -8,8 +8,8 @@ use std::hint::black_box;
 use std::time::Instant;
 use tower::Service as _;
 
-const REQUESTS: u32 = 2000;
-const ROUNDS: usize = 31;
+const REQUESTS: u32 = 500;
+const ROUNDS: usize = 101;
 
 fn request(flags: &str) -> Request<Body> {
     Request::builder()
@@ -23,7 +23,7 @@ fn request(flags: &str) -> Request<Body> {
         .expect("a request")
 }
 
-/// The median of the rounds, in nanoseconds a request.
+/// The lower quartile of the rounds, for a busy machine only adds, in nanoseconds a request.
 fn measure(runtime: &tokio::runtime::Runtime, router: &Router, flags: &str) -> f64 {
     let mut router = router.clone();
     let mut rounds: Vec<f64> = (0..ROUNDS)
@@ -40,7 +40,7 @@ fn measure(runtime: &tokio::runtime::Runtime, router: &Router, flags: &str) -> f
         })
         .collect();
     rounds.sort_by(f64::total_cmp);
-    rounds[ROUNDS / 2]
+    rounds[ROUNDS / 4]
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -12,6 +12,7 @@ use crate::trace::body::Scalar;
 use http::request::Parts;
 use http::{HeaderMap, Uri, header, response};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use tracing_core::field::Value;
 
 static SITE: Site = Site {
@@ -55,11 +56,12 @@ pub(super) struct Exchange {
     span: ActiveSpan,
     start: u64,
     key: Key,
-    uri: Uri,
+    /// For the access line.
+    uri: Option<Uri>,
     request_id: Option<RequestId>,
     #[cfg(feature = "logs")]
     scope: Option<crate::logs::Scope>,
-    settings: Arc<Settings>,
+    active: Option<Arc<AtomicI64>>,
     request_size: Option<u64>,
     sent: u64,
     open: bool,
@@ -76,7 +78,7 @@ impl Exchange {
             error: ErrorType::None,
             version: words::version(parts.version),
         };
-        server::began(key.method, key.scheme);
+        let active = server::began(key.method, key.scheme);
         let options = crate::trace::extract(&parts.headers).map(|context| {
             let mut options = Box::<SpanOptions>::default();
             options.parent = Parent::Of(context);
@@ -97,13 +99,13 @@ impl Exchange {
             span,
             start,
             key,
-            uri: parts.uri.clone(),
+            uri: settings.access_line.then(|| parts.uri.clone()),
             #[cfg(feature = "logs")]
             scope: request_id
                 .as_ref()
                 .map(|id| crate::logs::ScopeBuilder::new().value("request_id", id.as_str()).done()),
             request_id,
-            settings: settings.clone(),
+            active,
             request_size: content_length(&parts.headers),
             sent: 0,
             open: true,
@@ -163,6 +165,9 @@ impl Exchange {
     fn end(&mut self, outcome: CallOutcome) {
         self.open = false;
         let end = clock::now();
+        if let Some(active) = &self.active {
+            active.fetch_sub(1, Ordering::Relaxed);
+        }
         let seconds = clock::nanos_between(self.start, end) as f64 / 1e9;
         if outcome == CallOutcome::Panic {
             self.key.error = ErrorType::Named("panic");
@@ -179,15 +184,15 @@ impl Exchange {
         let response_size = (self.key.status != 0).then_some(self.sent);
         let exemplar = self.span.exemplar();
         server::ended(&self.key, seconds, self.request_size, response_size, exemplar);
-        if self.settings.access_line {
+        if let Some(uri) = &self.uri {
             let _entered = self.enter();
-            self.access_line(seconds, outcome);
+            self.access_line(uri.path(), seconds, outcome);
         }
         self.span.close(end, outcome);
     }
 
-    fn access_line(&self, seconds: f64, outcome: CallOutcome) {
-        let (method, path, status) = (self.key.method, self.uri.path(), self.key.status);
+    fn access_line(&self, path: &str, seconds: f64, outcome: CallOutcome) {
+        let (method, status) = (self.key.method, self.key.status);
         let route = self.key.route.and_then(|index| server::ROUTES.value(index.into()));
         let status_code = (status != 0).then_some(status);
         let outcome = outcome.as_str();

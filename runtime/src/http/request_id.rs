@@ -40,8 +40,9 @@ impl RequestId {
     pub(crate) fn mint() -> Self {
         let id = crate::trace::random_u128();
         let mut text = [0; 32];
-        for (i, digit) in text.iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(id >> (124 - 4 * i)) as usize & 15];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(id.to_be_bytes()) {
+            pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+            pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
         }
         Self(HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("none")))
     }

@@ -6,6 +6,7 @@ use crate::metrics::label::Limit;
 use crate::metrics::registry::{self, LabelSet};
 use crate::trace::{SpanId, TraceId};
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Routes with series of their own; a mapping that makes up more shares `other`.
@@ -142,9 +143,11 @@ fn families() -> &'static Families {
     })
 }
 
-/// A request began.
-pub(crate) fn began(method: &'static str, scheme: &'static str) {
-    families().active.add(&(method, scheme), 1);
+/// A request began: the number of those under way, to be given back at its end.
+pub(crate) fn began(method: &'static str, scheme: &'static str) -> Option<Arc<AtomicI64>> {
+    let active = families().active.of(&(method, scheme))?;
+    active.fetch_add(1, Ordering::Relaxed);
+    Some(active)
 }
 
 /// It ended; sizes where they are known.
@@ -156,13 +159,13 @@ pub(crate) fn ended(
     exemplar: Option<(TraceId, SpanId)>,
 ) {
     let families = families();
-    families.active.add(&(key.method, key.scheme), -1);
     families.duration.record(key, seconds, exemplar);
+    // One example of a request is enough.
     if let Some(size) = request {
-        families.request_size.record(key, size as f64, exemplar);
+        families.request_size.record(key, size as f64, None);
     }
     if let Some(size) = response {
-        families.response_size.record(key, size as f64, exemplar);
+        families.response_size.record(key, size as f64, None);
     }
 }
 

@@ -118,7 +118,7 @@ impl ScopeBuilder {
     #[doc(hidden)]
     #[allow(clippy::new_without_default, reason = "for the macro only")]
     pub fn new() -> Self {
-        Self(Fields::new())
+        Self(Fields::with_room())
     }
 
     #[doc(hidden)]

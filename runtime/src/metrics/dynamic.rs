@@ -7,7 +7,7 @@ use super::registry::{LabelSet, Source, started};
 use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
 use crate::trace::{SpanId, TraceId};
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -22,7 +22,45 @@ pub(crate) struct Meta<K> {
     pub(crate) labels: fn(&K) -> LabelSet,
 }
 
-type Table<K, S> = RwLock<HashMap<K, Arc<S>>>;
+type Table<K, S> = RwLock<HashMap<K, Arc<S>, BuildHasherDefault<Quick>>>;
+
+/// Keys are small and of our own making, their number is bounded: one multiplication a word will do.
+#[derive(Default)]
+pub(crate) struct Quick(u64);
+
+impl Hasher for Quick {
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 29)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, n: u8) {
+        self.write_u64(n.into());
+    }
+
+    fn write_u16(&mut self, n: u16) {
+        self.write_u64(n.into());
+    }
+
+    fn write_u32(&mut self, n: u32) {
+        self.write_u64(n.into());
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.0 = (self.0.rotate_left(5) ^ n).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+
+    fn write_usize(&mut self, n: usize) {
+        self.write_u64(n as u64);
+    }
+}
 
 fn series<K: Hash + Eq + Clone, S>(table: &Table<K, S>, key: &K, make: impl FnOnce() -> S) -> Option<Arc<S>> {
     if let Some(series) = table.read().unwrap_or_else(PoisonError::into_inner).get(key) {
@@ -51,7 +89,8 @@ pub(crate) struct Histogram<K> {
     dropped: AtomicU64,
 }
 
-struct Buckets {
+/// One series.
+pub(crate) struct Buckets {
     counts: Box<[AtomicU64]>,
     /// The bits of a float.
     sum: AtomicU64,
@@ -70,6 +109,13 @@ impl<K: Hash + Eq + Clone> Histogram<K> {
 
     /// Adds a sample; `exemplar` is the sampled span it belongs to.
     pub(crate) fn record(&self, key: &K, value: f64, exemplar: Option<(TraceId, SpanId)>) {
+        if let Some(series) = self.of(key) {
+            self.record_in(&series, value, exemplar);
+        }
+    }
+
+    /// The buckets of a series; `None` beyond the cap.
+    pub(crate) fn of(&self, key: &K) -> Option<Arc<Buckets>> {
         let len = self.bounds.len() + 1;
         let Some(series) = series(&self.table, key, || Buckets {
             counts: (0..len).map(|_| AtomicU64::new(0)).collect(),
@@ -77,8 +123,13 @@ impl<K: Hash + Eq + Clone> Histogram<K> {
             exemplars: Mutex::new(vec![None; len]),
         }) else {
             self.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
+            return None;
         };
+        Some(series)
+    }
+
+    /// Adds a sample to a series of this family.
+    pub(crate) fn record_in(&self, series: &Buckets, value: f64, exemplar: Option<(TraceId, SpanId)>) {
         let bucket = self.bounds.partition_point(|bound| *bound < value);
         series.counts[bucket].fetch_add(1, Ordering::Relaxed);
         let _ = series.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
@@ -140,10 +191,9 @@ impl<K: Hash + Eq + Clone> Numbers<K> {
         }
     }
 
-    pub(crate) fn add(&self, key: &K, amount: i64) {
-        if let Some(series) = series(&self.table, key, || AtomicI64::new(0)) {
-            series.fetch_add(amount, Ordering::Relaxed);
-        }
+    /// The number of a series, to be kept by whoever will change it again.
+    pub(crate) fn of(&self, key: &K) -> Option<Arc<AtomicI64>> {
+        series(&self.table, key, || AtomicI64::new(0))
     }
 }
 
@@ -219,7 +269,9 @@ mod tests {
             labels: |key: &u32| vec![("k".into(), key.to_string().into())],
         });
         for key in 0..10_000 {
-            numbers.add(&key, 1);
+            if let Some(number) = numbers.of(&key) {
+                number.fetch_add(1, Ordering::Relaxed);
+            }
         }
         let mut families = Vec::new();
         numbers.families(&mut families);

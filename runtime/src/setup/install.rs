@@ -72,7 +72,7 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     let layered = trace::layer::is_layered();
     #[cfg(not(feature = "logs"))]
     let layered = false;
-    if tracing_core::dispatcher::has_been_set() && !layered {
+    if has_global_subscriber() && !layered {
         return Err(InitError::Subscriber);
     }
     let resource = Resource::detect(&config).merge(Resource::new(builder.resource));
@@ -269,6 +269,13 @@ impl crate::metrics::registry::Source for HealthFamilies {
     fn families(&self, out: &mut Vec<crate::export::snapshot::Family>) {
         out.extend(crate::health::families());
     }
+}
+
+/// Asked on a thread of its own, where no scoped subscriber can stand in front: `has_been_set` is true for those as well.
+fn has_global_subscriber() -> bool {
+    use tracing_core::dispatcher::get_default;
+    let foreign = || get_default(|dispatch| !dispatch.is::<tracing_core::subscriber::NoSubscriber>());
+    std::thread::spawn(foreign).join().unwrap_or(false)
 }
 
 #[cfg(feature = "logs")]

@@ -106,12 +106,14 @@ fn parse(text: &str) -> Option<SpanContext> {
 
 /// Lower case only, as the specification has it; no sign, no underscore.
 fn hex(digits: &str) -> Option<u128> {
-    let lower = digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    if lower {
-        u128::from_str_radix(digits, 16).ok()
-    } else {
-        None
-    }
+    digits.bytes().try_fold(0, |value: u128, digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(value << 4 | u128::from(digit))
+    })
 }
 
 /// The members of all `tracestate` headers in one line; none of them if one is malformed, for the whole is then void.
@@ -194,10 +196,19 @@ map!(, BTreeMap<String, String>);
 #[cfg(feature = "_http")]
 mod of_http {
     use super::{AsParent, Extract, Inject, SpanContext, extract};
-    use http::{HeaderMap, HeaderValue};
+    use http::{HeaderMap, HeaderName, HeaderValue};
 
     impl Extract for HeaderMap {
         fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
+            // Names that need no reading: these two are asked for on every request.
+            let name = match name {
+                "traceparent" => HeaderName::from_static("traceparent"),
+                "tracestate" => HeaderName::from_static("tracestate"),
+                name => match HeaderName::from_bytes(name.as_bytes()) {
+                    Ok(name) => name,
+                    Err(_) => return Vec::new(),
+                },
+            };
             // A value that is not text counts: it makes what it stands in malformed.
             self.get_all(name)
                 .iter()
