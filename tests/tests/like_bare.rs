@@ -1,6 +1,11 @@
 //! An annotated function does what the bare one does: the same values dropped in the same order, the same borrows, the same
 //! auto traits. Each item below stands twice, bare and annotated.
 
+#![allow(
+    unused_assignments,
+    reason = "what is assigned is dropped, and that is what is watched"
+)]
+
 use std::cell::RefCell;
 use std::future::Future;
 use std::task::{Context, Poll, Waker};

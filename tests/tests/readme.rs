@@ -1,6 +1,8 @@
 //! What the README shows is so: its program is the example, its tables are those of the code, its commands run. Its Rust blocks are
 //! compiled as documentation tests of this package.
 
+#![allow(clippy::format_push_string, reason = "tables of a page, written once")]
+
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::Duration;

@@ -18,7 +18,7 @@ async fn brew(size: Size, beans: u32) -> Result<u32, String> {
 }
 
 #[health_check(liveness, readiness)]
-async fn water() -> bool {
+fn water() -> bool {
     true
 }
 

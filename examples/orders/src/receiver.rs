@@ -24,7 +24,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// For OTEL_EXPORTER_OTLP_TRACES_ENDPOINT.
+    /// For `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`.
     pub(crate) fn traces_endpoint(&self) -> String {
         format!("{}/v1/traces", self.address)
     }

@@ -57,6 +57,7 @@ pub(super) fn install(builder: Builder, caller: &Location<'_>) -> Result<Vitals,
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "the steps of init(), in order")]
 fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     let (config, warnings) = Config::from(|name| match builder.variables.get(name) {
         Some(value) => Some(value.clone()),
