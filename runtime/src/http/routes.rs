@@ -56,7 +56,7 @@ impl AdminRoutes {
         let authorized = self.authorized(request.headers());
         if health::is_probe(path) {
             // Reasons may tell of the inside: only to the machine itself, or to who has the token.
-            let local = self.token.is_none() && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
+            let local = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
             let details = local || authorized == Some(true);
             let accept = text(request.headers(), ACCEPT).unwrap_or_default();
             let query = request.uri().query().unwrap_or_default();
