@@ -16,8 +16,8 @@ pub(crate) struct Config {
     pub(crate) resource_attributes: Vec<(String, String)>,
     /// How much is said about ourselves: a level's name, or `off`.
     pub(crate) own_level: &'static str,
-    /// The W3C trace context travels between processes.
-    pub(crate) propagates: bool,
+    /// The headers by which the trace context travels between processes; none where it does not.
+    pub(crate) propagators: Vec<&'static str>,
     pub(crate) sampler: Sampler,
     pub(crate) limits: Limits,
     pub(crate) traces: Traces,
@@ -243,7 +243,7 @@ impl Config {
             service_name: r.text("OTEL_SERVICE_NAME"),
             resource_attributes: resource_attributes(r),
             own_level: r.one_of("OTEL_LOG_LEVEL").unwrap_or("info"),
-            propagates: propagates(r),
+            propagators: r.any_of("OTEL_PROPAGATORS").unwrap_or_else(|| vec!["tracecontext"]),
             sampler: sampler(r),
             limits: limits(r),
             traces: traces(r),
@@ -326,10 +326,6 @@ fn resource_attributes(r: &Reader<'_>) -> Vec<(String, String)> {
         r.warn(name, &text, &problem, "ignoring all of it");
         Vec::new()
     })
-}
-
-fn propagates(r: &Reader<'_>) -> bool {
-    r.any_of("OTEL_PROPAGATORS").is_none_or(|named| !named.is_empty())
 }
 
 fn sampler(r: &Reader<'_>) -> Sampler {
@@ -670,7 +666,10 @@ mod tests {
     fn defaults() {
         let c = clean(&[]);
         assert!(!c.disabled && !c.span_events && c.service_name.is_none());
-        assert!(c.propagates && !clean(&[("OTEL_PROPAGATORS", "none")]).propagates);
+        assert_eq!(c.propagators, ["tracecontext"]);
+        assert!(clean(&[("OTEL_PROPAGATORS", "none")]).propagators.is_empty());
+        let b3 = clean(&[("OTEL_PROPAGATORS", "b3,tracecontext")]).propagators;
+        assert!(b3.contains(&"b3") && b3.contains(&"tracecontext"));
         assert_eq!(
             c.sampler,
             Sampler {

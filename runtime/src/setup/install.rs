@@ -80,9 +80,7 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     if let Some(key) = &config.hash_key {
         crate::fields::set_key(&key.0);
     }
-    if !config.propagates {
-        trace::propagate::switch_off();
-    }
+    trace::propagate::set_formats(&config.propagators);
     #[cfg(feature = "tower")]
     if let Some(methods) = &config.http_methods {
         crate::http::words::set_known_methods(methods.iter().cloned());
