@@ -27,7 +27,9 @@ async fn work(pool: &TracedPool<sqlx::Sqlite>) -> Result<(), Box<dyn std::error:
     client.request(brew, format!("{url}/orders/1")).send().await?;
     assert!(client.get("http://127.0.0.1:1/").send().await.is_err());
     for _ in 0..2 {
-        let _ = sqlx::query("INSERT INTO orders (item) VALUES ('hunter2')").execute(pool).await;
+        let _ = sqlx::query("INSERT INTO orders (item) VALUES ('hunter2')")
+            .execute(pool)
+            .await;
     }
     Ok(())
 }
@@ -70,7 +72,14 @@ async fn names_units_types_and_no_secrets() {
     vitals.shutdown().await.unwrap();
 
     let names: Vec<String> = receiver.spans().iter().map(|span| span.name.clone()).collect();
-    for name in ["GET /orders/{id}", "GET /broken", "GET", "HTTP /orders/{id}", "HTTP", "INSERT orders"] {
+    for name in [
+        "GET /orders/{id}",
+        "GET /broken",
+        "GET",
+        "HTTP /orders/{id}",
+        "HTTP",
+        "INSERT orders",
+    ] {
         assert!(names.iter().any(|known| known == name), "{name} in {names:?}");
     }
     let received = receiver.received();
@@ -83,7 +92,12 @@ async fn names_units_types_and_no_secrets() {
         .flat_map(|of_resource| &of_resource.scope_metrics)
         .flat_map(|of_scope| &of_scope.metrics)
         .collect();
-    let metric = |name: &str| *metrics.iter().find(|metric| metric.name == name).unwrap_or_else(|| panic!("{name}"));
+    let metric = |name: &str| {
+        *metrics
+            .iter()
+            .find(|metric| metric.name == name)
+            .unwrap_or_else(|| panic!("{name}"))
+    };
     for (name, unit) in [
         ("http.server.request.duration", "s"),
         ("http.server.active_requests", "{request}"),
@@ -95,14 +109,36 @@ async fn names_units_types_and_no_secrets() {
         assert_eq!(metric(name).unit, unit, "{name}");
     }
     let server = points(metric("http.server.request.duration"));
-    assert!(server.iter().all(|point| matches!(value(point, "http.response.status_code"), Some(Value::IntValue(_)))));
-    let unknown = server.iter().find(|point| value(point, "http.response.status_code") == Some(&Value::IntValue(404)));
+    assert!(
+        server
+            .iter()
+            .all(|point| matches!(value(point, "http.response.status_code"), Some(Value::IntValue(_))))
+    );
+    let unknown = server
+        .iter()
+        .find(|point| value(point, "http.response.status_code") == Some(&Value::IntValue(404)));
     assert_eq!(value(unknown.unwrap(), "http.route"), None, "never the raw path");
     let client = points(metric("http.client.request.duration"));
-    assert!(client.iter().all(|point| matches!(value(point, "server.port"), Some(Value::IntValue(_)))));
-    assert!(client.iter().any(|point| value(point, "error.type") == Some(&Value::StringValue("connect".to_owned()))));
+    assert!(
+        client
+            .iter()
+            .all(|point| matches!(value(point, "server.port"), Some(Value::IntValue(_))))
+    );
+    assert!(
+        client
+            .iter()
+            .any(|point| value(point, "error.type") == Some(&Value::StringValue("connect".to_owned())))
+    );
     let database = points(metric("db.client.operation.duration"));
     let system = Value::StringValue("sqlite".to_owned());
-    assert!(database.iter().all(|point| value(point, "db.system.name") == Some(&system)));
-    assert!(database.iter().any(|point| value(point, "error.type") == Some(&Value::StringValue("2067".to_owned()))));
+    assert!(
+        database
+            .iter()
+            .all(|point| value(point, "db.system.name") == Some(&system))
+    );
+    assert!(
+        database
+            .iter()
+            .any(|point| value(point, "error.type") == Some(&Value::StringValue("2067".to_owned())))
+    );
 }
