@@ -81,6 +81,8 @@ pub use trace::hand::{current, in_context, thread};
 pub use trace::hand::{spawn, spawn_blocking};
 #[cfg(feature = "logs")]
 pub use trace::layer::layer;
+#[cfg(feature = "record")]
+pub use trace::pipeline::diagnostics;
 pub use vitalsign_macros::{ErrorLabel, LabelValue, counted, observed, timed, traced, vitalsign};
 #[cfg(feature = "health")]
 pub use vitalsign_macros::{HealthCheck, check, health_check};

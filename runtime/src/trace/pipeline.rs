@@ -241,25 +241,39 @@ impl Drop for Pipeline {
 
 /// Spans so far, over all threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TraceStats {
+#[non_exhaustive]
+pub struct TraceStats {
     /// Begun and recorded.
-    pub(crate) started: u64,
+    pub started: u64,
     /// Begun and not recorded, by the sampler's decision.
-    pub(crate) sampled_out: u64,
+    pub sampled_out: u64,
     /// Ended, of the recorded.
-    pub(crate) ended: u64,
+    pub ended: u64,
     /// Handed to a sink.
-    pub(crate) delivered: u64,
+    pub delivered: u64,
     /// Lost because a thread's ring was full.
-    pub(crate) dropped_ring: u64,
+    pub dropped_ring: u64,
     /// Discarded by the tail rules.
-    pub(crate) discarded_tail: u64,
+    pub discarded_tail: u64,
     /// Lost because their pipeline was gone.
-    pub(crate) dropped_late: u64,
+    pub dropped_late: u64,
     /// Spans and events turned away because a field's formatting made them.
-    pub(crate) reentrant: u64,
+    pub reentrant: u64,
     /// Slots for live spans.
-    pub(crate) slots: u64,
+    pub slots: u64,
+}
+
+/// What became of this process's spans so far: how many began, were sampled out, ended, were handed to the exporter, and
+/// were lost, by reason.
+///
+/// # Examples
+///
+/// ```
+/// let spans = vitalsign::diagnostics();
+/// assert!(spans.dropped_ring == 0, "a burst of spans was too fast for the background thread");
+/// ```
+pub fn diagnostics() -> TraceStats {
+    drain::stats()
 }
 
 /// [`TraceStats`] now.
