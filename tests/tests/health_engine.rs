@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::pedantic,
+    clippy::manual_is_multiple_of,
     clippy::unnecessary_literal_unwrap,
     reason = "checks that fail in every way there is"
 )]

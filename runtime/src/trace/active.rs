@@ -49,6 +49,7 @@ impl SpanSlot {
     }
 
     /// What the dispatcher thinks of the site's call site.
+    #[expect(clippy::needless_pass_by_value, reason = "the signature of `Callsite::set_interest`")]
     pub(crate) fn set_interest(&self, interest: Interest) {
         let interest = if interest.is_never() {
             NEVER

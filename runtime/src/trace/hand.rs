@@ -145,6 +145,7 @@ impl Current {
     }
 
     /// Sets the status.
+    #[expect(clippy::needless_pass_by_value, reason = "a status is made to be given")]
     pub fn set_status(&self, status: Status) {
         if let Some(handle) = self.handle() {
             set_status(handle, &status);
@@ -153,7 +154,7 @@ impl Current {
 
     /// Whether attributes and events are kept: worth asking before making costly ones.
     pub fn is_recording(&self) -> bool {
-        self.handle().is_some_and(|handle| store::is_recording(handle))
+        self.handle().is_some_and(store::is_recording)
     }
 }
 

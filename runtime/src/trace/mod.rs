@@ -32,8 +32,9 @@ pub use carrier::AsParent;
 pub use context::{SpanContext, SpanId, TraceFlags, TraceId};
 pub use hand::{AttributeValue, Current, InContext};
 pub use pipeline::TraceStats;
+
 pub(crate) use pipeline::{
-    EncodedSpans, Exceptions, InstallError, Limits, Pipeline, SpanSink, TraceSetup, install, scoped, stats,
+    EncodedSpans, Exceptions, InstallError, Limits, Pipeline, SpanSink, TraceSetup, install, stats,
 };
 pub use propagate::{extract, inject};
 pub use span_ext::{SpanExt, Status};

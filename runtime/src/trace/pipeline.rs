@@ -219,6 +219,7 @@ impl Pipeline {
     }
 
     /// Every span that ended before this call has reached the sink when it returns true; false when the deadline came first.
+    #[expect(clippy::unused_self, reason = "one drainer serves all pipelines")]
     pub(crate) fn flush(&self, deadline: Instant) -> bool {
         drain::flush(deadline)
     }

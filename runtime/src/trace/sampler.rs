@@ -50,6 +50,7 @@ impl Ratio {
 }
 
 /// A sampler's answer.
+#[expect(clippy::option_option, reason = "no change, and a change to none, are two things")]
 pub(crate) struct Decision {
     pub(crate) sampled: bool,
     /// The trace state to go on with, where it changes.
@@ -57,19 +58,6 @@ pub(crate) struct Decision {
 }
 
 impl Sampler {
-    /// The sampler that `OTEL_TRACES_SAMPLER` names; `None` for an unknown name.
-    pub(crate) fn named(name: &str, ratio: f64) -> Option<Self> {
-        Some(match name {
-            "always_on" => Self::AlwaysOn,
-            "always_off" => Self::AlwaysOff,
-            "traceidratio" => Self::Ratio(Ratio::new(ratio)),
-            "parentbased_always_on" => Self::ParentBased(Root::AlwaysOn),
-            "parentbased_always_off" => Self::ParentBased(Root::AlwaysOff),
-            "parentbased_traceidratio" => Self::ParentBased(Root::Ratio(Ratio::new(ratio))),
-            _ => return None,
-        })
-    }
-
     #[inline]
     pub(crate) fn decide(&self, parent: Option<&ParentIds>, trace: [u64; 2], _start: &Start<'_>) -> Decision {
         let sampled = match self {

@@ -143,6 +143,10 @@ impl<T: Default + Send> Slab<T> {
 
     /// Makes a free slot live, with one reference.
     #[inline]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "taking it is the proof that it is used once"
+    )]
     pub(crate) fn fill(&self, free: FreeSlot<T>, fill: impl FnOnce(&mut T)) -> Option<Handle> {
         let slot = self.slot(free.index)?;
         let generation = slot.state.load(Ordering::Relaxed) & !(LOCK | REFS);

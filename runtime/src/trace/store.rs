@@ -76,11 +76,11 @@ impl Head {
             start: fixed.start,
             end: fixed.end,
             bits: ids.bits
-                | (fixed.kind as u64) << KIND
-                | u64::from(fixed.status) << STATUS
-                | outcome << OUTCOME
-                | u64::from(fixed.parent_remote) * PARENT_REMOTE
-                | u64::from(fixed.repeated) * REPEATED,
+                | ((fixed.kind as u64) << KIND)
+                | (u64::from(fixed.status) << STATUS)
+                | (outcome << OUTCOME)
+                | (u64::from(fixed.parent_remote) * PARENT_REMOTE)
+                | (u64::from(fixed.repeated) * REPEATED),
         }
     }
 

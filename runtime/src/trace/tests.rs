@@ -1,5 +1,11 @@
 //! The store and its fronts, read back through the decoder of `opentelemetry-proto`.
 
+#![allow(
+    clippy::needless_borrow,
+    clippy::unchecked_time_subtraction,
+    reason = "written as the macros write; clocks that only go on"
+)]
+
 use super::event::EventSink;
 use super::pipeline::{EncodedSpans, Pipeline, SpanSink, TraceSetup, scoped};
 use super::sampler::{Root, Sampler};

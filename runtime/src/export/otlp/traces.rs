@@ -119,6 +119,7 @@ fn any_value(out: &mut Vec<u8>, value: Scalar<'_>) {
 }
 
 /// A whole `ExportTraceServiceRequest`: one `ResourceSpans` of the encoded `Resource` and the `scope_spans` fields.
+#[cfg(all(test, feature = "otlp"))]
 pub(crate) fn request(resource: &[u8], scope_spans: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(resource.len() + scope_spans.len() + 24);
     nested(&mut out, 1, |out| {
@@ -246,7 +247,10 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
     {
         attribute(out, 9, "outcome", Scalar::Text(outcome.as_str()));
     }
-    let name = said.name.or(head.meta.map(|meta| meta.name())).unwrap_or_default();
+    let name = said
+        .name
+        .or(head.meta.map(tracing_core::Metadata::name))
+        .unwrap_or_default();
     bytes(out, 5, name.as_bytes());
     let kind = said.kind.map_or(head.kind(), |kind| kind as u8);
     number(out, 6, u64::from(kind) + 1);
