@@ -128,12 +128,14 @@ pub(crate) struct ActiveSpan {
 
 impl ActiveSpan {
     /// Asks filter and sampler, and opens the span in place. `start` is 0 when no one has read the clock yet.
+    #[cfg(any(feature = "tower", feature = "db-sqlx"))]
     #[inline]
     pub(crate) fn open(&mut self, site: &'static Site, start: u64, options: Option<Box<SpanOptions>>) {
         self.begin(site, start, options, false);
     }
 
-    /// [`ActiveSpan::open`]; `enter` makes it current at once.
+    /// Asks filter and sampler, and opens the span in place; `enter` makes it current at once. `start` is 0 when no one has read the
+    /// clock yet.
     #[inline]
     pub(crate) fn begin(&mut self, site: &'static Site, start: u64, options: Option<Box<SpanOptions>>, enter: bool) {
         if local::is_formatting() {
@@ -274,7 +276,7 @@ impl ActiveSpan {
     }
 
     /// Another attribute, whose name was not given before.
-    #[cfg(feature = "_http")]
+    #[cfg(any(feature = "tower", feature = "db-sqlx"))]
     pub(crate) fn add(&self, key: &str, value: Scalar<'_>) {
         if let Some(handle) = self.handle {
             store::attributes(handle, false, false, |fields| fields.named(Key::Name(key), value));
@@ -350,6 +352,7 @@ impl ActiveSpan {
     }
 
     /// Its ids, recorded or not, for those who pass them on.
+    #[cfg(any(feature = "tower", feature = "db-sqlx"))]
     pub(crate) fn context(&self) -> Option<SpanContext> {
         self.is_ours().then(|| self.ids.context())
     }
