@@ -276,7 +276,8 @@ fn a_cached_check_runs_at_most_once_per_cache_time() {
                 scope.spawn(|| {
                     let mut probes = 0;
                     while start.elapsed() < Duration::from_millis(1500) {
-                        assert_eq!(get(&base, "/readyz").status, 200);
+                        let answer = get(&base, "/readyz?verbose");
+                        assert_eq!(answer.status, 200, "{}", answer.text());
                         probes += 1;
                     }
                     probes

@@ -88,10 +88,6 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     // Calibrates the clock, and begins the time that cumulative sums count from.
     crate::clock::now();
     crate::metrics::registry::started();
-    #[cfg(feature = "tower")]
-    if let Some(methods) = &config.http_methods {
-        crate::http::words::set_known_methods(methods.iter().cloned());
-    }
     crate::metrics::configure(&config.metrics);
     crate::metrics::check::check().map_err(|conflict| InitError::Families(conflict.to_string()))?;
     #[cfg(feature = "admin")]
