@@ -95,7 +95,7 @@ impl Default for LogSetup {
     }
 }
 
-/// The pipeline that [`line`] and the rest of this crate write to.
+/// The pipeline that [`line()`] and the rest of this crate write to.
 static GLOBAL: OnceLock<Arc<Logs>> = OnceLock::new();
 
 /// The running logs: filter, counts, flush.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tracing_core::{Dispatch, callsite, dispatcher};
 
 /// Finished spans in OTLP: repeated `scope_spans` fields of a `ResourceSpans`, each whole, to be appended to a resource
-/// ([`crate::export::otlp::traces::request`]).
+/// (`export::otlp::wire::request`).
 pub(crate) struct EncodedSpans {
     pub(crate) bytes: Vec<u8>,
     /// How many spans there are in it.
