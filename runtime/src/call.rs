@@ -10,7 +10,7 @@
 use crate::metrics::label::{ErrorIndex, Labels};
 use crate::metrics::{Amount, CallLabels, CallRef};
 use crate::outcome::CallOutcome;
-use crate::probe::{ErrorRef, ErrorValue};
+use crate::probe::{self, ErrorValue};
 use crate::site::Site;
 use crate::trace::SpanContext;
 use crate::trace::active::{ActiveSpan, Parent, SpanOptions};
@@ -620,26 +620,24 @@ impl Settle<'_> {
         }
     }
 
-    /// The returned value is an error.
+    /// The returned value is an error, unless it was decided otherwise; the span to show it on, where there is one.
     #[inline]
-    pub(crate) fn error(&mut self, error: &ErrorRef<'_>) {
+    pub(crate) fn fail(&mut self) -> Option<(&'static Site, &'_ ActiveSpan)> {
         if self.decided == Some(true) {
-            return;
+            return None;
         }
         self.ended.outcome = CallOutcome::Error;
-        if let Some((site, span)) = self.span {
-            span.error(site, error);
-        }
+        self.span
     }
 
     /// What it came to, for [`Call::end`].
     #[inline]
     pub fn ended(mut self) -> Ended {
-        if self.decided == Some(false) && self.ended.outcome == CallOutcome::Ok {
-            self.error(&ErrorRef {
-                error_type: Cow::Borrowed("_OTHER"),
-                value: ErrorValue::Opaque("error_if"),
-            });
+        if self.decided == Some(false)
+            && self.ended.outcome == CallOutcome::Ok
+            && let Some((site, span)) = self.fail()
+        {
+            probe::show(site, span, Cow::Borrowed("_OTHER"), ErrorValue::Opaque("error_if"));
         }
         self.ended
     }

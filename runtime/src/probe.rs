@@ -10,6 +10,8 @@
 use crate::call::{Call, Settle};
 use crate::metrics::label::{ErrorIndex, ErrorLabel, LabelType};
 use crate::outcome::{Outcome, Verdict};
+use crate::site::Site;
+use crate::trace::active::ActiveSpan;
 use std::any::type_name;
 use std::borrow::Cow;
 use std::error::Error;
@@ -38,6 +40,7 @@ pub(crate) enum ErrorValue<'a> {
 }
 
 /// The type's path without generic arguments.
+#[inline(never)]
 pub(crate) fn type_path<T: ?Sized>() -> Cow<'static, str> {
     let name = type_name::<T>().trim_start_matches('&');
     if name.contains("dyn ") {
@@ -49,8 +52,19 @@ pub(crate) fn type_path<T: ?Sized>() -> Cow<'static, str> {
 /// A returned value, to be asked what it means.
 pub struct Probe<'a, R: ?Sized>(pub &'a R);
 
-fn failed(s: &mut Settle<'_>, error_type: Cow<'static, str>, value: ErrorValue<'_>) {
-    s.error(&ErrorRef { error_type, value });
+/// The value is an error: it decides the outcome here, and is looked at closer only where a span is there to show it.
+#[inline]
+fn failed(s: &mut Settle<'_>, error_type: impl FnOnce() -> Cow<'static, str>, value: ErrorValue<'_>) {
+    if let Some((site, span)) = s.fail() {
+        show(site, span, error_type(), value);
+    }
+}
+
+/// Errors are rare, so what is done with them stands apart from every function that may return one.
+#[cold]
+#[inline(never)]
+pub(crate) fn show(site: &'static Site, span: &ActiveSpan, error_type: Cow<'static, str>, value: ErrorValue<'_>) {
+    span.error(site, &ErrorRef { error_type, value });
 }
 
 fn labelled<E: ErrorLabel>(s: &mut Settle<'_>, e: &E) -> Cow<'static, str> {
@@ -83,44 +97,44 @@ level! {
     /// A `Result` whose error is an [`ErrorLabel`] and an [`Error`].
     SettleLabelled for &&&&&&&Probe<'_, Result<T, E>>, [T, E: ErrorLabel + Error], |ret, s| if let Err(e) = ret {
         let error_type = labelled(s, e);
-        failed(s, error_type, ErrorValue::Std(e));
+        failed(s, || error_type, ErrorValue::Std(e));
     }
 }
 level! {
     /// A `Result` whose error is an [`ErrorLabel`] only.
     SettleLabelledOnly for &&&&&&Probe<'_, Result<T, E>>, [T, E: ErrorLabel], |ret, s| if let Err(e) = ret {
         let error_type = labelled(s, e);
-        failed(s, error_type, ErrorValue::Opaque(type_name::<E>()));
+        failed(s, || error_type, ErrorValue::Opaque(type_name::<E>()));
     }
 }
 level! {
     /// A `Result` whose error is a [`std::error::Error`].
     SettleStd for &&&&&Probe<'_, Result<T, E>>, [T, E: Error], |ret, s| if let Err(e) = ret {
-        failed(s, type_path::<E>(), ErrorValue::Std(e));
+        failed(s, type_path::<E>, ErrorValue::Std(e));
     }
 }
 level! {
     /// A `Result` whose error derefs to one: `Box<dyn Error>`, `anyhow::Error`. A reference to an unsized error is an error too.
     SettleDeref for &&&&Probe<'_, Result<T, E>>, [T, E: Deref<Target: Error>], |ret, s| if let Err(e) = ret {
-        failed(s, type_path::<E::Target>(), ErrorValue::Std(&&**e));
+        failed(s, type_path::<E::Target>, ErrorValue::Std(&&**e));
     }
 }
 level! {
     /// A `Result` whose error can be displayed.
     SettleDisplay for &&&Probe<'_, Result<T, E>>, [T, E: Display], |ret, s| if let Err(e) = ret {
-        failed(s, type_path::<E>(), ErrorValue::Display(e));
+        failed(s, type_path::<E>, ErrorValue::Display(e));
     }
 }
 level! {
     /// Any other `Result`.
     SettleResult for &&Probe<'_, Result<T, E>>, [T, E], |ret, s| if ret.is_err() {
-        failed(s, type_path::<E>(), ErrorValue::Opaque(type_name::<E>()));
+        failed(s, type_path::<E>, ErrorValue::Opaque(type_name::<E>()));
     }
 }
 level! {
     /// A type that says it itself.
     SettleOutcome for &Probe<'_, R>, [R: Outcome + ?Sized], |ret, s| if let Verdict::Error(error_type) = ret.outcome() {
-        failed(s, error_type, ErrorValue::Opaque(type_name::<R>()));
+        failed(s, || error_type, ErrorValue::Opaque(type_name::<R>()));
     }
 }
 level! {
@@ -135,13 +149,13 @@ level! {
     /// An [`ErrorLabel`] shown by `Debug`.
     SettleDebugLabelled for &DebugProbe<'_, Result<T, E>>, [T, E: ErrorLabel + Debug], |ret, s| if let Err(e) = ret {
         let error_type = labelled(s, e);
-        failed(s, error_type, ErrorValue::Debug(e));
+        failed(s, || error_type, ErrorValue::Debug(e));
     }
 }
 level! {
     /// Any error shown by `Debug`.
     SettleDebug for DebugProbe<'_, Result<T, E>>, [T, E: Debug], |ret, s| if let Err(e) = ret {
-        failed(s, type_path::<E>(), ErrorValue::Debug(e));
+        failed(s, type_path::<E>, ErrorValue::Debug(e));
     }
 }
 

@@ -99,6 +99,12 @@ fn vitals() -> (&'static Vitals, String) {
             more: More { well: true },
         };
         vitals.register_health("backends", backends).unwrap();
+        // The first round of checks has to end before the process counts as started.
+        let base = format!("http://{}", vitals.admin_addr().unwrap());
+        let end = Instant::now() + Duration::from_secs(10);
+        while get(&base, "/readyz").status != 200 && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         vitals
     });
     let base = format!("http://{}", vitals.admin_addr().unwrap());
