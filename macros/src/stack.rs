@@ -4,7 +4,7 @@
 //! attribute behind the last sibling. So rustc resolves every attribute by itself: none looks unused, a foreign one of the
 //! same name does its own work, and a sibling behind an alias still works, as a second wrapper.
 
-use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{LitStr, Path};
 
@@ -31,6 +31,8 @@ pub(crate) struct Stack {
     pub(crate) entries: Vec<Entry>,
     /// The type or trait around a function in a block.
     pub(crate) within: Option<String>,
+    /// The names of the block's own generic parameters, which a static in the function cannot use.
+    pub(crate) outer: Vec<String>,
 }
 
 pub(crate) enum Gathered {
@@ -82,6 +84,7 @@ impl Stack {
         Self {
             entries: vec![entry],
             within: None,
+            outer: Vec::new(),
         }
     }
 
@@ -95,6 +98,9 @@ impl Stack {
                 TokenTree::Ident(word) if word == "block" => block = true,
                 TokenTree::Ident(word) => name = Some(word),
                 TokenTree::Literal(literal) => stack.within = text(&literal),
+                TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket => {
+                    stack.outer = group.stream().into_iter().map(|name| name.to_string()).collect();
+                }
                 TokenTree::Group(group) => {
                     let Some(name) = name.take() else { continue };
                     let Some(attr) = FUSING.into_iter().find(|attr| name == attr.name()) else {
@@ -117,6 +123,7 @@ impl Stack {
     fn absorb(&mut self, other: Self) {
         self.entries.splice(0..0, other.entries);
         self.within = self.within.take().or(other.within);
+        self.outer.extend(other.outer);
     }
 
     /// The attribute that carries this stack on; `siblings`, the arguments of those still to come, may say where the crate is.
@@ -125,8 +132,9 @@ impl Stack {
         let root = Root::new(own.chain(siblings).find_map(crate_path).as_ref());
         let path = root.carried();
         let within = self.within.as_ref().map(|name| Literal::string(name));
+        let outer = self.outer.iter().map(|name| Ident::new(name, Span::call_site()));
         let entries = &self.entries;
-        quote!(#[#path(#within #(#entries)*)])
+        quote!(#[#path(#within [#(#outer)*] #(#entries)*)])
     }
 }
 

@@ -15,6 +15,9 @@ pub(super) fn block(stack: &Stack, item: &Item, keyword: Keyword, diag: &mut Dia
     lower::block(stack, diag);
     let mut below = stack.clone();
     below.within = within(item, keyword);
+    // A trait's parameters follow its name.
+    let begin = keyword.at + 1 + usize::from(keyword.name == "trait");
+    below.outer = item.rest.get(begin..).map(parameters).unwrap_or_default();
     below.entries.iter_mut().for_each(|entry| entry.block = true);
     let carried = with_each(item, Some(&below.carrier(&[])), diag);
     if diag.is_empty() {
@@ -76,6 +79,34 @@ fn within(item: &Item, keyword: Keyword) -> Option<String> {
         "impl" => Some(self_type(head)),
         _ => None,
     }
+}
+
+/// The names of the generic parameters with which the head of a block begins: what follows `<` or a comma of the outermost list.
+fn parameters(head: &[TokenTree]) -> Vec<String> {
+    let mut names = Vec::new();
+    let (mut depth, mut begins, mut dash) = (0_i32, false, false);
+    for tree in head {
+        match tree {
+            TokenTree::Punct(punct) => match punct.as_char() {
+                '<' => (depth, begins) = (depth + 1, depth == 0),
+                '>' if !dash => depth -= 1,
+                ',' if depth == 1 => begins = true,
+                // A lifetime has no name that a type could use.
+                '\'' => begins = false,
+                _ => {}
+            },
+            TokenTree::Ident(word) if begins && word != "const" => {
+                names.push(word.to_string());
+                begins = false;
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+        dash = matches!(tree, TokenTree::Punct(punct) if punct.as_char() == '-');
+    }
+    names
 }
 
 /// The last name of the type that an `impl` is for.

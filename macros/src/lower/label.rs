@@ -139,7 +139,8 @@ fn constant(expr: &Expr) -> Option<TokenStream> {
 
 /// A type the user named; a static cannot name what belongs to the function.
 fn named(ty: Type, subject: &Subject) -> LabelType {
-    if subject.nameable(&ty) {
+    // `k: _ = expr` says that there is no name for it here.
+    if !matches!(ty, Type::Infer(_)) && subject.nameable(&ty) {
         LabelType::Named(ty)
     } else {
         LabelType::Unknown

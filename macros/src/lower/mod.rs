@@ -30,6 +30,8 @@ pub(crate) struct Subject {
     arguments: Vec<Argument>,
     /// Names that mean something only inside its signature.
     generics: Vec<String>,
+    /// Names that mean something only inside the block around, as far as the block was seen.
+    outer: Vec<String>,
     in_block: bool,
 }
 
@@ -66,6 +68,7 @@ impl Subject {
             name,
             doc: first_doc_line(&function.attrs),
             generics: generics.collect(),
+            outer: stack.outer.clone(),
             arguments,
             in_block: stack.entries.iter().any(|entry| entry.block),
         }
@@ -84,7 +87,8 @@ impl Subject {
         !mentions(ty, &|tree| match tree {
             TokenTree::Ident(word) => {
                 let text = word.to_string();
-                text == "Self" || (looks_like_parameter(&text) && !self.generics.contains(&text))
+                let outer = looks_like_parameter(&text) || self.outer.contains(&text);
+                text == "Self" || (outer && !self.generics.contains(&text))
             }
             _ => false,
         })
@@ -97,7 +101,8 @@ impl Subject {
         !mentions(&tokens, &|tree| match tree {
             TokenTree::Ident(word) => {
                 let text = word.to_string();
-                text == "impl" || text == "Self" || looks_like_parameter(&text) || self.generics.contains(&text)
+                let parameter = self.generics.contains(&text) || self.outer.contains(&text);
+                text == "impl" || text == "Self" || parameter || looks_like_parameter(&text)
             }
             _ => false,
         }) && !tokens.into_iter().any(|tree| {

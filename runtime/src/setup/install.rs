@@ -20,7 +20,7 @@ pub(super) struct Parts {
     spans: Option<trace::Pipeline>,
     #[cfg(feature = "admin")]
     admin: Option<admin::AdminHandle>,
-    #[cfg(feature = "axum")]
+    #[cfg(all(feature = "admin", feature = "axum"))]
     routes: Arc<AdminRoutes>,
     #[cfg(feature = "logs")]
     pub(super) logs: Option<crate::logs::Handle>,
@@ -156,7 +156,7 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
         spans,
         #[cfg(feature = "admin")]
         admin,
-        #[cfg(feature = "axum")]
+        #[cfg(all(feature = "admin", feature = "axum"))]
         routes,
         #[cfg(feature = "logs")]
         logs,
