@@ -1,4 +1,5 @@
 //! What the benches share: generated packages, and the measuring of one case per process.
 
+pub mod allocations;
 pub mod measure;
 pub mod package;

@@ -1,14 +1,19 @@
-//! One case per process; warm-up; 15 rounds of 60 ms; the median. A round in which the thread waited for a processor for more
-//! than 1 % of its time is thrown away and repeated.
+//! One case per process; warm-up; 15 rounds of 60 ms in 3 passes over all cases, so that a quiet minute favours nobody; the
+//! median. A round in which the thread waited for a processor for more than 1 % of its time is thrown away and repeated.
 
+use crate::allocations;
 use std::process::Command;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 15;
+/// Rounds of one process.
+const ROUNDS: usize = 5;
+const PASSES: usize = 3;
 const ROUND: Duration = Duration::from_millis(60);
 /// A busy machine would repeat for ever.
-const ATTEMPTS: usize = 40;
+const ATTEMPTS: usize = 15;
+/// Iterations in which allocations are counted.
+const COUNTED: u64 = 100;
 
 /// One thing to measure: `run` does it that many times; `setup` comes first, in the same process.
 #[derive(Clone, Copy)]
@@ -59,12 +64,15 @@ impl Case {
     }
 }
 
-/// What one process measured.
+/// What the processes of one case measured.
+#[derive(Default)]
 struct Measured {
-    /// Nanoseconds on the caller, each round's.
+    /// Nanoseconds on the caller, each round's, sorted.
     rounds: Vec<f64>,
-    /// Nanoseconds of processor time on all threads.
-    cpu: f64,
+    /// Nanoseconds of processor time on all threads, each process's, sorted.
+    cpu: Vec<f64>,
+    /// Allocations of the caller.
+    allocations: f64,
     /// What the case has to say.
     note: Vec<String>,
 }
@@ -85,32 +93,63 @@ pub fn main(title: &str, cases: &[Case]) {
         measure(case, threads.parse().expect("a number"));
         return;
     }
-    println!("{title}: ns per call, median of {ROUNDS} rounds of {ROUND:?} [lowest to highest]");
-    println!("{:<52} {:>24} {:>24} {:>9}", "", "1 thread", "2 threads", "CPU");
-    for case in cases {
-        if !args.is_empty() && !args.iter().any(|word| case.name.contains(word.as_str())) {
-            continue;
+    let cases: Vec<&Case> = cases
+        .iter()
+        .filter(|case| args.is_empty() || args.iter().any(|word| case.name.contains(word.as_str())))
+        .collect();
+    let mut measured: Vec<[Measured; 2]> = cases.iter().map(|_| Default::default()).collect();
+    for _ in 0..PASSES {
+        for (case, found) in cases.iter().zip(&mut measured) {
+            for (threads, found) in (1..).zip(found) {
+                found.add(child(case.name, threads));
+            }
         }
-        let (one, two) = (child(case.name, 1), child(case.name, 2));
+    }
+    println!(
+        "{title}: ns per call, median of {} rounds of {ROUND:?} [lowest to highest]",
+        ROUNDS * PASSES
+    );
+    println!(
+        "{:<52} {:>24} {:>24} {:>9} {:>7}",
+        "", "1 thread", "2 threads", "CPU", "allocs"
+    );
+    for (case, [one, two]) in cases.iter().zip(&measured) {
         println!(
-            "{:<52} {:>24} {:>24} {:>9.1}{}",
+            "{:<52} {:>24} {:>24} {:>9.1} {:>7.2}{}",
             case.name,
             one.show(),
             two.show(),
-            one.cpu,
+            median(&one.cpu),
+            one.allocations,
             one.warning()
         );
     }
 }
 
+fn median(sorted: &[f64]) -> f64 {
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 impl Measured {
+    fn add(&mut self, other: Self) {
+        self.rounds.extend(other.rounds);
+        self.rounds.sort_by(f64::total_cmp);
+        self.cpu.extend(other.cpu);
+        self.cpu.sort_by(f64::total_cmp);
+        self.allocations = other.allocations;
+        for note in other.note {
+            if !self.note.contains(&note) {
+                self.note.push(note);
+            }
+        }
+    }
+
     fn show(&self) -> String {
-        let last = self.rounds.len() - 1;
         format!(
             "{:.1} [{:.1} to {:.1}]",
-            self.rounds[self.rounds.len() / 2],
-            self.rounds[0],
-            self.rounds[last]
+            median(&self.rounds),
+            self.rounds.first().unwrap_or(&f64::NAN),
+            self.rounds.last().unwrap_or(&f64::NAN)
         )
     }
 
@@ -147,14 +186,19 @@ fn child(name: &str, threads: usize) -> Measured {
         .map(str::to_owned)
         .collect();
     let mut numbers = line.split(' ').map(|number| number.parse::<f64>().expect("numbers"));
-    let cpu = numbers.next().unwrap_or_default();
-    let mut rounds: Vec<f64> = numbers.collect();
-    rounds.sort_by(f64::total_cmp);
-    Measured { rounds, cpu, note }
+    Measured {
+        cpu: numbers.next().into_iter().collect(),
+        allocations: numbers.next().unwrap_or_default(),
+        rounds: numbers.collect(),
+        note,
+    }
 }
 
 fn measure(case: &Case, threads: usize) {
     (case.setup)();
+    // What is made on first use is no call's cost.
+    (case.run)(COUNTED);
+    let allocations = allocations::during(|| (case.run)(COUNTED)) as f64 / (COUNTED * case.per_iteration) as f64;
     let barrier = Barrier::new(threads);
     let cpu_before = process_cpu();
     let results: Vec<_> = std::thread::scope(|scope| {
@@ -167,13 +211,13 @@ fn measure(case: &Case, threads: usize) {
             .collect()
     });
     let done: u64 = results.iter().map(|(_, _, iterations)| iterations).sum();
-    (case.check)(done);
+    (case.check)(done + 2 * COUNTED);
     let cpu = process_cpu().saturating_sub(cpu_before).as_nanos() as f64 / (done * case.per_iteration) as f64;
     let short: usize = results.iter().map(|(_, short, _)| short).sum();
     if short > 0 {
         println!("\nnote {short} rounds less the time waited");
     }
-    print!("\nmeasured {cpu}");
+    print!("\nmeasured {cpu} {allocations}");
     for round in results.iter().flat_map(|(rounds, _, _)| rounds) {
         print!(" {round}");
     }

@@ -11,6 +11,9 @@ mod together;
 use benches::measure::{Case, case};
 use std::hint::black_box;
 
+#[global_allocator]
+static ALLOCATOR: benches::allocations::Counting = benches::allocations::Counting;
+
 fn main() {
     let mut cases: Vec<Case> = vec![case("bare call", |n| {
         for i in 0..n {

@@ -1,6 +1,7 @@
 //! vitalsign's side.
 
 use crate::{body, consume, ready};
+use tracing_subscriber::layer::SubscriberExt as _;
 use vitalsign::__private::discard;
 use vitalsign::{counted, timed, traced};
 
@@ -14,6 +15,13 @@ pub(crate) fn init_unsampled() {
 
 pub(crate) fn init_sampled() {
     discard::install(Some(0.01));
+}
+
+/// The store under a Registry of the user's.
+pub(crate) fn init_layer() {
+    let registry = tracing_subscriber::registry().with(vitalsign::layer());
+    tracing::subscriber::set_global_default(registry).expect("the first subscriber");
+    init();
 }
 
 pub(crate) fn check_counted(n: u64) {
@@ -70,6 +78,28 @@ roots! {
     all all_body;
 }
 
+#[traced(fields(order = i, channel = "web"))]
+fn traced_fields(i: u64) -> Result<u64, std::fmt::Error> {
+    body(i)
+}
+
+pub(crate) fn root_fields(n: u64) {
+    for i in 0..n {
+        consume(traced_fields(i));
+    }
+}
+
+#[traced(fields(item = item.to_owned()))]
+fn traced_owned(i: u64, item: &str) -> Result<u64, std::fmt::Error> {
+    body(i + item.len() as u64)
+}
+
+pub(crate) fn root_owned(n: u64) {
+    for i in 0..n {
+        consume(traced_owned(i, std::hint::black_box("teapot")));
+    }
+}
+
 #[traced]
 async fn traced_later(i: u64) -> Result<u64, std::fmt::Error> {
     body(i)
@@ -91,6 +121,21 @@ fn traced_parent(i: u64) {
 pub(crate) fn tree(n: u64) {
     for i in 0..n {
         traced_parent(i);
+    }
+}
+
+#[traced]
+async fn traced_parent_later(i: u64) -> Result<u64, std::fmt::Error> {
+    for _ in 0..99 {
+        let result = traced_later(i).await;
+        consume(result);
+    }
+    body(i)
+}
+
+pub(crate) fn tree_async(n: u64) {
+    for i in 0..n {
+        ready(traced_parent_later(i));
     }
 }
 

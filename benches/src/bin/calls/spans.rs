@@ -2,6 +2,8 @@
 
 use crate::{body, consume, ours, ready};
 use benches::measure::{Case, case};
+use fastrace::collector::SpanContext;
+use fastrace::future::FutureExt as _;
 use opentelemetry::trace::{Tracer as _, TracerProvider as _};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
@@ -10,20 +12,45 @@ use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData, SpanExporter,
 };
 use prost::Message as _;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, OnceLock};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-pub(crate) const CASES: [Case; 16] = [
+pub(crate) const CASES: [Case; 33] = [
     case("span: #[traced]", ours::root)
         .setup(ours::init)
         .check(ours::check_spans),
-    case("span: #[traced] async", ours::root_async).setup(ours::init),
+    case("span: #[traced] two fields", ours::root_fields)
+        .setup(ours::init)
+        .check(ours::check_spans),
+    case("span: #[traced] an owned string", ours::root_owned)
+        .setup(ours::init)
+        .check(ours::check_spans),
+    case("span: #[traced] async", ours::root_async)
+        .setup(ours::init)
+        .check(ours::check_spans),
     case("span: #[traced] 1 + 99", ours::tree)
         .setup(ours::init)
-        .per_iteration(100),
+        .per_iteration(100)
+        .check(|n| ours::check_spans(n * 100)),
+    case("span: #[traced] 1 + 99, async", ours::tree_async)
+        .setup(ours::init)
+        .per_iteration(100)
+        .check(|n| ours::check_spans(n * 100)),
     case("span: #[traced] unsampled", ours::root).setup(ours::init_unsampled),
+    case("span: #[traced] 1 + 99, unsampled", ours::tree)
+        .setup(ours::init_unsampled)
+        .per_iteration(100),
+    case("span: #[traced] sampled 1 %", ours::root).setup(ours::init_sampled),
     case("span: #[traced] before init", ours::root),
+    case("span: #[traced] before init, async", ours::root_async),
+    case("span: #[instrument], vitalsign", instrumented_root)
+        .setup(ours::init)
+        .check(ours::check_spans),
+    case("span: #[instrument], vitalsign, unsampled", instrumented_root).setup(ours::init_unsampled),
+    case("span: #[instrument], vitalsign::layer()", instrumented_root)
+        .setup(ours::init_layer)
+        .check(ours::check_spans),
     case("span: #[instrument] without subscriber", instrumented_root),
     case("span: #[instrument] + Registry, no-op layer", instrumented_root).setup(registry),
     case("span: #[instrument] + Registry, async", |n| {
@@ -37,30 +64,61 @@ pub(crate) const CASES: [Case; 16] = [
         .check(exported),
     case("span: #[instrument] + t-otel, 1 + 99", instrumented_tree)
         .setup(tracing_opentelemetry)
-        .per_iteration(100),
+        .per_iteration(100)
+        .check(|n| exported(n * 100)),
+    case("span: #[instrument] + t-otel, lean", instrumented_root)
+        .setup(tracing_opentelemetry_lean)
+        .check(exported),
     case("span: #[instrument] + t-otel, sampled 1 %", instrumented_root).setup(tracing_opentelemetry_sampled),
-    case("span: OTel API, start and attach", |n| {
+    case("span: OTel API, start and attach", otel_root)
+        .setup(|| otel(Sampler::AlwaysOn))
+        .check(exported),
+    case("span: OTel API, sampled 1 %", otel_root).setup(|| otel(one_percent())),
+    case("span: fastrace root", fastrace_root)
+        .setup(fastrace_reporter)
+        .check(reported),
+    case("span: fastrace root, encoded", fastrace_root)
+        .setup(fastrace_encoder)
+        .check(|n| reported_encoded(n, 1)),
+    case("span: fastrace root, unsampled", |n| {
         for i in 0..n {
-            OTEL.1.in_span("body", |_| consume(body(i)));
-        }
-    })
-    .check(exported),
-    case("span: fastrace root", |n| {
-        for i in 0..n {
-            let root = fastrace::Span::root("body", fastrace::collector::SpanContext::random());
+            let root = fastrace::Span::root("body", SpanContext::random().sampled(false));
             let _guard = root.set_local_parent();
             consume(body(i));
         }
     })
-    .setup(fastrace_reporter)
-    .check(reported),
-    case("span: fastrace 1 + 99", |n| {
+    .setup(fastrace_reporter),
+    case("span: fastrace 1 + 99", fastrace_tree)
+        .setup(fastrace_reporter)
+        .per_iteration(100),
+    case("span: fastrace 1 + 99, encoded", fastrace_tree)
+        .setup(fastrace_encoder)
+        .per_iteration(100)
+        .check(|n| reported_encoded(n, 100)),
+    case("span: fastrace 1 + 99, a property", |n| {
         for i in 0..n {
-            let root = fastrace::Span::root("root", fastrace::collector::SpanContext::random());
+            let root = fastrace::Span::root("root", SpanContext::random());
             let _guard = root.set_local_parent();
             for _ in 0..99 {
-                consume(fastraced(i));
+                consume(fastraced_property(i));
             }
+        }
+    })
+    .setup(fastrace_reporter)
+    .per_iteration(100),
+    case("span: fastrace 1 + 99, async", |n| {
+        for i in 0..n {
+            let root = fastrace::Span::root("root", SpanContext::random());
+            ready(
+                async move {
+                    for _ in 0..99 {
+                        let result = fastraced_later(i).await;
+                        consume(result);
+                    }
+                    body(i)
+                }
+                .in_span(root),
+            );
         }
     })
     .setup(fastrace_reporter)
@@ -71,6 +129,19 @@ pub(crate) const CASES: [Case; 16] = [
         }
     })
     .setup(fastrace_reporter),
+    case("span: emit, an emitter that does nothing", |n| {
+        for i in 0..n {
+            consume(emitted(i));
+        }
+    })
+    .setup(|| {
+        let _ = emit::setup()
+            .emit_to(emit::emitter::from_fn(|_| {
+                EXPORTED.fetch_add(1, Ordering::Relaxed);
+            }))
+            .init();
+    })
+    .check(|n| assert_eq!(EXPORTED.load(Ordering::Relaxed), n, "spans lost")),
     case("span: bare async", |n| {
         for i in 0..n {
             ready(async { body(i) });
@@ -110,6 +181,46 @@ fn instrumented_tree(n: u64) {
 #[fastrace::trace]
 fn fastraced(i: u64) -> Result<u64, std::fmt::Error> {
     body(i)
+}
+
+#[fastrace::trace]
+async fn fastraced_later(i: u64) -> Result<u64, std::fmt::Error> {
+    body(i)
+}
+
+#[fastrace::trace(properties = { "channel": "web" })]
+fn fastraced_property(i: u64) -> Result<u64, std::fmt::Error> {
+    body(i)
+}
+
+fn fastrace_root(n: u64) {
+    for i in 0..n {
+        let root = fastrace::Span::root("body", SpanContext::random());
+        let _guard = root.set_local_parent();
+        consume(body(i));
+    }
+}
+
+fn fastrace_tree(n: u64) {
+    for i in 0..n {
+        let root = fastrace::Span::root("root", SpanContext::random());
+        let _guard = root.set_local_parent();
+        for _ in 0..99 {
+            consume(fastraced(i));
+        }
+    }
+}
+
+#[emit::span("body")]
+fn emitted(i: u64) -> Result<u64, std::fmt::Error> {
+    body(i)
+}
+
+fn otel_root(n: u64) {
+    let tracer = TRACER.get().expect("a tracer");
+    for i in 0..n {
+        tracer.in_span("body", |_| consume(body(i)));
+    }
 }
 
 struct NoOp;
@@ -157,10 +268,26 @@ pub(crate) fn tracing_opentelemetry() {
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
 }
 
-pub(crate) fn tracing_opentelemetry_sampled() {
-    let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.01)));
-    let layer = tracing_opentelemetry::layer().with_tracer(provider(sampler).tracer("bench"));
+/// With all that can be switched off switched off.
+fn tracing_opentelemetry_lean() {
+    let layer = tracing_opentelemetry::layer()
+        .with_tracer(provider(Sampler::AlwaysOn).tracer("bench"))
+        .with_location(false)
+        .with_threads(false)
+        .with_level(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_context_activation(false);
     let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
+}
+
+pub(crate) fn tracing_opentelemetry_sampled() {
+    let layer = tracing_opentelemetry::layer().with_tracer(provider(one_percent()).tracer("bench"));
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer));
+}
+
+fn one_percent() -> Sampler {
+    Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.01)))
 }
 
 pub(crate) fn exported(n: u64) {
@@ -168,11 +295,11 @@ pub(crate) fn exported(n: u64) {
     assert_eq!(EXPORTED.load(Ordering::Relaxed), n, "spans lost");
 }
 
-static OTEL: LazyLock<(SdkTracerProvider, SdkTracer)> = LazyLock::new(|| {
-    let provider = provider(Sampler::AlwaysOn);
-    let tracer = provider.tracer("bench");
-    (provider, tracer)
-});
+static TRACER: OnceLock<SdkTracer> = OnceLock::new();
+
+fn otel(sampler: Sampler) {
+    let _ = TRACER.set(provider(sampler).tracer("bench"));
+}
 
 static REPORTED: AtomicU64 = AtomicU64::new(0);
 
@@ -187,6 +314,26 @@ impl fastrace::collector::Reporter for Count {
 
 fn fastrace_reporter() {
     fastrace::set_reporter(Count, fastrace::collector::Config::default());
+}
+
+/// As fastrace's book has it for OpenTelemetry, with the exporter that encodes and throws away.
+fn fastrace_encoder() {
+    let resource = opentelemetry_sdk::Resource::builder().build();
+    let reporter = fastrace_opentelemetry::OpenTelemetryReporter::new(
+        Encode((&resource).into()),
+        std::borrow::Cow::Owned(resource),
+        opentelemetry::InstrumentationScope::builder("bench").build(),
+    );
+    fastrace::set_reporter(reporter, fastrace::collector::Config::default());
+}
+
+fn reported_encoded(n: u64, per_iteration: u64) {
+    fastrace::flush();
+    let (reported, n) = (EXPORTED.load(Ordering::Relaxed), n * per_iteration);
+    if reported < n {
+        println!("\nnote {}% of the spans dropped", (n - reported) * 100 / n);
+    }
+    assert!(reported > 0, "nothing reported");
 }
 
 /// It drops spans when it is outrun, without counting them, so all that can be asked is that there were many.
