@@ -170,6 +170,8 @@ pub(crate) struct FileFrom {
 pub(crate) struct Spool {
     pub(crate) dir: PathBuf,
     pub(crate) max_bytes: u64,
+    /// Each batch is on the disk, not only with the system, before it counts as spooled.
+    pub(crate) sync: bool,
 }
 
 /// Where the admin server listens.
@@ -620,8 +622,9 @@ fn listen_address(text: &str) -> Option<String> {
 
 fn spool(r: &Reader<'_>) -> Option<Spool> {
     let max_bytes = r.count("VITALSIGN_SPOOL_MAX_BYTES", 4096);
+    let sync = r.one_of("VITALSIGN_SPOOL_SYNC") != Some("never");
     let dir = r.text("VITALSIGN_SPOOL_DIR")?.into();
-    Some(Spool { dir, max_bytes })
+    Some(Spool { dir, max_bytes, sync })
 }
 
 #[cfg(test)]

@@ -202,6 +202,7 @@ const PLAIN: &[Variable] = &[
     row("VITALSIGN_SPAN_EVENTS", Kind::OneOf(&["on", "off"]), "off", "`tracing` events as events of their span, too"),
     row("VITALSIGN_SPOOL_DIR", Kind::Path, "", "folder where batches wait while the collector is away"),
     row("VITALSIGN_SPOOL_MAX_BYTES", Kind::Count, "268435456", "size of that folder; beyond it the oldest go, counted"),
+    row("VITALSIGN_SPOOL_SYNC", Kind::OneOf(&["always", "never"]), "always", "whether each batch is synced to the disk: `never` may lose the last seconds when the machine stops, not when the process does"),
     row("VITALSIGN_TAIL", Kind::Text, "", "which traces are kept by what happened in them"),
     row("OTEL_CONFIG_FILE", Kind::NotSupported, "", "declarative configuration"),
     row("OTEL_ENTITIES", Kind::NotSupported, "", "entities of the resource"),

@@ -19,7 +19,10 @@ type Handler = Box<dyn Fn(Level, &str) + Send + Sync>;
 
 static HANDLER: RwLock<Option<Handler>> = RwLock::new(None);
 static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
-static SAID: Mutex<Option<HashMap<&'static str, Instant>>> = Mutex::new(None);
+static SAID: Mutex<Option<HashMap<Cause, Instant>>> = Mutex::new(None);
+
+/// What is wrong, and with what.
+pub(crate) type Cause = (&'static str, &'static str);
 
 /// Lines said before it is known who takes them.
 static HELD: Mutex<Option<Vec<(Level, String)>>> = Mutex::new(None);
@@ -81,12 +84,12 @@ fn tell(level: Level, message: &str) {
 }
 
 /// Says it unless the same cause was told within the last minute.
-pub(crate) fn say_once(level: Level, cause: &'static str, message: fmt::Arguments<'_>) {
+pub(crate) fn say_once(level: Level, cause: Cause, message: fmt::Arguments<'_>) {
     {
         let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
         let said = said.get_or_insert_default();
         let now = Instant::now();
-        match said.get(cause) {
+        match said.get(&cause) {
             Some(at) if now.duration_since(*at) < AGAIN => return,
             _ => said.insert(cause, now),
         };

@@ -1,15 +1,29 @@
 //! From plain snapshots to bytes that leave the process.
 
+#[cfg(feature = "otlp")]
+mod account;
 #[cfg(feature = "_tokio")]
 pub(crate) mod background;
+#[cfg(feature = "otlp")]
+mod backlog;
 #[cfg(feature = "record")]
 pub(crate) mod diag;
+#[cfg(feature = "otlp")]
+mod durations;
+#[cfg(feature = "otlp")]
+mod endpoint;
 #[cfg(feature = "otlp")]
 pub(crate) mod exporter;
 #[cfg(feature = "record")]
 pub(crate) mod otlp;
+#[cfg(feature = "otlp")]
+mod outlet;
 #[cfg(feature = "page")]
 pub(crate) mod page;
+#[cfg(feature = "otlp")]
+mod pipeline;
+#[cfg(feature = "otlp")]
+mod push;
 #[cfg(feature = "otlp")]
 pub(crate) mod queue;
 #[cfg(feature = "otlp")]
@@ -29,7 +43,7 @@ mod tests;
 pub(crate) mod transport;
 
 #[cfg(feature = "otlp")]
-pub use exporter::{Report, Tally};
+pub use account::{Report, Tally};
 
 /// The metrics of the program, and those about ourselves.
 #[cfg(feature = "record")]

@@ -3,7 +3,6 @@
 use super::transport::Signal;
 use bytes::Bytes;
 use std::io;
-use std::path::Path;
 
 pub(crate) enum Spool {}
 
@@ -14,7 +13,7 @@ pub(crate) struct Entry {
 
 impl Spool {
     /// The configuration is refused before, with the line for Cargo.toml.
-    pub(crate) fn open(_root: &Path, _max_bytes: u64) -> Result<Self, String> {
+    pub(crate) fn open(_config: &crate::config::env::Spool) -> Result<Self, String> {
         Err("VITALSIGN_SPOOL_DIR needs the feature `spool`".to_owned())
     }
 

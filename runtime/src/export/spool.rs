@@ -11,6 +11,7 @@
 
 use super::stats;
 use super::transport::Signal;
+use crate::config::env as config;
 use bytes::Bytes;
 use rustix::fs::{FlockOperation, flock};
 use std::collections::VecDeque;
@@ -35,6 +36,7 @@ pub(crate) struct Spool {
     /// This process's.
     own: PathBuf,
     max_bytes: u64,
+    sync: bool,
     state: Mutex<State>,
     /// Keeps neighbours away; freed by the system when the process ends.
     _lock: File,
@@ -67,7 +69,8 @@ pub(crate) struct Entry {
 
 impl Spool {
     /// Makes a place for this process under `root` and adopts what dead ones left. The error is for a person.
-    pub(crate) fn open(root: &Path, max_bytes: u64) -> Result<Self, String> {
+    pub(crate) fn open(config: &config::Spool) -> Result<Self, String> {
+        let root = config.dir.as_path();
         let failed = |error: io::Error| {
             format!(
                 "VITALSIGN_SPOOL_DIR={}: {error}; batches wait in memory only. Name a folder that can be written to",
@@ -82,7 +85,8 @@ impl Spool {
         let spool = Self {
             root: root.to_owned(),
             own,
-            max_bytes,
+            max_bytes: config.max_bytes,
+            sync: config.sync,
             state: Mutex::default(),
             _lock: lock,
         };
@@ -119,7 +123,7 @@ impl Spool {
             format!("{:020}-{:06}", unix_nanos(), state.next)
         };
         let path = self.own.join(format!("{name}{SUFFIX}"));
-        let written = write_whole(&self.own.join(format!("{name}.part")), &path, signal, body, count);
+        let written = self.write_whole(&name, &path, &[&header(signal, body, count), body]);
         let mut state = self.state();
         if written.is_ok() {
             state.waiting[signal as usize].push_back(Entry {
@@ -137,6 +141,37 @@ impl Spool {
         }
         stats::SPOOL_BYTES.set(state.bytes);
         written
+    }
+
+    /// Under another name until it is whole.
+    fn write_whole(&self, name: &str, path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+        let part = self.own.join(format!("{name}.part"));
+        let write = || {
+            let mut file = OpenOptions::new()
+                .create_new(true)
+                .write(true)
+                .mode(0o600)
+                .open(&part)?;
+            for bytes in parts {
+                file.write_all(bytes)?;
+            }
+            // What a killed process wrote survives it anyway; this is for the machine that stops.
+            if self.sync {
+                file.sync_data()?;
+            }
+            fs::rename(&part, path)?;
+            // Without the folder the file may be there under its old name only.
+            if self.sync {
+                File::open(&self.own)?.sync_all()
+            } else {
+                Ok(())
+            }
+        };
+        // It waits in memory then: what is left here would be sent a second time.
+        write().inspect_err(|_| {
+            let _ = fs::remove_file(&part);
+            let _ = fs::remove_file(path);
+        })
     }
 
     fn make_room(&self, state: &mut State, size: u64) {
@@ -330,20 +365,6 @@ fn entries(folder: &Path) -> Vec<Entry> {
     entries
 }
 
-fn write_whole(part: &Path, path: &Path, signal: Signal, body: &[u8], count: u64) -> io::Result<()> {
-    let write = || {
-        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(part)?;
-        file.write_all(&header(signal, body, count))?;
-        file.write_all(body)?;
-        // What a killed process wrote survives it anyway; this is for the machine that stops.
-        file.sync_data()?;
-        fs::rename(part, path)
-    };
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(part);
-    })
-}
-
 fn header(signal: Signal, body: &[u8], count: u64) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(MAGIC);
@@ -426,8 +447,16 @@ mod tests {
             Self(std::env::temp_dir().join(unique))
         }
 
+        fn config(&self, max_bytes: u64) -> config::Spool {
+            config::Spool {
+                dir: self.0.clone(),
+                max_bytes,
+                sync: true,
+            }
+        }
+
         fn open(&self) -> Spool {
-            Spool::open(&self.0, 1 << 20).unwrap()
+            Spool::open(&self.config(1 << 20)).unwrap()
         }
     }
 
@@ -496,7 +525,7 @@ mod tests {
     #[test]
     fn the_oldest_make_room_and_are_counted() {
         let dir = Dir::new();
-        let spool = Spool::open(&dir.0, 300).unwrap();
+        let spool = Spool::open(&dir.config(300)).unwrap();
         for n in 0..5_u8 {
             spool.write(Signal::Traces, &[n; 100], 10).unwrap();
         }
@@ -557,7 +586,7 @@ mod tests {
     fn a_path_that_is_a_file_is_an_error_that_names_the_variable() {
         let dir = Dir::new();
         fs::write(&dir.0, b"").unwrap();
-        let error = Spool::open(&dir.0, 1 << 20).err().unwrap();
+        let error = Spool::open(&dir.config(1 << 20)).err().unwrap();
         assert!(
             error.starts_with("VITALSIGN_SPOOL_DIR=") && error.contains("in memory only"),
             "{error}"

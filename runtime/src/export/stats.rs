@@ -6,35 +6,39 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 
+type Labels = &'static [(&'static str, &'static str)];
+
 /// One series about ourselves.
 pub(crate) struct Stat {
     name: &'static str,
     help: &'static str,
     unit: &'static str,
     kind: Kind,
-    labels: &'static [(&'static str, &'static str)],
+    labels: Labels,
+    /// `error.type`
+    error: Option<&'static str>,
     /// The exporter whose address is a label, too.
     target: Option<&'static Target>,
     value: AtomicI64,
 }
 
 impl Stat {
-    const fn new(
-        kind: Kind,
-        name: &'static str,
-        unit: &'static str,
-        help: &'static str,
-        labels: &'static [(&'static str, &'static str)],
-    ) -> Self {
+    const fn new(kind: Kind, name: &'static str, unit: &'static str, help: &'static str, labels: Labels) -> Self {
         Self {
             name,
             help,
             unit,
             kind,
             labels,
+            error: None,
             target: None,
             value: AtomicI64::new(0),
         }
+    }
+
+    const fn error(mut self, error: &'static str) -> Self {
+        self.error = Some(error);
+        self
     }
 
     const fn at(mut self, target: &'static Target) -> Self {
@@ -67,10 +71,10 @@ impl Stat {
             .labels
             .iter()
             .map(|(key, value)| (Cow::from(*key), Cow::from(*value)));
-        let target = self.target.and_then(|target| target.0.get());
-        let target = target.into_iter().flat_map(TargetLabels::labels);
+        let error = self.error.map(|error| (Cow::from("error.type"), Cow::from(error)));
+        let target = self.target.into_iter().flat_map(Target::labels);
         Point {
-            labels: own.chain(target).collect(),
+            labels: own.chain(error).chain(target).collect(),
             value: PointValue::Number {
                 value: match self.kind {
                     Kind::Counter => Number::U64(self.value() as u64),
@@ -110,6 +114,10 @@ impl Target {
         Self(OnceLock::new())
     }
 
+    fn labels(&self) -> impl Iterator<Item = (Cow<'static, str>, Cow<'static, str>)> {
+        self.0.get().into_iter().flat_map(TargetLabels::labels)
+    }
+
     /// Known from the start of the exporter on; the first one names itself.
     pub(crate) fn set(&self, component: &'static str, address: &str, port: u16) {
         let labels = TargetLabels {
@@ -146,106 +154,67 @@ pub(crate) struct Pipeline {
 }
 
 macro_rules! pipeline {
-    ($name:ident, $kind:literal, $unit:literal, $processor:literal, $component:literal) => {
-        pub(crate) static $name: Pipeline = Pipeline {
-            target: Target::new(),
-            queue_size: Stat::new(
-                Kind::UpDownCounter,
-                concat!("otel.sdk.processor.", $kind, ".queue.size"),
-                $unit,
-                "Items that wait to be exported.",
-                &[
-                    ("otel.component.type", $processor),
-                    ("otel.component.name", concat!($processor, "/0")),
-                ],
-            ),
-            queue_capacity: Stat::new(
-                Kind::UpDownCounter,
-                concat!("otel.sdk.processor.", $kind, ".queue.capacity"),
-                $unit,
-                "Items that may wait to be exported.",
-                &[
-                    ("otel.component.type", $processor),
-                    ("otel.component.name", concat!($processor, "/0")),
-                ],
-            ),
-            processed: Stat::new(
-                Kind::Counter,
-                concat!("otel.sdk.processor.", $kind, ".processed"),
-                $unit,
-                "Items that left the queue, or did not get in (error.type).",
-                &[
-                    ("otel.component.type", $processor),
-                    ("otel.component.name", concat!($processor, "/0")),
-                ],
-            ),
-            queue_full: Stat::new(
-                Kind::Counter,
-                concat!("otel.sdk.processor.", $kind, ".processed"),
-                $unit,
-                "Items that left the queue, or did not get in (error.type).",
-                &[
-                    ("otel.component.type", $processor),
-                    ("otel.component.name", concat!($processor, "/0")),
-                    ("error.type", "queue_full"),
-                ],
-            ),
-            after_shutdown: Stat::new(
-                Kind::Counter,
-                concat!("otel.sdk.processor.", $kind, ".processed"),
-                $unit,
-                "Items that left the queue, or did not get in (error.type).",
-                &[
-                    ("otel.component.type", $processor),
-                    ("otel.component.name", concat!($processor, "/0")),
-                    ("error.type", "already_shutdown"),
-                ],
-            ),
-            in_flight: Stat::new(
-                Kind::UpDownCounter,
-                concat!("otel.sdk.exporter.", $kind, ".inflight"),
-                $unit,
-                "Items being exported now.",
-                &[],
-            )
-            .at(&$name.target),
-            exported: Stat::new(
-                Kind::Counter,
-                concat!("otel.sdk.exporter.", $kind, ".exported"),
-                $unit,
-                "Items whose export ended: well, or not (error.type).",
-                &[],
-            )
-            .at(&$name.target),
-    rejected: pipeline!(@failed $name, $kind, $unit, "rejected"),
-    failed: pipeline!(@failed $name, $kind, $unit, "failed"),
-    too_large: pipeline!(@failed $name, $kind, $unit, "too_large"),
-    abandoned: pipeline!(@failed $name, $kind, $unit, "shutdown"),
-            requests: Stat::new(
-                Kind::Counter,
-                "vitalsign.exporter.requests",
-                "{request}",
-                "Requests sent by the exporters; retries count.",
-                &[("signal", $component)],
-            ),
-            failed_requests: Stat::new(
-                Kind::Counter,
-                "vitalsign.exporter.failed_requests",
-                "{request}",
-                "Requests of the exporters that failed; retries count.",
-                &[("signal", $component)],
-            ),
+    ($name:ident, $kind:literal, $unit:literal, $processor:literal, $signal:literal) => {
+        pub(crate) static $name: Pipeline = {
+            const PROCESSOR: Labels = &[
+                ("otel.component.type", $processor),
+                ("otel.component.name", concat!($processor, "/0")),
+            ];
+            const fn queue(name: &'static str, help: &'static str) -> Stat {
+                Stat::new(Kind::UpDownCounter, name, $unit, help, PROCESSOR)
+            }
+            const fn processed() -> Stat {
+                let name = concat!("otel.sdk.processor.", $kind, ".processed");
+                let help = "Items that left the queue, or did not get in (error.type).";
+                Stat::new(Kind::Counter, name, $unit, help, PROCESSOR)
+            }
+            const fn exporter(kind: Kind, name: &'static str, help: &'static str) -> Stat {
+                Stat::new(kind, name, $unit, help, &[]).at(&$name.target)
+            }
+            const fn exported() -> Stat {
+                let name = concat!("otel.sdk.exporter.", $kind, ".exported");
+                exporter(
+                    Kind::Counter,
+                    name,
+                    "Items whose export ended: well, or not (error.type).",
+                )
+            }
+            const fn requests(name: &'static str, help: &'static str) -> Stat {
+                Stat::new(Kind::Counter, name, "{request}", help, &[("signal", $signal)])
+            }
+            Pipeline {
+                target: Target::new(),
+                queue_size: queue(
+                    concat!("otel.sdk.processor.", $kind, ".queue.size"),
+                    "Items that wait to be exported.",
+                ),
+                queue_capacity: queue(
+                    concat!("otel.sdk.processor.", $kind, ".queue.capacity"),
+                    "Items that may wait to be exported.",
+                ),
+                processed: processed(),
+                queue_full: processed().error("queue_full"),
+                after_shutdown: processed().error("already_shutdown"),
+                in_flight: exporter(
+                    Kind::UpDownCounter,
+                    concat!("otel.sdk.exporter.", $kind, ".inflight"),
+                    "Items being exported now.",
+                ),
+                exported: exported(),
+                rejected: exported().error("rejected"),
+                failed: exported().error("failed"),
+                too_large: exported().error("too_large"),
+                abandoned: exported().error("shutdown"),
+                requests: requests(
+                    "vitalsign.exporter.requests",
+                    "Requests sent by the exporters; retries count.",
+                ),
+                failed_requests: requests(
+                    "vitalsign.exporter.failed_requests",
+                    "Requests of the exporters that failed; retries count.",
+                ),
+            }
         };
-    };
-    (@failed $name:ident, $kind:literal, $unit:literal, $error:literal) => {
-        Stat::new(
-            Kind::Counter,
-            concat!("otel.sdk.exporter.", $kind, ".exported"),
-            $unit,
-            "Items whose export ended: well, or not (error.type).",
-            &[("error.type", $error)],
-        )
-        .at(&$name.target)
     };
 }
 
@@ -259,7 +228,24 @@ pipeline!(
     "metrics"
 );
 
+/// The series of a signal's way out.
+#[cfg(feature = "otlp")]
+pub(crate) fn of(signal: super::transport::Signal) -> &'static Pipeline {
+    use super::transport::Signal;
+    match signal {
+        Signal::Traces => &SPANS,
+        Signal::Metrics => &POINTS,
+        Signal::Logs => &LOGS,
+    }
+}
+
 impl Pipeline {
+    /// Where its exporter sends, as labels.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn target_labels(&self) -> impl Iterator<Item = (Cow<'static, str>, Cow<'static, str>)> {
+        self.target.labels()
+    }
+
     fn stats(&self) -> [&Stat; 13] {
         [
             &self.queue_size,

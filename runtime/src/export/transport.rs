@@ -56,6 +56,26 @@ pub(crate) struct Accepted {
     pub(crate) message: String,
 }
 
+impl Accepted {
+    /// By the conventions an export of which anything was refused is no success.
+    pub(crate) fn outcome(&self) -> Option<Failure> {
+        (self.rejected > 0).then_some(Failure::Rejected)
+    }
+}
+
+/// Why an export is no full success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Failure {
+    Rejected,
+    Of(Kind),
+}
+
+impl From<Kind> for Failure {
+    fn from(kind: Kind) -> Self {
+        Self::Of(kind)
+    }
+}
+
 /// The request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SendError {
@@ -83,7 +103,7 @@ pub(crate) enum Retry {
 }
 
 /// The coarse cause of a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     /// Nobody listens, or the name does not resolve.
     Unreachable,
@@ -92,7 +112,24 @@ pub(crate) enum Kind {
     Timeout,
     /// Certificates.
     Tls,
-    /// The receiver answered with an error.
-    Status,
+    /// The receiver answered with an error: an HTTP status.
+    Http(u16),
+    /// The same as a code of gRPC.
+    #[cfg_attr(not(feature = "grpc"), allow(dead_code, reason = "only gRPC has them"))]
+    Grpc(i32),
     TooLarge,
+}
+
+impl Kind {
+    /// Low cardinality.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Connection => "connection",
+            Self::Timeout => "timeout",
+            Self::Tls => "tls",
+            Self::Http(_) | Self::Grpc(_) => "status",
+            Self::TooLarge => "too_large",
+        }
+    }
 }

@@ -7,7 +7,11 @@ mod cell;
 pub(crate) mod check;
 mod declared;
 mod dropped;
-#[cfg(any(feature = "tower", feature = "db-sqlx"))]
+#[cfg(any(feature = "tower", feature = "db-sqlx", feature = "otlp"))]
+#[cfg_attr(
+    not(any(feature = "tower", feature = "db-sqlx")),
+    allow(dead_code, reason = "the exporters use a part of it")
+)]
 pub(crate) mod dynamic;
 mod exemplar;
 pub(crate) mod label;

@@ -140,7 +140,7 @@ impl Grpc {
         };
         SendError {
             retry: retry::grpc_code(status.code() as i32, delay),
-            kind: Kind::Status,
+            kind: Kind::Grpc(status.code() as i32),
             message: format!("{} answered {:?}: {message}{hint}", self.named, status.code()),
         }
     }

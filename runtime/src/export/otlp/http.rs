@@ -186,7 +186,7 @@ impl Http {
         let retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         Err(SendError {
             retry: retry::http_status(parts.status.as_u16(), retry_after, SystemTime::now()),
-            kind: Kind::Status,
+            kind: Kind::Http(parts.status.as_u16()),
             message: format!(
                 "{} answered {}{}",
                 self.named(),

@@ -10,8 +10,9 @@ mod spool;
 #[cfg(feature = "tls")]
 mod tls;
 
+use super::account::Tally;
 use super::background::Background;
-use super::exporter::{Exporter, Tally};
+use super::exporter::Exporter;
 use super::otlp::wire::{field, in_scope};
 use crate::config::Resource;
 use crate::config::env::Config;

@@ -1,0 +1,151 @@
+//! One collector as one signal sees it: the transport, and whether anybody is at its other end.
+
+use super::diag::{Level, say, say_once};
+use super::otlp;
+use super::stats;
+use super::transport::{Accepted, Kind, Retry, SendError, Signal, Transport};
+use crate::config::env::{Otlp, Protocol};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// A transport and what is known of its other end.
+pub(super) struct Endpoint {
+    transport: Arc<dyn Transport>,
+    signal: Signal,
+    /// The variable that gave the address; `None` for the default one.
+    from: Option<&'static str>,
+    /// `host:port`
+    authority: String,
+    /// The other end is away, and it was said.
+    away: AtomicBool,
+    was_away: AtomicBool,
+}
+
+impl Endpoint {
+    pub(super) fn new(signal: Signal, otlp: &Otlp) -> Result<Self, String> {
+        let component = match otlp.protocol {
+            Protocol::HttpProtobuf => "otlp_http_exporter",
+            Protocol::HttpJson => "otlp_http_json_exporter",
+            Protocol::Grpc => "otlp_grpc_exporter",
+        };
+        stats::of(signal).target.set(component, &otlp.url.host, otlp.url.port);
+        Ok(Self {
+            transport: otlp::transport(otlp)?,
+            signal,
+            from: otlp.url_from,
+            authority: otlp.url.authority(),
+            away: AtomicBool::new(false),
+            was_away: AtomicBool::new(false),
+        })
+    }
+
+    /// Where it is, for messages.
+    pub(super) fn target(&self) -> String {
+        self.transport.target()
+    }
+
+    /// Nobody named it, and nobody is there.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.from.is_none() && self.away.load(Relaxed)
+    }
+
+    /// Whether somebody listens; says so if not.
+    pub(super) async fn look(&self) {
+        const MOST: Duration = Duration::from_secs(2);
+        let message = match timeout(MOST, tokio::net::TcpStream::connect(&self.authority)).await {
+            Ok(Ok(_)) => return,
+            Ok(Err(error)) => format!("{} can not be reached: {error}", self.target()),
+            Err(_) => format!("{} can not be reached within {MOST:?}", self.target()),
+        };
+        self.is_away(&SendError {
+            retry: Retry::Backoff,
+            kind: Kind::Unreachable,
+            message,
+        });
+    }
+
+    pub(super) async fn send(&self, body: Bytes, count: u64, most: Duration) -> Result<Accepted, SendError> {
+        let stats = stats::of(self.signal);
+        stats.requests.add(1);
+        let sent = {
+            let _in_flight = InFlight::new(&stats.in_flight, count);
+            timeout(most, self.transport.send(self.signal, body, count)).await
+        };
+        let sent = sent.unwrap_or_else(|_| {
+            Err(SendError {
+                retry: Retry::Backoff,
+                kind: Kind::Timeout,
+                message: format!("{} did not answer within {most:?}", self.target()),
+            })
+        });
+        match &sent {
+            Ok(_) => self.is_back(),
+            Err(error) => {
+                stats.failed_requests.add(1);
+                if error.retry != Retry::Never {
+                    self.is_away(error);
+                }
+            }
+        }
+        sent
+    }
+
+    fn is_back(&self) {
+        if self.away.swap(false, Relaxed) && self.from.is_some() {
+            say(
+                Level::Info,
+                format_args!("{} takes {} again", self.target(), self.signal.as_str()),
+            );
+        }
+    }
+
+    fn is_away(&self, error: &SendError) {
+        if self.away.swap(true, Relaxed) {
+            return;
+        }
+        let (signal, target) = (self.signal.as_str(), self.target());
+        // Nobody asked for a collector, and there is none: that is no fault.
+        if self.from.is_none() && error.kind == Kind::Unreachable {
+            if !self.was_away.swap(true, Relaxed) {
+                say(
+                    Level::Info,
+                    format_args!(
+                        "no collector at {target}, the default for {signal}; they wait in a bounded queue. \
+                         OTEL_EXPORTER_OTLP_ENDPOINT names another, OTEL_{}_EXPORTER=none stops it",
+                        signal.to_uppercase()
+                    ),
+                );
+            }
+            return;
+        }
+        let level = if error.kind == Kind::Tls {
+            Level::Error
+        } else {
+            Level::Warn
+        };
+        let by = self
+            .from
+            .map(|variable| format!(" (set by {variable})"))
+            .unwrap_or_default();
+        say_once(level, ("away", signal), format_args!("{signal} wait: {error}{by}"));
+    }
+}
+
+/// Counts items down again even if the request is dropped half way.
+struct InFlight(&'static stats::Stat, u64);
+
+impl InFlight {
+    pub(super) fn new(stat: &'static stats::Stat, count: u64) -> Self {
+        stat.add(count);
+        Self(stat, count)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.sub(self.1);
+    }
+}

@@ -1,0 +1,254 @@
+//! Spans or log records on their way: from the queue to the collector, by the disk where it is away.
+
+use super::account::Tally;
+use super::backlog::Backlog;
+use super::diag::{Level, say_once};
+use super::durations;
+use super::endpoint::Endpoint;
+use super::otlp::wire::{self, EncodedResource};
+use super::outlet::{Flush, Outlet};
+use super::queue::{Chunk, Queue};
+use super::retry::Backoff;
+use super::spool::Spool;
+use super::transport::{Retry, SendError};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+pub(super) struct Pipeline {
+    pub(super) outlet: Arc<Outlet>,
+    pub(super) queue: Queue,
+    resource: EncodedResource,
+    /// Something for the worker: a full batch, a flush, the end.
+    wake: Notify,
+    /// Items ever taken in, and ever settled.
+    taken: AtomicU64,
+    settled: AtomicU64,
+    /// Where batches wait while the other end is away.
+    pub(super) backlog: Option<Arc<Backlog>>,
+}
+
+impl Pipeline {
+    pub(super) fn new(outlet: Outlet, queue: Queue, resource: EncodedResource, spool: Option<Arc<Spool>>) -> Self {
+        outlet.stats.queue_capacity.set(queue.capacity());
+        let outlet = Arc::new(outlet);
+        Self {
+            queue,
+            resource,
+            wake: Notify::new(),
+            taken: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
+            backlog: spool.map(|spool| Arc::new(Backlog::new(outlet.clone(), spool))),
+            outlet,
+        }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        let mut tally = self.outlet.account.tally(self.queue.len());
+        if let Some(backlog) = &self.backlog {
+            let (pending, lost) = backlog.pending_and_lost();
+            tally.pending += pending;
+            tally.dropped += lost;
+        }
+        if tally.delivered == 0 && self.outlet.endpoint.as_ref().is_some_and(Endpoint::is_unheard) {
+            tally.unheard = std::mem::take(&mut tally.pending) + std::mem::take(&mut tally.dropped);
+        }
+        tally
+    }
+
+    /// Takes in what there is room for. Never waits.
+    pub(super) fn push(&self, bytes: Bytes, count: u64) {
+        let taken = self.queue.push(Chunk { bytes, count });
+        self.taken.fetch_add(taken, SeqCst);
+        if count > taken {
+            self.drop_newest(count - taken);
+        }
+        self.outlet.stats.queue_size.set(self.queue.len());
+        // Whoever pushes has gathered a batch, by size or by time: waiting again would double the delay.
+        self.wake.notify_one();
+    }
+
+    fn drop_newest(&self, dropped: u64) {
+        self.outlet.account.dropped.fetch_add(dropped, Relaxed);
+        if self.queue.is_closed() {
+            self.outlet.stats.after_shutdown.add(dropped);
+            return;
+        }
+        self.outlet.stats.queue_full.add(dropped);
+        let signal = self.outlet.signal;
+        say_once(
+            Level::Warn,
+            ("queue full", signal.as_str()),
+            format_args!(
+                "the queue of {} {} is full; {dropped} of the newest were dropped and counted",
+                self.queue.capacity(),
+                signal.items()
+            ),
+        );
+    }
+
+    /// Sends what the queue holds, until the end.
+    pub(super) async fn run(self: Arc<Self>) {
+        let mut backoff = Backoff::new();
+        while !self.outlet.is_stopped() {
+            if self.queue.waiting() == 0 {
+                self.wake.notified().await;
+            }
+            while let Some(batch) = self.queue.take() {
+                self.deliver(batch, &mut backoff).await;
+                if self.outlet.is_stopped() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Until the batch is settled, or the end comes: then it goes back.
+    async fn deliver(&self, batch: Vec<Chunk>, backoff: &mut Backoff) {
+        let count = batch.iter().map(|chunk| chunk.count).sum();
+        let items: Vec<_> = batch.iter().map(|chunk| chunk.bytes.clone()).collect();
+        let body = wire::request(&self.resource, &items);
+        self.outlet.print(&body).await;
+        let Some(endpoint) = &self.outlet.endpoint else {
+            self.outlet.account.delivered.fetch_add(count, Relaxed);
+            return self.settle(count);
+        };
+        self.outlet.stats.processed.add(count);
+        // The oldest go first: behind a backlog everything queues up.
+        if self.is_backed_up() && self.store(&body, count).await {
+            return self.settle(count);
+        }
+        if self.send(endpoint, &body, count, backoff).await {
+            self.settle(count);
+        } else {
+            self.queue.put_back(batch);
+        }
+    }
+
+    /// Tries until the batch is taken, refused for good, or on disk. False when the end came first.
+    async fn send(&self, endpoint: &Endpoint, body: &Bytes, count: u64, backoff: &mut Backoff) -> bool {
+        let (signal, began) = (self.outlet.signal, Instant::now());
+        loop {
+            let answer = tokio::select! {
+                answer = self.outlet.send(endpoint, body.clone(), count) => answer,
+                cut = self.cut_short() => Err(cut),
+            };
+            let error = match answer {
+                Ok(accepted) => {
+                    durations::export(signal, began.elapsed(), accepted.outcome());
+                    self.outlet
+                        .account
+                        .accepted(&endpoint.target(), signal, &accepted, count);
+                    backoff.reset();
+                    return true;
+                }
+                Err(error) => error,
+            };
+            let over = error.retry == Retry::Never || {
+                if let Some(backlog) = &self.backlog {
+                    backlog.hold(error.retry);
+                }
+                self.store(body, count).await
+            };
+            if over {
+                durations::export(signal, began.elapsed(), Some(error.kind.into()));
+                if error.retry == Retry::Never {
+                    self.outlet.account.failed(signal, &error, count);
+                }
+                return true;
+            }
+            if !self.outlet.pause(error.retry, backoff, &self.wake).await {
+                durations::export(signal, began.elapsed(), Some(error.kind.into()));
+                return false;
+            }
+        }
+    }
+
+    fn is_backed_up(&self) -> bool {
+        self.backlog.as_ref().is_some_and(|backlog| backlog.is_busy())
+    }
+
+    /// False where there is no spool, or none that works.
+    async fn store(&self, body: &Bytes, count: u64) -> bool {
+        match &self.backlog {
+            Some(backlog) => backlog.store(body, count).await,
+            None => false,
+        }
+    }
+
+    async fn cut_short(&self) -> SendError {
+        match &self.backlog {
+            Some(backlog) => backlog.cut_short().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn settle(&self, count: u64) {
+        self.queue.settle(count);
+        self.settled.fetch_add(count, SeqCst);
+        self.outlet.stats.queue_size.set(self.queue.len());
+        self.outlet.progress.notify_waiters();
+    }
+
+    /// Somebody is to wait for all that was taken in before.
+    pub(super) fn begin_flush(&self) -> Flushing<'_> {
+        let flush = self.outlet.begin_flush();
+        self.wake_workers();
+        Flushing {
+            until: self.taken.load(SeqCst),
+            pipeline: self,
+            _flush: flush,
+        }
+    }
+
+    /// Nothing more is taken in.
+    pub(super) fn close(&self) {
+        self.queue.close();
+        self.outlet.close();
+    }
+
+    /// Nothing more is sent.
+    pub(super) fn stop(&self) {
+        if self.outlet.stop() {
+            self.outlet.stats.abandoned.add(self.queue.len());
+            self.wake_workers();
+        }
+    }
+
+    fn wake_workers(&self) {
+        self.wake.notify_one();
+        if let Some(backlog) = &self.backlog {
+            backlog.wake.notify_one();
+        }
+    }
+}
+
+/// Somebody waits for all that was taken in before.
+pub(super) struct Flushing<'a> {
+    pipeline: &'a Pipeline,
+    until: u64,
+    _flush: Flush<'a>,
+}
+
+impl Flushing<'_> {
+    pub(super) async fn ended(self) {
+        let p = self.pipeline;
+        loop {
+            let progress = p.outlet.progress.notified();
+            tokio::pin!(progress);
+            // From here on no progress is missed.
+            progress.as_mut().enable();
+            let all = p.settled.load(SeqCst) >= self.until;
+            if all && !p.is_backed_up() {
+                return;
+            }
+            // Nobody is there to wait for; what can be spooled is.
+            if p.outlet.is_refused() && (all || p.backlog.is_none()) {
+                return;
+            }
+            progress.await;
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The metrics on their way, at intervals.
+//!
+//! A push that fails is not kept: the next one tells the same, newer. With delta temporality too, because what the receiver
+//! did not take stays in the next difference. Only the last push of a process has no next one: where there is a spool, it goes
+//! there.
+
+use super::account::Tally;
+use super::background::as_ours;
+use super::backlog::Backlog;
+use super::durations;
+use super::endpoint::Endpoint;
+use super::otlp::points::{Encoded, MetricEncoder};
+use super::otlp::wire::{self, EncodedResource};
+use super::outlet::{Outlet, REFUSALS};
+use super::retry::Backoff;
+use super::snapshot::Family;
+use super::spool::Spool;
+use super::transport::{Accepted, Kind, Retry, SendError, Signal};
+use crate::config::env::Metrics;
+use bytes::Bytes;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// Gathers the metrics for a push.
+pub(crate) type Gather = Arc<dyn Fn() -> Vec<Family> + Send + Sync>;
+
+pub(super) struct Push {
+    pub(super) outlet: Arc<Outlet>,
+    resource: EncodedResource,
+    gather: Gather,
+    encoder: MetricEncoder,
+    interval: Duration,
+    timeout: Duration,
+    wake: Notify,
+    requested: AtomicU64,
+    answered: AtomicU64,
+    closing: AtomicBool,
+    /// Where the last push waits for the next process.
+    pub(super) backlog: Option<Arc<Backlog>>,
+}
+
+/// How a push ended that was not taken.
+struct GaveUp {
+    /// How long the receiver wants to be left alone.
+    wait: Option<Duration>,
+    error: SendError,
+}
+
+impl Push {
+    pub(super) fn new(
+        metrics: &Metrics,
+        endpoint: Option<Endpoint>,
+        resource: EncodedResource,
+        gather: Gather,
+        spool: Option<Arc<Spool>>,
+    ) -> Self {
+        let timeout = metrics.timeout.min(metrics.interval);
+        let outlet = Arc::new(Outlet::new(Signal::Metrics, endpoint, metrics.console, timeout));
+        Self {
+            resource,
+            gather,
+            encoder: MetricEncoder::new(metrics.temporality),
+            interval: metrics.interval,
+            timeout,
+            wake: Notify::new(),
+            requested: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
+            backlog: spool.map(|spool| Arc::new(Backlog::new(outlet.clone(), spool))),
+            outlet,
+        }
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        let (pending, lost) = self
+            .backlog
+            .as_ref()
+            .map_or((0, 0), |backlog| backlog.pending_and_lost());
+        let mut tally = self.outlet.account.tally(pending);
+        tally.dropped += lost;
+        tally
+    }
+
+    /// Asks for a push now; the number is for `answered`.
+    pub(super) fn request(&self) -> u64 {
+        let request = self.requested.fetch_add(1, SeqCst) + 1;
+        self.wake.notify_one();
+        request
+    }
+
+    pub(super) async fn answered(&self, request: u64) {
+        loop {
+            let progress = self.outlet.progress.notified();
+            tokio::pin!(progress);
+            progress.as_mut().enable();
+            if self.answered.load(SeqCst) >= request {
+                return;
+            }
+            progress.await;
+        }
+    }
+
+    /// The next push is the last.
+    pub(super) fn close(&self) {
+        self.closing.store(true, SeqCst);
+        self.outlet.close();
+    }
+
+    pub(super) fn stop(&self) {
+        self.outlet.stop();
+        self.wake.notify_one();
+        if let Some(backlog) = &self.backlog {
+            backlog.wake.notify_one();
+        }
+    }
+
+    pub(super) async fn run(self: Arc<Self>) {
+        let mut next = Instant::now() + self.interval;
+        let mut not_before = Instant::now();
+        loop {
+            if self.requested.load(SeqCst) == self.answered.load(SeqCst) {
+                let _ = timeout_at(next, self.wake.notified()).await;
+            }
+            if self.outlet.is_stopped() {
+                return;
+            }
+            let requests = self.requested.load(SeqCst);
+            let asked = requests > self.answered.load(SeqCst);
+            let now = Instant::now();
+            if !asked && now < next {
+                continue;
+            }
+            if now >= next {
+                next = now + self.interval;
+            }
+            sleep_until(not_before).await;
+            if let Some(wait) = self.push(asked).await {
+                not_before = Instant::now() + wait;
+            }
+            self.answered.store(requests, SeqCst);
+            self.outlet.progress.notify_waiters();
+        }
+    }
+
+    /// Gathers and sends, within the time-out. Returns how long the receiver wants to be left alone.
+    async fn push(&self, asked: bool) -> Option<Duration> {
+        let Encoded { bytes, count, state } = self.encoder.encode(&self.collect());
+        if count == 0 {
+            return None;
+        }
+        let body = wire::request(&self.resource, &[wire::in_scope(&bytes)]);
+        self.outlet.print(&body).await;
+        let Some(endpoint) = &self.outlet.endpoint else {
+            self.outlet.account.delivered.fetch_add(count, Relaxed);
+            self.encoder.commit(state);
+            return None;
+        };
+        let began = Instant::now();
+        let sent = self.send(endpoint, &body, count, asked).await;
+        let outcome = match &sent {
+            Ok(accepted) => accepted.outcome(),
+            Err(gave_up) => Some(gave_up.error.kind.into()),
+        };
+        durations::export(Signal::Metrics, began.elapsed(), outcome);
+        match sent {
+            Ok(accepted) => {
+                let account = &self.outlet.account;
+                account.accepted(&endpoint.target(), Signal::Metrics, &accepted, count);
+                self.encoder.commit(state);
+                None
+            }
+            Err(gave_up) => {
+                self.give_up(&gave_up.error, &body, count).await;
+                gave_up.wait
+            }
+        }
+    }
+
+    fn collect(&self) -> Vec<Family> {
+        let began = Instant::now();
+        // Callbacks of the user run in there.
+        let families = as_ours(|| catch_unwind(AssertUnwindSafe(|| (self.gather)())));
+        durations::collection(began.elapsed(), families.is_ok());
+        families.unwrap_or_default()
+    }
+
+    async fn send(&self, endpoint: &Endpoint, body: &Bytes, count: u64, asked: bool) -> Result<Accepted, GaveUp> {
+        let until = Instant::now() + self.timeout;
+        let (mut backoff, mut refused) = (Backoff::new(), 0);
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let answer = tokio::select! {
+                answer = endpoint.send(body.clone(), count, left) => answer,
+                cut = self.cut_short() => Err(cut),
+            };
+            let error = match answer {
+                Ok(accepted) => return Ok(accepted),
+                Err(error) => error,
+            };
+            refused += u32::from(error.kind == Kind::Unreachable);
+            let (wait, told) = match error.retry {
+                Retry::Never => return Err(GaveUp { wait: None, error }),
+                Retry::After(wait) => (wait, Some(wait)),
+                Retry::Backoff => (backoff.wait(), None),
+            };
+            let next = Instant::now() + wait;
+            let away = asked && refused >= REFUSALS;
+            if next >= until || away || self.outlet.is_stopped() {
+                return Err(GaveUp { wait: told, error });
+            }
+            sleep_until(next).await;
+        }
+    }
+
+    async fn cut_short(&self) -> SendError {
+        match &self.backlog {
+            Some(backlog) => backlog.cut_short().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn give_up(&self, error: &SendError, body: &Bytes, count: u64) {
+        if error.retry == Retry::Never {
+            return self.outlet.account.failed(Signal::Metrics, error, count);
+        }
+        let last = self.closing.load(SeqCst);
+        if let Some(backlog) = self.backlog.as_ref().filter(|_| last)
+            && backlog.store(body, count).await
+        {
+            return;
+        }
+        self.outlet.account.dropped.fetch_add(count, Relaxed);
+        self.outlet.stats.abandoned.add(count);
+    }
+}
