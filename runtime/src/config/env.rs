@@ -18,6 +18,8 @@ pub(crate) struct Config {
     pub(crate) own_level: &'static str,
     /// The headers by which the trace context travels between processes; none where it does not.
     pub(crate) propagators: Vec<&'static str>,
+    /// The keys of baggage that spans and log lines show.
+    pub(crate) baggage_keys: String,
     pub(crate) sampler: Sampler,
     pub(crate) limits: Limits,
     pub(crate) traces: Traces,
@@ -246,7 +248,10 @@ impl Config {
             service_name: r.text("OTEL_SERVICE_NAME"),
             resource_attributes: resource_attributes(r),
             own_level: r.one_of("OTEL_LOG_LEVEL").unwrap_or("info"),
-            propagators: r.any_of("OTEL_PROPAGATORS").unwrap_or_else(|| vec!["tracecontext"]),
+            propagators: r
+                .any_of("OTEL_PROPAGATORS")
+                .unwrap_or_else(|| vec!["tracecontext", "baggage"]),
+            baggage_keys: r.text("VITALSIGN_BAGGAGE_KEYS").unwrap_or_default(),
             sampler: sampler(r),
             limits: limits(r),
             traces: traces(r),
@@ -670,7 +675,7 @@ mod tests {
     fn defaults() {
         let c = clean(&[]);
         assert!(!c.disabled && !c.span_events && c.service_name.is_none());
-        assert_eq!(c.propagators, ["tracecontext"]);
+        assert_eq!(c.propagators, ["tracecontext", "baggage"]);
         assert!(clean(&[("OTEL_PROPAGATORS", "none")]).propagators.is_empty());
         let b3 = clean(&[("OTEL_PROPAGATORS", "b3,tracecontext")]).propagators;
         assert!(b3.contains(&"b3") && b3.contains(&"tracecontext"));
@@ -823,7 +828,7 @@ mod tests {
             (
                 "OTEL_PROPAGATORS",
                 "ottrace",
-                "OTEL_PROPAGATORS=ottrace asks for ottrace, which is not supported; using tracecontext",
+                "OTEL_PROPAGATORS=ottrace asks for ottrace, which is not supported; using tracecontext,baggage",
             ),
             (
                 "OTEL_TRACES_EXPORTER",

@@ -92,7 +92,7 @@ pub(crate) const METRIC_EXPORTERS: &[&str] = &["otlp", "prometheus", "console", 
 pub(crate) const LOG_EXPORTERS: &[&str] = &["otlp", "console", "none"];
 pub(crate) const PROTOCOLS: &[&str] = &["http/protobuf", "grpc", "http/json"];
 pub(crate) const COMPRESSIONS: &[&str] = &["none", "gzip"];
-pub(crate) const PROPAGATORS: &[&str] = &["tracecontext", "b3", "b3multi", "none"];
+pub(crate) const PROPAGATORS: &[&str] = &["tracecontext", "baggage", "b3", "b3multi", "none"];
 pub(crate) const SAMPLERS: &[&str] = &[
     "always_on",
     "always_off",
@@ -160,7 +160,7 @@ const PLAIN: &[Variable] = &[
     row("OTEL_SERVICE_NAME", Kind::Text, "", "the resource attribute `service.name`; wins over OTEL_RESOURCE_ATTRIBUTES"),
     row("OTEL_RESOURCE_ATTRIBUTES", Kind::Pairs, "", "attributes of the resource"),
     row("OTEL_LOG_LEVEL", Kind::OneOf(&["error", "warn", "info", "debug", "trace", "off"]), "info", "how much is said about the instrumentation itself"),
-    row("OTEL_PROPAGATORS", Kind::AnyOf(PROPAGATORS), "tracecontext", "how context travels between processes"),
+    row("OTEL_PROPAGATORS", Kind::AnyOf(PROPAGATORS), "tracecontext,baggage", "how context travels between processes"),
     row("OTEL_TRACES_SAMPLER", Kind::OneOf(SAMPLERS), "parentbased_always_on", "which traces are recorded"),
     row("OTEL_TRACES_SAMPLER_ARG", Kind::Ratio, "1.0", "the ratio of the ratio samplers"),
     row("OTEL_BSP_SCHEDULE_DELAY", Kind::Millis, "5000", "how long spans wait for a batch to fill"),
@@ -197,6 +197,7 @@ const PLAIN: &[Variable] = &[
     row("VITALSIGN_ADMIN", Kind::Address, "127.0.0.1:9464", "where the admin server listens, or `off`"),
     row("VITALSIGN_ADMIN_TOKEN", Kind::Secret, "", "bearer token that the admin server asks for, except on the probes"),
     row("VITALSIGN_TRACE_FILTER", Kind::Text, "info", "filter of spans, as `tracing_subscriber::EnvFilter` reads it"),
+    row("VITALSIGN_BAGGAGE_KEYS", Kind::Text, "", "keys of the baggage that spans and log lines show, separated by commas; `*` for all"),
     row("VITALSIGN_LOG_FORMAT", Kind::OneOf(&["json", "pretty", "off"]), "pretty on a terminal, else json", "the form of log lines on standard output"),
     row("VITALSIGN_HASH_KEY", Kind::Secret, "random for each process", "key of the fields recorded by `hash(…)`"),
     row("VITALSIGN_SPAN_EVENTS", Kind::OneOf(&["on", "off"]), "off", "`tracing` events as events of their span, too"),

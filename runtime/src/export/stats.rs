@@ -281,6 +281,7 @@ rows! {
     SPANS_RING_FULL = Counter "vitalsign.span.dropped" "{span}" "Ended spans that were lost before any queue." ["error.type" = "ring_full"];
     SPANS_LATE = Counter "vitalsign.span.dropped" "{span}" "Ended spans that were lost before any queue." ["error.type" = "already_shutdown"];
     SPANS_REENTRANT = Counter "vitalsign.span.reentrant" "{span}" "Spans and events turned away because the formatting of a field made them." [];
+    BAGGAGE_DROPPED = Counter "vitalsign.baggage.dropped" "{member}" "Members of baggage that were malformed or too much." [];
     SPOOL_BYTES = UpDownCounter "vitalsign.spool.size" "By" "Size of the files that wait for the collector." [];
     SPOOL_WRITTEN = Counter "vitalsign.spool.written" "{batch}" "Batches written to the spool." [];
     SPOOL_SENT = Counter "vitalsign.spool.sent" "{batch}" "Batches of the spool that were sent." [];
@@ -302,6 +303,7 @@ pub(crate) fn families() -> Vec<Family> {
     SPANS_RING_FULL.set(spans.dropped_ring);
     SPANS_LATE.set(spans.dropped_late);
     SPANS_REENTRANT.set(spans.reentrant);
+    BAGGAGE_DROPPED.set(spans.dropped_baggage);
     let start = *START.get_or_init(|| crate::clock::unix_nanos(crate::clock::now()));
     let mut families: Vec<Family> = Vec::new();
     let pipelines = [&SPANS, &LOGS, &POINTS]

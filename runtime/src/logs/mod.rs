@@ -361,6 +361,7 @@ impl Logs {
                 source,
                 ids: ctx.and_then(Ids::of),
                 scope: Scope::current(),
+                baggage: ctx.map_or_else(crate::trace::baggage::without_span, |ctx| ctx.baggage.clone()),
                 len: fields.as_bytes().len() as u32,
             };
             self.queue.push(head, fields.as_bytes());

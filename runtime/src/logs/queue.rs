@@ -239,6 +239,7 @@ mod tests {
             source: Source::Other(level),
             ids: None,
             scope: None,
+            baggage: crate::trace::Baggage::default(),
             len: 10,
         }
     }

@@ -4,7 +4,7 @@
 //! redaction and OTLP are made from the same bytes on the writer's thread.
 
 use super::scope::Scope;
-use crate::trace::{SpanContext, SpanId, TraceFlags, TraceId};
+use crate::trace::{Baggage, SpanContext, SpanId, TraceFlags, TraceId};
 use std::error::Error;
 use std::fmt::{self, Debug, Display, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,6 +25,7 @@ pub(crate) struct Head {
     pub(crate) source: Source,
     pub(crate) ids: Option<Ids>,
     pub(crate) scope: Option<Scope>,
+    pub(crate) baggage: Baggage,
     /// How many bytes of fields belong to it.
     pub(crate) len: u32,
 }

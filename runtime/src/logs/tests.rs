@@ -69,7 +69,7 @@ fn ctx() -> SpanContext {
         span_id: SpanId(0x00f0_67aa_0ba9_02b7),
         flags: TraceFlags(1),
         is_remote: false,
-        trace_state: None,
+        ..SpanContext::default()
     }
 }
 
@@ -450,4 +450,23 @@ fn records_of_the_log_crate() {
         (&line["n"], &line["s"], &line["ok"]),
         (&json!(5), &json!("text"), &json!(true))
     );
+}
+
+#[test]
+fn baggage_is_shown_by_allow_list_and_a_field_of_its_name_wins() {
+    crate::trace::baggage::show("shown.tenant,shown.other");
+    let rig = Rig::json();
+    let logs = &rig.handle.logs;
+    crate::trace::Baggage::parse("shown.tenant=acme,hidden=1,shown.other=x").run(|| {
+        logs.record(Level::INFO, "t", None, |fields| {
+            fields.str(Key::Name("shown.other"), "own")
+        });
+    });
+    rig.flush();
+    let line = rig.kept.lines().remove(0);
+    assert_eq!(
+        (&line["shown.tenant"], &line["shown.other"]),
+        (&json!("acme"), &json!("own"))
+    );
+    assert_eq!((line.get("hidden"), line.get("trace_id")), (None, None));
 }

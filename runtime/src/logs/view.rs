@@ -13,7 +13,7 @@ pub(crate) struct View<'a> {
     pub(crate) target: Cow<'a, str>,
     pub(crate) message: Option<Cow<'a, str>>,
     pub(crate) ids: Option<Ids>,
-    /// In order of appearance, those of the scopes last; each name once.
+    /// In order of appearance, those of the scopes and the baggage last; each name once.
     pub(crate) fields: Vec<(Cow<'a, str>, Value<'a>)>,
     /// File and line of the call site.
     pub(crate) place: Option<(&'static str, u32)>,
@@ -62,6 +62,12 @@ impl<'a> View<'a> {
                 }
             }
             scope = current.outer();
+        }
+        for (key, value) in head.baggage.shown() {
+            if !view.fields.iter().any(|(known, _)| known == key) {
+                let value = redactor.apply(key, Value::Text(Cow::Borrowed(value)));
+                view.fields.push((Cow::Borrowed(key), value));
+            }
         }
         view
     }

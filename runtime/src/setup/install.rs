@@ -81,6 +81,7 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
         crate::fields::set_key(&key.0);
     }
     trace::propagate::set_formats(&config.propagators);
+    trace::baggage::show(&config.baggage_keys);
     #[cfg(feature = "tower")]
     if let Some(methods) = &config.http_methods {
         crate::http::words::set_known_methods(methods.iter().cloned());

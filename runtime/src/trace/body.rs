@@ -7,7 +7,7 @@ use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use tracing_core::field::{Field, Visit};
+use tracing_core::field::{Field, FieldSet, Visit};
 
 /// Stands where a key of one byte says "a name follows".
 const NAMED: u8 = u8::MAX;
@@ -209,6 +209,7 @@ impl<'a> Iterator for Items<'a> {
                         "" => None,
                         state => Some(Arc::from(state)),
                     },
+                    ..SpanContext::default()
                 },
             },
             END => Item::End {
@@ -222,6 +223,24 @@ impl<'a> Iterator for Items<'a> {
             _ => return None,
         })
     }
+}
+
+/// Whether a span's body has an attribute of that name; `fields` are those of its call site.
+pub(crate) fn has_attribute(body: &[u8], name: &str, fields: Option<&FieldSet>) -> bool {
+    let mut of_span = true;
+    Items(body).any(|item| {
+        match item {
+            Item::Event { .. } | Item::Link { .. } => of_span = false,
+            Item::End { .. } => of_span = true,
+            Item::Attribute(Key::Name(known), _) => return of_span && known == name,
+            Item::Attribute(Key::Index(index), _) if of_span => {
+                let field = fields.and_then(|fields| fields.iter().nth(index.into()));
+                return field.is_some_and(|field| field.name() == name);
+            }
+            _ => {}
+        }
+        false
+    })
 }
 
 /// Writes the fields of a span or event into a body.
@@ -392,6 +411,7 @@ mod tests {
             flags: TraceFlags(1),
             is_remote: true,
             trace_state: Some("a=b".into()),
+            ..SpanContext::default()
         };
         attribute(&mut out, Key::Index(3), Scalar::I64(-4));
         attribute(&mut out, Key::Name("k"), Scalar::Text("v"));

@@ -5,13 +5,13 @@ use std::cell::Cell;
 
 /// Something that names a span of this or another process.
 pub trait AsParent {
-    /// The span's context; `None` starts a new trace.
+    /// The span's context; `None`, or an invalid one that has baggage alone, starts a new trace.
     fn as_parent(&self) -> Option<SpanContext>;
 }
 
 impl AsParent for SpanContext {
     fn as_parent(&self) -> Option<SpanContext> {
-        self.is_valid().then(|| self.clone())
+        (self.is_valid() || !self.baggage.is_empty()).then(|| self.clone())
     }
 }
 

@@ -3,6 +3,7 @@
 //! W3C Trace Context Level 2. The types are our own and `Copy` where they can be, because they stand in every live span; with
 //! the feature `otel` they convert to and from those of the `opentelemetry` crate.
 
+use super::baggage::Baggage;
 use std::fmt;
 use std::sync::Arc;
 
@@ -74,7 +75,8 @@ hex!(TraceId, "32");
 hex!(SpanId, "16");
 hex!(TraceFlags, "2");
 
-/// What identifies a span to others: ids, flags, trace state, and whether it came from another process.
+/// What identifies a span to others: ids, flags, trace state, and whether it came from another process; and the baggage that
+/// travels with it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct SpanContext {
     /// The trace.
@@ -87,6 +89,9 @@ pub struct SpanContext {
     pub is_remote: bool,
     /// The `tracestate` header, as validated; `None` when empty.
     pub trace_state: Option<Arc<str>>,
+    /// Names and values of the request. They may come without a span: then the ids are invalid, and what has this as its
+    /// parent starts a new trace with the baggage.
+    pub baggage: Baggage,
 }
 
 impl SpanContext {

@@ -150,6 +150,7 @@ pub(crate) fn stats() -> TraceStats {
         delivered: DELIVERED.load(Ordering::Relaxed),
         dropped_late: LATE.load(Ordering::Relaxed),
         discarded_tail: DISCARDED.load(Ordering::Relaxed),
+        dropped_baggage: super::baggage::lost(),
         slots: SLAB.capacity() as u64,
     }
 }

@@ -1,5 +1,6 @@
 //! The current span, by hand: its ids, what it shall carry, and taking it along to tasks and threads.
 
+use super::baggage::{self, Baggage};
 use super::body::{Fields, Key, Scalar};
 use super::carrier::AsParent;
 use super::context::{SpanContext, SpanId, TraceId};
@@ -26,15 +27,19 @@ use tracing_core::dispatcher::{self, Dispatch};
 /// assert!(headers.is_empty(), "no span is current here");
 /// ```
 pub fn current() -> Current {
-    Current {
-        kept: Kept::of_this_thread(),
-    }
+    let kept = local::with(|local| local.stack.last().map(Kept::of)).flatten();
+    let baggage = match &kept {
+        Some(kept) => kept.ids.baggage(),
+        None => baggage::without_span(),
+    };
+    Current { kept, baggage }
 }
 
 /// See [`current`].
 #[derive(Clone)]
 pub struct Current {
     kept: Option<Kept>,
+    baggage: Baggage,
 }
 
 #[derive(Clone)]
@@ -45,15 +50,12 @@ struct Kept {
 }
 
 impl Kept {
-    fn of_this_thread() -> Option<Self> {
-        local::with(|local| {
-            local.stack.last().map(|frame| Self {
-                ids: frame.ids.clone(),
-                handle: frame.handle,
-                meta: frame.meta,
-            })
-        })
-        .flatten()
+    fn of(frame: &Frame) -> Self {
+        Self {
+            ids: frame.ids.clone(),
+            handle: frame.handle,
+            meta: frame.meta,
+        }
     }
 }
 
@@ -73,11 +75,20 @@ impl Current {
         self.kept.as_ref().map(|kept| SpanId(kept.ids.span))
     }
 
-    /// Writes the context into headers, so that the next process goes on with this trace. Nothing without a span.
+    /// The names and values that travel with the request. It never changes here: a changed copy is
+    /// [made current](Baggage::run) for what runs in it.
+    pub fn baggage(&self) -> Baggage {
+        self.baggage.clone()
+    }
+
+    /// Writes the context and the baggage into headers, so that the next process goes on with this trace. Without a span,
+    /// the baggage alone.
     pub fn inject(&self, headers: &mut (impl Inject + ?Sized)) {
-        if let Some(context) = self.context() {
-            inject(&context, headers);
-        }
+        let context = self.context().unwrap_or_else(|| SpanContext {
+            baggage: self.baggage(),
+            ..SpanContext::default()
+        });
+        inject(&context, headers);
     }
 
     /// Sets an attribute of the span, if it is recorded and still open.
@@ -166,7 +177,12 @@ impl fmt::Debug for Current {
 
 impl super::carrier::AsParent for Current {
     fn as_parent(&self) -> Option<SpanContext> {
-        self.context()
+        self.context().or_else(|| {
+            (!self.baggage.is_empty()).then(|| SpanContext {
+                baggage: self.baggage(),
+                ..SpanContext::default()
+            })
+        })
     }
 }
 
@@ -242,9 +258,9 @@ impl<F: Future> Future for InContext<F> {
     }
 }
 
-/// What goes along: the current span, the fields of log lines, and the test that captures.
+/// What goes along: the current span with its baggage, the fields of log lines, and the test that captures.
 struct Taken {
-    kept: Option<Kept>,
+    current: Current,
     #[cfg(feature = "logs")]
     scope: Option<crate::logs::Scope>,
     capture: Option<Dispatch>,
@@ -253,7 +269,7 @@ struct Taken {
 impl Taken {
     fn here() -> Self {
         Self {
-            kept: Kept::of_this_thread(),
+            current: current(),
             #[cfg(feature = "logs")]
             scope: crate::logs::Scope::current(),
             capture: crate::switch::capturing().then(|| dispatcher::get_default(Dispatch::clone)),
@@ -262,7 +278,9 @@ impl Taken {
 
     fn enter(&self) -> Entered {
         Entered {
-            _under: self.kept.as_ref().map(Under::new),
+            _under: self.current.kept.as_ref().map(Under::new),
+            _baggage: (self.current.kept.is_none() && !self.current.baggage.is_empty())
+                .then(|| self.current.baggage.enter()),
             #[cfg(feature = "logs")]
             _scope: self
                 .scope
@@ -276,6 +294,7 @@ impl Taken {
 /// Ends [`Taken::enter`], the innermost first.
 struct Entered {
     _under: Option<Under>,
+    _baggage: Option<baggage::Entered>,
     #[cfg(feature = "logs")]
     _scope: Option<crate::logs::ScopeEntered>,
     _capture: Option<dispatcher::DefaultGuard>,

@@ -3,6 +3,7 @@
 //! User code never runs while this is borrowed: values are formatted into a buffer taken out of here first. While that goes
 //! on, `formatting` turns every other entry away, so that a `Debug` which logs, or opens a span, cannot recurse.
 
+use super::baggage::Baggage;
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use super::drain::{self, Counters};
 use super::ids::Rng;
@@ -17,6 +18,19 @@ use tracing_core::Metadata;
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Carried {
     pub(crate) trace_state: Option<Arc<str>>,
+    pub(crate) baggage: Baggage,
+}
+
+impl Carried {
+    /// None where there is nothing to carry, which is what most requests have.
+    pub(crate) fn of(trace_state: Option<Arc<str>>, baggage: &Baggage) -> Option<Arc<Self>> {
+        (trace_state.is_some() || !baggage.is_empty()).then(|| {
+            Arc::new(Self {
+                trace_state,
+                baggage: baggage.clone(),
+            })
+        })
+    }
 }
 
 /// A span's identity. Whole words without padding, so that copies are plain moves: a copy of half-written words waits for the
@@ -74,12 +88,13 @@ impl Ids {
         if context.is_remote {
             ids.bits |= REMOTE;
         }
-        ids.carried = context.trace_state.as_ref().map(|state| {
-            Arc::new(Carried {
-                trace_state: Some(Arc::clone(state)),
-            })
-        });
+        ids.carried = Carried::of(context.trace_state.clone(), &context.baggage);
         ids
+    }
+
+    pub(crate) fn baggage(&self) -> Baggage {
+        let carried = self.carried.as_ref();
+        carried.map(|carried| carried.baggage.clone()).unwrap_or_default()
     }
 
     pub(crate) fn context(&self) -> SpanContext {
@@ -89,6 +104,7 @@ impl Ids {
             flags: self.flags(),
             is_remote: self.remote(),
             trace_state: self.carried.as_ref().and_then(|carried| carried.trace_state.clone()),
+            baggage: self.baggage(),
         }
     }
 }
@@ -105,6 +121,8 @@ pub(crate) struct Frame {
 
 pub(crate) struct Local {
     pub(crate) stack: Vec<Frame>,
+    /// Baggage that is current where no span is.
+    pub(crate) base: Option<Arc<Carried>>,
     pub(crate) rng: Rng,
     pub(crate) counters: Option<Arc<Counters>>,
     free: Vec<FreeSlot<Live>>,
@@ -116,6 +134,7 @@ thread_local! {
     static LOCAL: RefCell<Local> = const {
         RefCell::new(Local {
             stack: Vec::new(),
+            base: None,
             rng: Rng::unseeded(),
             counters: None,
             free: Vec::new(),

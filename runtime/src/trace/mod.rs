@@ -1,6 +1,7 @@
 //! Spans: ids and context, the store of live spans, the subscriber that fills it.
 
 pub(crate) mod active;
+pub(crate) mod baggage;
 pub(crate) mod body;
 pub(crate) mod carrier;
 pub(crate) mod context;
@@ -28,6 +29,7 @@ pub(crate) mod subscriber;
 pub(crate) mod tail;
 pub mod tree;
 
+pub use baggage::{Baggage, WithBaggage};
 pub use carrier::AsParent;
 pub use context::{SpanContext, SpanId, TraceFlags, TraceId};
 pub use hand::{AttributeValue, Current, InContext};

@@ -260,6 +260,8 @@ pub struct TraceStats {
     pub dropped_late: u64,
     /// Spans and events turned away because a field's formatting made them.
     pub reentrant: u64,
+    /// Members of baggage that were malformed or too much.
+    pub dropped_baggage: u64,
     /// Slots for live spans.
     pub slots: u64,
 }

@@ -1,5 +1,6 @@
-//! Trace context between processes: the headers `traceparent` and `tracestate` of W3C Trace Context, Level 2.
+//! What travels between processes: `traceparent` and `tracestate` of W3C Trace Context, Level 2; `baggage` of W3C Baggage; b3.
 
+use super::baggage::Baggage;
 use super::carrier::AsParent;
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use std::collections::{BTreeMap, HashMap};
@@ -21,7 +22,8 @@ pub trait Inject {
 
 /// The context of the caller, as the headers say.
 ///
-/// `None` where they say nothing or what no one may read as a context; the specification then asks for a new trace.
+/// `None` where they say nothing or what no one may read as a context; the specification then asks for a new trace. Headers that
+/// bring baggage and no trace give an invalid context with that baggage.
 ///
 /// # Examples
 ///
@@ -40,7 +42,21 @@ pub fn extract(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
     let w3c = || w3c(headers).filter(|_| formats & TRACE_CONTEXT != 0);
     let single = || b3::single(headers).filter(|_| formats & B3 != 0);
     let multi = || b3::multi(headers).filter(|_| formats & B3_MULTI != 0);
-    w3c().or_else(single).or_else(multi)
+    let context = w3c().or_else(single).or_else(multi);
+    if formats & BAGGAGE == 0 {
+        return context;
+    }
+    let baggage = match headers.values("baggage")[..] {
+        [] => return context,
+        ref values => Baggage::of(values),
+    };
+    if context.is_none() && baggage.is_empty() {
+        return None;
+    }
+    Some(SpanContext {
+        baggage,
+        ..context.unwrap_or_default()
+    })
 }
 
 /// Bit of `tracecontext`.
@@ -49,9 +65,11 @@ const TRACE_CONTEXT: u8 = 1;
 const B3: u8 = 2;
 /// Bit of `b3multi`.
 const B3_MULTI: u8 = 4;
+/// Bit of `baggage`.
+const BAGGAGE: u8 = 8;
 
 /// `OTEL_PROPAGATORS`, as bits; none of them is `none`: nothing is read from headers, nothing written to them.
-static FORMATS: AtomicU8 = AtomicU8::new(TRACE_CONTEXT);
+static FORMATS: AtomicU8 = AtomicU8::new(TRACE_CONTEXT | BAGGAGE);
 
 /// Chooses the headers that are read and written from here on.
 pub(crate) fn set_formats(names: &[&str]) {
@@ -61,6 +79,7 @@ pub(crate) fn set_formats(names: &[&str]) {
                 "tracecontext" => TRACE_CONTEXT,
                 "b3" => B3,
                 "b3multi" => B3_MULTI,
+                "baggage" => BAGGAGE,
                 _ => 0,
             }
     });
@@ -76,7 +95,7 @@ fn w3c(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
     Some(context)
 }
 
-/// Writes a context where the next process will look for it. Does nothing for an invalid one.
+/// Writes a context where the next process will look for it, with its baggage. Of an invalid one it writes the baggage alone.
 ///
 /// # Examples
 ///
@@ -90,10 +109,13 @@ fn w3c(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
 /// assert!(extract(&headers).expect("a context").is_remote);
 /// ```
 pub fn inject(context: &SpanContext, headers: &mut (impl Inject + ?Sized)) {
+    let formats = FORMATS.load(Ordering::Relaxed);
+    if formats & BAGGAGE != 0 && !context.baggage.is_empty() {
+        headers.set("baggage", context.baggage.to_string());
+    }
     if !context.is_valid() {
         return;
     }
-    let formats = FORMATS.load(Ordering::Relaxed);
     if formats & B3 != 0 {
         b3::inject_single(context, headers);
     }
@@ -157,7 +179,7 @@ mod b3 {
             span_id: SpanId(hex(span)? as u64),
             flags,
             is_remote: true,
-            trace_state: None,
+            ..SpanContext::default()
         };
         context.is_valid().then_some(context)
     }
@@ -185,7 +207,7 @@ mod b3 {
                 span_id: SpanId(0xdef),
                 flags: TraceFlags::SAMPLED,
                 is_remote: true,
-                trace_state: None,
+                ..SpanContext::default()
             };
             let (mut one, mut many) = (HashMap::new(), HashMap::new());
             inject_single(&context, &mut one);
@@ -228,7 +250,7 @@ fn parse(text: &str) -> Option<SpanContext> {
         span_id: SpanId(hex(text.get(36..52)?)? as u64),
         flags: TraceFlags(hex(text.get(53..55)?)? as u8),
         is_remote: true,
-        trace_state: None,
+        ..SpanContext::default()
     };
     context.is_valid().then_some(context)
 }
@@ -248,9 +270,10 @@ fn hex(digits: &str) -> Option<u128> {
 /// The members of all `tracestate` headers in one line; none of them if one is malformed, for the whole is then void.
 fn trace_state(values: &[&str]) -> Option<String> {
     const MEMBERS: usize = 32;
+    /// What is passed on in any case; beyond it members longer than `LONG` go first, then the oldest, which stand last.
     const LENGTH: usize = 512;
-    let mut keys = Vec::new();
-    let mut line = String::new();
+    const LONG: usize = 128;
+    let mut members: Vec<(&str, &str)> = Vec::new();
     for member in values
         .iter()
         .flat_map(|value| value.split(','))
@@ -260,34 +283,36 @@ fn trace_state(values: &[&str]) -> Option<String> {
             continue;
         }
         let (key, value) = member.split_once('=')?;
-        if !is_key(key) || !is_value(value) || keys.contains(&key) || keys.len() == MEMBERS {
+        if !is_key(key) || !is_value(value) {
             return None;
         }
-        // A member that does not fit is left out, the nearest to us stay.
-        if line.len() + 1 + member.len() <= LENGTH {
-            if !line.is_empty() {
-                line.push(',');
-            }
-            line.push_str(member);
+        // The first of two is the later one: entries are added in front.
+        if members.iter().any(|(known, _)| *known == key) {
+            continue;
         }
-        keys.push(key);
+        if members.len() == MEMBERS {
+            return None;
+        }
+        members.push((key, member));
     }
-    (!line.is_empty()).then_some(line)
+    let mut length = members.iter().map(|(_, member)| member.len() + 1).sum::<usize>();
+    while length > LENGTH + 1 {
+        let long = members.iter().rposition(|(_, member)| member.len() > LONG);
+        let (_, member) = members.remove(long.unwrap_or(members.len() - 1));
+        length -= member.len() + 1;
+    }
+    let members: Vec<_> = members.into_iter().map(|(_, member)| member).collect();
+    (!members.is_empty()).then(|| members.join(","))
 }
 
+/// As Level 2 has it: an `@` is a character like others.
 fn is_key(key: &str) -> bool {
-    let part = |text: &str, longest: usize, digit_first: bool| {
-        let first = text.bytes().next();
-        text.len() <= longest
-            && first.is_some_and(|byte| byte.is_ascii_lowercase() || digit_first && byte.is_ascii_digit())
-            && text
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/'))
-    };
-    match key.split_once('@') {
-        None => part(key, 256, true),
-        Some((tenant, system)) => part(tenant, 241, true) && part(system, 14, false),
-    }
+    let first = key.bytes().next();
+    key.len() <= 256
+        && first.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+        && key
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/' | b'@'))
 }
 
 fn is_value(value: &str) -> bool {
@@ -329,10 +354,11 @@ mod of_http {
 
     impl Extract for HeaderMap {
         fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
-            // Names that need no reading: these two are asked for on every request.
+            // Names that need no reading: these are asked for on every request.
             let name = match name {
                 "traceparent" => HeaderName::from_static("traceparent"),
                 "tracestate" => HeaderName::from_static("tracestate"),
+                "baggage" => HeaderName::from_static("baggage"),
                 name => match HeaderName::from_bytes(name.as_bytes()) {
                     Ok(name) => name,
                     Err(_) => return Vec::new(),
@@ -433,7 +459,7 @@ mod tests {
 
     #[test]
     fn a_malformed_state_is_dropped_and_the_parent_stays() {
-        for state in ["a", "a=1,a=2", "A=1", "a=1=2", "=1", "a@1=2", "a=\u{e9}"] {
+        for state in ["a", "A=1", "a=1=2", "=1", "a =1", "@a=2", "a.b=2", "a=", "a=\u{e9}"] {
             let context = of(GOOD, &[state]).expect("a context");
             assert_eq!(context.trace_state, None, "{state}");
         }
@@ -446,6 +472,71 @@ mod tests {
                 .map(|s| s.len()),
             Some(181)
         );
+    }
+
+    #[test]
+    fn of_two_states_under_one_key_the_first_stays() {
+        for state in [&["a=1,b=3,a=2"][..], &["a=1", "b=3,a=2"]] {
+            let context = of(GOOD, state).expect("a context");
+            assert_eq!(context.trace_state.as_deref(), Some("a=1,b=3"));
+        }
+    }
+
+    #[test]
+    fn keys_and_values_are_as_long_as_specified() {
+        let key = |length: usize| format!("a=1,{}=2", "z".repeat(length));
+        let state = |text: &str| of(GOOD, &[text]).expect("a context").trace_state;
+        assert_eq!(state(&key(256)).as_deref(), Some(&*key(256)));
+        assert_eq!(state(&key(257)), None);
+        let value = |length: usize| format!("a@={}", "z".repeat(length));
+        assert_eq!(state(&value(256)).as_deref(), Some(&*value(256)));
+        assert_eq!(state(&value(257)), None);
+    }
+
+    #[test]
+    fn too_much_state_loses_whole_members_the_long_and_the_old_first() {
+        let member = |key: char, length: usize| format!("{key}={}", "v".repeat(length - 2));
+        let state = |members: &[String]| of(GOOD, &[&members.join(",")]).expect("a context").trace_state;
+        let short: Vec<_> = "abcd".chars().map(|key| member(key, 127)).collect();
+        assert_eq!(short.join(",").len(), 511);
+        assert_eq!(state(&short).as_deref(), Some(&*short.join(",")), "fits");
+        let with_long = [&short[..1], &[member('x', 129)], &short[1..]].concat();
+        assert_eq!(
+            state(&with_long).as_deref(),
+            Some(&*short.join(",")),
+            "the long one goes"
+        );
+        let with_old = [&short[..], &[member('y', 9)]].concat();
+        assert_eq!(state(&with_old).as_deref(), Some(&*short.join(",")), "the oldest goes");
+    }
+
+    #[test]
+    fn flags_that_are_not_defined_go_no_further() {
+        let context = of(&GOOD.replace("-01", "-ff"), &[]).expect("a context");
+        let mut headers = HashMap::new();
+        inject(&context, &mut headers);
+        assert!(headers["traceparent"].ends_with("-03"), "sampled and random");
+        let random = of(&GOOD.replace("-01", "-02"), &[]).expect("a context");
+        inject(&random, &mut headers);
+        assert!(headers["traceparent"].ends_with("-02"), "random alone");
+    }
+
+    #[test]
+    fn baggage_comes_with_a_trace_or_alone() {
+        let mut headers = HashMap::from([
+            ("traceparent".to_owned(), GOOD.to_owned()),
+            ("baggage".to_owned(), "tenant=acme".to_owned()),
+        ]);
+        let context = extract(&headers).expect("a context");
+        assert_eq!(context.baggage.get("tenant"), Some("acme"));
+        headers.remove("traceparent");
+        let alone = extract(&headers).expect("baggage");
+        assert!(!alone.is_valid() && alone.baggage.get("tenant") == Some("acme"));
+        let mut out = HashMap::new();
+        inject(&alone, &mut out);
+        assert_eq!(out, HashMap::from([("baggage".to_owned(), "tenant=acme".to_owned())]));
+        headers.insert("baggage".to_owned(), "\0".to_owned());
+        assert_eq!(extract(&headers), None);
     }
 
     #[test]

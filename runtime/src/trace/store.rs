@@ -189,6 +189,18 @@ fn parent_of(local: &Local, pipeline: u32, parent: ParentRef<'_>) -> Option<Pare
     }
 }
 
+/// What a span without a parent takes along: the baggage it came with, else what is current. A new trace is no new request.
+#[cold]
+fn root_carries(local: &Local, parent: ParentRef<'_>) -> Option<Arc<Carried>> {
+    if let ParentRef::Context(context) = parent {
+        return Carried::of(None, &context.baggage);
+    }
+    match local.stack.last() {
+        Some(frame) => Carried::of(None, &frame.ids.baggage()),
+        None => local.base.clone(),
+    }
+}
+
 /// Asks the sampler and opens a span; its identity goes to `ids`, recorded or not. Live, with one reference, when recorded.
 ///
 /// `enter` makes it current at once: what is at hand in registers is written thrice, where copying it later would wait for the
@@ -221,9 +233,12 @@ pub(crate) fn start(
         parent_remote = parent.ids.remote();
         parent_handle = parent.handle;
         carried = parent.ids.carried;
+    } else if local.base.is_some() || !matches!(start.parent, ParentRef::Current) {
+        carried = root_carries(local, start.parent);
     }
     if let Some(trace_state) = state {
-        carried = Some(Arc::new(Carried { trace_state }));
+        let baggage = carried.as_ref().map(|carried| carried.baggage.clone());
+        carried = Carried::of(trace_state, &baggage.unwrap_or_default());
     }
     ids.trace = trace;
     ids.span = span;
@@ -426,6 +441,9 @@ pub(crate) fn event(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'
 
 /// Appends a link.
 pub(crate) fn link(handle: Handle, context: &SpanContext) {
+    if !context.is_valid() {
+        return; // baggage alone, which came with no span
+    }
     SLAB.with(handle, |live| {
         if !live.fixed.recorded {
             return;
@@ -449,10 +467,21 @@ impl Live {
         if dropped != [0; 3] {
             body::dropped(&mut self.body, dropped);
         }
-        if let Some(carried) = &self.ids.carried
-            && let Some(state) = &carried.trace_state
-        {
-            body::state(&mut self.body, state);
+        if let Some(carried) = self.ids.carried.take() {
+            if let Some(state) = &carried.trace_state {
+                body::state(&mut self.body, state);
+            }
+            for (key, value) in carried.baggage.shown() {
+                self.shown(key, value);
+            }
+        }
+    }
+
+    /// A member of the baggage, unless the span says something else under that name.
+    fn shown(&mut self, key: &str, value: &str) {
+        let fields = self.fixed.meta.map(|meta| meta.fields());
+        if !body::has_attribute(&self.body, key, fields) {
+            self.set(key, body::Scalar::Text(value));
         }
     }
 
@@ -544,7 +573,14 @@ pub(crate) fn pop(local: &mut Local, span: u64) -> Option<Handle> {
     if frame.owned { frame.handle } else { None }
 }
 
-/// The innermost span of this thread.
+/// The innermost span of this thread, or baggage alone.
 pub(crate) fn current() -> Option<SpanContext> {
-    local::with(|local| local.stack.last().map(|frame| frame.ids.context())).flatten()
+    local::with(|local| match local.stack.last() {
+        Some(frame) => Some(frame.ids.context()),
+        None => local.base.as_ref().map(|carried| SpanContext {
+            baggage: carried.baggage.clone(),
+            ..SpanContext::default()
+        }),
+    })
+    .flatten()
 }

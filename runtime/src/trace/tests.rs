@@ -313,6 +313,7 @@ fn links_and_parents() {
         flags: TraceFlags::SAMPLED,
         is_remote: true,
         trace_state: Some("a=b".into()),
+        ..SpanContext::default()
     };
     traced.run(|| {
         let mut call = p::Call::<SPAN>::idle(site!("child of remote"));
@@ -635,7 +636,7 @@ fn by_hand() {
         span_id: SpanId(6),
         flags: TraceFlags::SAMPLED,
         is_remote: true,
-        trace_state: None,
+        ..SpanContext::default()
     };
     let unsampled = SpanContext {
         flags: TraceFlags::default(),
@@ -771,7 +772,7 @@ fn the_layer_over_a_registry() {
         span_id: SpanId(78),
         flags: TraceFlags::SAMPLED,
         is_remote: true,
-        trace_state: None,
+        ..SpanContext::default()
     };
     dispatcher::with_default(&dispatch, || {
         let outer = tracing::info_span!("outer layered", n = 1);
@@ -807,4 +808,77 @@ fn the_layer_over_a_registry() {
     assert_eq!(annotated.status.as_ref().unwrap().message, "no");
     assert_eq!(traced.span("inner layered").parent_span_id, annotated.span_id);
     assert_eq!(traced.span("under remote").trace_id, remote.trace_id.0.to_be_bytes());
+}
+
+/// Members that the tests about it show; one list, for it is the process's.
+const SHOWN: &str = "shown.tenant,shown.other";
+
+#[test]
+fn baggage_is_handed_on_and_shown_where_it_is_asked_for() {
+    super::baggage::show(SHOWN);
+    let traced = Traced::new(|_| ());
+    let headers = std::collections::HashMap::from([(
+        "baggage".to_owned(),
+        "shown.tenant=acme,hidden=1,shown.other=x".to_owned(),
+    )]);
+    let sent = traced.run(|| {
+        let outer = tracing::info_span!("outer", shown.other = "own");
+        crate::SpanExt::set_parent(&outer, &headers);
+        let _outer = outer.entered();
+        let baggage = crate::current().baggage().without("hidden").with("added", "yes");
+        baggage.run(|| {
+            let inner = tracing::info_span!("inner").entered();
+            let task = crate::in_context(async {
+                let mut sent = std::collections::HashMap::new();
+                crate::current().inject(&mut sent);
+                sent
+            });
+            drop(inner);
+            std::thread::spawn(move || block_on(task)).join().unwrap()
+        })
+    });
+    assert_eq!(sent["baggage"], "shown.tenant=acme,shown.other=x,added=yes");
+    let (outer, inner) = (traced.span("outer"), traced.span("inner"));
+    assert!(outer.parent_span_id.is_empty(), "baggage alone begins a trace");
+    assert_eq!(inner.parent_span_id, outer.span_id);
+    assert_eq!(text(&outer, "shown.tenant").as_deref(), Some("acme"));
+    assert_eq!(
+        text(&outer, "shown.other").as_deref(),
+        Some("own"),
+        "the span's own word holds"
+    );
+    assert_eq!(text(&inner, "shown.other").as_deref(), Some("x"));
+    assert_eq!((value(&outer, "hidden"), value(&inner, "added")), (None, None));
+}
+
+#[test]
+fn baggage_without_a_span_reaches_the_first_one_and_ends_with_its_closure() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        let baggage = super::Baggage::default().with("lonely", "1");
+        let seen = baggage.run(|| {
+            let root = tracing::info_span!(parent: None, "root").entered();
+            let seen = crate::current().baggage();
+            drop(root);
+            crate::current()
+                .baggage()
+                .without("lonely")
+                .run(|| assert!(crate::current().baggage().is_empty()));
+            seen
+        });
+        assert_eq!(seen, baggage);
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| baggage.run(|| panic!("in baggage"))));
+        assert!(caught.is_err());
+        assert!(crate::current().baggage().is_empty());
+    });
+}
+
+/// A future that is ready at once, or never.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(output) => output,
+        std::task::Poll::Pending => panic!("not ready"),
+    }
 }
