@@ -459,7 +459,7 @@ fn baggage_is_shown_by_allow_list_and_a_field_of_its_name_wins() {
     let logs = &rig.handle.logs;
     crate::trace::Baggage::parse("shown.tenant=acme,hidden=1,shown.other=x").run(|| {
         logs.record(Level::INFO, "t", None, |fields| {
-            fields.str(Key::Name("shown.other"), "own")
+            fields.str(Key::Name("shown.other"), "own");
         });
     });
     rig.flush();

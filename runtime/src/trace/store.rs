@@ -479,7 +479,7 @@ impl Live {
 
     /// A member of the baggage, unless the span says something else under that name.
     fn shown(&mut self, key: &str, value: &str) {
-        let fields = self.fixed.meta.map(|meta| meta.fields());
+        let fields = self.fixed.meta.map(tracing_core::Metadata::fields);
         if !body::has_attribute(&self.body, key, fields) {
             self.set(key, body::Scalar::Text(value));
         }
