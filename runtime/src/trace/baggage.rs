@@ -154,7 +154,7 @@ impl Baggage {
             lose(1);
             diag::say_once(
                 diag::Level::Warn,
-                "baggage",
+                ("baggage", "key"),
                 format_args!("baggage `{}` is not carried: {why}", diag::tame(key)),
             );
             self.clone()
