@@ -169,6 +169,10 @@ pub(crate) struct FileFrom {
 }
 
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "spool"),
+    expect(dead_code, reason = "asked for and not built in is an error")
+)]
 pub(crate) struct Spool {
     pub(crate) dir: PathBuf,
     pub(crate) max_bytes: u64,
