@@ -8,6 +8,7 @@ pub(crate) mod context;
 #[doc(hidden)]
 pub mod discard;
 mod drain;
+mod environment;
 mod errors;
 pub(crate) mod event;
 mod filter;
@@ -32,6 +33,7 @@ pub mod tree;
 pub use baggage::{Baggage, WithBaggage};
 pub use carrier::AsParent;
 pub use context::{SpanContext, SpanId, TraceFlags, TraceId};
+pub use environment::Environment;
 pub use hand::{AttributeValue, Current, InContext};
 pub use pipeline::TraceStats;
 
