@@ -1,15 +1,15 @@
 //! What waits on disk while the other end is away, and who sends it when it is back: oldest first.
 
+use super::background::Ours;
 use super::diag::{Level, say_once};
 use super::durations;
-use super::endpoint::Endpoint;
 use super::outlet::Outlet;
 use super::retry::Backoff;
 use super::spool::{Entry, Spool};
 use super::stats;
-use super::transport::{Kind, Retry, SendError, Signal};
+use super::transport::{Accepted, Retry, SendError, Signal};
 use bytes::Bytes;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -20,8 +20,8 @@ pub(super) struct Backlog {
     spool: Arc<Spool>,
     /// Something to do: a batch, a flush, the end.
     pub(super) wake: Notify,
-    /// A batch from the disk is on its way.
-    sending: AtomicBool,
+    /// Who sends has it: there is one request at a time.
+    turn: Arc<tokio::sync::Mutex<()>>,
     /// What the other end said to the last attempt: the next one waits for that first.
     hold: Mutex<Option<Retry>>,
 }
@@ -32,7 +32,7 @@ impl Backlog {
             outlet,
             spool,
             wake: Notify::new(),
-            sending: AtomicBool::new(false),
+            turn: Arc::default(),
             hold: Mutex::new(None),
         }
     }
@@ -45,7 +45,7 @@ impl Backlog {
 
     /// Batches wait, or one is on its way.
     pub(super) fn is_busy(&self) -> bool {
-        self.spool.backlog(self.outlet.signal) > 0 || self.sending.load(SeqCst)
+        self.spool.backlog(self.outlet.signal) > 0 || self.turn.try_lock().is_err()
     }
 
     /// The next attempt waits for this first.
@@ -66,11 +66,7 @@ impl Backlog {
                 true
             }
             Ok(Err(error)) => {
-                say_once(
-                    Level::Warn,
-                    ("spool", signal.as_str()),
-                    format_args!("VITALSIGN_SPOOL_DIR: {error}; batches wait in memory until it can be written to"),
-                );
+                self.say(&error);
                 false
             }
             // The runtime ends.
@@ -78,21 +74,62 @@ impl Backlog {
         }
     }
 
-    /// At the shutdown a request under way must not keep its batch from the disk.
-    pub(super) async fn cut_short(&self) -> SendError {
+    /// One attempt. Where it has not ended when there is no more time to wait for it, its batch is written to the disk and whoever
+    /// called is free: `None`. Nothing is cut off half way, so nothing is sent twice for that.
+    pub(super) async fn send(
+        self: &Arc<Self>,
+        body: &Bytes,
+        count: u64,
+        most: Duration,
+        no_time: impl Future<Output = ()>,
+    ) -> Option<Result<Accepted, SendError>> {
+        let began = Instant::now();
+        let turn = self.turn.clone().lock_owned().await;
+        let (outlet, sent) = (self.outlet.clone(), body.clone());
+        let mut attempt = Box::pin(async move { outlet.send(sent, count, most).await });
+        tokio::select! {
+            answer = &mut attempt => return Some(answer),
+            () = no_time => {}
+            () = self.ending() => {}
+        }
+        let Some(entry) = self.shelter(body, count).await else {
+            return Some(attempt.await);
+        };
+        let backlog = self.clone();
+        tokio::spawn(Ours::new(async move {
+            let answer = attempt.await;
+            if let Err(retry) = backlog.conclude(entry, answer, began).await {
+                backlog.hold(retry);
+            }
+            drop(turn);
+            backlog.wake.notify_one();
+        }));
+        None
+    }
+
+    /// At the shutdown a request under way must not keep its batch, and those behind it, from the disk.
+    async fn ending(&self) {
         const MOST: Duration = Duration::from_millis(300);
         self.outlet.closed().await;
         sleep(MOST).await;
-        SendError {
-            retry: Retry::Backoff,
-            kind: Kind::Timeout,
-            message: "the process ends".to_owned(),
-        }
+    }
+
+    async fn shelter(&self, body: &Bytes, count: u64) -> Option<Entry> {
+        let (spool, signal, body) = (self.spool.clone(), self.outlet.signal, body.clone());
+        let written = tokio::task::spawn_blocking(move || spool.write_taken(signal, &body, count)).await;
+        written.ok()?.inspect_err(|error| self.say(error)).ok()
+    }
+
+    fn say(&self, error: &io::Error) {
+        say_once(
+            Level::Warn,
+            ("spool", self.outlet.signal.as_str()),
+            format_args!("VITALSIGN_SPOOL_DIR: {error}; batches wait in memory until it can be written to"),
+        );
     }
 
     /// Sends what waits, until the end.
     pub(super) async fn run(self: Arc<Self>) {
-        let Some(endpoint) = &self.outlet.endpoint else { return };
         let mut backoff = Backoff::new();
         // When the first attempt at the oldest batch began.
         let mut began = None;
@@ -106,16 +143,16 @@ impl Backlog {
             {
                 return;
             }
-            self.sending.store(true, SeqCst);
+            let turn = self.turn.lock().await;
             let began_at = *began.get_or_insert_with(Instant::now);
-            match self.send_oldest(endpoint, began_at).await {
+            match self.send_oldest(began_at).await {
                 Ok(()) => {
                     backoff.reset();
                     began = None;
                 }
                 Err(retry) => self.hold(retry),
             }
-            self.sending.store(false, SeqCst);
+            drop(turn);
         }
     }
 
@@ -131,12 +168,19 @@ impl Backlog {
     }
 
     /// An error says when to try again.
-    async fn send_oldest(&self, endpoint: &Endpoint, began: Instant) -> Result<(), Retry> {
+    async fn send_oldest(&self, began: Instant) -> Result<(), Retry> {
         let (signal, spool) = (self.outlet.signal, self.spool.clone());
         let Ok(Some((entry, body))) = tokio::task::spawn_blocking(move || spool.take(signal)).await else {
             return Ok(());
         };
-        match self.outlet.send(endpoint, body, entry.count).await {
+        let answer = self.outlet.send(body, entry.count, self.outlet.timeout).await;
+        self.conclude(entry, answer, began).await
+    }
+
+    /// A batch on disk was sent: it goes, or back to the front.
+    async fn conclude(&self, entry: Entry, answer: Result<Accepted, SendError>, began: Instant) -> Result<(), Retry> {
+        let signal = self.outlet.signal;
+        match answer {
             Ok(accepted) => {
                 stats::SPOOL_SENT.add(1);
                 durations::export(signal, began.elapsed(), accepted.outcome());
@@ -144,8 +188,7 @@ impl Backlog {
                 if entry.adopted {
                     self.outlet.stats.exported.add(entry.count);
                 } else {
-                    let target = endpoint.target();
-                    self.outlet.account.accepted(&target, signal, &accepted, entry.count);
+                    self.outlet.accepted(&accepted, entry.count);
                 }
             }
             Err(error) if error.retry == Retry::Never => {

@@ -20,7 +20,7 @@ pub(super) struct Outlet {
     pub(super) endpoint: Option<Endpoint>,
     console: bool,
     /// How long one attempt may take.
-    timeout: Duration,
+    pub(super) timeout: Duration,
     pub(super) stats: &'static stats::Pipeline,
     pub(super) account: Account,
     /// Something for those who wait for a flush.
@@ -50,9 +50,12 @@ impl Outlet {
         }
     }
 
-    /// One attempt, and what of it concerns those who wait.
-    pub(super) async fn send(&self, to: &Endpoint, body: Bytes, count: u64) -> Result<Accepted, SendError> {
-        let sent = to.send(body, count, self.timeout).await;
+    /// One attempt within a time, and what of it concerns those who wait.
+    pub(super) async fn send(&self, body: Bytes, count: u64, most: Duration) -> Result<Accepted, SendError> {
+        let Some(endpoint) = &self.endpoint else {
+            return Ok(Accepted::default());
+        };
+        let sent = endpoint.send(body, count, most).await;
         match &sent {
             Ok(_) => self.refused.store(0, SeqCst),
             Err(error) if error.kind == Kind::Unreachable => {
@@ -62,6 +65,12 @@ impl Outlet {
             Err(_) => {}
         }
         sent
+    }
+
+    /// A request of so many items was taken, or most of it.
+    pub(super) fn accepted(&self, accepted: &Accepted, count: u64) {
+        let target = self.endpoint.as_ref().map(Endpoint::target).unwrap_or_default();
+        self.account.accepted(&target, self.signal, accepted, count);
     }
 
     /// Nobody has listened for some attempts.

@@ -10,12 +10,13 @@ use super::outlet::{Flush, Outlet};
 use super::queue::{Chunk, Queue};
 use super::retry::Backoff;
 use super::spool::Spool;
-use super::transport::{Retry, SendError};
+use super::transport::{Accepted, Retry, SendError};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 pub(super) struct Pipeline {
     pub(super) outlet: Arc<Outlet>,
@@ -23,6 +24,8 @@ pub(super) struct Pipeline {
     resource: EncodedResource,
     /// Something for the worker: a full batch, a flush, the end.
     wake: Notify,
+    /// The queue is half full.
+    pressed: Notify,
     /// Items ever taken in, and ever settled.
     taken: AtomicU64,
     settled: AtomicU64,
@@ -38,6 +41,7 @@ impl Pipeline {
             queue,
             resource,
             wake: Notify::new(),
+            pressed: Notify::new(),
             taken: AtomicU64::new(0),
             settled: AtomicU64::new(0),
             backlog: spool.map(|spool| Arc::new(Backlog::new(outlet.clone(), spool))),
@@ -66,6 +70,9 @@ impl Pipeline {
             self.drop_newest(count - taken);
         }
         self.outlet.stats.queue_size.set(self.queue.len());
+        if self.queue.is_half_full() {
+            self.pressed.notify_one();
+        }
         // Whoever pushes has gathered a batch, by size or by time: waiting again would double the delay.
         self.wake.notify_one();
     }
@@ -111,16 +118,16 @@ impl Pipeline {
         let items: Vec<_> = batch.iter().map(|chunk| chunk.bytes.clone()).collect();
         let body = wire::request(&self.resource, &items);
         self.outlet.print(&body).await;
-        let Some(endpoint) = &self.outlet.endpoint else {
+        if self.outlet.endpoint.is_none() {
             self.outlet.account.delivered.fetch_add(count, Relaxed);
             return self.settle(count);
-        };
+        }
         self.outlet.stats.processed.add(count);
         // The oldest go first: behind a backlog everything queues up.
         if self.is_backed_up() && self.store(&body, count).await {
             return self.settle(count);
         }
-        if self.send(endpoint, &body, count, backoff).await {
+        if self.send(&body, count, backoff).await {
             self.settle(count);
         } else {
             self.queue.put_back(batch);
@@ -128,42 +135,56 @@ impl Pipeline {
     }
 
     /// Tries until the batch is taken, refused for good, or on disk. False when the end came first.
-    async fn send(&self, endpoint: &Endpoint, body: &Bytes, count: u64, backoff: &mut Backoff) -> bool {
+    async fn send(&self, body: &Bytes, count: u64, backoff: &mut Backoff) -> bool {
         let (signal, began) = (self.outlet.signal, Instant::now());
         loop {
-            let answer = tokio::select! {
-                answer = self.outlet.send(endpoint, body.clone(), count) => answer,
-                cut = self.cut_short() => Err(cut),
-            };
-            let error = match answer {
-                Ok(accepted) => {
+            let error = match self.attempt(body, count).await {
+                None => return true,
+                Some(Ok(accepted)) => {
                     durations::export(signal, began.elapsed(), accepted.outcome());
-                    self.outlet
-                        .account
-                        .accepted(&endpoint.target(), signal, &accepted, count);
+                    self.outlet.accepted(&accepted, count);
                     backoff.reset();
                     return true;
                 }
-                Err(error) => error,
+                Some(Err(error)) => error,
             };
-            let over = error.retry == Retry::Never || {
-                if let Some(backlog) = &self.backlog {
-                    backlog.hold(error.retry);
-                }
-                self.store(body, count).await
-            };
-            if over {
+            let settled = self.refused(body, count, &error).await;
+            if settled || !self.outlet.pause(error.retry, backoff, &self.wake).await {
                 durations::export(signal, began.elapsed(), Some(error.kind.into()));
-                if error.retry == Retry::Never {
-                    self.outlet.account.failed(signal, &error, count);
-                }
-                return true;
-            }
-            if !self.outlet.pause(error.retry, backoff, &self.wake).await {
-                durations::export(signal, began.elapsed(), Some(error.kind.into()));
-                return false;
+                return settled;
             }
         }
+    }
+
+    /// `None` when the batch is on disk meanwhile.
+    async fn attempt(&self, body: &Bytes, count: u64) -> Option<Result<Accepted, SendError>> {
+        let most = self.outlet.timeout;
+        match &self.backlog {
+            Some(backlog) => backlog.send(body, count, most, self.pressure()).await,
+            None => Some(self.outlet.send(body.clone(), count, most).await),
+        }
+    }
+
+    /// Resolves when what comes in behind a request under way will soon find no room.
+    async fn pressure(&self) {
+        // What a burst fills, a collector that answers empties at once.
+        const GRACE: Duration = Duration::from_millis(50);
+        sleep(GRACE).await;
+        while !self.queue.is_half_full() {
+            self.pressed.notified().await;
+        }
+    }
+
+    /// Whether that settles it.
+    async fn refused(&self, body: &Bytes, count: u64, error: &SendError) -> bool {
+        if error.retry == Retry::Never {
+            self.outlet.account.failed(self.outlet.signal, error, count);
+            return true;
+        }
+        if let Some(backlog) = &self.backlog {
+            backlog.hold(error.retry);
+        }
+        self.store(body, count).await
     }
 
     fn is_backed_up(&self) -> bool {
@@ -175,13 +196,6 @@ impl Pipeline {
         match &self.backlog {
             Some(backlog) => backlog.store(body, count).await,
             None => false,
-        }
-    }
-
-    async fn cut_short(&self) -> SendError {
-        match &self.backlog {
-            Some(backlog) => backlog.cut_short().await,
-            None => std::future::pending().await,
         }
     }
 

@@ -154,30 +154,27 @@ impl Push {
         }
         let body = wire::request(&self.resource, &[wire::in_scope(&bytes)]);
         self.outlet.print(&body).await;
-        let Some(endpoint) = &self.outlet.endpoint else {
+        if self.outlet.endpoint.is_none() {
             self.outlet.account.delivered.fetch_add(count, Relaxed);
             self.encoder.commit(state);
             return None;
-        };
+        }
         let began = Instant::now();
-        let sent = self.send(endpoint, &body, count, asked).await;
-        let outcome = match &sent {
-            Ok(accepted) => accepted.outcome(),
-            Err(gave_up) => Some(gave_up.error.kind.into()),
-        };
-        durations::export(Signal::Metrics, began.elapsed(), outcome);
-        match sent {
-            Ok(accepted) => {
-                let account = &self.outlet.account;
-                account.accepted(&endpoint.target(), Signal::Metrics, &accepted, count);
+        let (outcome, wait) = match self.send(&body, count, asked).await {
+            Ok(Some(accepted)) => {
+                self.outlet.accepted(&accepted, count);
                 self.encoder.commit(state);
-                None
+                (accepted.outcome(), None)
             }
+            // It is on disk meanwhile, and was the last one.
+            Ok(None) => return None,
             Err(gave_up) => {
                 self.give_up(&gave_up.error, &body, count).await;
-                gave_up.wait
+                (Some(gave_up.error.kind.into()), gave_up.wait)
             }
-        }
+        };
+        durations::export(Signal::Metrics, began.elapsed(), outcome);
+        wait
     }
 
     fn collect(&self) -> Vec<Family> {
@@ -188,18 +185,16 @@ impl Push {
         families.unwrap_or_default()
     }
 
-    async fn send(&self, endpoint: &Endpoint, body: &Bytes, count: u64, asked: bool) -> Result<Accepted, GaveUp> {
+    /// `None` when it is on disk meanwhile.
+    async fn send(&self, body: &Bytes, count: u64, asked: bool) -> Result<Option<Accepted>, GaveUp> {
         let until = Instant::now() + self.timeout;
         let (mut backoff, mut refused) = (Backoff::new(), 0);
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let answer = tokio::select! {
-                answer = endpoint.send(body.clone(), count, left) => answer,
-                cut = self.cut_short() => Err(cut),
-            };
-            let error = match answer {
-                Ok(accepted) => return Ok(accepted),
-                Err(error) => error,
+            let error = match self.attempt(body, count, left).await {
+                None => return Ok(None),
+                Some(Ok(accepted)) => return Ok(Some(accepted)),
+                Some(Err(error)) => error,
             };
             refused += u32::from(error.kind == Kind::Unreachable);
             let (wait, told) = match error.retry {
@@ -216,10 +211,10 @@ impl Push {
         }
     }
 
-    async fn cut_short(&self) -> SendError {
+    async fn attempt(&self, body: &Bytes, count: u64, most: Duration) -> Option<Result<Accepted, SendError>> {
         match &self.backlog {
-            Some(backlog) => backlog.cut_short().await,
-            None => std::future::pending().await,
+            Some(backlog) => backlog.send(body, count, most, std::future::pending()).await,
+            None => Some(self.outlet.send(body.clone(), count, most).await),
         }
     }
 

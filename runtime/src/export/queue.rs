@@ -126,6 +126,10 @@ impl Queue {
         state.waiting + state.in_flight
     }
 
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.len() * 2 >= self.capacity
+    }
+
     pub(crate) fn waiting(&self) -> u64 {
         self.state().waiting
     }

@@ -108,6 +108,19 @@ impl Spool {
 
     /// Writes a batch behind all others; the oldest go where it needs their room.
     pub(crate) fn write(&self, signal: Signal, body: &[u8], count: u64) -> io::Result<()> {
+        let entry = self.add(signal, body, count)?;
+        self.state().waiting[signal as usize].push_back(entry);
+        Ok(())
+    }
+
+    /// Writes a batch that is being sent already: it counts as taken out.
+    pub(crate) fn write_taken(&self, signal: Signal, body: &[u8], count: u64) -> io::Result<Entry> {
+        let entry = self.add(signal, body, count)?;
+        self.state().sending[signal as usize] += count;
+        Ok(entry)
+    }
+
+    fn add(&self, signal: Signal, body: &[u8], count: u64) -> io::Result<Entry> {
         let size = (HEADER + body.len()) as u64;
         if size > self.max_bytes {
             return Err(io::Error::new(
@@ -115,32 +128,34 @@ impl Spool {
                 "larger than VITALSIGN_SPOOL_MAX_BYTES",
             ));
         }
-        let name = {
-            let mut state = self.state();
-            self.make_room(&mut state, size);
-            state.bytes += size;
-            state.next += 1;
-            format!("{:020}-{:06}", unix_nanos(), state.next)
-        };
+        let name = self.reserve(size);
         let path = self.own.join(format!("{name}{SUFFIX}"));
-        let written = self.write_whole(&name, &path, &[&header(signal, body, count), body]);
-        let mut state = self.state();
-        if written.is_ok() {
-            state.waiting[signal as usize].push_back(Entry {
-                path,
-                name,
-                signal,
-                count,
-                size,
-                adopted: false,
-            });
-            stats::SPOOL_WRITTEN.add(1);
-        } else {
+        if let Err(error) = self.write_whole(&name, &path, &[&header(signal, body, count), body]) {
+            let mut state = self.state();
             state.bytes -= size;
+            stats::SPOOL_BYTES.set(state.bytes);
             stats::SPOOL_IO.add(1);
+            return Err(error);
         }
+        stats::SPOOL_WRITTEN.add(1);
+        Ok(Entry {
+            path,
+            name,
+            signal,
+            count,
+            size,
+            adopted: false,
+        })
+    }
+
+    /// Room for a batch, and its name.
+    fn reserve(&self, size: u64) -> String {
+        let mut state = self.state();
+        self.make_room(&mut state, size);
+        state.bytes += size;
+        state.next += 1;
         stats::SPOOL_BYTES.set(state.bytes);
-        written
+        format!("{:020}-{:06}", unix_nanos(), state.next)
     }
 
     /// Under another name until it is whole.

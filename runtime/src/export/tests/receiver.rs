@@ -25,6 +25,9 @@ pub(super) enum Answer {
     Half,
     /// No answer for so long.
     Hang(Duration),
+    /// A good answer after so long.
+    #[cfg(feature = "spool")]
+    Late(Duration),
     /// One byte in so long.
     Drip(Duration),
     /// 200 and bytes that are no protobuf.
@@ -236,6 +239,11 @@ fn reply(stream: &mut dyn Stream, answer: Answer) -> Option<()> {
         Answer::Hang(time) => {
             thread::sleep(time);
             None
+        }
+        #[cfg(feature = "spool")]
+        Answer::Late(time) => {
+            thread::sleep(time);
+            ok(b"", 0)
         }
         Answer::Drip(pause) => {
             for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" {

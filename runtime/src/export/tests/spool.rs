@@ -3,11 +3,9 @@
 use super::receiver::{Answer, Receiver};
 use super::*;
 use crate::export::spool;
-use std::collections::BTreeMap;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -156,117 +154,88 @@ fn a_retry_after_holds_for_what_was_spooled() {
     assert!(requests[1].at - requests[0].at >= Duration::from_secs(1));
 }
 
-/// Kills of the quick form; `VITALSIGN_KILLS=200 cargo test --features spool -- kill_9` is the long one.
-fn kills() -> u32 {
-    std::env::var("VITALSIGN_KILLS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(20)
-}
-
-/// The process that is killed: records without end, at an address where a collector comes and goes.
 #[test]
-#[ignore = "started by the test below"]
-fn child() {
-    let Ok(url) = std::env::var("VITALSIGN_TEST_URL") else {
-        return;
-    };
-    let (dir, life) = (
-        std::env::var("VITALSIGN_TEST_DIR").unwrap(),
-        std::env::var("VITALSIGN_TEST_LIFE").unwrap(),
-    );
-    let vars = [
-        ("VITALSIGN_SPOOL_DIR", dir.as_str()),
-        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "20"),
-    ];
-    let exporter = exporter(&url, &vars);
-    for n in 0.. {
-        let (bytes, count) = spans((0..20).map(|m| format!("{life}-{}", n * 20 + m)));
-        exporter.spans(bytes, count);
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
-#[test]
-fn kill_9() {
+fn a_collector_that_says_nothing_does_not_fill_the_queue() {
     let dir = Dir::new();
-    let address = free_address();
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-    println!("seed {seed}");
-    let mut random = seed | 1;
-    let mut pause = |most: u64| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        thread::sleep(Duration::from_millis(random % most));
+    let receiver = Receiver::scripted([Answer::Hang(Duration::from_secs(4))]);
+    let vars = [
+        ("VITALSIGN_SPOOL_DIR", dir.path()),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "3000"),
+    ];
+    let exporter = exporter(&receiver.url(), &vars);
+    record(&exporter, 0, 10);
+    receiver.wait_for(1);
+    for n in 1..50 {
+        let until = Instant::now() + LONG;
+        while exporter.queued() > 60 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+        record(&exporter, n * 10, 10);
+    }
+    assert_eq!(receiver.requests().len(), 1, "all of it came while nobody answered");
+    assert_eq!(exporter.report().traces, tally(0, 0, 0, 500));
+    assert_eq!(exporter.shutdown(LONG).traces, tally(500, 0, 0, 0));
+}
+
+#[test]
+fn who_answers_late_at_the_shutdown_is_not_sent_to_twice() {
+    let dir = Dir::new();
+    let receiver = Receiver::scripted([Answer::Late(Duration::from_millis(900))]);
+    let exporter = exporter(&receiver.url(), &[("VITALSIGN_SPOOL_DIR", dir.path())]);
+    record(&exporter, 0, 700);
+    receiver.wait_for(1);
+    assert_eq!(exporter.shutdown(LONG).traces, tally(700, 0, 0, 0));
+    assert_eq!(receiver.spans().len(), 700);
+    drop(exporter);
+    assert!(dir.spans().is_empty());
+}
+
+#[test]
+fn the_last_push_of_metrics_is_sent_by_the_next_process() {
+    use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
+    let (dir, address) = (Dir::new(), free_address());
+    let start = |value: u64| {
+        let path = dir.path().to_owned();
+        let (config, _) = Config::from(|name| match name {
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" => Some(format!("http://{address}/m")),
+            "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
+            "VITALSIGN_SPOOL_DIR" => Some(path.clone()),
+            _ => None,
+        });
+        let gather = move || {
+            vec![Family {
+                name: "orders".into(),
+                help: "".into(),
+                unit: "".into(),
+                kind: Kind::Counter,
+                points: vec![Point {
+                    labels: vec![],
+                    value: PointValue::Number {
+                        value: Number::U64(value),
+                        exemplar: None,
+                    },
+                    start_unix_nanos: 1,
+                }],
+            }]
+        };
+        let resource = Resource::new([("service.name", "test")]);
+        let background = Arc::new(Background::start().unwrap());
+        Exporter::start(&config, &resource, background, Arc::new(gather)).unwrap()
     };
-    let mut arrived: BTreeMap<String, u32> = BTreeMap::new();
-    let mut must: Vec<String> = Vec::new();
-    for life in 0..kills() {
-        // Away when the process starts in two lives of three; comes in the middle of the other.
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "export::tests::spool::child", "--ignored", "--nocapture"])
-            .env("VITALSIGN_TEST_URL", format!("http://{address}"))
-            .env("VITALSIGN_TEST_DIR", dir.path())
-            .env("VITALSIGN_TEST_LIFE", life.to_string())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        thread::sleep(Duration::from_millis(60));
-        pause(200);
-        let receiver = (life % 3 == 2).then(|| Receiver::at(address));
-        pause(150);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        // What stands on disk now, whole, must arrive.
-        must.extend(dir.spans());
-        thread::sleep(Duration::from_millis(20));
-        count(&mut arrived, receiver.as_ref());
-    }
-    assert!(must.len() > 100, "the spool was used: {}", must.len());
+    let first = start(41);
+    assert_eq!(
+        first.flush(LONG).metrics,
+        tally(0, 0, 1, 0),
+        "the next push tells it again"
+    );
+    assert_eq!(first.shutdown(LONG).metrics, tally(0, 0, 1, 1));
+    drop(first);
     let receiver = Receiver::at(address);
-    let last = exporter(&format!("http://{address}"), &[("VITALSIGN_SPOOL_DIR", dir.path())]);
-    let until = Instant::now() + LONG;
-    while !dir.spans().is_empty() && Instant::now() < until {
-        thread::sleep(Duration::from_millis(10));
-    }
-    last.shutdown(LONG);
-    drop(last);
-    count(&mut arrived, Some(&receiver));
-    let missing: Vec<_> = must.iter().filter(|name| !arrived.contains_key(*name)).collect();
-    assert!(
-        missing.is_empty(),
-        "{} of {} are lost: {:?}",
-        missing.len(),
-        must.len(),
-        missing.first()
-    );
-    let twice = arrived.values().filter(|times| **times > 1).count();
-    assert!(
-        twice <= 20 * kills() as usize,
-        "at most the batch under way is sent twice: {twice}"
-    );
-    assert!(arrived.values().all(|times| *times <= 3));
-    println!(
-        "{} lives, {} on disk, {} arrived, {twice} twice",
-        kills(),
-        must.len(),
-        arrived.len()
-    );
-    assert!(leftovers(&dir.0).is_empty(), "{:?}", leftovers(&dir.0));
-}
-
-fn count(arrived: &mut BTreeMap<String, u32>, receiver: Option<&Receiver>) {
-    for name in receiver.map(Receiver::spans).unwrap_or_default() {
-        *arrived.entry(name).or_default() += 1;
-    }
-}
-
-fn leftovers(root: &Path) -> Vec<PathBuf> {
-    fs::read_dir(root)
-        .unwrap()
-        .flatten()
-        .map(|entry| entry.path())
-        .collect()
+    let second = start(0);
+    let requests = receiver.wait_for(1);
+    assert_eq!(requests[0].path, "/m");
+    assert!(requests[0].body.windows(6).any(|bytes| bytes == b"orders"));
+    drop(second);
 }
