@@ -125,6 +125,8 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     #[cfg(not(feature = "otlp"))]
     let sink = None;
     let spans = spans(&config, sink, events)?;
+    #[cfg(feature = "otel")]
+    builder.otel.install(spans.as_ref());
     // Checks may log and open spans, so they begin when both are heard.
     #[cfg(feature = "health")]
     health(builder.not_ready, &builder.health_checks, caller, &background)?;
@@ -450,6 +452,11 @@ impl Parts {
     pub(super) fn begin_drain(&self) {
         #[cfg(feature = "health")]
         crate::health::engine().drain();
+    }
+
+    #[cfg(feature = "otel")]
+    pub(super) fn tracer_provider(&self) -> Option<trace::otel::TracerProvider> {
+        self.spans.as_ref().map(trace::Pipeline::tracer_provider)
     }
 
     /// Somebody asks the probes, so there is somebody to tell.

@@ -19,6 +19,8 @@ mod completion;
 mod error;
 mod install;
 mod line;
+#[cfg(feature = "otel")]
+mod otel;
 #[cfg(feature = "_tokio")]
 mod signal;
 mod vitals;

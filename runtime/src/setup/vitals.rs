@@ -185,6 +185,13 @@ impl Vitals {
         crate::health::engine().set_ready(ready);
     }
 
+    /// Tracers of the `opentelemetry` API whose spans are recorded here; `init()` has made it the global one unless
+    /// [`otel_globals`](crate::Builder::otel_globals) said no. `None` with `OTEL_SDK_DISABLED`.
+    #[cfg(feature = "otel")]
+    pub fn tracer_provider(&self) -> Option<crate::trace::otel::TracerProvider> {
+        self.inner.parts.tracer_provider()
+    }
+
     /// The running logs: their filter can be changed, their losses read. `None` when they are off.
     #[cfg(feature = "logs")]
     pub fn logs(&self) -> Option<&crate::logs::Handle> {

@@ -4,6 +4,7 @@ use super::body::{self, Fields, Item, Items, Key, Scalar};
 use super::context::{SpanContext, SpanId, TraceId};
 use super::errors;
 use super::local::{self, Frame, Ids};
+use super::otel;
 use super::pipeline::Shared;
 use super::slab::Handle;
 use super::store::{self, Live, ParentRef, SLAB, STATUS_ERROR, Start};
@@ -147,8 +148,12 @@ impl ActiveSpan {
             Some(recorder) => self.open_ours(site, &recorder.shared, start, options.as_deref(), enter),
             None => self.open_foreign(site, dispatch, options.take()),
         });
-        if enter && self.foreign.is_some() {
-            self.enter(site);
+        if enter {
+            if self.foreign.is_some() {
+                self.enter(site);
+            } else if self.is_ours() {
+                otel::entered(&self.ids);
+            }
         }
     }
 
@@ -242,10 +247,12 @@ impl ActiveSpan {
                         ids: self.ids.clone(),
                         handle: self.handle,
                         owned: false,
+                        noted: otel::noted(),
                         meta: site.metadata(),
                     },
                 );
             });
+            otel::entered(&self.ids);
         } else if let Some(span) = &self.foreign {
             span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
         }
@@ -255,6 +262,7 @@ impl ActiveSpan {
     #[inline]
     pub(crate) fn exit(&self) {
         if self.is_direct() {
+            otel::left(self.ids.span);
             let named = local::with(|local| store::pop(local, self.ids.span)).flatten();
             if let Some(handle) = named {
                 store::close(handle, |_| ());
@@ -286,7 +294,7 @@ impl ActiveSpan {
                 Scalar::I64(value) => span.record(key, value),
                 Scalar::F64(value) => span.record(key, value),
                 Scalar::Text(value) => span.record(key, value),
-                Scalar::Bytes(value) => span.record(key, value),
+                Scalar::Bytes(value) | Scalar::Array(value) => span.record(key, value),
             };
         }
     }
@@ -363,6 +371,9 @@ impl ActiveSpan {
             return Some((self.ids.trace(), SpanId(self.ids.span)));
         }
         local::with(|local| {
+            if let Some(context) = otel::newer(local) {
+                return context.is_sampled().then_some((context.trace_id, context.span_id));
+            }
             let ids = &local.stack.last()?.ids;
             ids.flags().is_sampled().then(|| (ids.trace(), SpanId(ids.span)))
         })
@@ -419,7 +430,7 @@ fn foreign(site: &'static Site, dispatch: &Dispatch, options: Option<Box<SpanOpt
                 Scalar::I64(value) => span.record(&field, value),
                 Scalar::F64(value) => span.record(&field, value),
                 Scalar::Text(value) => span.record(&field, value),
-                Scalar::Bytes(value) => span.record(&field, value),
+                Scalar::Bytes(value) | Scalar::Array(value) => span.record(&field, value),
             };
         }
     }

@@ -222,6 +222,7 @@ impl Baggage {
                 ids,
                 handle: frame.handle,
                 owned: false,
+                noted: frame.noted,
                 meta: frame.meta,
             };
             store::push(local, frame);

@@ -24,6 +24,9 @@ const END: u8 = 11;
 const LINK: u8 = 12;
 const DROPPED: u8 = 13;
 const STATE: u8 = 14;
+const ARRAY: u8 = 15;
+const EVENT_AT: u8 = 16;
+const TIMES: u8 = 17;
 
 /// The value of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,6 +36,8 @@ pub(crate) enum Scalar<'a> {
     F64(f64),
     Text(&'a str),
     Bytes(&'a [u8]),
+    /// An `ArrayValue` of OTLP, as bytes: what only the `opentelemetry` API gives.
+    Array(&'a [u8]),
 }
 
 /// How an attribute is named.
@@ -52,6 +57,11 @@ pub(crate) enum Item<'a> {
         ticks: u64,
         name: &'a str,
     },
+    /// As [`Item::Event`], at a time given in nanoseconds since the Unix epoch.
+    EventAt {
+        nanos: u64,
+        name: &'a str,
+    },
     /// As [`Item::Event`].
     Link {
         context: SpanContext,
@@ -63,6 +73,11 @@ pub(crate) enum Item<'a> {
     Dropped([u32; 3]),
     /// The span's trace state.
     State(&'a str),
+    /// When the span began and ended, in nanoseconds since the Unix epoch, where it was said; 0: as the head has it.
+    Times {
+        start: u64,
+        end: u64,
+    },
 }
 
 #[inline]
@@ -111,6 +126,10 @@ pub(crate) fn attribute(out: &mut Vec<u8>, name: Key<'_>, value: Scalar<'_>) {
             key(out, BYTES, name);
             text(out, v);
         }
+        Scalar::Array(v) => {
+            key(out, ARRAY, name);
+            text(out, v);
+        }
     }
 }
 
@@ -118,6 +137,13 @@ pub(crate) fn attribute(out: &mut Vec<u8>, name: Key<'_>, value: Scalar<'_>) {
 pub(crate) fn event(out: &mut Vec<u8>, ticks: u64, name: &str) {
     out.push(EVENT);
     out.extend_from_slice(&ticks.to_le_bytes());
+    text(out, name.as_bytes());
+}
+
+/// Begins an event at a time that was given; its attributes and [`end`] follow.
+pub(crate) fn event_at(out: &mut Vec<u8>, nanos: u64, name: &str) {
+    out.push(EVENT_AT);
+    out.extend_from_slice(&nanos.to_le_bytes());
     text(out, name.as_bytes());
 }
 
@@ -148,6 +174,13 @@ pub(crate) fn dropped(out: &mut Vec<u8>, counts: [u32; 3]) {
 pub(crate) fn state(out: &mut Vec<u8>, state: &str) {
     out.push(STATE);
     text(out, state.as_bytes());
+}
+
+/// Appends when the span began and ended.
+pub(crate) fn times(out: &mut Vec<u8>, start: u64, end: u64) {
+    out.push(TIMES);
+    out.extend_from_slice(&start.to_le_bytes());
+    out.extend_from_slice(&end.to_le_bytes());
 }
 
 /// Reads a body, item by item. Bytes are our own; a reader that finds them wrong stops.
@@ -195,6 +228,15 @@ impl<'a> Iterator for Items<'a> {
             F64 => Item::Attribute(self.key()?, Scalar::F64(f64::from_le_bytes(self.array()?))),
             TEXT => Item::Attribute(self.key()?, Scalar::Text(self.text()?)),
             BYTES => Item::Attribute(self.key()?, Scalar::Bytes(self.run()?)),
+            ARRAY => Item::Attribute(self.key()?, Scalar::Array(self.run()?)),
+            TIMES => Item::Times {
+                start: u64::from_le_bytes(self.array()?),
+                end: u64::from_le_bytes(self.array()?),
+            },
+            EVENT_AT => Item::EventAt {
+                nanos: u64::from_le_bytes(self.array()?),
+                name: self.text()?,
+            },
             EVENT => Item::Event {
                 ticks: u64::from_le_bytes(self.array()?),
                 name: self.text()?,
@@ -421,6 +463,10 @@ mod tests {
         end(&mut out, 2);
         link(&mut out, &context);
         end(&mut out, 0);
+        attribute(&mut out, Key::Name("a"), Scalar::Array(b"\x0a"));
+        event_at(&mut out, 8, "g");
+        end(&mut out, 0);
+        times(&mut out, 1, 2);
         let items: Vec<_> = Items(&out).collect();
         assert_eq!(
             items,
@@ -433,6 +479,10 @@ mod tests {
                 Item::End { dropped: 2 },
                 Item::Link { context },
                 Item::End { dropped: 0 },
+                Item::Attribute(Key::Name("a"), Scalar::Array(b"\x0a")),
+                Item::EventAt { nanos: 8, name: "g" },
+                Item::End { dropped: 0 },
+                Item::Times { start: 1, end: 2 },
             ]
         );
         for cut in 0..out.len() {

@@ -3,6 +3,7 @@
 //! Callers never wait for it and hardly ever wake it: it naps between rounds while spans come, and parks when none have come
 //! for a while.
 
+use super::otel;
 use super::pipeline::{EncodedSpans, Shared, TraceStats};
 use super::ring::{self, Reader, Writer};
 use super::store::{Head, SLAB};
@@ -391,7 +392,7 @@ impl Batch {
     }
 
     fn push(&mut self, head: &Head, body: &[u8], places: &mut traces::Places) {
-        let scope = head.meta.map_or("", |meta| meta.target());
+        let scope = head.meta.map_or("", otel::scope_key);
         let long = if head.long() { take_long(head.span) } else { None };
         let body = long.as_deref().unwrap_or(body);
         if let Some(mut tail) = self.tail.take() {

@@ -6,6 +6,7 @@ use super::carrier::AsParent;
 use super::context::{SpanContext, SpanId, TraceId};
 use super::errors;
 use super::local::{self, Frame, Ids};
+use super::otel;
 use super::propagate::{Inject, inject};
 use super::slab::Handle;
 use super::span_ext::{Status, set_status};
@@ -27,7 +28,7 @@ use tracing_core::dispatcher::{self, Dispatch};
 /// assert!(headers.is_empty(), "no span is current here");
 /// ```
 pub fn current() -> Current {
-    let kept = local::with(|local| local.stack.last().map(Kept::of)).flatten();
+    let kept = Here::of_this_thread();
     let baggage = match &kept {
         Some(kept) => kept.ids.baggage(),
         None => baggage::without_span(),
@@ -38,11 +39,37 @@ pub fn current() -> Current {
 /// See [`current`].
 #[derive(Clone)]
 pub struct Current {
-    kept: Option<Kept>,
+    kept: Option<Here>,
     baggage: Baggage,
 }
 
+/// The identity of a span, and its place in the store where it has one.
 #[derive(Clone)]
+struct Here {
+    ids: Ids,
+    handle: Option<Handle>,
+}
+
+impl Here {
+    /// The innermost span, be it ours or of the `opentelemetry` API.
+    fn of_this_thread() -> Option<Self> {
+        local::with(|local| {
+            if let Some(context) = otel::newer(local) {
+                return Some(Self {
+                    ids: Ids::of(&context),
+                    handle: otel::handle_of(context.span_id.0),
+                });
+            }
+            local.stack.last().map(|frame| Self {
+                ids: frame.ids.clone(),
+                handle: frame.handle,
+            })
+        })
+        .flatten()
+    }
+}
+
+/// A frame of ours, to be pushed elsewhere.
 struct Kept {
     ids: Ids,
     handle: Option<Handle>,
@@ -260,7 +287,10 @@ impl<F: Future> Future for InContext<F> {
 
 /// What goes along: the current span with its baggage, the fields of log lines, and the test that captures.
 struct Taken {
-    current: Current,
+    kept: Option<Kept>,
+    /// Where no span of ours is.
+    baggage: Baggage,
+    otel: otel::Taken,
     #[cfg(feature = "logs")]
     scope: Option<crate::logs::Scope>,
     capture: Option<Dispatch>,
@@ -268,8 +298,17 @@ struct Taken {
 
 impl Taken {
     fn here() -> Self {
+        // A clone of a context runs no code of others, so the thread's state may be borrowed meanwhile.
+        let (kept, otel) =
+            local::with(|local| (local.stack.last().map(Kept::of), otel::Taken::here(local))).unwrap_or_default();
         Self {
-            current: current(),
+            baggage: if kept.is_none() {
+                baggage::without_span()
+            } else {
+                Baggage::default()
+            },
+            kept,
+            otel,
             #[cfg(feature = "logs")]
             scope: crate::logs::Scope::current(),
             capture: crate::switch::capturing().then(|| dispatcher::get_default(Dispatch::clone)),
@@ -277,10 +316,13 @@ impl Taken {
     }
 
     fn enter(&self) -> Entered {
+        let outside = self.otel.enter_outside();
+        let under = self.kept.as_ref().map(Under::new);
         Entered {
-            _under: self.current.kept.as_ref().map(Under::new),
-            _baggage: (self.current.kept.is_none() && !self.current.baggage.is_empty())
-                .then(|| self.current.baggage.enter()),
+            _inside: self.otel.enter_inside(),
+            _baggage: (!self.baggage.is_empty()).then(|| self.baggage.enter()),
+            _under: under,
+            _outside: outside,
             #[cfg(feature = "logs")]
             _scope: self
                 .scope
@@ -293,8 +335,10 @@ impl Taken {
 
 /// Ends [`Taken::enter`], the innermost first.
 struct Entered {
+    _inside: otel::Attached,
     _under: Option<Under>,
     _baggage: Option<baggage::Entered>,
+    _outside: otel::Attached,
     #[cfg(feature = "logs")]
     _scope: Option<crate::logs::ScopeEntered>,
     _capture: Option<dispatcher::DefaultGuard>,
@@ -310,16 +354,19 @@ impl Under {
                 ids: kept.ids.clone(),
                 handle: kept.handle,
                 owned: false,
+                noted: otel::noted(),
                 meta: kept.meta,
             };
             store::push(local, frame);
         });
+        otel::entered(&kept.ids);
         Self(kept.ids.span)
     }
 }
 
 impl Drop for Under {
     fn drop(&mut self) {
+        otel::left(self.0);
         let named = local::with(|local| store::pop(local, self.0)).flatten();
         if let Some(handle) = named {
             store::close(handle, |_| ());

@@ -4,6 +4,7 @@
 //! ids, so that it takes no lock of the registry's and leaves nothing in its extensions.
 
 use super::local::{self, Frame, Ids};
+use super::otel;
 use super::pipeline::Shared;
 use super::slab::Handle;
 use super::store::{self, ParentRef, SLAB, Start};
@@ -184,13 +185,15 @@ where
         {
             local::with(|local| {
                 let frame = Frame {
-                    ids,
+                    ids: ids.clone(),
                     handle: Some(handle),
                     owned: false,
+                    noted: otel::noted(),
                     meta,
                 };
                 store::push(local, frame);
             });
+            otel::entered(&ids);
         }
     }
 

@@ -116,6 +116,8 @@ pub(crate) struct Frame {
     pub(crate) handle: Option<Handle>,
     /// The frame holds a reference to `handle`.
     pub(crate) owned: bool,
+    /// Of the context of the `opentelemetry` API that was attached when this was pushed.
+    pub(crate) noted: u32,
     pub(crate) meta: &'static Metadata<'static>,
 }
 

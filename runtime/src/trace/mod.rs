@@ -17,6 +17,11 @@ mod ids;
 #[cfg(feature = "logs")]
 pub(crate) mod layer;
 pub(crate) mod local;
+#[cfg(feature = "otel")]
+pub mod otel;
+#[cfg(not(feature = "otel"))]
+#[path = "no_otel.rs"]
+pub(crate) mod otel;
 mod panics;
 pub(crate) mod pipeline;
 pub mod propagate;

@@ -212,6 +212,12 @@ impl Pipeline {
         Dispatch::new(Recorder::new(Arc::clone(&self.shared)))
     }
 
+    /// Tracers of the `opentelemetry` API that record here.
+    #[cfg(feature = "otel")]
+    pub(crate) fn tracer_provider(&self) -> super::otel::TracerProvider {
+        super::otel::TracerProvider::new(Arc::clone(&self.shared))
+    }
+
     /// Its number, by which spans know it.
     #[cfg(test)]
     pub(crate) fn id(&self) -> u32 {

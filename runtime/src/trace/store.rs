@@ -4,6 +4,7 @@ use super::body::{self, Fields};
 use super::context::{SpanContext, TraceFlags};
 use super::drain;
 use super::local::{self, Carried, Frame, Ids, Local};
+use super::otel;
 use super::pipeline::Shared;
 use super::sampler::Decision;
 use super::slab::{Handle, Slab};
@@ -171,6 +172,11 @@ pub(crate) struct ParentIds {
 fn parent_of(local: &Local, pipeline: u32, parent: ParentRef<'_>) -> Option<ParentIds> {
     match parent {
         ParentRef::Current => {
+            if let Some(context) = otel::newer(local) {
+                let handle = None;
+                let ids = Ids::of(&context);
+                return Some(ParentIds { ids, handle });
+            }
             let frame = local.stack.last()?;
             (frame.ids.pipeline() == pipeline).then(|| ParentIds {
                 ids: frame.ids.clone(),
@@ -291,6 +297,7 @@ pub(crate) fn start(
             },
             handle,
             owned: false,
+            noted: otel::noted(),
             meta: start.meta,
         };
         push(local, frame);
@@ -575,12 +582,21 @@ pub(crate) fn pop(local: &mut Local, span: u64) -> Option<Handle> {
 
 /// The innermost span of this thread, or baggage alone.
 pub(crate) fn current() -> Option<SpanContext> {
-    local::with(|local| match local.stack.last() {
-        Some(frame) => Some(frame.ids.context()),
+    local::with(|local| match current_in(local) {
+        Some((context, _)) => Some(context),
         None => local.base.as_ref().map(|carried| SpanContext {
             baggage: carried.baggage.clone(),
             ..SpanContext::default()
         }),
     })
     .flatten()
+}
+
+/// The innermost span, and its place in the store where it has one.
+pub(crate) fn current_in(local: &Local) -> Option<(SpanContext, Option<Handle>)> {
+    if let Some(context) = otel::newer(local) {
+        let handle = otel::handle_of(context.span_id.0);
+        return Some((context, handle));
+    }
+    local.stack.last().map(|frame| (frame.ids.context(), frame.handle))
 }

@@ -3,6 +3,7 @@
 use super::body::{self, Fields};
 use super::context::SpanContext;
 use super::local::{self, Frame, Ids};
+use super::otel;
 use super::pipeline::Shared;
 use super::slab::Handle;
 use super::store::{self, ParentRef, SLAB, Start};
@@ -130,7 +131,15 @@ impl Subscriber for Recorder {
         } else if let Some(parent) = event.parent() {
             handle(parent).and_then(|handle| SLAB.with(handle, |live| (live.ids.context(), Some(handle))))
         } else {
-            local::with(|local| local.stack.last().map(|frame| (frame.ids.context(), frame.handle))).flatten()
+            local::with(|local| {
+                if event.metadata().target().starts_with(API) {
+                    // Said while a context is being attached, which must not be looked at meanwhile.
+                    local.stack.last().map(|frame| (frame.ids.context(), frame.handle))
+                } else {
+                    store::current_in(local)
+                }
+            })
+            .flatten()
         };
         if self.shared.span_events
             && let Some((_, Some(handle))) = current
@@ -151,13 +160,15 @@ impl Subscriber for Recorder {
             store::push(
                 local,
                 Frame {
-                    ids,
+                    ids: ids.clone(),
                     handle: Some(handle),
                     owned: false,
+                    noted: otel::noted(),
                     meta,
                 },
             );
         });
+        otel::entered(&ids);
     }
 
     fn exit(&self, span: &Id) {
@@ -182,19 +193,24 @@ impl Subscriber for Recorder {
     }
 }
 
+/// Where the `opentelemetry` crates log.
+pub(crate) const API: &str = "opentelemetry";
+
 /// Takes the innermost frame of that span off this thread's stack.
 pub(crate) fn leave(handle: Handle) {
-    local::with(|local| {
+    let left = local::with(|local| {
         let stack = &mut local.stack;
         let at = match stack.last() {
             Some(frame) if frame.handle == Some(handle) => Some(stack.len() - 1),
             _ => stack.iter().rposition(|frame| frame.handle == Some(handle)),
         };
         // A frame that holds a reference was pushed by a call, which pops it itself.
-        if let Some(at) = at.filter(|at| !stack[*at].owned) {
-            stack.remove(at);
-        }
+        let at = at.filter(|at| !stack[*at].owned)?;
+        Some(stack.remove(at).ids.span)
     });
+    if let Some(Some(span)) = left {
+        otel::left(span);
+    }
 }
 
 /// The innermost span as `tracing` sees it. One that is not recorded gets a slot now, so that what is spawned under it

@@ -8,6 +8,7 @@ use crate::outcome::CallOutcome;
 use crate::site::SpanKind;
 use crate::trace::body::{Item, Items, Key, Scalar};
 use crate::trace::context::SpanContext;
+use crate::trace::otel;
 use crate::trace::store::{Head, STATUS_ERROR, STATUS_OK};
 use std::collections::HashMap;
 
@@ -35,7 +36,7 @@ fn tag(out: &mut Vec<u8>, field: u32, wire: u32) {
 }
 
 #[inline]
-fn bytes(out: &mut Vec<u8>, field: u32, value: &[u8]) {
+pub(crate) fn bytes(out: &mut Vec<u8>, field: u32, value: &[u8]) {
     tag(out, field, LENGTH);
     varint(out, value.len() as u64);
     out.extend_from_slice(value);
@@ -94,7 +95,7 @@ fn patch(out: &mut Vec<u8>, at: usize) {
 
 /// `KeyValue` in field `field`.
 #[inline]
-fn attribute(out: &mut Vec<u8>, field: u32, key: &str, value: Scalar<'_>) {
+pub(crate) fn attribute(out: &mut Vec<u8>, field: u32, key: &str, value: Scalar<'_>) {
     nested(out, field, |out| {
         bytes(out, 1, key.as_bytes());
         nested(out, 2, |out| any_value(out, value));
@@ -115,7 +116,14 @@ fn any_value(out: &mut Vec<u8>, value: Scalar<'_>) {
         }
         Scalar::F64(value) => fixed64(out, 4, value.to_bits()),
         Scalar::Bytes(value) => bytes(out, 7, value),
+        Scalar::Array(value) => bytes(out, 5, value),
     }
+}
+
+/// One of the `values` of an `ArrayValue`.
+#[cfg(feature = "otel")]
+pub(crate) fn array_value(out: &mut Vec<u8>, value: Scalar<'_>) {
+    nested(out, 1, |out| any_value(out, value));
 }
 
 /// A whole `ExportTraceServiceRequest`: one `ResourceSpans` of the encoded `Resource` and the `scope_spans` fields.
@@ -129,10 +137,19 @@ pub(crate) fn request(resource: &[u8], scope_spans: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A `scope_spans` field of `ResourceSpans`: the scope's name and its spans.
+/// A `scope_spans` field of `ResourceSpans`: the scope, by its name or by what [`otel::scope_key`] says of more, and its spans.
 pub(crate) fn scope_spans(out: &mut Vec<u8>, scope: &str, spans: &[u8]) {
+    let more = otel::scope_of(scope);
     nested(out, 2, |out| {
-        nested(out, 1, |out| bytes(out, 1, scope.as_bytes()));
+        match more {
+            Some(more) => {
+                bytes(out, 1, &more.message);
+                if !more.schema_url.is_empty() {
+                    bytes(out, 3, more.schema_url.as_bytes());
+                }
+            }
+            None => nested(out, 1, |out| bytes(out, 1, scope.as_bytes())),
+        }
         out.extend_from_slice(spans);
     });
 }
@@ -144,6 +161,8 @@ struct Said<'a> {
     kind: Option<SpanKind>,
     status: Option<u8>,
     message: Option<&'a str>,
+    /// Start and end, 0 where they are the head's.
+    times: [u64; 2],
 }
 
 impl<'a> Said<'a> {
@@ -237,11 +256,10 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
     if head.parent != 0 {
         bytes(out, 4, &head.parent.to_be_bytes());
     }
-    fixed64(out, 7, clock::unix_nanos(head.start));
-    fixed64(out, 8, clock::unix_nanos(head.end.max(head.start)));
     out.extend_from_slice(places.of(head));
     let mut said = Said::default();
     items(out, head, body, &mut said);
+    times(out, head, said.times);
     if let Some(outcome) = head.outcome()
         && outcome != CallOutcome::Ok
     {
@@ -257,6 +275,21 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
     status(out, said.status.unwrap_or(head.status()), said.message);
     let remote = if head.parent_remote() { IS_REMOTE } else { 0 };
     fixed32(out, 16, u32::from(head.flags()) | HAS_IS_REMOTE | remote);
+}
+
+fn times(out: &mut Vec<u8>, head: &Head, [start, end]: [u64; 2]) {
+    let from = if start == 0 {
+        clock::unix_nanos(head.start)
+    } else {
+        start
+    };
+    let to = if end == 0 {
+        clock::unix_nanos(head.end.max(head.start))
+    } else {
+        end.max(from)
+    };
+    fixed64(out, 7, from);
+    fixed64(out, 8, to);
 }
 
 fn status(out: &mut Vec<u8>, code: u8, message: Option<&str>) {
@@ -326,6 +359,13 @@ fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], said: &mut Said<'a>
                 let dropped = inner(out, 3, head, &mut items);
                 number(out, 4, dropped.into());
             }),
+            Item::EventAt { nanos, name } => nested(out, 11, |out| {
+                fixed64(out, 1, nanos);
+                bytes(out, 2, name.as_bytes());
+                let dropped = inner(out, 3, head, &mut items);
+                number(out, 4, dropped.into());
+            }),
+            Item::Times { start, end } => said.times = [start, end],
             Item::Link { context } => nested(out, 13, |out| {
                 link(out, &context);
                 let dropped = inner(out, 4, head, &mut items);
@@ -371,7 +411,7 @@ fn stands_again(head: &Head, items: Items<'_>, name: &str) -> bool {
         match item {
             Item::Attribute(key, _) if !inside && key_name(head, key) == name => return true,
             Item::Attribute(..) => {}
-            Item::Event { .. } | Item::Link { .. } => inside = true,
+            Item::Event { .. } | Item::EventAt { .. } | Item::Link { .. } => inside = true,
             _ => inside = false,
         }
     }

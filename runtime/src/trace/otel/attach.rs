@@ -1,0 +1,74 @@
+//! `builder().otel_context(true)`: each of our spans is attached as a context of the `opentelemetry` API where it is entered, for
+//! readers that know that one only. They see its ids; what they set on it goes nowhere.
+
+use super::{ATTACHING, MODE, with_context};
+use crate::trace::local::Ids;
+use opentelemetry::ContextGuard;
+use opentelemetry::trace::TraceContextExt as _;
+use std::cell::RefCell;
+use std::sync::atomic::Ordering;
+
+/// The guards of this thread's entered spans, by span id, the innermost last.
+struct Guards(Vec<(u64, ContextGuard)>);
+
+impl Drop for Guards {
+    fn drop(&mut self) {
+        // The thread ends, and may have lost the contexts they would go back to.
+        for (_, guard) in self.0.drain(..) {
+            std::mem::forget(guard);
+        }
+    }
+}
+
+thread_local! {
+    static GUARDS: RefCell<Guards> = const { RefCell::new(Guards(Vec::new())) };
+}
+
+#[inline]
+fn is_attaching() -> bool {
+    MODE.load(Ordering::Relaxed) & ATTACHING != 0
+}
+
+/// A span of ours was made current. Not to be called while this thread's state is borrowed: contexts hold values of others.
+#[inline]
+pub(crate) fn entered(ids: &Ids) {
+    if is_attaching() {
+        attach(ids);
+    }
+}
+
+/// It is no longer.
+#[inline]
+pub(crate) fn left(span: u64) {
+    if is_attaching() {
+        detach(span);
+    }
+}
+
+#[cold]
+fn attach(ids: &Ids) {
+    let context = ids.context();
+    if let Some(cx) = with_context(|cx| cx.with_remote_span_context((&context).into())) {
+        let guard = cx.attach();
+        let mut kept = Some((ids.span, guard));
+        let _ = GUARDS.try_with(|guards| guards.borrow_mut().0.extend(kept.take()));
+        if let Some((_, guard)) = kept {
+            std::mem::forget(guard);
+        }
+    }
+}
+
+#[cold]
+fn detach(span: u64) {
+    let guard = GUARDS.try_with(|guards| {
+        let guards = &mut guards.borrow_mut().0;
+        let at = guards.iter().rposition(|(of, _)| *of == span)?;
+        Some(guards.remove(at).1)
+    });
+    if let Ok(Some(guard)) = guard {
+        match with_context(|_| ()) {
+            Some(()) => drop(guard),
+            None => std::mem::forget(guard),
+        }
+    }
+}

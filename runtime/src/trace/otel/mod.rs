@@ -1,0 +1,154 @@
+//! The `opentelemetry` API as part of the same tree, both ways.
+//!
+//! Nothing tells us when a context is attached, and attaching one for each of our spans would cost as much as the span. So the
+//! join is lazy: a frame notes which span the attached context held when it was pushed. Where that has changed since, whoever
+//! asks for the current span is told the context's; else ours is the newer one. [`TracerProvider`] and [`Propagator`] ask in
+//! the same way, so each side sees the other's spans as parents.
+//!
+//! Programs that never touch the API pay one load of [`MODE`] where a span begins and one where it is entered.
+
+mod attach;
+mod convert;
+mod propagator;
+mod provider;
+mod scope;
+mod span;
+
+pub use propagator::Propagator;
+pub use provider::{Tracer, TracerProvider};
+pub use span::Span;
+
+pub(crate) use attach::{entered, left};
+pub(crate) use scope::{scope_key, scope_of};
+pub(crate) use span::handle_of;
+
+use super::context::SpanContext;
+use super::local::Local;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, ContextGuard};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// [`USED`] and [`ATTACHING`], as bits.
+static MODE: AtomicU8 = AtomicU8::new(0);
+/// Someone made a span by the API or read headers into one of its contexts, so contexts are worth looking at.
+const USED: u8 = 1;
+/// `builder().otel_context(true)`.
+const ATTACHING: u8 = 2;
+
+#[inline]
+fn is_used() -> bool {
+    MODE.load(Ordering::Relaxed) & USED != 0
+}
+
+/// From here on attached contexts are looked at.
+pub(super) fn set_used() {
+    if !is_used() {
+        MODE.fetch_or(USED, Ordering::Relaxed);
+    }
+}
+
+/// From here on our spans are attached for foreign readers.
+pub(crate) fn attach_always() {
+    MODE.fetch_or(USED | ATTACHING, Ordering::Relaxed);
+}
+
+/// Runs with the attached context, where there still is one: a thread that ends has none.
+fn with_context<R>(f: impl FnOnce(&Context) -> R) -> Option<R> {
+    /// Registered behind the context's own thread-local, so it is gone before that one.
+    struct Alive(bool);
+    impl Drop for Alive {
+        fn drop(&mut self) {}
+    }
+    thread_local! {
+        static ALIVE: Alive = Alive(std::panic::catch_unwind(|| Context::map_current(|_| ())).is_ok());
+    }
+    let alive = ALIVE.try_with(|alive| alive.0).unwrap_or(false);
+    alive.then(|| Context::map_current(f))
+}
+
+/// A span id as a frame notes it. Two that look alike, once in four thousand million, cost one parent.
+fn note(span: u64) -> u32 {
+    (span ^ (span >> 32)) as u32
+}
+
+fn note_of(cx: &Context) -> u32 {
+    if cx.has_active_span() {
+        note(u64::from_be_bytes(cx.span().span_context().span_id().to_bytes()))
+    } else {
+        0
+    }
+}
+
+/// What a frame that is pushed now notes of the attached context.
+#[inline]
+pub(crate) fn noted() -> u32 {
+    if is_used() { noted_apart() } else { 0 }
+}
+
+#[inline(never)]
+fn noted_apart() -> u32 {
+    with_context(note_of).unwrap_or(0)
+}
+
+/// The span of the attached context, where that is newer than the innermost of ours.
+#[inline]
+pub(crate) fn newer(local: &Local) -> Option<SpanContext> {
+    if is_used() { newer_apart(local) } else { None }
+}
+
+#[inline(never)]
+fn newer_apart(local: &Local) -> Option<SpanContext> {
+    let top = local.stack.last();
+    with_context(|cx| {
+        let note = note_of(cx);
+        if note == 0 || note == top.map_or(0, |frame| frame.noted) {
+            return None;
+        }
+        let carried = top.map_or(&local.base, |frame| &frame.ids.carried);
+        let ours = carried.as_ref().map(|carried| carried.baggage.clone());
+        let context = SpanContext {
+            baggage: convert::baggage(cx, ours.unwrap_or_default()),
+            ..SpanContext::from(cx.span().span_context())
+        };
+        let ours = top.is_some_and(|frame| frame.ids.span == context.span_id.0);
+        (context.is_valid() && !ours).then_some(context)
+    })
+    .flatten()
+}
+
+/// Ends what [`Taken`] attached.
+pub(crate) type Attached = Option<ContextGuard>;
+
+/// The attached context, taken along with the current span to another task or thread.
+#[derive(Default)]
+pub(crate) struct Taken {
+    context: Option<Context>,
+    newer: bool,
+}
+
+impl Taken {
+    pub(crate) fn here(local: &Local) -> Self {
+        if !is_used() {
+            return Self::default();
+        }
+        Self {
+            context: with_context(Context::clone),
+            newer: newer_apart(local).is_some(),
+        }
+    }
+
+    fn attached(&self) -> Attached {
+        with_context(|_| ())?;
+        self.context.clone().map(Context::attach)
+    }
+
+    /// Attaches a context that is older than our span: before that is entered.
+    pub(crate) fn enter_outside(&self) -> Attached {
+        if self.newer { None } else { self.attached() }
+    }
+
+    /// Attaches a context that is newer than our span: after that was entered.
+    pub(crate) fn enter_inside(&self) -> Attached {
+        if self.newer { self.attached() } else { None }
+    }
+}
