@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pin_project! {
-    /// The body of a response in the server layer: the request's span lives until its last byte.
+    /// The body of a response in a layer. On a server the request's span lives until its last byte; on a client the span of a call
+    /// of gRPC does, whose status comes last.
     pub struct Traced<B: Body> {
         #[pin]
         inner: B,
@@ -73,10 +74,16 @@ impl<B: Body> Body for Traced<B> {
         match &polled {
             Poll::Pending => {}
             Poll::Ready(Some(Ok(frame))) => {
-                if let (Some(exchange), Some(data)) = (this.exchange.as_mut(), frame.data_ref()) {
-                    exchange.sent(bytes::Buf::remaining(data) as u64);
+                if let Some(exchange) = this.exchange.as_mut() {
+                    if let Some(data) = frame.data_ref() {
+                        exchange.pass(bytes::Buf::remaining(data) as u64);
+                    }
+                    if let Some(trailers) = frame.trailers_ref() {
+                        exchange.look(trailers);
+                    }
                 }
-                if this.inner.is_end_stream()
+                // Nothing comes after trailers.
+                if (frame.is_trailers() || this.inner.is_end_stream())
                     && let Some(exchange) = this.exchange.take()
                 {
                     exchange.completed();

@@ -3,249 +3,137 @@
 //! [`client_layer`] is for any tower service that takes `http::Request`s; with the feature `reqwest`, [`ReqwestTracing`] is a
 //! middleware for `reqwest_middleware`. Put either inside of what retries, so that each attempt is a span.
 
-use super::server::{BYTES, ErrorType, SECONDS};
+use super::body::Traced;
+use super::exchange::{Exchange, site};
+use super::head;
+use super::measure::{ErrorType, Key, SERVERS, Side};
+use super::rpc::{self, Rpc};
 use super::words;
-use crate::metrics::dynamic::{Histogram, Meta};
-use crate::metrics::label::Limit;
-use crate::metrics::registry::{self, LabelSet};
-use crate::outcome::CallOutcome;
 use crate::probe::type_path;
-use crate::site::{Def, Site, Slots, SpanDef, SpanKind};
-use crate::trace::active::ActiveSpan;
-use crate::trace::body::Scalar;
-use crate::{clock, switch, trace};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
+use crate::site::{Site, SpanKind};
+use crate::{switch, trace};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header};
 use pin_project_lite::pin_project;
-use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing_core::field::Value;
 
-static SITE: Site = Site {
-    def: Def {
-        // No function of the user's.
-        function: "",
-        module: "vitalsign::http",
-        file: "",
-        line: 0,
-        asynchronous: true,
-        fallible: true,
-        span: Some(SpanDef {
-            name: "HTTP",
-            kind: SpanKind::Client,
-            fields: &[
-                "otel.name",
-                "otel.kind",
-                "http.request.method",
-                "http.request.method_original",
-                "url.full",
-                "server.address",
-                "server.port",
-                "http.request.resend_count",
-                "network.protocol.version",
-                "http.response.status_code",
-                "error.type",
-            ],
-            ..SpanDef::DEFAULT
-        }),
-        counter: None,
-        timer: None,
-    },
-    slots: Slots::new(),
-};
+static HTTP: Site = site(
+    "HTTP",
+    SpanKind::Client,
+    &[
+        "otel.name",
+        "otel.kind",
+        "http.request.method",
+        "http.request.method_original",
+        "url.full",
+        "server.address",
+        "server.port",
+        "http.request.resend_count",
+        "network.protocol.version",
+        "http.response.status_code",
+        "error.type",
+    ],
+);
 
-/// Servers with series of their own; the rest share `other`.
-static SERVERS: Limit = Limit::new(200);
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Key {
-    method: &'static str,
-    /// An index into [`SERVERS`].
-    server: u16,
-    port: u16,
-    scheme: &'static str,
-    status: u16,
-    error: Option<Cow<'static, str>>,
-    version: Option<&'static str>,
-}
-
-fn labels(key: &Key) -> LabelSet {
-    let mut labels: LabelSet = Vec::with_capacity(7);
-    if let Some(error) = &key.error {
-        labels.push(("error.type".into(), error.clone()));
-    }
-    labels.push(("http.request.method".into(), key.method.into()));
-    if key.status != 0 {
-        labels.push(("http.response.status_code".into(), key.status.to_string().into()));
-    }
-    if let Some(version) = key.version {
-        labels.push(("network.protocol.version".into(), version.into()));
-    }
-    labels.push((
-        "server.address".into(),
-        SERVERS.value(key.server.into()).unwrap_or("other").into(),
-    ));
-    labels.push(("server.port".into(), key.port.to_string().into()));
-    labels.push(("url.scheme".into(), key.scheme.into()));
-    labels
-}
-
-struct Families {
-    duration: Arc<Histogram<Key>>,
-    request_size: Arc<Histogram<Key>>,
-}
-
-fn families() -> &'static Families {
-    static FAMILIES: OnceLock<Families> = OnceLock::new();
-    FAMILIES.get_or_init(|| {
-        let families = Families {
-            duration: Arc::new(Histogram::new(
-                Meta {
-                    name: "http.client.request.duration",
-                    help: "Duration of HTTP client requests.",
-                    unit: "s",
-                    labels,
-                },
-                &SECONDS,
-            )),
-            request_size: Arc::new(Histogram::new(
-                Meta {
-                    name: "http.client.request.body.size",
-                    help: "Size of HTTP client request bodies.",
-                    unit: "By",
-                    labels,
-                },
-                &BYTES,
-            )),
-        };
-        registry::register(families.duration.clone());
-        registry::register(families.request_size.clone());
-        families
-    })
-}
+static RPC: Site = site(
+    "RPC",
+    SpanKind::Client,
+    &[
+        "otel.name",
+        "otel.kind",
+        "rpc.system.name",
+        "rpc.method",
+        "server.address",
+        "server.port",
+        "network.protocol.version",
+        "rpc.status_code",
+        "error.type",
+    ],
+);
 
 /// How often this request was sent before: an extension of the request, set by whoever retries; the span's
 /// `http.request.resend_count`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ResendCount(pub u32);
 
-/// One attempt, from its head to the head of its response.
-struct Attempt {
-    span: ActiveSpan,
-    start: u64,
-    key: Key,
-    size: Option<u64>,
-    open: bool,
-}
-
-impl Attempt {
-    /// Opens the span and writes its context into the headers.
-    fn begin(method: &Method, uri: &Uri, headers: &mut HeaderMap, resends: u32) -> Self {
-        let start = clock::now();
-        let known = words::method(method);
-        let scheme = words::scheme(uri);
-        let (address, port) = words::server(uri, headers);
+impl Exchange {
+    /// A request goes out: opens the span and writes its context into the headers.
+    fn send(method: &Method, uri: &Uri, headers: &mut HeaderMap, resends: u32) -> Self {
+        let rpc = Rpc::of(
+            headers.get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes),
+            uri.path(),
+        );
+        let scheme = words::scheme(uri.scheme_str());
+        let (address, port) = head::server(uri, headers);
         let address = address.unwrap_or_default();
         let port = port.unwrap_or_else(|| words::default_port(scheme));
-        let mut span = ActiveSpan::default();
-        span.open(&SITE, start, None);
-        if span.recording() {
-            let original = (known == words::OTHER).then_some(method.as_str());
-            span.fields(
-                &SITE,
-                &[
-                    &words::name_of(known) as &dyn Value,
-                    &"client",
-                    &known,
-                    &original,
-                    &words::full(uri).as_str(),
-                    &address,
-                    &port,
-                    &(resends > 0).then_some(resends),
-                ],
-            );
-        }
         let key = Key {
-            method: known,
-            server: SERVERS.index(address) as u16,
-            port,
+            method: words::method(method.as_str()),
             scheme,
+            place: Some(SERVERS.index(address) as u16),
+            port,
             status: 0,
-            error: None,
+            error: ErrorType::None,
             version: None,
         };
-        if let Some(context) = span.context().or_else(trace::current) {
+        let of = if rpc.is_some() { &RPC } else { &HTTP };
+        let mut exchange = Self::begin(Side::Client, of, key, rpc, None);
+        if exchange.span.recording() {
+            exchange.describe_request(method, uri, address, resends);
+        }
+        exchange.sized(headers.get(header::CONTENT_LENGTH).map(http::HeaderValue::as_bytes));
+        if let Some(context) = exchange.span.context().or_else(trace::current) {
             trace::inject(&context, headers);
         }
-        Self {
-            span,
-            start,
-            key,
-            size: content_length(headers),
-            open: true,
-        }
+        exchange
     }
 
-    fn responded(mut self, status: StatusCode, version: Version) {
-        self.key.status = status.as_u16();
+    fn describe_request(&self, method: &Method, uri: &Uri, address: &str, resends: u32) {
+        if let Some(rpc) = &self.rpc {
+            self.span.fields(
+                &RPC,
+                &[
+                    &&*rpc.method as &dyn Value,
+                    &"client",
+                    &rpc::SYSTEM,
+                    &&*rpc.method,
+                    &address,
+                    &self.key.port,
+                ],
+            );
+            return;
+        }
+        let original = (self.key.method == words::OTHER).then_some(method.as_str());
+        self.span.fields(
+            &HTTP,
+            &[
+                &words::name_of(self.key.method) as &dyn Value,
+                &"client",
+                &self.key.method,
+                &original,
+                &words::full(uri).as_str(),
+                &address,
+                &self.key.port,
+                &(resends > 0).then_some(resends),
+            ],
+        );
+    }
+
+    /// The head of the response is there, which ends a request of HTTP. The status of a call of gRPC comes last.
+    fn answered(mut self, status: StatusCode, version: Version, headers: &HeaderMap) -> Option<Self> {
+        self.responded(status.as_u16());
         self.key.version = words::version(version);
-        // On a client a 4xx is an error too (C3).
-        if status.is_client_error() || status.is_server_error() {
-            self.key.error = ErrorType::Status.text(self.key.status);
-            self.end(CallOutcome::Error);
-        } else {
-            self.end(CallOutcome::Ok);
+        self.look(headers);
+        if self.rpc.is_some() {
+            return Some(self);
         }
+        self.completed();
+        None
     }
-
-    fn failed(mut self, error: Cow<'static, str>) {
-        self.key.error = Some(error);
-        self.end(CallOutcome::Error);
-    }
-
-    fn end(&mut self, outcome: CallOutcome) {
-        self.open = false;
-        let end = clock::now();
-        if self.span.recording() {
-            if self.key.status != 0 {
-                self.span
-                    .add("http.response.status_code", Scalar::I64(self.key.status.into()));
-            }
-            if let Some(version) = self.key.version {
-                self.span.add("network.protocol.version", Scalar::Text(version));
-            }
-            if let Some(error) = &self.key.error {
-                self.span.add("error.type", Scalar::Text(error));
-            }
-        }
-        let exemplar = self.span.exemplar();
-        let seconds = clock::nanos_between(self.start, end) as f64 / 1e9;
-        families().duration.record(&self.key, seconds, exemplar);
-        if let Some(size) = self.size {
-            families().request_size.record(&self.key, size as f64, exemplar);
-        }
-        self.span.close(end, outcome);
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        if self.open {
-            self.end(if std::thread::panicking() {
-                CallOutcome::Panic
-            } else {
-                CallOutcome::Cancelled
-            });
-        }
-    }
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// A layer for tower clients that take `http::Request`s.
@@ -285,8 +173,9 @@ pub struct ClientService<S> {
 impl<S, B, R> Service<Request<B>> for ClientService<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    R: http_body::Body,
 {
-    type Response = S::Response;
+    type Response = Response<Traced<R>>;
     type Error = S::Error;
     type Future = ClientFuture<S::Future>;
 
@@ -295,14 +184,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let attempt = switch::on().then(|| {
+        let exchange = switch::on().then(|| {
             let (method, uri) = (request.method().clone(), request.uri().clone());
             let resends = request.extensions().get::<ResendCount>().map_or(0, |count| count.0);
-            Attempt::begin(&method, &uri, request.headers_mut(), resends)
+            Exchange::send(&method, &uri, request.headers_mut(), resends)
         });
         ClientFuture {
             inner: self.inner.call(request),
-            attempt,
+            exchange,
         }
     }
 }
@@ -312,45 +201,38 @@ pin_project! {
     pub struct ClientFuture<F> {
         #[pin]
         inner: F,
-        attempt: Option<Attempt>,
+        exchange: Option<Exchange>,
     }
 }
 
 impl<F, R, E> Future for ClientFuture<F>
 where
     F: Future<Output = Result<Response<R>, E>>,
+    R: http_body::Body,
 {
-    type Output = F::Output;
+    type Output = Result<Response<Traced<R>>, E>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let polled = {
-            let _entered = this.attempt.as_ref().map(Entered::new);
+            let _entered = this.exchange.as_ref().map(Exchange::enter);
             this.inner.poll(cx)
         };
         let result = ready!(polled);
-        if let Some(attempt) = this.attempt.take() {
-            match &result {
-                Ok(response) => attempt.responded(response.status(), response.version()),
-                Err(_) => attempt.failed(type_path::<E>()),
+        let exchange = this.exchange.take();
+        Poll::Ready(match result {
+            Ok(response) => {
+                let exchange =
+                    exchange.and_then(|it| it.answered(response.status(), response.version(), response.headers()));
+                Ok(response.map(|body| Traced::new(body, exchange)))
             }
-        }
-        Poll::Ready(result)
-    }
-}
-
-struct Entered<'a>(&'a ActiveSpan);
-
-impl<'a> Entered<'a> {
-    fn new(attempt: &'a Attempt) -> Self {
-        attempt.span.enter(&SITE);
-        Self(&attempt.span)
-    }
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        self.0.exit();
+            Err(error) => {
+                if let Some(exchange) = exchange {
+                    exchange.failed(type_path::<E>());
+                }
+                Err(error)
+            }
+        })
     }
 }
 
@@ -359,7 +241,7 @@ pub use of_reqwest::ReqwestTracing;
 
 #[cfg(feature = "reqwest")]
 mod of_reqwest {
-    use super::{Attempt, Entered, switch};
+    use super::{Exchange, switch};
     use http::{Extensions, Uri};
     use reqwest::{Request, Response};
     use reqwest_middleware::{Error, Middleware, Next, Result};
@@ -402,16 +284,16 @@ mod of_reqwest {
             extensions.insert(Sent(resends + 1));
             let uri: Uri = request.url().as_str().parse().unwrap_or_default();
             let method = request.method().clone();
-            let attempt = Attempt::begin(&method, &uri, request.headers_mut(), resends);
+            let exchange = Exchange::send(&method, &uri, request.headers_mut(), resends);
             let mut sent = pin!(next.run(request, extensions));
             let result = poll_fn(|cx| {
-                let _entered = Entered::new(&attempt);
+                let _entered = exchange.enter();
                 sent.as_mut().poll(cx)
             })
             .await;
             match &result {
-                Ok(response) => attempt.responded(response.status(), response.version()),
-                Err(error) => attempt.failed(kind(error)),
+                Ok(response) => drop(exchange.answered(response.status(), response.version(), response.headers())),
+                Err(error) => exchange.failed(kind(error)),
             }
             result
         }

@@ -1,144 +1,126 @@
-//! One request from its head to the end of its response.
+//! One request from its head to the end of its response, on either end of the wire.
 
-use super::layer::Settings;
-use super::request_id::{self, RequestId};
-use super::server::{self, ErrorType, Key};
+use super::measure::{self, ErrorType, Key, Measured, ROUTES, Side};
+use super::rpc::{Code, Rpc};
+use super::server::Served;
 use super::words;
 use crate::clock;
 use crate::outcome::CallOutcome;
 use crate::site::{Def, Site, Slots, SpanDef, SpanKind};
+use crate::trace::SpanContext;
 use crate::trace::active::{ActiveSpan, Parent, SpanOptions};
 use crate::trace::body::Scalar;
-use http::request::Parts;
-use http::{HeaderMap, Uri, header, response};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use tracing_core::field::Value;
+use http::HeaderMap;
+use std::borrow::Cow;
 
-static SITE: Site = Site {
-    def: Def {
-        // No function of the user's.
-        function: "",
-        module: "vitalsign::http",
-        file: "",
-        line: 0,
-        asynchronous: true,
-        fallible: true,
-        span: Some(SpanDef {
-            name: "HTTP",
-            kind: SpanKind::Server,
-            fields: &[
-                "otel.name",
-                "otel.kind",
-                "http.request.method",
-                "http.request.method_original",
-                "http.route",
-                "url.path",
-                "url.query",
-                "url.scheme",
-                "server.address",
-                "server.port",
-                "network.protocol.version",
-                "user_agent.original",
-                "http.response.status_code",
-                "error.type",
-            ],
-            ..SpanDef::DEFAULT
-        }),
-        counter: None,
-        timer: None,
-    },
-    slots: Slots::new(),
-};
+/// The site of the spans of one kind: no function of the user's.
+pub(super) const fn site(name: &'static str, kind: SpanKind, fields: &'static [&'static str]) -> Site {
+    Site {
+        def: Def {
+            function: "",
+            module: "vitalsign::http",
+            file: "",
+            line: 0,
+            asynchronous: true,
+            fallible: true,
+            span: Some(SpanDef {
+                name,
+                kind,
+                fields,
+                ..SpanDef::DEFAULT
+            }),
+            counter: None,
+            timer: None,
+        },
+        slots: Slots::new(),
+    }
+}
 
-/// What is kept of a request until its response has left.
+/// What is kept of a request until its response has left, or has come.
 pub(super) struct Exchange {
-    span: ActiveSpan,
+    pub(super) side: Side,
+    pub(super) span: ActiveSpan,
+    site: &'static Site,
     start: u64,
-    key: Key,
-    /// For the access line.
-    uri: Option<Uri>,
-    request_id: Option<RequestId>,
-    #[cfg(feature = "logs")]
-    scope: Option<crate::logs::Scope>,
-    active: Option<Arc<AtomicI64>>,
+    pub(super) key: Key,
+    pub(super) rpc: Option<Box<Rpc>>,
+    /// On a server.
+    pub(super) served: Option<Served>,
     request_size: Option<u64>,
-    sent: u64,
+    /// Bytes of the response's body so far.
+    pub(super) passed: u64,
     open: bool,
 }
 
 impl Exchange {
-    pub(super) fn begin(parts: &mut Parts, settings: &Arc<Settings>) -> Self {
+    /// Opens the span.
+    pub(super) fn begin(
+        side: Side,
+        site: &'static Site,
+        key: Key,
+        rpc: Option<Box<Rpc>>,
+        parent: Option<SpanContext>,
+    ) -> Self {
         let start = clock::now();
-        let key = Key {
-            method: words::method(&parts.method),
-            scheme: words::scheme(&parts.uri),
-            route: settings.route(parts),
-            status: 0,
-            error: ErrorType::None,
-            version: words::version(parts.version),
-        };
-        let active = server::began(key.method, key.scheme);
-        let options = crate::trace::extract(&parts.headers).map(|context| {
+        let options = parent.map(|context| {
             let mut options = Box::<SpanOptions>::default();
             options.parent = Parent::Of(context);
             options
         });
         let mut span = ActiveSpan::default();
-        span.open(&SITE, start, options);
-        if span.recording() {
-            describe(&span, &key, parts, settings);
-        }
-        let request_id = settings.request_id.then(|| {
-            let id = RequestId::of(&parts.headers).unwrap_or_else(RequestId::mint);
-            parts.headers.insert(request_id::HEADER, id.header());
-            parts.extensions.insert(id.clone());
-            id
-        });
+        span.open(site, start, options);
         Self {
+            side,
             span,
+            site,
             start,
             key,
-            uri: settings.access_line.then(|| parts.uri.clone()),
-            #[cfg(feature = "logs")]
-            scope: request_id
-                .as_ref()
-                .map(|id| crate::logs::ScopeBuilder::new().value("request_id", id.as_str()).done()),
-            request_id,
-            active,
-            request_size: content_length(&parts.headers),
-            sent: 0,
+            rpc,
+            served: None,
+            request_size: None,
+            passed: 0,
             open: true,
         }
     }
 
+    /// What `Content-Length` says of the request.
+    pub(super) fn sized(&mut self, content_length: Option<&[u8]>) {
+        self.request_size = content_length.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    }
+
     /// What runs until the guard is dropped belongs to this request.
     pub(super) fn enter(&self) -> Entered<'_> {
-        self.span.enter(&SITE);
+        self.span.enter(self.site);
         Entered {
             #[cfg(feature = "logs")]
-            _scope: self
-                .scope
-                .as_ref()
-                .map(|scope| crate::logs::scope_enter(Some(scope.clone()))),
+            _scope: self.served.as_ref().and_then(Served::scope),
             span: &self.span,
         }
     }
 
     /// The head of the response is there.
-    pub(super) fn responded(&mut self, parts: &mut response::Parts) {
-        self.key.status = parts.status.as_u16();
-        if parts.status.is_server_error() {
+    pub(super) fn responded(&mut self, status: u16) {
+        self.key.status = status;
+        // On a client a 4xx is an error too (C3).
+        let failed = match self.side {
+            Side::Server => status >= 500,
+            Side::Client => status >= 400,
+        };
+        if failed {
             self.key.error = ErrorType::Status;
         }
-        if let Some(id) = &self.request_id {
-            parts.headers.entry(request_id::HEADER).or_insert_with(|| id.header());
+    }
+
+    /// Headers or trailers of the response, where gRPC has its status.
+    pub(super) fn look(&mut self, headers: &HeaderMap) {
+        if let Some(rpc) = &mut self.rpc {
+            rpc.look(headers);
         }
     }
 
     /// So many bytes of the body were handed over.
-    pub(super) fn sent(&mut self, bytes: u64) {
-        self.sent += bytes;
+    pub(super) fn pass(&mut self, bytes: u64) {
+        self.passed += bytes;
     }
 
     /// Whether the response is complete without a body.
@@ -148,89 +130,95 @@ impl Exchange {
 
     /// The response was handed over whole.
     pub(super) fn completed(mut self) {
-        let outcome = if self.key.error == ErrorType::None {
-            CallOutcome::Ok
-        } else {
-            CallOutcome::Error
-        };
-        self.end(outcome);
+        self.end(CallOutcome::Ok);
     }
 
     /// No response, or half of one.
-    pub(super) fn failed(mut self, error: &'static str) {
-        self.key.error = ErrorType::Named(error);
+    pub(super) fn failed(mut self, error: impl Into<Cow<'static, str>>) {
+        self.key.error = ErrorType::Named(error.into());
         self.end(CallOutcome::Error);
     }
 
     fn end(&mut self, outcome: CallOutcome) {
         self.open = false;
         let end = clock::now();
-        if let Some(active) = &self.active {
-            active.fetch_sub(1, Ordering::Relaxed);
-        }
-        let seconds = clock::nanos_between(self.start, end) as f64 / 1e9;
         if outcome == CallOutcome::Panic {
-            self.key.error = ErrorType::Named("panic");
+            self.key.error = ErrorType::Named("panic".into());
         }
+        let code = self.rpc_code(outcome);
+        let outcome = match outcome {
+            CallOutcome::Ok if self.key.error != ErrorType::None => CallOutcome::Error,
+            other => other,
+        };
         if self.span.recording() {
-            if self.key.status != 0 {
-                self.span
-                    .add("http.response.status_code", Scalar::I64(self.key.status.into()));
-            }
-            if let Some(error) = self.key.error.text(self.key.status) {
-                self.span.add("error.type", Scalar::Text(&error));
-            }
+            self.describe_end(code);
         }
-        let response_size = (self.key.status != 0).then_some(self.sent);
-        let exemplar = self.span.exemplar();
-        server::ended(&self.key, seconds, self.request_size, response_size, exemplar);
-        if let Some(uri) = &self.uri {
-            let _entered = self.enter();
-            self.access_line(uri.path(), seconds, outcome);
+        let measured = Measured {
+            seconds: clock::nanos_between(self.start, end) as f64 / 1e9,
+            request_size: self.request_size,
+            response_size: (self.side == Side::Server && self.key.status != 0).then_some(self.passed),
+            exemplar: self.span.exemplar(),
+        };
+        if let (Some(rpc), Some(code)) = (&self.rpc, code) {
+            // A method that the server does not know is whatever a stranger wrote.
+            let method = if code == Code::UNIMPLEMENTED {
+                words::OTHER
+            } else {
+                &rpc.method
+            };
+            let method = ROUTES.index(method) as u16;
+            if self.side == Side::Server {
+                self.key.place = Some(method);
+            }
+            let error = self.key.error.text(self.key.status);
+            measure::called(self.side, &(method, code, error), &measured);
+        }
+        measure::ended(self.side, &self.key, &measured);
+        if let Some(served) = &self.served {
+            served.ended();
+            if let Some(path) = served.line() {
+                let _entered = self.enter();
+                super::server::access_line(self, path, code, measured.seconds, outcome);
+            }
         }
         self.span.close(end, outcome);
     }
 
-    fn access_line(&self, path: &str, seconds: f64, outcome: CallOutcome) {
-        let (method, status) = (self.key.method, self.key.status);
-        let route = self.key.route.and_then(|index| server::ROUTES.value(index.into()));
-        let status_code = (status != 0).then_some(status);
-        let outcome = outcome.as_str();
-        // Level and target of a line are part of its call site.
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    target: "vitalsign::access",
-                    {
-                        http.request.method = method,
-                        url.path = path,
-                        http.route = route,
-                        http.response.status_code = status_code,
-                        http.response.body.size = self.sent,
-                        duration = seconds,
-                        outcome
-                    },
-                    "{method} {path} {}",
-                    Shown(status_code)
-                )
+    /// The call's status, where it is one of gRPC: it decides over HTTP's.
+    fn rpc_code(&mut self, outcome: CallOutcome) -> Option<Code> {
+        let rpc = self.rpc.as_ref()?;
+        if outcome == CallOutcome::Cancelled {
+            return Some(Code::CANCELLED);
+        }
+        let code = rpc.code(self.key.status);
+        let fails = match self.side {
+            Side::Server => code.fails_server(),
+            Side::Client => code.fails_client(),
+        };
+        if !matches!(self.key.error, ErrorType::Named(_)) {
+            self.key.error = if fails {
+                ErrorType::Named(code.name().into())
+            } else {
+                ErrorType::None
             };
         }
-        if self.key.error == ErrorType::None {
-            line!(info);
-        } else {
-            line!(error);
-        }
+        Some(code)
     }
-}
 
-/// A status that may not have come.
-struct Shown(Option<u16>);
-
-impl std::fmt::Display for Shown {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Some(status) => write!(f, "{status}"),
-            None => f.write_str("-"),
+    fn describe_end(&self, code: Option<Code>) {
+        match code {
+            Some(code) => self.span.add("rpc.status_code", Scalar::Text(code.name())),
+            None if self.key.status != 0 => {
+                self.span
+                    .add("http.response.status_code", Scalar::I64(self.key.status.into()));
+            }
+            None => {}
+        }
+        if let (Side::Client, Some(version)) = (self.side, self.key.version) {
+            self.span.add("network.protocol.version", Scalar::Text(version));
+        }
+        if let Some(error) = self.key.error.text(self.key.status) {
+            self.span.add("error.type", Scalar::Text(&error));
         }
     }
 }
@@ -257,48 +245,5 @@ pub(super) struct Entered<'a> {
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         self.span.exit();
-    }
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-fn describe(span: &ActiveSpan, key: &Key, parts: &Parts, settings: &Settings) {
-    let route = key.route.and_then(|index| server::ROUTES.value(index.into()));
-    let name = server::span_name(key.method, route);
-    let original = (key.method == words::OTHER).then_some(parts.method.as_str());
-    let query = parts.uri.query().map(words::query);
-    let (address, port) = words::server(&parts.uri, &parts.headers);
-    let port = port.filter(|port| *port != words::default_port(key.scheme));
-    let agent = parts.headers.get(header::USER_AGENT);
-    let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()));
-    span.fields(
-        &SITE,
-        &[
-            &&*name as &dyn Value,
-            &"server",
-            &key.method,
-            &original,
-            &route,
-            &parts.uri.path(),
-            &query.as_deref(),
-            &key.scheme,
-            &address,
-            &port,
-            &key.version,
-            &agent.as_deref(),
-        ],
-    );
-    for (name, attribute) in &settings.headers {
-        let values: Vec<_> = parts
-            .headers
-            .get_all(name)
-            .iter()
-            .map(|v| String::from_utf8_lossy(v.as_bytes()))
-            .collect();
-        if !values.is_empty() {
-            span.add(attribute, Scalar::Text(&values.join(", ")));
-        }
     }
 }

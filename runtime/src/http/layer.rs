@@ -16,7 +16,7 @@
 
 use super::body::Traced;
 use super::exchange::Exchange;
-use super::server::ROUTES;
+use super::request_id;
 use crate::switch;
 use http::request::Parts;
 use http::{HeaderName, Request, Response};
@@ -32,12 +32,8 @@ use tower_service::Service;
 /// A layer with the defaults.
 pub fn layer() -> HttpLayer {
     HttpLayer {
-        settings: Arc::new(Settings {
-            access_line: true,
-            request_id: true,
-            excluded: Vec::new(),
-            groups: Vec::new(),
-            headers: Vec::new(),
+        settings: Arc::new(Tower {
+            common: Settings::default(),
             route: None,
         }),
     }
@@ -45,13 +41,59 @@ pub fn layer() -> HttpLayer {
 
 type RouteOf = Box<dyn Fn(&Parts) -> Option<Cow<'static, str>> + Send + Sync>;
 
+/// What a tower service is observed by.
+struct Tower {
+    common: Settings,
+    route: Option<RouteOf>,
+}
+
+/// What the layers of all frameworks can be told.
 pub(super) struct Settings {
     pub(super) access_line: bool,
     pub(super) request_id: bool,
     excluded: Vec<Pattern>,
     groups: Vec<(Pattern, Cow<'static, str>)>,
     pub(super) headers: Vec<(HeaderName, String)>,
-    route: Option<RouteOf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            access_line: true,
+            request_id: true,
+            excluded: Vec::new(),
+            groups: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn exclude(&mut self, path: String) {
+        self.excluded.push(Pattern(path));
+    }
+
+    pub(super) fn group(&mut self, paths: String, route: Cow<'static, str>) {
+        self.groups.push((Pattern(paths), route));
+    }
+
+    /// Never a header whose name is secret.
+    pub(super) fn request_header(&mut self, name: HeaderName) {
+        if !crate::secret::is_secret(name.as_str()) {
+            let attribute = format!("http.request.header.{}", name.as_str());
+            self.headers.push((name, attribute));
+        }
+    }
+
+    pub(super) fn excludes(&self, path: &str) -> bool {
+        self.excluded.iter().any(|pattern| pattern.matches(path))
+    }
+
+    /// The route that a path is grouped under.
+    pub(super) fn grouped(&self, path: &str) -> Option<&str> {
+        let found = self.groups.iter().find(|(pattern, _)| pattern.matches(path));
+        found.map(|(_, route)| &**route)
+    }
 }
 
 /// A path, or all paths that begin so where it ends with `*`.
@@ -69,26 +111,26 @@ impl Pattern {
 /// The tower layer for HTTP servers; made by [`layer`].
 #[derive(Clone)]
 pub struct HttpLayer {
-    settings: Arc<Settings>,
+    settings: Arc<Tower>,
 }
 
 /// Configured before it is cloned or made into a service; later it panics.
 impl HttpLayer {
-    fn settings(&mut self) -> &mut Settings {
+    fn settings(&mut self) -> &mut Tower {
         Arc::get_mut(&mut self.settings).expect("an `HttpLayer` is configured before it is cloned")
     }
 
     /// No span, no measurement and no line for this path, or for all that begin so: `"/healthz"`, `"/static/*"`.
     #[must_use]
     pub fn exclude(mut self, path: impl Into<String>) -> Self {
-        self.settings().excluded.push(Pattern(path.into()));
+        self.settings().common.exclude(path.into());
         self
     }
 
     /// One route for all paths that begin so, where no router says it: `group("/static/*", "/static/{file}")`.
     #[must_use]
     pub fn group(mut self, paths: impl Into<String>, route: impl Into<Cow<'static, str>>) -> Self {
-        self.settings().groups.push((Pattern(paths.into()), route.into()));
+        self.settings().common.group(paths.into(), route.into());
         self
     }
 
@@ -103,24 +145,21 @@ impl HttpLayer {
     /// Whether each request gets a line at level info (error for 5xx and panics), target `vitalsign::access`. On.
     #[must_use]
     pub fn access_line(mut self, on: bool) -> Self {
-        self.settings().access_line = on;
+        self.settings().common.access_line = on;
         self
     }
 
     /// Whether `X-Request-ID` is honoured or minted, echoed, and a field of every line. On.
     #[must_use]
     pub fn request_id(mut self, on: bool) -> Self {
-        self.settings().request_id = on;
+        self.settings().common.request_id = on;
         self
     }
 
     /// Records a request header as `http.request.header.NAME`. None is recorded unasked, and never one whose name is secret.
     #[must_use]
     pub fn request_header(mut self, name: HeaderName) -> Self {
-        if !crate::secret::is_secret(name.as_str()) {
-            let attribute = format!("http.request.header.{}", name.as_str());
-            self.settings().headers.push((name, attribute));
-        }
+        self.settings().common.request_header(name);
         self
     }
 }
@@ -131,28 +170,20 @@ impl std::fmt::Debug for HttpLayer {
     }
 }
 
-impl Settings {
-    fn excludes(&self, path: &str) -> bool {
-        self.excluded.iter().any(|pattern| pattern.matches(path))
-    }
-
-    /// The route's index among [`ROUTES`].
-    pub(super) fn route(&self, parts: &Parts) -> Option<u16> {
-        let path = parts.uri.path();
-        let index = |text: &str| u16::try_from(ROUTES.index(text)).ok();
-        if let Some((_, route)) = self.groups.iter().find(|(pattern, _)| pattern.matches(path)) {
-            return index(route);
+impl Tower {
+    fn route<'a>(&'a self, parts: &'a Parts) -> Option<Cow<'a, str>> {
+        if let Some(route) = self.common.grouped(parts.uri.path()) {
+            return Some(route.into());
         }
         #[cfg(feature = "axum")]
         if let Some(matched) = parts.extensions.get::<axum::extract::MatchedPath>() {
-            return index(matched.as_str());
+            return Some(matched.as_str().into());
         }
         let of = self.route.as_ref()?;
         // A mapping that panics names no route.
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| of(parts)))
             .ok()
             .flatten()
-            .and_then(|route| index(&route))
     }
 }
 
@@ -171,7 +202,7 @@ impl<S> Layer<S> for HttpLayer {
 #[derive(Clone)]
 pub struct HttpService<S> {
     inner: S,
-    settings: Arc<Settings>,
+    settings: Arc<Tower>,
 }
 
 impl<S: std::fmt::Debug> std::fmt::Debug for HttpService<S> {
@@ -196,14 +227,21 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if !switch::on() || self.settings.excludes(request.uri().path()) {
+        if !switch::on() || self.settings.common.excludes(request.uri().path()) {
             return ResponseFuture {
                 inner: self.inner.call(request),
                 exchange: None,
             };
         }
         let (mut parts, body) = request.into_parts();
-        let exchange = Exchange::begin(&mut parts, &self.settings);
+        let exchange = {
+            let route = self.settings.route(&parts);
+            Exchange::serve(&parts, route.as_deref(), &self.settings.common)
+        };
+        if let Some(id) = exchange.request_id() {
+            parts.headers.insert(request_id::HEADER, id.header());
+            parts.extensions.insert(id.clone());
+        }
         let request = Request::from_parts(parts, body);
         let inner = {
             let _entered = exchange.enter();
@@ -245,7 +283,11 @@ where
             Ok(response) => {
                 let (mut parts, body) = response.into_parts();
                 let exchange = exchange.map(|mut exchange| {
-                    exchange.responded(&mut parts);
+                    exchange.responded(parts.status.as_u16());
+                    exchange.look(&parts.headers);
+                    if let Some(id) = exchange.request_id() {
+                        parts.headers.entry(request_id::HEADER).or_insert_with(|| id.header());
+                    }
                     exchange
                 });
                 Ok(Response::from_parts(parts, Traced::new(body, exchange)))

@@ -14,9 +14,15 @@ mod client;
 #[cfg(feature = "tower")]
 mod exchange;
 #[cfg(feature = "tower")]
+mod head;
+#[cfg(feature = "tower")]
 mod layer;
 #[cfg(feature = "tower")]
+mod measure;
+#[cfg(feature = "tower")]
 mod request_id;
+#[cfg(feature = "tower")]
+mod rpc;
 #[cfg(feature = "tower")]
 mod server;
 #[cfg(all(test, feature = "axum"))]

@@ -1,179 +1,239 @@
-//! What is measured of requests that come in, by the semantic conventions for HTTP servers.
+//! The server's end of a request: what its span says, its request id and its access line.
 
+use super::exchange::{Exchange, site};
+use super::head::{Head, KeptPath};
+use super::layer::Settings;
+use super::measure::{self, ErrorType, Key, Side};
+use super::request_id::RequestId;
+use super::rpc::{self, Code, Rpc};
 use super::words;
-use crate::metrics::dynamic::{Histogram, Meta, Numbers};
-use crate::metrics::label::Limit;
-use crate::metrics::registry::{self, LabelSet};
-use crate::trace::{SpanId, TraceId};
+use crate::outcome::CallOutcome;
+use crate::site::{Site, SpanKind};
+use crate::trace::body::Scalar;
+use http::header;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
+use tracing_core::field::Value;
 
-/// Routes with series of their own; a mapping that makes up more shares `other`.
-pub(crate) static ROUTES: Limit = Limit::new(1000);
+static HTTP: Site = site(
+    "HTTP",
+    SpanKind::Server,
+    &[
+        "otel.name",
+        "otel.kind",
+        "http.request.method",
+        "http.request.method_original",
+        "http.route",
+        "url.path",
+        "url.query",
+        "url.scheme",
+        "server.address",
+        "server.port",
+        "network.protocol.version",
+        "user_agent.original",
+        "http.response.status_code",
+        "error.type",
+    ],
+);
 
-/// Buckets of durations (C5).
-pub(crate) const SECONDS: [f64; 14] = [
-    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-];
-/// Buckets of sizes.
-pub(crate) const BYTES: [f64; 9] = [
-    0.0,
-    128.0,
-    1024.0,
-    8192.0,
-    65_536.0,
-    262_144.0,
-    1_048_576.0,
-    8_388_608.0,
-    67_108_864.0,
-];
+static RPC: Site = site(
+    "RPC",
+    SpanKind::Server,
+    &[
+        "otel.name",
+        "otel.kind",
+        "rpc.system.name",
+        "rpc.method",
+        "server.address",
+        "server.port",
+        "network.protocol.version",
+        "user_agent.original",
+        "rpc.status_code",
+        "error.type",
+    ],
+);
 
-/// The labels of one request's series.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Key {
-    pub(crate) method: &'static str,
-    pub(crate) scheme: &'static str,
-    /// An index into [`ROUTES`].
-    pub(crate) route: Option<u16>,
-    /// 0 when there was no response.
-    pub(crate) status: u16,
-    pub(crate) error: ErrorType,
-    pub(crate) version: Option<&'static str>,
+/// What only a server keeps of a request.
+pub(super) struct Served {
+    active: Option<Arc<AtomicI64>>,
+    /// For the access line.
+    path: Option<KeptPath>,
+    request_id: Option<RequestId>,
+    #[cfg(feature = "logs")]
+    scope: Option<crate::logs::Scope>,
 }
 
-/// `error.type`
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum ErrorType {
-    None,
-    /// The status code says it.
-    Status,
-    /// A name of low cardinality.
-    Named(&'static str),
-}
+impl Served {
+    pub(super) fn request_id(&self) -> Option<&RequestId> {
+        self.request_id.as_ref()
+    }
 
-impl ErrorType {
-    /// The text, given the status.
-    pub(crate) fn text(self, status: u16) -> Option<Cow<'static, str>> {
-        match self {
-            Self::None => None,
-            Self::Status => Some(status.to_string().into()),
-            Self::Named(name) => Some(name.into()),
+    /// The fields of the request's lines.
+    #[cfg(feature = "logs")]
+    pub(super) fn scope(&self) -> Option<crate::logs::ScopeEntered> {
+        self.scope
+            .as_ref()
+            .map(|scope| crate::logs::scope_enter(Some(scope.clone())))
+    }
+
+    /// It is not under way any more.
+    pub(super) fn ended(&self) {
+        if let Some(active) = &self.active {
+            active.fetch_sub(1, Ordering::Relaxed);
         }
     }
+
+    /// The path, where there is to be an access line.
+    pub(super) fn line(&self) -> Option<&str> {
+        self.path.as_ref().map(KeptPath::as_str)
+    }
 }
 
-fn labels(key: &Key) -> LabelSet {
-    let mut labels: LabelSet = Vec::with_capacity(6);
-    if let Some(error) = key.error.text(key.status) {
-        labels.push(("error.type".into(), error));
-    }
-    labels.push(("http.request.method".into(), key.method.into()));
-    if key.status != 0 {
-        labels.push(("http.response.status_code".into(), key.status.to_string().into()));
-    }
-    if let Some(route) = key.route.and_then(|index| ROUTES.value(index.into())) {
-        labels.push(("http.route".into(), route.into()));
-    }
-    if let Some(version) = key.version {
-        labels.push(("network.protocol.version".into(), version.into()));
-    }
-    labels.push(("url.scheme".into(), key.scheme.into()));
-    labels
-}
-
-type Active = (&'static str, &'static str);
-
-fn active_labels((method, scheme): &Active) -> LabelSet {
-    vec![
-        ("http.request.method".into(), (*method).into()),
-        ("url.scheme".into(), (*scheme).into()),
-    ]
-}
-
-struct Families {
-    duration: Arc<Histogram<Key>>,
-    active: Arc<Numbers<Active>>,
-    request_size: Arc<Histogram<Key>>,
-    response_size: Arc<Histogram<Key>>,
-}
-
-fn families() -> &'static Families {
-    static FAMILIES: OnceLock<Families> = OnceLock::new();
-    FAMILIES.get_or_init(|| {
-        let meta = |name, help, unit| Meta {
-            name,
-            help,
-            unit,
-            labels,
+impl Exchange {
+    /// A request has come in; `route` is what its router says.
+    pub(super) fn serve(head: &impl Head, route: Option<&str>, settings: &Settings) -> Self {
+        let rpc = Rpc::of(head.header(&header::CONTENT_TYPE), head.path());
+        let key = Key {
+            method: words::method(head.method()),
+            scheme: head.scheme(),
+            place: route.map(|route| measure::ROUTES.index(route) as u16),
+            port: 0,
+            status: 0,
+            error: ErrorType::None,
+            version: head.version(),
         };
-        let families = Families {
-            duration: Arc::new(Histogram::new(
-                meta("http.server.request.duration", "Duration of HTTP server requests.", "s"),
-                &SECONDS,
-            )),
-            active: Arc::new(Numbers::up_down(Meta {
-                name: "http.server.active_requests",
-                help: "Number of active HTTP server requests.",
-                unit: "{request}",
-                labels: active_labels,
-            })),
-            request_size: Arc::new(Histogram::new(
-                meta(
-                    "http.server.request.body.size",
-                    "Size of HTTP server request bodies.",
-                    "By",
-                ),
-                &BYTES,
-            )),
-            response_size: Arc::new(Histogram::new(
-                meta(
-                    "http.server.response.body.size",
-                    "Size of HTTP server response bodies.",
-                    "By",
-                ),
-                &BYTES,
-            )),
-        };
-        registry::register(families.duration.clone());
-        registry::register(families.active.clone());
-        registry::register(families.request_size.clone());
-        registry::register(families.response_size.clone());
-        families
-    })
-}
-
-/// A request began: the number of those under way, to be given back at its end.
-pub(crate) fn began(method: &'static str, scheme: &'static str) -> Option<Arc<AtomicI64>> {
-    let active = families().active.of(&(method, scheme))?;
-    active.fetch_add(1, Ordering::Relaxed);
-    Some(active)
-}
-
-/// It ended; sizes where they are known.
-pub(crate) fn ended(
-    key: &Key,
-    seconds: f64,
-    request: Option<u64>,
-    response: Option<u64>,
-    exemplar: Option<(TraceId, SpanId)>,
-) {
-    let families = families();
-    families.duration.record(key, seconds, exemplar);
-    // One example of a request is enough.
-    if let Some(size) = request {
-        families.request_size.record(key, size as f64, None);
+        let active = measure::began(key.method, key.scheme);
+        let of = if rpc.is_some() { &RPC } else { &HTTP };
+        let mut exchange = Self::begin(Side::Server, of, key, rpc, head.context());
+        if exchange.span.recording() {
+            describe(&exchange, head, settings);
+        }
+        exchange.sized(head.header(&header::CONTENT_LENGTH));
+        let request_id = settings
+            .request_id
+            .then(|| head.request_id().unwrap_or_else(RequestId::mint));
+        exchange.served = Some(Served {
+            active,
+            path: settings.access_line.then(|| head.kept_path()),
+            #[cfg(feature = "logs")]
+            scope: request_id
+                .as_ref()
+                .map(|id| crate::logs::ScopeBuilder::new().value("request_id", id.as_str()).done()),
+            request_id,
+        });
+        exchange
     }
-    if let Some(size) = response {
-        families.response_size.record(key, size as f64, None);
+
+    /// The request's id, to be echoed.
+    pub(super) fn request_id(&self) -> Option<&RequestId> {
+        self.served.as_ref().and_then(Served::request_id)
     }
 }
 
 /// A span's name: `{method} {route}`, or the method alone.
-pub(crate) fn span_name(method: &'static str, route: Option<&str>) -> Cow<'static, str> {
+fn span_name(method: &'static str, route: Option<&str>) -> Cow<'static, str> {
     let method = words::name_of(method);
     match route {
         Some(route) => format!("{method} {route}").into(),
         None => method.into(),
+    }
+}
+
+fn describe(exchange: &Exchange, head: &impl Head, settings: &Settings) {
+    let (span, key) = (&exchange.span, &exchange.key);
+    let (address, port) = head.server();
+    let port = port.filter(|port| *port != words::default_port(key.scheme));
+    let agent = head.header(&header::USER_AGENT).map(String::from_utf8_lossy);
+    if let Some(rpc) = &exchange.rpc {
+        span.fields(
+            &RPC,
+            &[
+                &&*rpc.method as &dyn Value,
+                &"server",
+                &rpc::SYSTEM,
+                &&*rpc.method,
+                &address,
+                &port,
+                &key.version,
+                &agent.as_deref(),
+            ],
+        );
+    } else {
+        let route = measure::route(key.place);
+        let name = span_name(key.method, route);
+        let original = (key.method == words::OTHER).then_some(head.method());
+        let query = head.query().map(words::query);
+        span.fields(
+            &HTTP,
+            &[
+                &&*name as &dyn Value,
+                &"server",
+                &key.method,
+                &original,
+                &route,
+                &head.path(),
+                &query.as_deref(),
+                &key.scheme,
+                &address,
+                &port,
+                &key.version,
+                &agent.as_deref(),
+            ],
+        );
+    }
+    for (name, attribute) in &settings.headers {
+        let values: Vec<_> = head.headers(name).into_iter().map(String::from_utf8_lossy).collect();
+        if !values.is_empty() {
+            span.add(attribute, Scalar::Text(&values.join(", ")));
+        }
+    }
+}
+
+/// One line for one request.
+pub(super) fn access_line(exchange: &Exchange, path: &str, code: Option<Code>, seconds: f64, outcome: CallOutcome) {
+    let (method, status) = (exchange.key.method, exchange.key.status);
+    let route = measure::route(exchange.key.place);
+    let status_code = (status != 0).then_some(status);
+    let rpc_status = code.map(Code::name);
+    let size = exchange.passed;
+    let outcome = outcome.as_str();
+    // Level and target of a line are part of its call site.
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "vitalsign::access",
+                {
+                    http.request.method = method,
+                    url.path = path,
+                    http.route = route,
+                    http.response.status_code = status_code,
+                    http.response.body.size = size,
+                    rpc.status_code = rpc_status,
+                    duration = seconds,
+                    outcome
+                },
+                "{method} {path} {}",
+                Shown(status_code, rpc_status)
+            )
+        };
+    }
+    if exchange.key.error == ErrorType::None {
+        line!(info);
+    } else {
+        line!(error);
+    }
+}
+
+/// A status that may not have come: gRPC's, else HTTP's.
+struct Shown(Option<u16>, Option<&'static str>);
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self(_, Some(code)) => f.write_str(code),
+            Self(Some(status), None) => write!(f, "{status}"),
+            Self(None, None) => f.write_str("-"),
+        }
     }
 }

@@ -348,7 +348,8 @@ async fn a_client_attempt_is_a_span_whose_context_goes_along() {
     let request = |uri: &str| Request::builder().uri(uri).body(()).unwrap();
     let mut again = request("http://user:pw@inventory:8081/take?sig=1&n=2");
     again.extensions_mut().insert(ResendCount(2));
-    let parent = client().oneshot(again).await.unwrap().into_body();
+    let parent = client().oneshot(again).await.unwrap().collect().await.unwrap();
+    let parent = String::from_utf8(parent.to_bytes().to_vec()).unwrap();
     let spans = capture.spans();
     let span = &spans[0];
     assert_eq!(

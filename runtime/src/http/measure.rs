@@ -1,0 +1,251 @@
+//! What is measured of requests that come in and go out, by the semantic conventions for HTTP and RPC.
+
+use super::rpc::{self, Code};
+use super::words;
+use crate::metrics::dynamic::{Histogram, Meta, Numbers};
+use crate::metrics::label::Limit;
+use crate::metrics::registry::{self, LabelSet};
+use crate::trace::{SpanId, TraceId};
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Routes with series of their own; a mapping that makes up more shares `other`.
+pub(crate) static ROUTES: Limit = Limit::new(1000);
+
+/// Servers with series of their own; the rest share `other`.
+pub(crate) static SERVERS: Limit = Limit::new(200);
+
+/// Buckets of durations (C5).
+pub(crate) const SECONDS: [f64; 14] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+/// Buckets of sizes.
+pub(crate) const BYTES: [f64; 9] = [
+    0.0,
+    128.0,
+    1024.0,
+    8192.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+    8_388_608.0,
+    67_108_864.0,
+];
+
+/// Which end of a request we are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Side {
+    Server,
+    Client,
+}
+
+/// The labels of one request's series.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) method: &'static str,
+    pub(super) scheme: &'static str,
+    /// On a server the route, an index into [`ROUTES`]; on a client the server, one into [`SERVERS`].
+    pub(super) place: Option<u16>,
+    /// On a client.
+    pub(super) port: u16,
+    /// 0 when there was no response.
+    pub(super) status: u16,
+    pub(super) error: ErrorType,
+    pub(super) version: Option<&'static str>,
+}
+
+/// `error.type`
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) enum ErrorType {
+    None,
+    /// The status code says it.
+    Status,
+    /// A name of low cardinality.
+    Named(Cow<'static, str>),
+}
+
+impl ErrorType {
+    /// The text, given the status.
+    pub(super) fn text(&self, status: u16) -> Option<Cow<'static, str>> {
+        match self {
+            Self::None => None,
+            Self::Status => Some(status.to_string().into()),
+            Self::Named(name) => Some(name.clone()),
+        }
+    }
+}
+
+/// The text of a route.
+pub(super) fn route(place: Option<u16>) -> Option<&'static str> {
+    place.and_then(|index| ROUTES.value(index.into()))
+}
+
+fn labels(side: Side, key: &Key) -> LabelSet {
+    let mut labels: LabelSet = Vec::with_capacity(7);
+    if let Some(error) = key.error.text(key.status) {
+        labels.push(("error.type".into(), error));
+    }
+    labels.push(("http.request.method".into(), key.method.into()));
+    if key.status != 0 {
+        labels.push(("http.response.status_code".into(), key.status.to_string().into()));
+    }
+    if side == Side::Server
+        && let Some(route) = route(key.place)
+    {
+        labels.push(("http.route".into(), route.into()));
+    }
+    if let Some(version) = key.version {
+        labels.push(("network.protocol.version".into(), version.into()));
+    }
+    if side == Side::Client {
+        let server = key.place.and_then(|index| SERVERS.value(index.into()));
+        labels.push(("server.address".into(), server.unwrap_or("other").into()));
+        labels.push(("server.port".into(), key.port.to_string().into()));
+    }
+    labels.push(("url.scheme".into(), key.scheme.into()));
+    labels
+}
+
+type Active = (&'static str, &'static str);
+
+fn active_labels((method, scheme): &Active) -> LabelSet {
+    vec![
+        ("http.request.method".into(), (*method).into()),
+        ("url.scheme".into(), (*scheme).into()),
+    ]
+}
+
+/// The labels of one call's series: the method, an index into [`ROUTES`], its status, and how it failed.
+pub(super) type RpcKey = (u16, Code, Option<Cow<'static, str>>);
+
+fn rpc_labels((method, code, error): &RpcKey) -> LabelSet {
+    let mut labels: LabelSet = Vec::with_capacity(4);
+    if let Some(error) = error {
+        labels.push(("error.type".into(), error.clone()));
+    }
+    labels.push(("rpc.method".into(), route(Some(*method)).unwrap_or(words::OTHER).into()));
+    labels.push(("rpc.status_code".into(), code.name().into()));
+    labels.push(("rpc.system.name".into(), rpc::SYSTEM.into()));
+    labels
+}
+
+struct Families {
+    duration: Arc<Histogram<Key>>,
+    request_size: Arc<Histogram<Key>>,
+    response_size: Arc<Histogram<Key>>,
+    calls: Arc<Histogram<RpcKey>>,
+}
+
+fn histogram<K: std::hash::Hash + Eq + Clone + Send + Sync + 'static>(
+    name: &'static str,
+    help: &'static str,
+    unit: &'static str,
+    labels: fn(&K) -> LabelSet,
+) -> Arc<Histogram<K>> {
+    let bounds: &[f64] = if unit == "s" { &SECONDS } else { &BYTES };
+    let meta = Meta {
+        name,
+        help,
+        unit,
+        labels,
+    };
+    let family = Arc::new(Histogram::new(meta, bounds));
+    registry::register(family.clone());
+    family
+}
+
+fn families(side: Side) -> &'static Families {
+    static OF_SERVERS: OnceLock<Families> = OnceLock::new();
+    static OF_CLIENTS: OnceLock<Families> = OnceLock::new();
+    match side {
+        Side::Server => OF_SERVERS.get_or_init(|| {
+            let of = |name, help, unit| histogram(name, help, unit, |key: &Key| labels(Side::Server, key));
+            Families {
+                duration: of("http.server.request.duration", "Duration of HTTP server requests.", "s"),
+                request_size: of(
+                    "http.server.request.body.size",
+                    "Size of HTTP server request bodies.",
+                    "By",
+                ),
+                response_size: of(
+                    "http.server.response.body.size",
+                    "Size of HTTP server response bodies.",
+                    "By",
+                ),
+                calls: histogram(
+                    "rpc.server.call.duration",
+                    "Duration of an incoming Remote Procedure Call (RPC).",
+                    "s",
+                    rpc_labels,
+                ),
+            }
+        }),
+        Side::Client => OF_CLIENTS.get_or_init(|| {
+            let of = |name, help, unit| histogram(name, help, unit, |key: &Key| labels(Side::Client, key));
+            Families {
+                duration: of("http.client.request.duration", "Duration of HTTP client requests.", "s"),
+                request_size: of(
+                    "http.client.request.body.size",
+                    "Size of HTTP client request bodies.",
+                    "By",
+                ),
+                response_size: of(
+                    "http.client.response.body.size",
+                    "Size of HTTP client response bodies.",
+                    "By",
+                ),
+                calls: histogram(
+                    "rpc.client.call.duration",
+                    "Duration of an outgoing Remote Procedure Call (RPC).",
+                    "s",
+                    rpc_labels,
+                ),
+            }
+        }),
+    }
+}
+
+/// A request came in: the number of those under way, to be given back at its end.
+pub(super) fn began(method: &'static str, scheme: &'static str) -> Option<Arc<AtomicI64>> {
+    static ACTIVE: OnceLock<Arc<Numbers<Active>>> = OnceLock::new();
+    let active = ACTIVE.get_or_init(|| {
+        let active = Arc::new(Numbers::up_down(Meta {
+            name: "http.server.active_requests",
+            help: "Number of active HTTP server requests.",
+            unit: "{request}",
+            labels: active_labels,
+        }));
+        registry::register(active.clone());
+        active
+    });
+    let active = active.of(&(method, scheme))?;
+    active.fetch_add(1, Ordering::Relaxed);
+    Some(active)
+}
+
+/// What is known of a request at its end.
+pub(super) struct Measured {
+    pub(super) seconds: f64,
+    pub(super) request_size: Option<u64>,
+    pub(super) response_size: Option<u64>,
+    pub(super) exemplar: Option<(TraceId, SpanId)>,
+}
+
+/// A request ended.
+pub(super) fn ended(side: Side, key: &Key, measured: &Measured) {
+    let families = families(side);
+    families.duration.record(key, measured.seconds, measured.exemplar);
+    // One example of a request is enough.
+    if let Some(size) = measured.request_size {
+        families.request_size.record(key, size as f64, None);
+    }
+    if let Some(size) = measured.response_size {
+        families.response_size.record(key, size as f64, None);
+    }
+}
+
+/// A call of gRPC ended.
+pub(super) fn called(side: Side, key: &RpcKey, measured: &Measured) {
+    families(side).calls.record(key, measured.seconds, measured.exemplar);
+}
