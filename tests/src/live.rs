@@ -3,7 +3,7 @@
 
 use crate::otlp::Receiver;
 use crate::page::Page;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What [`live`] installed.
@@ -12,6 +12,25 @@ pub struct Live {
     pub receiver: Receiver,
     /// The guard.
     pub vitals: vitalsign::Vitals,
+    lines: Lines,
+}
+
+/// Log lines in memory.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Installs on the first call.
@@ -19,25 +38,43 @@ pub struct Live {
 /// # Panics
 /// When that fails.
 pub fn live() -> &'static Live {
-    static LIVE: LazyLock<Live> = LazyLock::new(|| {
-        let receiver = Receiver::start();
-        let vitals = vitalsign::builder()
-            .variable("OTEL_SERVICE_NAME", "tests")
-            .variable(
-                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-                format!("{}/v1/traces", receiver.http()),
-            )
-            .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-            .variable("OTEL_BSP_SCHEDULE_DELAY", "50")
-            .variable("OTEL_BSP_MAX_QUEUE_SIZE", "100000")
-            .variable("VITALSIGN_ADMIN", "127.0.0.1:0")
-            // Panics on purpose would fill the terminal.
-            .variable("OTEL_LOGS_EXPORTER", "none")
-            .install()
-            .expect("vitalsign is installed");
-        Live { receiver, vitals }
-    });
+    // Panics on purpose would fill the terminal.
+    static LIVE: LazyLock<Live> = LazyLock::new(|| install("none"));
     &LIVE
+}
+
+/// The same, with log lines kept in memory; a process has either.
+///
+/// # Panics
+/// When installing fails.
+pub fn live_with_lines() -> &'static Live {
+    static LIVE: LazyLock<Live> = LazyLock::new(|| install("console"));
+    &LIVE
+}
+
+fn install(logs: &str) -> Live {
+    let receiver = Receiver::start();
+    let lines = Lines::default();
+    let vitals = vitalsign::builder()
+        .variable("OTEL_SERVICE_NAME", "tests")
+        .variable(
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            format!("{}/v1/traces", receiver.http()),
+        )
+        .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        .variable("OTEL_BSP_SCHEDULE_DELAY", "50")
+        .variable("OTEL_BSP_MAX_QUEUE_SIZE", "100000")
+        .variable("VITALSIGN_ADMIN", "127.0.0.1:0")
+        .variable("OTEL_LOGS_EXPORTER", logs)
+        .variable("VITALSIGN_LOG_FORMAT", "json")
+        .log_output(vitalsign::logs::Output::Writer(Box::new(lines.clone())))
+        .install()
+        .expect("vitalsign is installed");
+    Live {
+        receiver,
+        vitals,
+        lines,
+    }
 }
 
 impl Live {
@@ -52,6 +89,20 @@ impl Live {
     /// When there is none.
     pub fn page(&self) -> Page {
         crate::page::get(&self.url("/metrics"))
+    }
+
+    /// The log lines so far; each is JSON.
+    ///
+    /// # Panics
+    /// When one is not.
+    #[track_caller]
+    pub fn lines(&self) -> Vec<serde_json::Value> {
+        self.flush();
+        let lines = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let text = String::from_utf8(lines).expect("text");
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
     }
 
     /// A URL of the admin server.

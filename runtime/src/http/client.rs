@@ -63,10 +63,7 @@ pub struct ResendCount(pub u32);
 impl Exchange {
     /// A request goes out: opens the span and writes its context into the headers.
     fn send(method: &Method, uri: &Uri, headers: &mut HeaderMap, resends: u32) -> Self {
-        let rpc = Rpc::of(
-            headers.get(header::CONTENT_TYPE).map(http::HeaderValue::as_bytes),
-            uri.path(),
-        );
+        let rpc = Rpc::of(headers, uri.path());
         let scheme = words::scheme(uri.scheme_str());
         let (address, port) = head::server(uri, headers);
         let address = address.unwrap_or_default();

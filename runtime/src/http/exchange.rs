@@ -47,8 +47,8 @@ pub(super) struct Exchange {
     /// On a server.
     pub(super) served: Option<Served>,
     request_size: Option<u64>,
-    /// Bytes of the response's body so far.
-    pub(super) passed: u64,
+    /// Bytes of the response's body so far, where it is seen.
+    pub(super) passed: Option<u64>,
     open: bool,
 }
 
@@ -78,7 +78,7 @@ impl Exchange {
             rpc,
             served: None,
             request_size: None,
-            passed: 0,
+            passed: Some(0),
             open: true,
         }
     }
@@ -120,7 +120,15 @@ impl Exchange {
 
     /// So many bytes of the body were handed over.
     pub(super) fn pass(&mut self, bytes: u64) {
-        self.passed += bytes;
+        if let Some(passed) = &mut self.passed {
+            *passed += bytes;
+        }
+    }
+
+    /// The body of the response does not come by here.
+    #[cfg(feature = "actix-web")]
+    pub(super) fn unseen(&mut self) {
+        self.passed = None;
     }
 
     /// Whether the response is complete without a body.
@@ -156,7 +164,7 @@ impl Exchange {
         let measured = Measured {
             seconds: clock::nanos_between(self.start, end) as f64 / 1e9,
             request_size: self.request_size,
-            response_size: (self.side == Side::Server && self.key.status != 0).then_some(self.passed),
+            response_size: self.passed.filter(|_| self.side == Side::Server && self.key.status != 0),
             exemplar: self.span.exemplar(),
         };
         if let (Some(rpc), Some(code)) = (&self.rpc, code) {

@@ -1,6 +1,7 @@
 //! What the layers read of a request's head, whichever framework parsed it.
 
 use super::request_id::RequestId;
+use super::rpc::Rpc;
 use super::words;
 use crate::trace::{SpanContext, extract};
 use http::request::Parts;
@@ -28,6 +29,8 @@ pub(super) trait Head {
     fn context(&self) -> Option<SpanContext>;
     /// The caller's request id, if it is sane.
     fn request_id(&self) -> Option<RequestId>;
+    /// The call of gRPC that it is.
+    fn rpc(&self) -> Option<Box<Rpc>>;
     /// The path, to be kept beyond the request.
     fn kept_path(&self) -> KeptPath;
 }
@@ -93,6 +96,10 @@ impl Head for Parts {
 
     fn request_id(&self) -> Option<RequestId> {
         RequestId::of(&self.headers)
+    }
+
+    fn rpc(&self) -> Option<Box<Rpc>> {
+        Rpc::of(&self.headers, self.uri.path())
     }
 
     fn kept_path(&self) -> KeptPath {

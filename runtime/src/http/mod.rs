@@ -7,6 +7,8 @@ pub(crate) mod mount;
 #[cfg(feature = "admin")]
 pub(crate) mod routes;
 
+#[cfg(feature = "actix-web")]
+mod actix;
 #[cfg(feature = "tower")]
 mod body;
 #[cfg(feature = "tower")]
@@ -30,6 +32,8 @@ mod tests;
 #[cfg(feature = "tower")]
 pub(crate) mod words;
 
+#[cfg(feature = "actix-web")]
+pub use actix::{ActixBody, ActixFuture, ActixLayer, ActixService, actix_layer};
 #[cfg(feature = "tower")]
 pub use body::Traced;
 #[cfg(feature = "reqwest")]

@@ -2,8 +2,11 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+/// The header's name.
+pub(super) const NAME: &str = "x-request-id";
+
 /// The header, in requests and responses.
-pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+pub const HEADER: HeaderName = HeaderName::from_static(NAME);
 
 /// Longer ids are not honoured.
 const MAX: usize = 128;
@@ -35,6 +38,12 @@ impl RequestId {
         let value = values.next()?;
         let sane = values.next().is_none() && is_sane(value.as_bytes());
         sane.then(|| Self(value.clone()))
+    }
+
+    /// An id that came in, if it may go into lines and headers.
+    #[cfg(feature = "actix-web")]
+    pub(super) fn sane(value: &[u8]) -> Option<Self> {
+        is_sane(value).then(|| HeaderValue::from_bytes(value).ok().map(Self))?
     }
 
     pub(crate) fn mint() -> Self {

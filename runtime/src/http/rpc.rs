@@ -1,5 +1,6 @@
 //! gRPC: what its status says, by the semantic conventions for RPC.
 
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// `rpc.system.name`
@@ -17,8 +18,9 @@ pub(super) struct Rpc {
 
 impl Rpc {
     /// The call that a request is, as its content type says. gRPC-Web has its trailers in the body and is HTTP to us.
-    pub(super) fn of(content_type: Option<&[u8]>, path: &str) -> Option<Box<Self>> {
-        let rest = content_type?.strip_prefix(b"application/grpc")?;
+    pub(super) fn of(headers: &HeaderMap, path: &str) -> Option<Box<Self>> {
+        let content_type = headers.get(CONTENT_TYPE)?.as_bytes();
+        let rest = content_type.strip_prefix(b"application/grpc")?;
         matches!(rest.first(), None | Some(b'+' | b';')).then(|| {
             Box::new(Self {
                 method: path.trim_start_matches('/').into(),
@@ -110,17 +112,20 @@ mod tests {
 
     #[test]
     fn the_content_type_tells() {
-        let is = |text: &str| Rpc::of(Some(text.as_bytes()), "/a.B/C").is_some();
+        let is = |text: &str| {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, text.parse().unwrap())]);
+            Rpc::of(&headers, "/a.B/C").is_some()
+        };
         assert!(is("application/grpc") && is("application/grpc+proto") && is("application/grpc;x=y"));
         assert!(!is("application/grpc-web") && !is("application/json"));
-        assert!(Rpc::of(None, "/a.B/C").is_none());
+        assert!(Rpc::of(&HeaderMap::new(), "/a.B/C").is_none());
     }
 
     #[test]
     fn statuses() {
         let code = |status: Option<&str>, http| {
-            let mut rpc = Rpc::of(Some(b"application/grpc"), "/a.B/C").unwrap();
-            let mut headers = HeaderMap::new();
+            let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))]);
+            let mut rpc = Rpc::of(&headers, "/a.B/C").unwrap();
             if let Some(status) = status {
                 headers.insert(STATUS, status.parse().unwrap());
             }

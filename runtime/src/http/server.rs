@@ -5,7 +5,7 @@ use super::head::{Head, KeptPath};
 use super::layer::Settings;
 use super::measure::{self, ErrorType, Key, Side};
 use super::request_id::RequestId;
-use super::rpc::{self, Code, Rpc};
+use super::rpc::{self, Code};
 use super::words;
 use crate::outcome::CallOutcome;
 use crate::site::{Site, SpanKind};
@@ -93,7 +93,7 @@ impl Served {
 impl Exchange {
     /// A request has come in; `route` is what its router says.
     pub(super) fn serve(head: &impl Head, route: Option<&str>, settings: &Settings) -> Self {
-        let rpc = Rpc::of(head.header(&header::CONTENT_TYPE), head.path());
+        let rpc = head.rpc();
         let key = Key {
             method: words::method(head.method()),
             scheme: head.scheme(),

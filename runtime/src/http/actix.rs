@@ -1,0 +1,401 @@
+//! The server layer as a middleware of actix-web: the same span, measurements, request id and access line.
+//!
+//! ```
+//! use actix_web::{App, web};
+//!
+//! let app = App::new()
+//!     .wrap(vitalsign::http::actix_layer().exclude("/healthz"))
+//!     .route("/orders/{id}", web::get().to(|| async { "…" }));
+//! ```
+//!
+//! Wrap the `App` with it last, so that it stands outside of the others. Routes are the patterns of the resources; what no resource
+//! matches has none. An error that another middleware returns is recorded with its status; its response, which actix-web makes later,
+//! has neither a size nor the request id.
+
+use super::exchange::Exchange;
+use super::head::{Head, KeptPath};
+use super::layer::Settings;
+use super::request_id::{self, RequestId};
+use super::rpc::Rpc;
+use super::words;
+use crate::switch;
+use crate::trace::carrier::AsParent;
+use crate::trace::propagate::{Extract, Inject, extract};
+use crate::trace::SpanContext;
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::{Error, HttpMessage as _};
+use bytes::Bytes;
+use pin_project_lite::pin_project;
+use std::borrow::Cow;
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// The middleware with the defaults.
+pub fn actix_layer() -> ActixLayer {
+    ActixLayer {
+        settings: Arc::default(),
+    }
+}
+
+/// The middleware for actix-web; made by [`actix_layer`].
+#[derive(Clone)]
+pub struct ActixLayer {
+    settings: Arc<Settings>,
+}
+
+/// Configured before it is cloned; later it panics.
+impl ActixLayer {
+    fn settings(&mut self) -> &mut Settings {
+        Arc::get_mut(&mut self.settings).expect("an `ActixLayer` is configured before it is cloned")
+    }
+
+    /// No span, no measurement and no line for this path, or for all that begin so: `"/healthz"`, `"/static/*"`.
+    #[must_use]
+    pub fn exclude(mut self, path: impl Into<String>) -> Self {
+        self.settings().exclude(path.into());
+        self
+    }
+
+    /// One route for all paths that begin so: `group("/static/*", "/static/{file}")`.
+    #[must_use]
+    pub fn group(mut self, paths: impl Into<String>, route: impl Into<Cow<'static, str>>) -> Self {
+        self.settings().group(paths.into(), route.into());
+        self
+    }
+
+    /// Whether each request gets a line at level info (error for 5xx and panics), target `vitalsign::access`. On.
+    #[must_use]
+    pub fn access_line(mut self, on: bool) -> Self {
+        self.settings().access_line = on;
+        self
+    }
+
+    /// Whether `X-Request-ID` is honoured or minted, echoed, and a field of every line. On.
+    #[must_use]
+    pub fn request_id(mut self, on: bool) -> Self {
+        self.settings().request_id = on;
+        self
+    }
+
+    /// Records a request header as `http.request.header.NAME`. None is recorded unasked, and never one whose name is secret.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "as the tower layer takes it")]
+    pub fn request_header(mut self, name: HeaderName) -> Self {
+        if let Ok(name) = name.as_str().parse() {
+            self.settings().request_header(name);
+        }
+        self
+    }
+}
+
+impl std::fmt::Debug for ActixLayer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ActixLayer").finish_non_exhaustive()
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for ActixLayer
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody,
+{
+    type Response = ServiceResponse<ActixBody<B>>;
+    type Error = Error;
+    type Transform = ActixService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, inner: S) -> Self::Future {
+        ready(Ok(ActixService {
+            inner,
+            settings: self.settings.clone(),
+        }))
+    }
+}
+
+/// A service in [`ActixLayer`].
+pub struct ActixService<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+impl<S> std::fmt::Debug for ActixService<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ActixService").finish_non_exhaustive()
+    }
+}
+
+impl<S, B> Service<ServiceRequest> for ActixService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+    B: MessageBody,
+{
+    type Response = ServiceResponse<ActixBody<B>>;
+    type Error = Error;
+    type Future = ActixFuture<S::Future>;
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
+        if !switch::on() || self.settings.excludes(request.path()) {
+            return ActixFuture {
+                inner: self.inner.call(request),
+                exchange: None,
+            };
+        }
+        let exchange = match self.settings.grouped(request.path()) {
+            Some(route) => Exchange::serve(&request, Some(route), &self.settings),
+            None => {
+                let pattern = request.match_pattern();
+                Exchange::serve(&request, pattern.as_deref(), &self.settings)
+            }
+        };
+        if let Some(id) = exchange.request_id() {
+            put(id, request.headers_mut());
+            request.extensions_mut().insert(id.clone());
+        }
+        let inner = {
+            let _entered = exchange.enter();
+            self.inner.call(request)
+        };
+        ActixFuture {
+            inner,
+            exchange: Some(exchange),
+        }
+    }
+}
+
+fn put(id: &RequestId, headers: &mut HeaderMap) {
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(HeaderName::from_static(request_id::NAME), value);
+    }
+}
+
+pin_project! {
+    /// The future of [`ActixService`].
+    pub struct ActixFuture<F> {
+        // Dropped before the exchange, so that what it holds ends within the request's span.
+        #[pin]
+        inner: F,
+        exchange: Option<Exchange>,
+    }
+}
+
+impl<F, B> Future for ActixFuture<F>
+where
+    F: Future<Output = Result<ServiceResponse<B>, Error>>,
+    B: MessageBody,
+{
+    type Output = Result<ServiceResponse<ActixBody<B>>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = {
+            let _entered = this.exchange.as_ref().map(Exchange::enter);
+            this.inner.poll(cx)
+        };
+        let result = ready!(polled);
+        let exchange = this.exchange.take();
+        Poll::Ready(match result {
+            Ok(mut response) => {
+                let exchange = exchange.map(|mut exchange| {
+                    exchange.responded(response.status().as_u16());
+                    if let Some(id) = exchange.request_id()
+                        && !response.headers().contains_key(request_id::NAME)
+                    {
+                        put(id, response.headers_mut());
+                    }
+                    exchange
+                });
+                Ok(response.map_body(|_, body| ActixBody::new(body, exchange)))
+            }
+            Err(error) => {
+                if let Some(mut exchange) = exchange {
+                    exchange.responded(error.as_response_error().status_code().as_u16());
+                    exchange.unseen();
+                    exchange.completed();
+                }
+                Err(error)
+            }
+        })
+    }
+}
+
+pin_project! {
+    /// The body of a response in [`ActixLayer`]: the request's span lives until its last byte.
+    pub struct ActixBody<B: MessageBody> {
+        #[pin]
+        inner: B,
+        exchange: Option<Exchange>,
+        left: BodySize,
+    }
+
+    impl<B: MessageBody> PinnedDrop for ActixBody<B> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if let Some(exchange) = this.exchange.take() {
+                if exchange.wants_no_body() || this.left.is_eof() {
+                    exchange.completed();
+                }
+                // Else it is dropped open: the client has left.
+            }
+        }
+    }
+}
+
+impl<B: MessageBody> ActixBody<B> {
+    fn new(inner: B, exchange: Option<Exchange>) -> Self {
+        let left = inner.size();
+        Self { inner, exchange, left }
+    }
+}
+
+impl<B: MessageBody> std::fmt::Debug for ActixBody<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ActixBody").finish_non_exhaustive()
+    }
+}
+
+impl<B: MessageBody> MessageBody for ActixBody<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.inner.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
+        let this = self.project();
+        let polled = {
+            let _entered = this.exchange.as_ref().map(Exchange::enter);
+            this.inner.poll_next(cx)
+        };
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(Some(Ok(bytes))) => {
+                let passed = bytes.len() as u64;
+                if let BodySize::Sized(left) = this.left {
+                    *left = left.saturating_sub(passed);
+                }
+                if let Some(exchange) = this.exchange.as_mut() {
+                    exchange.pass(passed);
+                }
+                if this.left.is_eof()
+                    && let Some(exchange) = this.exchange.take()
+                {
+                    exchange.completed();
+                }
+            }
+            Poll::Ready(Some(Err(_))) => {
+                if let Some(exchange) = this.exchange.take() {
+                    exchange.failed("_OTHER");
+                }
+            }
+            Poll::Ready(None) => {
+                if let Some(exchange) = this.exchange.take() {
+                    exchange.completed();
+                }
+            }
+        }
+        polled
+    }
+}
+
+impl Head for ServiceRequest {
+    fn method(&self) -> &str {
+        ServiceRequest::method(self).as_str()
+    }
+
+    fn path(&self) -> &str {
+        ServiceRequest::path(self)
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.uri().query()
+    }
+
+    fn scheme(&self) -> &'static str {
+        if self.app_config().secure() {
+            return "https";
+        }
+        words::scheme(self.uri().scheme_str())
+    }
+
+    fn server(&self) -> (Option<&str>, Option<u16>) {
+        match self.uri().authority() {
+            Some(authority) => (Some(authority.host()), authority.port_u16()),
+            None => words::server(self.header(&http::header::HOST)),
+        }
+    }
+
+    fn version(&self) -> Option<&'static str> {
+        use actix_web::http::Version;
+        words::version(match ServiceRequest::version(self) {
+            Version::HTTP_09 => http::Version::HTTP_09,
+            Version::HTTP_10 => http::Version::HTTP_10,
+            Version::HTTP_2 => http::Version::HTTP_2,
+            Version::HTTP_3 => http::Version::HTTP_3,
+            _ => http::Version::HTTP_11,
+        })
+    }
+
+    fn header(&self, name: &http::HeaderName) -> Option<&[u8]> {
+        ServiceRequest::headers(self)
+            .get(name.as_str())
+            .map(HeaderValue::as_bytes)
+    }
+
+    fn headers(&self, name: &http::HeaderName) -> Vec<&[u8]> {
+        let values = ServiceRequest::headers(self).get_all(name.as_str());
+        values.map(HeaderValue::as_bytes).collect()
+    }
+
+    fn context(&self) -> Option<SpanContext> {
+        extract(ServiceRequest::headers(self))
+    }
+
+    fn request_id(&self) -> Option<RequestId> {
+        let mut values = ServiceRequest::headers(self).get_all(request_id::NAME);
+        let value = values.next()?;
+        RequestId::sane(value.as_bytes()).filter(|_| values.next().is_none())
+    }
+
+    /// gRPC ends with trailers, and actix-web has none.
+    fn rpc(&self) -> Option<Box<Rpc>> {
+        None
+    }
+
+    fn kept_path(&self) -> KeptPath {
+        KeptPath::Text(ServiceRequest::path(self).into())
+    }
+}
+
+/// The headers of actix-web's requests.
+impl Extract for HeaderMap {
+    fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
+        // A value that is not text counts: it makes what it stands in malformed.
+        self.get_all(name)
+            .map(|value| value.to_str().unwrap_or("\u{0}"))
+            .collect()
+    }
+}
+
+/// The headers of actix-web's requests.
+impl Inject for HeaderMap {
+    fn set(&mut self, name: &'static str, value: String) {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            self.insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+impl AsParent for HeaderMap {
+    fn as_parent(&self) -> Option<SpanContext> {
+        extract(self)
+    }
+}
