@@ -141,7 +141,10 @@ fn a_request_is_one_span_by_the_conventions() {
         .into_iter()
         .filter(|line| line["trace_id"] == trace)
         .collect();
-    let messages: Vec<_> = of_it.iter().map(|line| line["message"].as_str().unwrap_or("")).collect();
+    let messages: Vec<_> = of_it
+        .iter()
+        .map(|line| line["message"].as_str().unwrap_or(""))
+        .collect();
     assert_eq!(messages, ["inside", "GET /shop/orders/7 200"]);
     assert!(of_it.iter().all(|line| line["request_id"] == "req-1"));
     assert_eq!(of_it[1]["http.response.body.size"], 5);
@@ -168,7 +171,13 @@ fn statuses_errors_and_what_no_resource_matches() {
         assert_eq!(span.attribute("http.response.status_code"), status.to_string());
     }
     let trace = "b9000000000000000000000000000009";
-    http::request("BREW", &format!("{url}/shop/orders/1"), &[("traceparent", &parent(trace))], &[]).expect("an answer");
+    http::request(
+        "BREW",
+        &format!("{url}/shop/orders/1"),
+        &[("traceparent", &parent(trace))],
+        &[],
+    )
+    .expect("an answer");
     let span = span_of(live, trace);
     assert_eq!(span.attribute("http.request.method"), "_OTHER");
     assert_eq!(span.attribute("http.request.method_original"), "BREW");
@@ -192,7 +201,10 @@ fn a_handler_that_panics() {
     // The connection breaks off without an answer.
     assert!(http::get_with(&format!("{url}/panics"), &[("traceparent", &parent(trace))]).is_err());
     let span = span_of(live, trace);
-    assert_eq!((span.status, span.attribute("error.type")), (StatusCode::Error, "panic"));
+    assert_eq!(
+        (span.status, span.attribute("error.type")),
+        (StatusCode::Error, "panic")
+    );
     let lines = live.lines();
     let said = lines
         .iter()
@@ -228,7 +240,9 @@ fn the_page_has_routes_and_no_paths() {
     let page = live.page();
     let scanned = page.samples.iter().filter(|sample| {
         sample.name == "http_server_request_duration_seconds_count"
-            && sample.labels.contains(&("http_response_status_code".to_owned(), "404".to_owned()))
+            && sample
+                .labels
+                .contains(&("http_response_status_code".to_owned(), "404".to_owned()))
             && !sample.labels.iter().any(|(key, _)| key == "http_route")
     });
     assert_eq!(scanned.count(), 1, "{}", page.text);

@@ -76,7 +76,9 @@ async fn both(live: &'static Live, root: &'static str) -> (Span, Span) {
     .expect("the spans");
     let of = |kind| {
         let found = trace.spans.iter().find(|span| span.kind == kind);
-        found.unwrap_or_else(|| panic!("{kind:?} in\n{}", trace.outline())).clone()
+        found
+            .unwrap_or_else(|| panic!("{kind:?} in\n{}", trace.outline()))
+            .clone()
     };
     let (client, server) = (of(SpanKind::Client), of(SpanKind::Server));
     assert_eq!(server.parent_id, client.span_id);
@@ -139,7 +141,11 @@ async fn failures_are_failures_of_both() {
     let (client, server) = both(live, "fails").await;
     for span in [&client, &server] {
         assert_eq!(
-            (span.status, span.attribute("error.type"), span.attribute("rpc.status_code")),
+            (
+                span.status,
+                span.attribute("error.type"),
+                span.attribute("rpc.status_code")
+            ),
             (StatusCode::Error, "UNAVAILABLE", "UNAVAILABLE")
         );
         assert!(!format!("{span:?}").contains("hunter2"), "the message is the user's");
@@ -161,7 +167,11 @@ async fn a_stream_that_fails_in_its_trailers() {
     let (channel, uri) = channel().await;
     let mut client = HealthClient::with_origin(channel, uri);
     in_span("trailers", async {
-        let mut stream = client.watch(ask("")).await.expect("a head with status 200").into_inner();
+        let mut stream = client
+            .watch(ask(""))
+            .await
+            .expect("a head with status 200")
+            .into_inner();
         assert!(stream.message().await.expect("the first message").is_some());
         assert_eq!(stream.message().await.unwrap_err().code(), Code::DataLoss);
     })
@@ -169,7 +179,11 @@ async fn a_stream_that_fails_in_its_trailers() {
     let (client, server) = both(live, "trailers").await;
     for span in [&client, &server] {
         assert_eq!(
-            (span.status, span.attribute("error.type"), span.attribute("rpc.status_code")),
+            (
+                span.status,
+                span.attribute("error.type"),
+                span.attribute("rpc.status_code")
+            ),
             (StatusCode::Error, "DATA_LOSS", "DATA_LOSS")
         );
     }
@@ -235,6 +249,9 @@ async fn a_method_that_panics() {
     let mut client = HealthClient::with_origin(channel, uri);
     in_span("panics", client.check(ask("panics"))).await.unwrap_err();
     let (_, server) = both(live, "panics").await;
-    assert_eq!((server.status, server.attribute("error.type")), (StatusCode::Error, "panic"));
+    assert_eq!(
+        (server.status, server.attribute("error.type")),
+        (StatusCode::Error, "panic")
+    );
     assert_eq!(server.attribute("rpc.status_code"), "UNKNOWN");
 }

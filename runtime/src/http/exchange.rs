@@ -164,7 +164,9 @@ impl Exchange {
         let measured = Measured {
             seconds: clock::nanos_between(self.start, end) as f64 / 1e9,
             request_size: self.request_size,
-            response_size: self.passed.filter(|_| self.side == Side::Server && self.key.status != 0),
+            response_size: self
+                .passed
+                .filter(|_| self.side == Side::Server && self.key.status != 0),
             exemplar: self.span.exemplar(),
         };
         if let (Some(rpc), Some(code)) = (&self.rpc, code) {
