@@ -149,12 +149,11 @@ where
                 exchange: None,
             };
         }
-        let exchange = match self.settings.grouped(request.path()) {
-            Some(route) => Exchange::serve(&request, Some(route), &self.settings),
-            None => {
-                let pattern = request.match_pattern();
-                Exchange::serve(&request, pattern.as_deref(), &self.settings)
-            }
+        let exchange = if let Some(route) = self.settings.grouped(request.path()) {
+            Exchange::serve(&request, Some(route), &self.settings)
+        } else {
+            let pattern = request.match_pattern();
+            Exchange::serve(&request, pattern.as_deref(), &self.settings)
         };
         if let Some(id) = exchange.request_id() {
             put(id, request.headers_mut());
@@ -239,11 +238,11 @@ pin_project! {
     impl<B: MessageBody> PinnedDrop for ActixBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let Some(exchange) = this.exchange.take() {
-                if exchange.wants_no_body() || this.left.is_eof() {
-                    exchange.completed();
-                }
-                // Else it is dropped open: the client has left.
+            // One that is dropped open: the client has left.
+            if let Some(exchange) = this.exchange.take()
+                && (exchange.wants_no_body() || this.left.is_eof())
+            {
+                exchange.completed();
             }
         }
     }
