@@ -346,6 +346,7 @@ impl<DB: Database> registry::Source for Connections<DB> {
             Point {
                 labels,
                 value: PointValue::number(Number::I64(value)),
+                typed: 0,
                 start_unix_nanos: registry::started(),
             }
         };

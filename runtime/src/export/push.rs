@@ -148,11 +148,11 @@ impl Push {
 
     /// Gathers and sends, within the time-out. Returns how long the receiver wants to be left alone.
     async fn push(&self, asked: bool) -> Option<Duration> {
-        let Encoded { bytes, count, state } = self.encoder.encode(&self.collect());
+        let Encoded { scopes, count, state } = self.encoder.encode(&self.collect());
         if count == 0 {
             return None;
         }
-        let body = wire::request(&self.resource, &[wire::in_scope(&bytes)]);
+        let body = wire::request(&self.resource, &scopes);
         self.outlet.print(&body).await;
         if self.outlet.endpoint.is_none() {
             self.outlet.account.delivered.fetch_add(count, Relaxed);

@@ -30,6 +30,8 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
     pub(crate) labels: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    /// A bit for each label whose value was no text to begin with: a truth value, a whole number, or else a number.
+    pub(crate) typed: u64,
     pub(crate) value: PointValue,
     /// When the series began to count, in nanoseconds since the Unix epoch.
     pub(crate) start_unix_nanos: u64,

@@ -82,6 +82,7 @@ impl Stat {
                 },
                 exemplar: None,
             },
+            typed: 0,
             start_unix_nanos,
         }
     }

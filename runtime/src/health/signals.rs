@@ -58,6 +58,7 @@ fn point(start_unix_nanos: u64, labels: Vec<(&'static str, Cow<'static, str>)>, 
             .map(|(key, value)| (Cow::Borrowed(key), value))
             .collect(),
         value,
+        typed: 0,
         start_unix_nanos,
     }
 }

@@ -385,6 +385,7 @@ impl registry::Source for Logs {
         let point = |labels, count| Point {
             labels,
             value: PointValue::number(Number::U64(count)),
+            typed: 0,
             start_unix_nanos: registry::started(),
         };
         out.push(family(

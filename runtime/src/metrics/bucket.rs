@@ -50,6 +50,11 @@ pub(crate) fn set_default_native(native: bool) {
     DEFAULT_NATIVE.store(native, Ordering::Relaxed);
 }
 
+/// Whether histograms that declare no buckets are exponential.
+pub(crate) fn is_native_by_default() -> bool {
+    DEFAULT_NATIVE.load(Ordering::Relaxed)
+}
+
 /// The bounds of classic buckets; `None` for native ones.
 pub(crate) fn bounds(buckets: Buckets) -> Option<Vec<f64>> {
     Some(match buckets {
@@ -128,7 +133,8 @@ impl Layout {
 
     fn new(buckets: Buckets, ticks_per_second: f64, highest: i32) -> Self {
         let shape = match bounds(buckets) {
-            Some(bounds) if check(&bounds).is_ok() => Shape::classic(&bounds, ticks_per_second),
+            // Without any there is one bucket, which other APIs may ask for.
+            Some(bounds) if bounds.is_empty() || check(&bounds).is_ok() => Shape::classic(&bounds, ticks_per_second),
             Some(_) => Shape::classic(&DEFAULT, ticks_per_second),
             None => Shape::Native { highest },
         };

@@ -28,6 +28,15 @@ pub(crate) fn series() -> usize {
     USED.load(Ordering::Relaxed)
 }
 
+/// Takes room for so many more series under the cap, or none.
+pub(crate) fn admit(series: usize) -> bool {
+    let admitted = USED.fetch_add(series, Ordering::Relaxed) + series <= ROOM;
+    if !admitted {
+        USED.fetch_sub(series, Ordering::Relaxed);
+    }
+    admitted
+}
+
 /// The cells of all series of one table. What is never used takes no more than its place in a directory.
 pub(crate) struct Grid {
     stripes: Box<[Stripe]>,
@@ -153,8 +162,7 @@ impl Grid {
             return true;
         }
         let series = 1 << self.shift;
-        if USED.fetch_add(series, Ordering::Relaxed) + series > ROOM {
-            USED.fetch_sub(series, Ordering::Relaxed);
+        if !admit(series) {
             return false;
         }
         if admitted.swap(true, Ordering::Relaxed) {

@@ -3,11 +3,12 @@
 //! A key is a few small integers, so looking a series up is one hash of a few bytes. The number of series is bounded by the
 //! key's type and by a cap; what comes beyond is dropped and counted there.
 
+use super::quick::BuildQuick;
 use super::registry::{LabelSet, Source, started};
 use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
 use crate::trace::{SpanId, TraceId};
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::hash::Hash;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -22,45 +23,7 @@ pub(crate) struct Meta<K> {
     pub(crate) labels: fn(&K) -> LabelSet,
 }
 
-type Table<K, S> = RwLock<HashMap<K, Arc<S>, BuildHasherDefault<Quick>>>;
-
-/// Keys are small and of our own making, their number is bounded: one multiplication a word will do.
-#[derive(Default)]
-pub(crate) struct Quick(u64);
-
-impl Hasher for Quick {
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0 >> 29)
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.write_u64(u64::from_le_bytes(word));
-        }
-    }
-
-    fn write_u8(&mut self, n: u8) {
-        self.write_u64(n.into());
-    }
-
-    fn write_u16(&mut self, n: u16) {
-        self.write_u64(n.into());
-    }
-
-    fn write_u32(&mut self, n: u32) {
-        self.write_u64(n.into());
-    }
-
-    fn write_u64(&mut self, n: u64) {
-        self.0 = (self.0.rotate_left(5) ^ n).wrapping_mul(0x517c_c1b7_2722_0a95);
-    }
-
-    fn write_usize(&mut self, n: usize) {
-        self.write_u64(n as u64);
-    }
-}
+type Table<K, S> = RwLock<HashMap<K, Arc<S>, BuildQuick>>;
 
 fn series<K: Hash + Eq + Clone, S>(table: &Table<K, S>, key: &K, make: impl FnOnce() -> S) -> Option<Arc<S>> {
     if let Some(series) = table.read().unwrap_or_else(PoisonError::into_inner).get(key) {
@@ -168,6 +131,7 @@ impl<K: Hash + Eq + Clone + Send + Sync> Source for Histogram<K> {
                         exemplars.iter().flatten().copied().collect()
                     },
                 },
+                typed: 0,
                 start_unix_nanos: started(),
             })
             .collect();
@@ -206,6 +170,7 @@ impl<K: Hash + Eq + Clone + Send + Sync> Source for Numbers<K> {
                 Point {
                     labels: (self.meta.labels)(&key),
                     value: PointValue::number(number),
+                    typed: 0,
                     start_unix_nanos: started(),
                 }
             })

@@ -5,6 +5,7 @@ mod bucket;
 pub mod catalog;
 mod cell;
 pub(crate) mod check;
+mod columns;
 mod declared;
 mod dropped;
 #[cfg(any(feature = "tower", feature = "db-sqlx", feature = "otlp"))]
@@ -14,14 +15,23 @@ mod dropped;
 )]
 pub(crate) mod dynamic;
 mod exemplar;
+#[cfg(feature = "metrics-facade")]
+pub(crate) mod facade;
 pub(crate) mod label;
+#[cfg(feature = "otel")]
+pub(crate) mod meters;
 mod process;
+#[cfg(any(feature = "otel", feature = "metrics-facade", feature = "tower", feature = "db-sqlx"))]
+mod quick;
 pub(crate) mod registry;
 mod slot;
+#[cfg(any(feature = "otel", feature = "metrics-facade"))]
+pub(crate) mod stream;
 mod stripe;
 mod table;
 #[cfg(test)]
 mod tests;
+mod value;
 
 pub use declared::{
     Counter, CounterSeries, Definition, Gauge, GaugeSeries, Histogram, HistogramSeries, InFlight, Info, Label, Limited,

@@ -1,26 +1,31 @@
 //! What there is to scrape: families merged over all sites, zeros included.
 
-use super::bucket::{self, Layout, Shape};
-use super::label::{ErrorIndex, LabelType};
-use super::slot::{BEGUN, CallLabels, ENDED};
-use super::table::{Cells, Found, Values, dynamic};
+use super::bucket::{self, Layout};
+use super::columns::{Columns, known};
+use super::label::LabelType;
+use super::slot::{BEGUN, ENDED};
+use super::table::{Cells, Found};
+use super::value::{empty_histogram, histogram};
 use super::{cell, declared, dropped, process};
 use crate::clock;
-use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
+use crate::export::diag::{Level, say_once};
+use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
 use crate::export::stats;
 use crate::outcome::CallOutcome;
-use crate::site::{CounterDef, Def, LabelDef, LabelSource, SITES, Site, TimerDef};
+use crate::site::{CounterDef, LabelSource, SITES, Site, TimerDef};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+pub(crate) use super::columns::{counter_series, timer_series};
 
 /// The default families.
 pub(crate) const CALLS: &str = "function.calls";
 pub(crate) const DURATION: &str = "function.duration";
 
 /// A function shows zeros for at most so many sets of labels and outcomes.
-const MAX_ZEROS: usize = 64;
+pub(super) const MAX_ZEROS: usize = 64;
 
 /// Something else that has families: metrics declared by hand, numbers about ourselves, meters of other APIs.
 pub(crate) trait Source: Send + Sync {
@@ -171,11 +176,21 @@ impl Gathering {
     /// Another source's family, joined to ours of the same name if they are of one kind, and dropped otherwise.
     fn merge(&mut self, family: Family) {
         let at = self.entry(family.name, family.unit.clone(), family.kind);
-        if self.families[at].family.kind == family.kind {
-            self.source(at, family.help, false);
-            for point in family.points {
-                self.add(at, point);
-            }
+        let known = &self.families[at].family;
+        if known.kind != family.kind {
+            say_once(
+                Level::Warn,
+                "kinds",
+                format_args!(
+                    "metric `{}` is both {:?} and {:?}; only the first is shown. Rename one of them",
+                    known.name, known.kind, family.kind
+                ),
+            );
+            return;
+        }
+        self.source(at, family.help, false);
+        for point in family.points {
+            self.add(at, point);
         }
     }
 
@@ -377,13 +392,9 @@ impl Gathering {
             at,
             point(Vec::new(), PointValue::number(Number::U64(cell::series() as u64))),
         );
-        let unit = Cow::Borrowed("{value}");
-        let at = self.entry(Cow::Borrowed("vitalsign.label.overflow"), unit, Kind::Counter);
-        self.source(
-            at,
-            Cow::Borrowed("Label values beyond their limit, counted as `other`."),
-            true,
-        );
+        let Family { name, help, unit, .. } = overflow(Vec::new());
+        let at = self.entry(name, unit, Kind::Counter);
+        self.source(at, help, true);
         self.share(at);
         for site in sites() {
             let def = &site.def;
@@ -422,372 +433,22 @@ impl Signal {
     }
 }
 
+/// What had to share a series because of a limit.
+pub(super) fn overflow(points: Vec<Point>) -> Family {
+    Family {
+        name: "vitalsign.label.overflow".into(),
+        help: "Label values beyond their limit, counted as `other`, and measurements beyond an instrument's.".into(),
+        unit: "{value}".into(),
+        kind: Kind::Counter,
+        points,
+    }
+}
+
 pub(super) fn point(labels: LabelSet, value: PointValue) -> Point {
     Point {
         labels,
         value,
+        typed: 0,
         start_unix_nanos: started(),
-    }
-}
-
-/// The types of a site's labels, when all are known without a call.
-fn known(labels: &'static [LabelDef], returned: bool) -> Option<Vec<LabelType>> {
-    dynamic(labels, returned)
-        .map(|def| match def.source {
-            LabelSource::Entry(of) | LabelSource::Returned(of) => of.copied(),
-            _ => None,
-        })
-        .collect()
-}
-
-/// How the series of a metric declared by hand are labelled, how many there can be, and whether all are known.
-pub(super) fn known_labels(labels: &'static [LabelDef]) -> Own {
-    let types: Vec<_> = labels.iter().map(declared::type_of).collect();
-    let limited = labels
-        .iter()
-        .any(|label| matches!(label.source, LabelSource::Limited(_)));
-    let sets = types.iter().map(|of| of.len).fold(1, usize::saturating_mul);
-    Own {
-        sets,
-        all: !limited && sets <= MAX_ZEROS,
-        columns: Columns {
-            function: None,
-            labels,
-            outcome: false,
-        },
-        types,
-    }
-}
-
-/// See [`known_labels`].
-pub(super) struct Own {
-    pub(super) sets: usize,
-    pub(super) all: bool,
-    columns: Columns,
-    types: Vec<LabelType>,
-}
-
-impl Own {
-    /// The labels of one series by its index; `None` of a limit's value that nobody gave.
-    pub(super) fn labels(&self) -> impl Fn(usize) -> Option<LabelSet> {
-        let layout = self.columns.layout(&self.types, &[]);
-        move |set| layout.labels(set, None, None)
-    }
-}
-
-/// How a site's series are labelled.
-struct Columns {
-    /// Of a default family: the function and its module.
-    function: Option<&'static Def>,
-    labels: &'static [LabelDef],
-    outcome: bool,
-}
-
-impl Columns {
-    /// The labels of the series of one call.
-    fn of_call(&self, labels: &CallLabels) -> Option<LabelSet> {
-        let (entry, returned) = (labels.entry.dims.types, labels.returned.dims.types);
-        let returned_len = dynamic(self.labels, true)
-            .zip(returned)
-            .map(|(def, of)| Values::of(def, *of).len())
-            .fold(1, usize::saturating_mul);
-        let set = labels.entry.index as usize * returned_len + labels.returned.index as usize;
-        let error = labels
-            .error
-            .filter(|_| labels.outcome == CallOutcome::Error)
-            .map(ErrorIndex::text);
-        self.labels(entry, returned, set, Some(labels.outcome), error)
-    }
-
-    /// How the labels of a table with these types are read off an index.
-    fn layout(&self, entry: &[LabelType], returned: &[LabelType]) -> Columned<'_> {
-        let mut columns: Vec<(&'static str, Column)> = Vec::with_capacity(self.labels.len());
-        for label in self.labels {
-            if let LabelSource::Const(value) = label.source {
-                columns.push((label.key, Column::Constant(value)));
-            }
-        }
-        // The last label turns fastest, those of the returned value before those of the arguments.
-        let mut step = 1;
-        for (types, of_return) in [(returned, true), (entry, false)] {
-            let defs: Vec<_> = dynamic(self.labels, of_return).collect();
-            if of_return && types.is_empty() {
-                columns.extend(defs.iter().map(|def| (def.key, Column::Constant("none"))));
-                continue;
-            }
-            for (def, of) in defs.iter().zip(types).rev() {
-                let values = Values::of(def, *of);
-                let len = values.len().max(1);
-                columns.push((def.key, Column::Turning { step, len, values }));
-                step *= len;
-            }
-        }
-        columns.sort_by_key(|column| column.0);
-        Columned { of: self, columns }
-    }
-
-    fn labels(
-        &self,
-        entry: &[LabelType],
-        returned: &[LabelType],
-        set: usize,
-        outcome: Option<CallOutcome>,
-        error: Option<&'static str>,
-    ) -> Option<LabelSet> {
-        self.layout(entry, returned).labels(set, outcome, error)
-    }
-}
-
-/// The labels of one table, in the order of their keys.
-struct Columned<'a> {
-    of: &'a Columns,
-    columns: Vec<(&'static str, Column)>,
-}
-
-enum Column {
-    Constant(&'static str),
-    Turning { step: usize, len: usize, values: Values },
-}
-
-impl Columned<'_> {
-    /// The labels of one series; `None` of a limit's value that nobody gave.
-    fn labels(&self, set: usize, outcome: Option<CallOutcome>, error: Option<&'static str>) -> Option<LabelSet> {
-        let mut labels: LabelSet = Vec::with_capacity(self.columns.len() + 4);
-        if let Some(def) = self.of.function {
-            labels.push(("function".into(), def.function.into()));
-            labels.push(("module".into(), def.module.into()));
-        }
-        for (key, column) in &self.columns {
-            let value = match column {
-                Column::Constant(value) => value,
-                Column::Turning { step, len, values } => values.text(set / step % len)?,
-            };
-            labels.push(((*key).into(), value.into()));
-        }
-        if self.of.outcome {
-            if let Some(outcome) = outcome {
-                labels.push(("outcome".into(), outcome.as_str().into()));
-            }
-            if let Some(error) = error {
-                labels.push(("error.type".into(), error.into()));
-            }
-        }
-        Some(labels)
-    }
-}
-
-/// Family and labels of the series that a call of this site counted in.
-pub(crate) fn counter_series(site: &'static Site, labels: &CallLabels) -> Option<(&'static str, LabelSet)> {
-    let counter = site.def.counter.as_ref()?;
-    let columns = Columns {
-        function: counter.name.is_none().then_some(&site.def),
-        labels: counter.labels,
-        outcome: counter.outcome,
-    };
-    Some((counter.name.unwrap_or(CALLS), columns.of_call(labels)?))
-}
-
-/// Family and labels of the series that a call of this site gave a sample.
-pub(crate) fn timer_series(site: &'static Site, labels: &CallLabels) -> Option<(&'static str, LabelSet)> {
-    let timer = site.def.timer.as_ref()?;
-    let columns = Columns {
-        function: timer.name.is_none().then_some(&site.def),
-        labels: timer.labels,
-        outcome: true,
-    };
-    Some((timer.name.unwrap_or(DURATION), columns.of_call(labels)?))
-}
-
-pub(super) fn empty_histogram(layout: &Layout) -> PointValue {
-    match &layout.shape {
-        Shape::Classic { bounds, ticks, .. } => PointValue::Histogram {
-            bounds: bounds.clone(),
-            counts: vec![0; ticks.len()],
-            sum: 0.0,
-            exemplars: Vec::new(),
-        },
-        Shape::Native { .. } => PointValue::Exponential {
-            schema: bucket::SCHEMA,
-            zero_threshold: bucket::ZERO_THRESHOLD,
-            zero_count: 0,
-            positive: Vec::new(),
-            sum: 0.0,
-            count: 0,
-            exemplars: Vec::new(),
-        },
-    }
-}
-
-/// Exponential buckets of half the resolution.
-fn halve(positive: &[(i32, u64)]) -> Vec<(i32, u64)> {
-    let mut halved: Vec<(i32, u64)> = Vec::with_capacity(positive.len());
-    for &(index, count) in positive {
-        // Bucket i ends at 2^(i·2^-schema): i and i-1 join where i is even.
-        let index = (index + 1) >> 1;
-        match halved.last_mut() {
-            Some(last) if last.0 == index => last.1 += count,
-            _ => halved.push((index, count)),
-        }
-    }
-    halved
-}
-
-/// No more buckets from first to last than OTLP and Prometheus keep.
-const MAX_NATIVE: i32 = 160;
-
-fn narrow(mut positive: Vec<(i32, u64)>) -> (i8, Vec<(i32, u64)>) {
-    let mut schema = bucket::SCHEMA;
-    while let (Some(first), Some(last)) = (positive.first(), positive.last())
-        && last.0 - first.0 >= MAX_NATIVE
-    {
-        positive = halve(&positive);
-        schema -= 1;
-    }
-    (schema, positive)
-}
-
-pub(super) fn histogram(layout: &'static Layout, found: &Found, sum: f64) -> PointValue {
-    let series = found.series;
-    let exemplars = found
-        .exemplars
-        .of(found.unit)
-        .map(|(_, kept)| Exemplar {
-            value: layout.seconds(kept.value),
-            unix_nanos: clock::unix_nanos(kept.at),
-            trace_id: kept.trace_id,
-            span_id: kept.span_id,
-        })
-        .collect();
-    let counts = series.sums(bucket::FIRST_BUCKET, layout.width - bucket::FIRST_BUCKET);
-    match &layout.shape {
-        Shape::Classic { bounds, .. } => PointValue::Histogram {
-            bounds: bounds.clone(),
-            counts,
-            sum,
-            exemplars,
-        },
-        Shape::Native { .. } => {
-            let positive = counts
-                .iter()
-                .enumerate()
-                .skip(1)
-                .filter(|&(_, &count)| count > 0)
-                .map(|(bucket, &count)| (Layout::native_index(bucket), count))
-                .collect();
-            let (schema, positive) = narrow(positive);
-            PointValue::Exponential {
-                schema,
-                zero_threshold: bucket::ZERO_THRESHOLD,
-                zero_count: counts[0],
-                positive,
-                sum,
-                count: counts.iter().sum(),
-                exemplars,
-            }
-        }
-    }
-}
-
-impl PointValue {
-    pub(crate) fn number(value: Number) -> Self {
-        Self::Number { value, exemplar: None }
-    }
-
-    /// Observations of a histogram or summary.
-    pub(crate) fn count(&self) -> u64 {
-        match self {
-            Self::Histogram { counts, .. } => counts.iter().sum(),
-            Self::Exponential { count, .. } | Self::Summary { count, .. } => *count,
-            Self::Number { .. } | Self::Info => 0,
-        }
-    }
-
-    /// Adds another part of the same series.
-    #[expect(
-        clippy::many_single_char_names,
-        reason = "what is named here in full is named there in short"
-    )]
-    fn merge(&mut self, other: Self) {
-        match (self, other) {
-            (Self::Number { value, .. }, Self::Number { value: other, .. }) => *value = value.plus(other),
-            (
-                Self::Histogram {
-                    bounds,
-                    counts,
-                    sum,
-                    exemplars,
-                },
-                Self::Histogram {
-                    bounds: b,
-                    counts: c,
-                    sum: s,
-                    exemplars: e,
-                },
-            ) if *bounds == b => {
-                for (mine, other) in counts.iter_mut().zip(c) {
-                    *mine += other;
-                }
-                *sum += s;
-                exemplars.extend(e);
-            }
-            (
-                Self::Exponential {
-                    schema,
-                    zero_count,
-                    positive,
-                    sum,
-                    count,
-                    exemplars,
-                    ..
-                },
-                Self::Exponential {
-                    schema: other_schema,
-                    zero_count: z,
-                    positive: mut p,
-                    sum: s,
-                    count: c,
-                    exemplars: e,
-                    ..
-                },
-            ) => {
-                for _ in *schema..other_schema {
-                    p = halve(&p);
-                }
-                for _ in other_schema..*schema {
-                    *positive = halve(positive);
-                }
-                *schema = other_schema.min(*schema);
-                for (index, count) in p {
-                    match positive.binary_search_by_key(&index, |&(index, _)| index) {
-                        Ok(at) => positive[at].1 += count,
-                        Err(at) => positive.insert(at, (index, count)),
-                    }
-                }
-                *zero_count += z;
-                *sum += s;
-                *count += c;
-                exemplars.extend(e);
-            }
-            // Families that disagree are refused by `check`; where nobody asked, the first one stands.
-            _ => {}
-        }
-    }
-}
-
-impl Number {
-    fn plus(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::U64(a), Self::U64(b)) => Self::U64(a.wrapping_add(b)),
-            (Self::I64(a), Self::I64(b)) => Self::I64(a.wrapping_add(b)),
-            (a, b) => Self::F64(a.as_f64() + b.as_f64()),
-        }
-    }
-
-    pub(crate) fn as_f64(self) -> f64 {
-        match self {
-            Self::U64(n) => n as f64,
-            Self::I64(n) => n as f64,
-            Self::F64(n) => n,
-        }
     }
 }

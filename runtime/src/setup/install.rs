@@ -90,6 +90,14 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     crate::clock::now();
     crate::metrics::registry::started();
     crate::metrics::configure(&config.metrics);
+    #[cfg(feature = "otel")]
+    if !config.disabled {
+        crate::metrics::meters::install();
+    }
+    #[cfg(feature = "metrics-facade")]
+    if !config.disabled {
+        crate::metrics::facade::install();
+    }
     crate::metrics::check::check().map_err(|conflict| InitError::Families(conflict.to_string()))?;
     #[cfg(feature = "admin")]
     let bound = admin::bind(&config.admin).map_err(|refused| InitError::Admin(refused.to_string()))?;

@@ -370,15 +370,20 @@ impl ActiveSpan {
         if self.is_ours() && self.ids.flags().is_sampled() {
             return Some((self.ids.trace(), SpanId(self.ids.span)));
         }
-        local::with(|local| {
-            if let Some(context) = otel::newer(local) {
-                return context.is_sampled().then_some((context.trace_id, context.span_id));
-            }
-            let ids = &local.stack.last()?.ids;
-            ids.flags().is_sampled().then(|| (ids.trace(), SpanId(ids.span)))
-        })
-        .flatten()
+        sampled()
     }
+}
+
+/// The span current on this thread, where it is sampled.
+pub(crate) fn sampled() -> Option<(TraceId, SpanId)> {
+    local::with(|local| {
+        if let Some(context) = otel::newer(local) {
+            return context.is_sampled().then_some((context.trace_id, context.span_id));
+        }
+        let ids = &local.stack.last()?.ids;
+        ids.flags().is_sampled().then(|| (ids.trace(), SpanId(ids.span)))
+    })
+    .flatten()
 }
 
 /// Links and values that were given before the span opened.

@@ -1,10 +1,10 @@
 //! Snapshots of the metrics as OTLP.
 
-use super::wire::field;
+use super::wire::{field, in_scope, in_scope_of};
 use crate::config::env::Temporality;
 use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
 use bytes::{Bytes, BytesMut};
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
     self as otlp, AggregationTemporality, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram,
     HistogramDataPoint, Metric, NumberDataPoint, Sum, Summary, SummaryDataPoint, exemplar, metric, number_data_point,
@@ -23,15 +23,25 @@ pub(crate) struct MetricEncoder {
 
 /// Metrics ready to stand in a request.
 pub(crate) struct Encoded {
-    /// Repeated fields 2 of a `ScopeMetrics`.
-    pub(crate) bytes: Bytes,
+    /// A field 2 of a `ResourceMetrics` for each scope, ours first.
+    pub(crate) scopes: Vec<Bytes>,
     /// Data points.
     pub(crate) count: u64,
     /// To be committed when they were delivered.
     pub(crate) state: State,
 }
 
+type Labels = [(Cow<'static, str>, Cow<'static, str>)];
 type Series = (Cow<'static, str>, Vec<(Cow<'static, str>, Cow<'static, str>)>);
+
+/// Labels that name the scope of an instrument stand behind its own.
+pub(crate) const SCOPE: &str = "otel.scope.";
+
+/// How many of the labels are attributes.
+fn own(labels: &Labels) -> usize {
+    let of_scope = labels.iter().rev().take_while(|(key, _)| key.starts_with(SCOPE));
+    labels.len() - of_scope.count()
+}
 
 /// What had been counted when deltas were last delivered.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +76,8 @@ impl MetricEncoder {
             unix_nanos: now,
             values: HashMap::new(),
         };
-        let (mut bytes, mut count) = (BytesMut::new(), 0);
+        let mut scopes: Vec<(&Labels, BytesMut)> = vec![(&[], BytesMut::new())];
+        let mut count = 0;
         for family in families {
             let changes = delta && matches!(family.kind, Kind::Counter | Kind::Histogram);
             let since = |point: &Point| {
@@ -80,7 +91,15 @@ impl MetricEncoder {
                 };
                 (value, start)
             };
-            let points: Vec<_> = family.points.iter().map(|point| (point, since(point))).collect();
+            let mut parts: Vec<(&Labels, Vec<Told<'_>>)> = Vec::new();
+            for point in &family.points {
+                let scope = &point.labels[own(&point.labels)..];
+                let told = (point, since(point));
+                match parts.iter_mut().find(|(known, _)| *known == scope) {
+                    Some((_, points)) => points.push(told),
+                    None => parts.push((scope, vec![told])),
+                }
+            }
             if changes {
                 for point in &family.points {
                     state
@@ -93,24 +112,50 @@ impl MetricEncoder {
             } else {
                 AggregationTemporality::Cumulative
             };
-            for data in data(family.kind, &points, temporality, now) {
-                let metric = Metric {
-                    name: family.name.to_string(),
-                    description: family.help.to_string(),
-                    unit: family.unit.to_string(),
-                    data: Some(data),
-                    ..Metric::default()
-                };
-                field(&mut bytes, 2, &metric.encode_to_vec());
+            for (scope, points) in parts {
+                let at = scopes.iter().position(|(known, _)| *known == scope);
+                let at = at.unwrap_or_else(|| {
+                    scopes.push((scope, BytesMut::new()));
+                    scopes.len() - 1
+                });
+                for data in data(family.kind, &points, temporality, now) {
+                    let metric = Metric {
+                        name: family.name.to_string(),
+                        description: family.help.to_string(),
+                        unit: family.unit.to_string(),
+                        data: Some(data),
+                        ..Metric::default()
+                    };
+                    field(&mut scopes[at].1, 2, &metric.encode_to_vec());
+                }
             }
-            count += points.len() as u64;
+            count += family.points.len() as u64;
         }
+        let scopes = scopes.into_iter().filter(|(_, items)| !items.is_empty());
         Encoded {
-            bytes: bytes.freeze(),
+            scopes: scopes.map(|(scope, items)| in_their_scope(scope, &items)).collect(),
             count,
             state,
         }
     }
+}
+
+fn in_their_scope(labels: &Labels, items: &[u8]) -> Bytes {
+    if labels.is_empty() {
+        return in_scope(items);
+    }
+    let (mut scope, mut schema_url) = (InstrumentationScope::default(), "");
+    for (key, value) in labels {
+        match &key[SCOPE.len()..] {
+            "name" => scope.name = value.to_string(),
+            "version" => scope.version = value.to_string(),
+            "schema_url" => schema_url = value,
+            other => scope
+                .attributes
+                .push(attribute(other, any_value::Value::StringValue(value.to_string()))),
+        }
+    }
+    in_scope_of(&scope.encode_to_vec(), schema_url, items)
 }
 
 /// A point, and its value and start as they are to be told.
@@ -224,18 +269,38 @@ fn data(kind: Kind, points: &[Told<'_>], temporality: AggregationTemporality, no
 }
 
 fn attributes(point: &Point) -> Vec<KeyValue> {
-    let attribute = |(key, value): &(Cow<'static, str>, Cow<'static, str>)| KeyValue {
-        key: key.to_string(),
-        value: Some(AnyValue {
-            value: Some(typed(key, value)),
-        }),
+    let labels = point.labels[..own(&point.labels)].iter().enumerate();
+    labels
+        .map(|(at, (key, value))| {
+            let is_text = at >= 64 || point.typed >> at & 1 == 0;
+            attribute(key, if is_text { text(key, value) } else { typed(value) })
+        })
+        .collect()
+}
+
+fn attribute(key: &str, value: any_value::Value) -> KeyValue {
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(value) }),
         ..KeyValue::default()
-    };
-    point.labels.iter().map(attribute).collect()
+    }
+}
+
+/// What was no text to begin with.
+fn typed(value: &str) -> any_value::Value {
+    if let Ok(value) = value.parse() {
+        any_value::Value::BoolValue(value)
+    } else if let Ok(value) = value.parse() {
+        any_value::Value::IntValue(value)
+    } else if let Ok(value) = value.parse() {
+        any_value::Value::DoubleValue(value)
+    } else {
+        any_value::Value::StringValue(value.to_owned())
+    }
 }
 
 /// Labels are texts; what the semantic conventions have as a number is one again.
-fn typed(key: &str, value: &str) -> any_value::Value {
+fn text(key: &str, value: &str) -> any_value::Value {
     const NUMBERS: [&str; 3] = ["http.response.status_code", "server.port", "network.peer.port"];
     match value.parse() {
         Ok(number) if NUMBERS.contains(&key) => any_value::Value::IntValue(number),
@@ -372,6 +437,7 @@ mod tests {
                     value: Number::U64(value),
                     exemplar: None,
                 },
+                typed: 0,
                 start_unix_nanos: 1,
             }],
         }
@@ -389,6 +455,7 @@ mod tests {
                     sum,
                     exemplars: vec![],
                 },
+                typed: 0,
                 start_unix_nanos: 1,
             }],
             ..counter(0)
@@ -396,7 +463,8 @@ mod tests {
     }
 
     fn decode(encoded: &Encoded) -> Vec<Metric> {
-        otlp::ScopeMetrics::decode(encoded.bytes.clone()).unwrap().metrics
+        let resource = otlp::ResourceMetrics::decode(encoded.scopes[0].clone()).unwrap();
+        resource.scope_metrics[0].metrics.clone()
     }
 
     fn sum(metric: &Metric) -> (&Sum, i64) {

@@ -20,12 +20,20 @@ pub(crate) fn request(resource: &EncodedResource, scopes: &[Bytes]) -> Bytes {
 
 /// Items (fields 2 of a `Scope…`, tags included) in our own scope: a field 2 of a `Resource…`.
 pub(crate) fn in_scope(items: &[u8]) -> Bytes {
-    let mut name = BytesMut::new();
-    field(&mut name, 1, b"vitalsign");
-    field(&mut name, 2, env!("CARGO_PKG_VERSION").as_bytes());
-    let mut content = BytesMut::with_capacity(items.len() + 32);
-    field(&mut content, 1, &name);
+    let mut scope = BytesMut::new();
+    field(&mut scope, 1, b"vitalsign");
+    field(&mut scope, 2, env!("CARGO_PKG_VERSION").as_bytes());
+    in_scope_of(&scope, "", items)
+}
+
+/// Items in a scope of another's, that is encoded.
+pub(crate) fn in_scope_of(scope: &[u8], schema_url: &str, items: &[u8]) -> Bytes {
+    let mut content = BytesMut::with_capacity(items.len() + scope.len() + schema_url.len() + 16);
+    field(&mut content, 1, scope);
     content.put_slice(items);
+    if !schema_url.is_empty() {
+        field(&mut content, 3, schema_url.as_bytes());
+    }
     let mut out = BytesMut::with_capacity(content.len() + 6);
     field(&mut out, 2, &content);
     out.freeze()

@@ -29,7 +29,6 @@
 //! ```
 
 use super::names::{self, Named};
-use super::text::joined;
 use crate::export::snapshot::{Family, Kind, Number, PointValue};
 use crate::metrics::registry::{self, Source};
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
@@ -114,7 +113,8 @@ fn encode(family: &Named, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt
     let help = family.help.replace('\\', "\\\\").replace('\n', "\\n");
     let mut metric = encoder.encode_descriptor(base, &help, unit.as_ref(), kind)?;
     for point in &family.points {
-        let labels: Labels = joined(&point.labels)
+        let labels: Labels = point
+            .labels
             .iter()
             .map(|(key, value)| (key.to_string(), value.to_string()))
             .collect();

@@ -74,6 +74,7 @@ fn target_info(page: &PageContext) -> Option<Family> {
                 .map(|(key, value)| (Cow::Owned(key.clone()), Cow::Owned(value.clone())))
                 .collect(),
             value: PointValue::Info,
+            typed: 0,
             start_unix_nanos: registry::started(),
         }],
     })

@@ -2,6 +2,7 @@
 
 use super::super::snapshot::{Family, Kind, Point};
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 /// A family under its Prometheus name.
@@ -19,10 +20,11 @@ pub(super) struct Named {
 pub(super) fn families(families: Vec<Family>) -> Vec<Named> {
     let mut named: Vec<Named> = Vec::with_capacity(families.len());
     let mut by_name: HashMap<String, usize> = HashMap::new();
-    for family in families {
+    for mut family in families {
         if family.points.is_empty() {
             continue;
         }
+        family.points = labelled(family.points, family.kind);
         let (name, unit) = name(&family.name, &family.unit, family.kind);
         let Some(&at) = by_name.get(&name) else {
             by_name.insert(name.clone(), named.len());
@@ -43,6 +45,60 @@ pub(super) fn families(families: Vec<Family>) -> Vec<Named> {
         }
     }
     named
+}
+
+/// Points under keys that need no change any more. What thereby becomes one series is one.
+fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
+    let taken = match kind {
+        Kind::Histogram => "le",
+        Kind::Summary => "quantile",
+        _ => "",
+    };
+    let fits = |key: &str| is_plain(key) && key != taken;
+    let mut changed = false;
+    for point in &mut points {
+        if !point.labels.iter().all(|(key, _)| fits(key)) {
+            point.labels = joined(&point.labels, taken);
+            changed = true;
+        }
+    }
+    if !changed {
+        return points;
+    }
+    let mut first: HashMap<Labels, usize> = HashMap::new();
+    let mut distinct: Vec<Point> = Vec::with_capacity(points.len());
+    for point in points {
+        let mut key = point.labels.clone();
+        key.sort();
+        match first.entry(key) {
+            Entry::Occupied(known) => distinct[*known.get()].value.merge(point.value),
+            Entry::Vacant(new) => {
+                new.insert(distinct.len());
+                distinct.push(point);
+            }
+        }
+    }
+    distinct
+}
+
+type Labels = Vec<(Cow<'static, str>, Cow<'static, str>)>;
+
+/// Labels whose keys become the same word are one label, their values joined by `;`.
+fn joined(labels: &Labels, taken: &str) -> Labels {
+    let mut out = Labels::with_capacity(labels.len());
+    for (key, value) in labels {
+        // As Prometheus calls what a target says under a name that it needs for itself.
+        let key = if key == taken {
+            Cow::Owned(format!("exported_{key}"))
+        } else {
+            label_key(key)
+        };
+        match out.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) => *known = format!("{known};{value}").into(),
+            None => out.push((Cow::Owned(key.into_owned()), value.clone())),
+        }
+    }
+    out
 }
 
 fn same_type(a: Kind, b: Kind) -> bool {
@@ -105,7 +161,7 @@ fn word(text: &str) -> String {
 }
 
 /// A key that needs no change.
-pub(super) fn is_plain(key: &str) -> bool {
+fn is_plain(key: &str) -> bool {
     !key.is_empty()
         && key.bytes().all(|c| c == b'_' || c.is_ascii_alphanumeric())
         && !key.as_bytes()[0].is_ascii_digit()
@@ -113,7 +169,7 @@ pub(super) fn is_plain(key: &str) -> bool {
 }
 
 /// A label's key; most need no change.
-pub(super) fn label_key(key: &str) -> Cow<'_, str> {
+fn label_key(key: &str) -> Cow<'_, str> {
     if is_plain(key) {
         return Cow::Borrowed(key);
     }
@@ -260,6 +316,40 @@ mod tests {
                 "{base} {unit}"
             );
         }
+    }
+
+    #[test]
+    fn points_that_become_one_series_are_one() {
+        use crate::export::snapshot::{Number, PointValue};
+        let point = |labels: &[(&'static str, &'static str)], value| Point {
+            labels: labels.iter().map(|&(key, value)| (key.into(), value.into())).collect(),
+            typed: 0,
+            value: PointValue::number(Number::U64(value)),
+            start_unix_nanos: 0,
+        };
+        let points = vec![
+            point(&[("a.b", "x"), ("c", "y")], 1),
+            point(&[("c", "y"), ("a_b", "x")], 2),
+            point(&[("a.b", "x"), ("a_b", "y")], 4),
+            point(&[("le", "x")], 8),
+        ];
+        let points = labelled(points, Kind::Histogram);
+        let shown: Vec<_> = points
+            .iter()
+            .map(|point| {
+                let PointValue::Number { value, .. } = point.value else {
+                    panic!()
+                };
+                let labels: Vec<_> = point
+                    .labels
+                    .iter()
+                    .map(|(key, value)| format!("{key}={value}"))
+                    .collect();
+                (labels.join(","), value.as_f64())
+            })
+            .collect();
+        let expected = [("a_b=x,c=y", 3.0), ("a_b=x;y", 4.0), ("exported_le=x", 8.0)];
+        assert_eq!(shown, expected.map(|(labels, value)| (labels.to_owned(), value)));
     }
 
     #[test]

@@ -63,6 +63,7 @@ fn add(family: &mut Family, mut sample: Sample<'_>) {
     family.points.push(Point {
         labels: sample.labels,
         value,
+        typed: 0,
         start_unix_nanos: started(),
     });
 }
@@ -79,6 +80,7 @@ fn histogram(family: &mut Family, suffix: &str, bound: Option<&str>, sample: Sam
                 sum: 0.0,
                 exemplars: Vec::new(),
             },
+            typed: 0,
             start_unix_nanos: started(),
         });
     }

@@ -4,7 +4,6 @@
 
 use super::super::snapshot::{Exemplar, Kind, Point, PointValue};
 use super::names::Named;
-use super::text::joined;
 
 /// All families.
 pub(super) fn delimited(families: &[Named]) -> Vec<u8> {
@@ -97,7 +96,7 @@ fn family(out: &mut Message, family: &Named) {
 }
 
 fn metric(out: &mut Message, kind: Kind, point: &Point) {
-    for (key, value) in joined(&point.labels).iter() {
+    for (key, value) in &point.labels {
         label(out, 1, key, value);
     }
     match &point.value {

@@ -19,6 +19,7 @@ fn point(labels: &[(&'static str, &'static str)], value: PointValue) -> Point {
     Point {
         labels: labels.iter().map(|&(key, value)| (key.into(), value.into())).collect(),
         value,
+        typed: 0,
         start_unix_nanos: 0,
     }
 }

@@ -1,7 +1,7 @@
 //! The text formats: Prometheus 0.0.4 and 1.0.0, `OpenMetrics`.
 
 use super::super::snapshot::{Exemplar, Kind, Number, Point, PointValue};
-use super::names::{self, Named, label_key};
+use super::names::Named;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -135,7 +135,7 @@ impl Writer {
         self.out.push_str(suffix);
         if !labels.is_empty() || bound.is_some() {
             let mut before = '{';
-            for (key, value) in joined(labels).iter() {
+            for (key, value) in labels {
                 self.out.push(before);
                 before = ',';
                 self.out.push_str(key);
@@ -226,23 +226,4 @@ fn escape(out: &mut String, text: &str, quote: bool) {
         rest = &rest[at + 1..];
     }
     out.push_str(rest);
-}
-
-/// Labels under keys that need no change any more. Those whose keys become the same word are one label, their values joined
-/// by `;`.
-pub(super) fn joined<'a>(
-    labels: &'a [(Cow<'static, str>, Cow<'static, str>)],
-) -> Cow<'a, [(Cow<'static, str>, Cow<'static, str>)]> {
-    if labels.iter().all(|(key, _)| names::is_plain(key)) {
-        return Cow::Borrowed(labels);
-    }
-    let mut out: Vec<(Cow<'static, str>, Cow<'static, str>)> = Vec::with_capacity(labels.len());
-    for (key, value) in labels {
-        let key = label_key(key);
-        match out.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, known)) => *known = format!("{known};{value}").into(),
-            None => out.push((Cow::Owned(key.into_owned()), value.clone())),
-        }
-    }
-    Cow::Owned(out)
 }

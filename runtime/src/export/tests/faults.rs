@@ -186,6 +186,7 @@ fn pushes_of_metrics() {
                 value: Number::U64(7),
                 exemplar: None,
             },
+            typed: 0,
             start_unix_nanos: 1,
         }],
     };

@@ -7,8 +7,8 @@ use crate::clock;
 use crate::export::snapshot::Kind;
 use crate::metrics::bucket::{self, Layout};
 use crate::metrics::dropped::{self, Reason};
-use crate::metrics::registry;
 use crate::metrics::table::Cells;
+use crate::metrics::value;
 use std::marker::PhantomData;
 
 /// Values counted in buckets, and their sum. Values that are negative or not finite are dropped and counted in
@@ -73,9 +73,9 @@ impl<L> Metric for Histogram<L> {
             &self.definition,
             &self.cellar,
             Kind::Histogram,
-            || registry::empty_histogram(layout),
+            || value::empty_histogram(layout),
             |found| {
-                let value = registry::histogram(layout, &found, found.series.sum_f64(bucket::SUM));
+                let value = value::histogram(layout, &found, found.series.sum_f64(bucket::SUM));
                 (value.count() > 0).then_some(value)
             },
         );

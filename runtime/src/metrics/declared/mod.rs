@@ -19,7 +19,7 @@ pub use label::{Label, Limited, Number};
 pub use summary::{Summary, SummarySeries};
 
 use super::check::Declaration;
-use super::registry::known_labels;
+use super::columns::known_labels;
 use super::table::Found;
 use crate::export::snapshot::{Family, Kind, Point, PointValue};
 use definition::Cellar;

@@ -1,0 +1,270 @@
+//! The `metrics` facade: what `counter!`, `gauge!` and `histogram!` of that crate are given stands on the page and is pushed, as
+//! our own metrics.
+//!
+//! Labels are open there, so their sets are bounded: see [`stream`](super::stream). Histograms have the buckets of their unit.
+
+use super::bucket;
+use super::quick::BuildQuick;
+use super::registry::{self, Source};
+use super::stream::{Attribute, Instrument, Series, Stream, Streams};
+use crate::export::diag::{Level, say};
+use crate::export::snapshot::{Family, Kind, Number};
+use crate::site::Buckets;
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Label, Metadata, Recorder, SharedString,
+    Unit,
+};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+
+static STREAMS: Streams<Label> = Streams::new();
+
+/// What was said of a metric by its name; that may come before its first use or after.
+struct Described {
+    unit: &'static str,
+    help: SharedString,
+}
+
+static DESCRIBED: LazyLock<RwLock<HashMap<String, Described, BuildQuick>>> = LazyLock::new(RwLock::default);
+
+/// Descriptions kept.
+const MAX_DESCRIBED: usize = 5000;
+
+/// Milliseconds, and smaller parts of a second.
+const PARTS: &[f64] = &[
+    5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0, 10000.0,
+];
+
+/// Bytes, and whatever else is counted.
+const SIZES: &[f64] = &[
+    1.0,
+    4.0,
+    16.0,
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+    268_435_456.0,
+    1_073_741_824.0,
+];
+
+/// From now on the macros of the `metrics` crate are heard.
+pub(crate) fn install() {
+    match metrics::set_global_recorder(Facade) {
+        Ok(()) => registry::register(Arc::new(Facade)),
+        Err(_) => say(
+            Level::Warn,
+            format_args!(
+                "the `metrics` crate has a recorder already: its metrics are not shown here; install none to have them shown"
+            ),
+        ),
+    }
+}
+
+struct Facade;
+
+impl Source for Facade {
+    fn families(&self, out: &mut Vec<Family>) {
+        let first = out.len();
+        STREAMS.families(out);
+        let described = DESCRIBED.read().unwrap_or_else(PoisonError::into_inner);
+        for family in &mut out[first..] {
+            if let Some(Described { unit, help }) = described.get(&*family.name) {
+                family.unit = Cow::Borrowed(unit);
+                family.help = Cow::Owned(help.to_string());
+            }
+        }
+    }
+}
+
+fn describe(name: &KeyName, unit: Option<Unit>, help: SharedString) {
+    let mut described = DESCRIBED.write().unwrap_or_else(PoisonError::into_inner);
+    if described.len() < MAX_DESCRIBED || described.contains_key(name.as_str()) {
+        let unit = unit.map_or("", ucum);
+        described.insert(name.as_str().to_owned(), Described { unit, help });
+    }
+}
+
+fn ucum(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Count => "1",
+        Unit::Percent => "%",
+        Unit::Seconds => "s",
+        Unit::Milliseconds => "ms",
+        Unit::Microseconds => "us",
+        Unit::Nanoseconds => "ns",
+        Unit::Tebibytes => "TiBy",
+        Unit::Gibibytes => "GiBy",
+        Unit::Mebibytes => "MiBy",
+        Unit::Kibibytes => "KiBy",
+        Unit::Bytes => "By",
+        Unit::TerabitsPerSecond => "Tbit/s",
+        Unit::GigabitsPerSecond => "Gbit/s",
+        Unit::MegabitsPerSecond => "Mbit/s",
+        Unit::KilobitsPerSecond => "kbit/s",
+        Unit::BitsPerSecond => "bit/s",
+        Unit::CountPerSecond => "1/s",
+    }
+}
+
+fn buckets(name: &str) -> Buckets {
+    if bucket::is_native_by_default() {
+        return Buckets::Native;
+    }
+    let described = DESCRIBED.read().unwrap_or_else(PoisonError::into_inner);
+    match described.get(name).map_or("", |described| described.unit) {
+        "" | "s" if name.ends_with("bytes") => Buckets::Classic(SIZES),
+        "" | "s" => Buckets::Default,
+        "ms" | "us" | "ns" => Buckets::Classic(PARTS),
+        _ => Buckets::Classic(SIZES),
+    }
+}
+
+fn series(key: &Key, kind: Kind, zero: Number) -> Option<Arc<Series>> {
+    let name = key.name();
+    let stream: Arc<Stream<Label>> = match STREAMS.find(name, |known| known.kind == kind) {
+        Some(stream) => stream,
+        None => STREAMS.declare(
+            Instrument {
+                name: Cow::Owned(name.to_owned()),
+                unit: Cow::Borrowed(""),
+                kind,
+                zero,
+                buckets: (kind == Kind::Histogram).then(|| buckets(name)),
+                scope: Vec::new(),
+            },
+            &Cow::Borrowed(""),
+        )?,
+    };
+    Some(stream.series(key.labels().as_slice()))
+}
+
+impl Recorder for Facade {
+    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
+        describe(&name, unit, help);
+    }
+
+    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
+        describe(&name, unit, help);
+    }
+
+    fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, help: SharedString) {
+        describe(&name, unit, help);
+    }
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        series(key, Kind::Counter, Number::U64(0)).map_or_else(Counter::noop, Counter::from_arc)
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        series(key, Kind::Gauge, Number::F64(0.0)).map_or_else(Gauge::noop, Gauge::from_arc)
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        series(key, Kind::Histogram, Number::F64(0.0)).map_or_else(Histogram::noop, Histogram::from_arc)
+    }
+}
+
+impl CounterFn for Series {
+    fn increment(&self, value: u64) {
+        self.change(Number::U64(value));
+    }
+
+    fn absolute(&self, value: u64) {
+        self.raise(value);
+    }
+}
+
+impl GaugeFn for Series {
+    fn increment(&self, value: f64) {
+        self.change(Number::F64(value));
+    }
+
+    fn decrement(&self, value: f64) {
+        self.change(Number::F64(-value));
+    }
+
+    fn set(&self, value: f64) {
+        Series::set(self, Number::F64(value));
+    }
+}
+
+impl HistogramFn for Series {
+    fn record(&self, value: f64) {
+        self.sample(value);
+    }
+}
+
+impl Attribute for Label {
+    fn name(&self) -> &str {
+        self.key()
+    }
+
+    fn text(&self) -> (Cow<'static, str>, bool) {
+        (self.value().to_owned().into(), true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::snapshot::PointValue;
+
+    fn family(name: &str) -> Family {
+        let mut families = Vec::new();
+        Facade.families(&mut families);
+        families.into_iter().find(|family| family.name == name).unwrap()
+    }
+
+    #[test]
+    fn the_macros_of_the_facade() {
+        metrics::with_local_recorder(&Facade, || {
+            metrics::counter!("f_orders_total", "channel" => "web").increment(2);
+            metrics::counter!("f_orders_total", "channel" => "web").increment(3);
+            metrics::counter!("f_orders_total", "channel" => "shop").absolute(7);
+            metrics::counter!("f_orders_total", "channel" => "shop").absolute(5);
+            let gauge = metrics::gauge!("f_level");
+            gauge.set(5.0);
+            gauge.decrement(1.5);
+            gauge.increment(f64::NAN);
+            metrics::histogram!("f_took").record(0.3);
+            metrics::describe_histogram!("f_took", Unit::Seconds, "How long.");
+            metrics::describe_histogram!("f_sizes", Unit::Bytes, "How large.");
+            metrics::histogram!("f_sizes").record(2000.0);
+        });
+        let number = |family: &Family, at: usize| match family.points[at].value {
+            PointValue::Number { value, .. } => value,
+            _ => panic!(),
+        };
+        let orders = family("f_orders_total");
+        assert_eq!((orders.kind, orders.points.len()), (Kind::Counter, 2));
+        let web = orders
+            .points
+            .iter()
+            .position(|point| point.labels[0].1 == "web")
+            .unwrap();
+        assert_eq!(
+            (number(&orders, web), number(&orders, 1 - web)),
+            (Number::U64(5), Number::U64(7))
+        );
+        assert_eq!(number(&family("f_level"), 0), Number::F64(3.5));
+        let took = family("f_took");
+        assert_eq!((&*took.unit, &*took.help), ("s", "How long."));
+        let PointValue::Histogram { bounds, .. } = &took.points[0].value else {
+            panic!()
+        };
+        assert_eq!(bounds[..], bucket::DEFAULT);
+        let PointValue::Histogram { bounds, counts, .. } = &family("f_sizes").points[0].value else {
+            panic!()
+        };
+        assert_eq!((&bounds[..], counts[6]), (SIZES, 1));
+    }
+}

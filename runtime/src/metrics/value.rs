@@ -1,0 +1,206 @@
+//! The value of a series as a scrape sees it, put together from cells and from parts.
+
+use super::bucket::{self, Layout, Shape};
+use super::table::Found;
+use crate::clock;
+use crate::export::snapshot::{Exemplar, Number, PointValue};
+
+pub(super) fn empty_histogram(layout: &Layout) -> PointValue {
+    match &layout.shape {
+        Shape::Classic { bounds, ticks, .. } => PointValue::Histogram {
+            bounds: bounds.clone(),
+            counts: vec![0; ticks.len()],
+            sum: 0.0,
+            exemplars: Vec::new(),
+        },
+        Shape::Native { .. } => PointValue::Exponential {
+            schema: bucket::SCHEMA,
+            zero_threshold: bucket::ZERO_THRESHOLD,
+            zero_count: 0,
+            positive: Vec::new(),
+            sum: 0.0,
+            count: 0,
+            exemplars: Vec::new(),
+        },
+    }
+}
+
+/// Exponential buckets of half the resolution.
+fn halve(positive: &[(i32, u64)]) -> Vec<(i32, u64)> {
+    let mut halved: Vec<(i32, u64)> = Vec::with_capacity(positive.len());
+    for &(index, count) in positive {
+        // Bucket i ends at 2^(i·2^-schema): i and i-1 join where i is even.
+        let index = (index + 1) >> 1;
+        match halved.last_mut() {
+            Some(last) if last.0 == index => last.1 += count,
+            _ => halved.push((index, count)),
+        }
+    }
+    halved
+}
+
+/// No more buckets from first to last than OTLP and Prometheus keep.
+const MAX_NATIVE: i32 = 160;
+
+fn narrow(mut positive: Vec<(i32, u64)>) -> (i8, Vec<(i32, u64)>) {
+    let mut schema = bucket::SCHEMA;
+    while let (Some(first), Some(last)) = (positive.first(), positive.last())
+        && last.0 - first.0 >= MAX_NATIVE
+    {
+        positive = halve(&positive);
+        schema -= 1;
+    }
+    (schema, positive)
+}
+
+pub(super) fn histogram(layout: &'static Layout, found: &Found, sum: f64) -> PointValue {
+    let exemplars = found
+        .exemplars
+        .of(found.unit)
+        .map(|(_, kept)| Exemplar {
+            value: layout.seconds(kept.value),
+            unix_nanos: clock::unix_nanos(kept.at),
+            trace_id: kept.trace_id,
+            span_id: kept.span_id,
+        })
+        .collect();
+    let counts = found
+        .series
+        .sums(bucket::FIRST_BUCKET, layout.width - bucket::FIRST_BUCKET);
+    histogram_of(layout, counts, sum, exemplars)
+}
+
+/// A histogram of these counts, bucket by bucket.
+pub(super) fn histogram_of(layout: &Layout, counts: Vec<u64>, sum: f64, exemplars: Vec<Exemplar>) -> PointValue {
+    match &layout.shape {
+        Shape::Classic { bounds, .. } => PointValue::Histogram {
+            bounds: bounds.clone(),
+            counts,
+            sum,
+            exemplars,
+        },
+        Shape::Native { .. } => {
+            let positive = counts
+                .iter()
+                .enumerate()
+                .skip(1)
+                .filter(|&(_, &count)| count > 0)
+                .map(|(bucket, &count)| (Layout::native_index(bucket), count))
+                .collect();
+            let (schema, positive) = narrow(positive);
+            PointValue::Exponential {
+                schema,
+                zero_threshold: bucket::ZERO_THRESHOLD,
+                zero_count: counts[0],
+                positive,
+                sum,
+                count: counts.iter().sum(),
+                exemplars,
+            }
+        }
+    }
+}
+
+impl PointValue {
+    pub(crate) fn number(value: Number) -> Self {
+        Self::Number { value, exemplar: None }
+    }
+
+    /// Observations of a histogram or summary.
+    pub(crate) fn count(&self) -> u64 {
+        match self {
+            Self::Histogram { counts, .. } => counts.iter().sum(),
+            Self::Exponential { count, .. } | Self::Summary { count, .. } => *count,
+            Self::Number { .. } | Self::Info => 0,
+        }
+    }
+
+    /// Adds another part of the same series.
+    #[expect(
+        clippy::many_single_char_names,
+        reason = "what is named here in full is named there in short"
+    )]
+    pub(crate) fn merge(&mut self, other: Self) {
+        match (self, other) {
+            (Self::Number { value, .. }, Self::Number { value: other, .. }) => *value = value.plus(other),
+            (
+                Self::Histogram {
+                    bounds,
+                    counts,
+                    sum,
+                    exemplars,
+                },
+                Self::Histogram {
+                    bounds: b,
+                    counts: c,
+                    sum: s,
+                    exemplars: e,
+                },
+            ) if *bounds == b => {
+                for (mine, other) in counts.iter_mut().zip(c) {
+                    *mine += other;
+                }
+                *sum += s;
+                exemplars.extend(e);
+            }
+            (
+                Self::Exponential {
+                    schema,
+                    zero_count,
+                    positive,
+                    sum,
+                    count,
+                    exemplars,
+                    ..
+                },
+                Self::Exponential {
+                    schema: other_schema,
+                    zero_count: z,
+                    positive: mut p,
+                    sum: s,
+                    count: c,
+                    exemplars: e,
+                    ..
+                },
+            ) => {
+                for _ in *schema..other_schema {
+                    p = halve(&p);
+                }
+                for _ in other_schema..*schema {
+                    *positive = halve(positive);
+                }
+                *schema = other_schema.min(*schema);
+                for (index, count) in p {
+                    match positive.binary_search_by_key(&index, |&(index, _)| index) {
+                        Ok(at) => positive[at].1 += count,
+                        Err(at) => positive.insert(at, (index, count)),
+                    }
+                }
+                *zero_count += z;
+                *sum += s;
+                *count += c;
+                exemplars.extend(e);
+            }
+            // Families that disagree are refused by `check`; where nobody asked, the first one stands.
+            _ => {}
+        }
+    }
+}
+
+impl Number {
+    pub(super) fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::U64(a), Self::U64(b)) => Self::U64(a.wrapping_add(b)),
+            (Self::I64(a), Self::I64(b)) => Self::I64(a.wrapping_add(b)),
+            (a, b) => Self::F64(a.as_f64() + b.as_f64()),
+        }
+    }
+
+    pub(crate) fn as_f64(self) -> f64 {
+        match self {
+            Self::U64(n) => n as f64,
+            Self::I64(n) => n as f64,
+            Self::F64(n) => n,
+        }
+    }
+}
