@@ -141,7 +141,7 @@ fn series(key: &Key, kind: Kind, zero: Number) -> Option<Arc<Series>> {
                 buckets: (kind == Kind::Histogram).then(|| buckets(name)),
                 scope: Vec::new(),
             },
-            &Cow::Borrowed(""),
+            "",
         )?,
     };
     Some(stream.series(key.labels().as_slice()))

@@ -180,7 +180,7 @@ impl Gathering {
         if known.kind != family.kind {
             say_once(
                 Level::Warn,
-                "kinds",
+                ("metrics", "kinds"),
                 format_args!(
                     "metric `{}` is both {:?} and {:?}; only the first is shown. Rename one of them",
                     known.name, known.kind, family.kind

@@ -69,9 +69,11 @@ pub(crate) struct Stream<A> {
 pub(crate) type Callback<A> = Arc<dyn Fn(&Observer<A>) + Send + Sync>;
 
 struct Table<A> {
-    by_hash: HashMap<u64, Vec<(Box<[A]>, Arc<Series>)>, BuildQuick>,
+    by_hash: HashMap<u64, Vec<Known<A>>, BuildQuick>,
     len: usize,
 }
+
+type Known<A> = (Box<[A]>, Arc<Series>);
 
 /// What all series of an instrument have alike.
 struct Form {
@@ -124,7 +126,7 @@ impl<A: Attribute> Streams<A> {
     }
 
     /// The instrument of this declaration, a new one or the one there is; `None` when there are too many.
-    pub(crate) fn declare(&self, instrument: Instrument, help: &Cow<'static, str>) -> Option<Arc<Stream<A>>> {
+    pub(crate) fn declare(&self, instrument: Instrument, help: &str) -> Option<Arc<Stream<A>>> {
         if let Some(stream) = self.find(&instrument.name, |known| *known == instrument) {
             return Some(stream);
         }
@@ -138,13 +140,13 @@ impl<A: Attribute> Streams<A> {
             let name = &instrument.name;
             say_once(
                 Level::Warn,
-                "instruments",
+                ("metrics", "instruments"),
                 format_args!("instrument `{name}` is not shown: there are {MAX_STREAMS} already"),
             );
             return None;
         }
         let name = instrument.name.to_string();
-        let stream = Arc::new(Stream::new(instrument, help.clone()));
+        let stream = Arc::new(Stream::new(instrument, help.to_owned().into()));
         by_name.entry(name).or_default().push(stream.clone());
         Some(stream)
     }
@@ -302,12 +304,11 @@ impl<A: Attribute> Stream<A> {
             let mut first: HashMap<LabelSet, usize> = HashMap::new();
             let mut joined: Vec<Point> = Vec::with_capacity(points.len());
             for point in points {
-                match first.get(&point.labels) {
-                    Some(&at) => joined[at].value.merge(point.value),
-                    None => {
-                        first.insert(point.labels.clone(), joined.len());
-                        joined.push(point);
-                    }
+                if let Some(&at) = first.get(&point.labels) {
+                    joined[at].value.merge(point.value);
+                } else {
+                    first.insert(point.labels.clone(), joined.len());
+                    joined.push(point);
                 }
             }
             points = joined;
@@ -372,7 +373,7 @@ impl<A: Attribute> Stream<A> {
                 let name = &self.instrument.name;
                 say_once(
                     Level::Warn,
-                    "callback",
+                    ("metrics", "callback"),
                     format_args!("a callback of instrument `{name}` panicked; what it did not say is missing"),
                 );
             }

@@ -288,11 +288,11 @@ fn attribute(key: &str, value: any_value::Value) -> KeyValue {
 
 /// What was no text to begin with.
 fn typed(value: &str) -> any_value::Value {
-    if let Ok(value) = value.parse() {
+    if let Ok(value) = value.parse::<bool>() {
         any_value::Value::BoolValue(value)
-    } else if let Ok(value) = value.parse() {
+    } else if let Ok(value) = value.parse::<i64>() {
         any_value::Value::IntValue(value)
-    } else if let Ok(value) = value.parse() {
+    } else if let Ok(value) = value.parse::<f64>() {
         any_value::Value::DoubleValue(value)
     } else {
         any_value::Value::StringValue(value.to_owned())
