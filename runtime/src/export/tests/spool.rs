@@ -216,6 +216,7 @@ fn the_last_push_of_metrics_is_sent_by_the_next_process() {
                         value: Number::U64(value),
                         exemplar: None,
                     },
+                    typed: 0,
                     start_unix_nanos: 1,
                 }],
             }]
