@@ -54,6 +54,10 @@ fn points(scope: &ScopeMetrics, name: &str) -> Vec<(String, f64)> {
         .collect()
 }
 
+fn hex(trace_id: &[u8]) -> String {
+    format!("{:032x}", u128::from_be_bytes(trace_id.try_into().unwrap()))
+}
+
 #[test]
 fn both_ways_show_the_same() {
     let receiver = Receiver::start();
@@ -150,11 +154,7 @@ fn both_ways_show_the_same() {
     };
     let point = &histogram.data_points[0];
     assert_eq!((point.bucket_counts.as_slice(), point.sum), (&[0, 1, 0][..], Some(0.5)));
-    let exemplar: String = point.exemplars[0]
-        .trace_id
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let exemplar = hex(&point.exemplars[0].trace_id);
     assert_eq!(exemplar, trace);
     let ours = scope("vitalsign");
     assert_eq!(
