@@ -1,5 +1,6 @@
 //! What the benches share: generated packages, and the measuring of one case per process.
 
 pub mod allocations;
+pub mod load;
 pub mod measure;
 pub mod package;

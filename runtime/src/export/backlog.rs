@@ -43,6 +43,12 @@ impl Backlog {
         (self.spool.pending(signal), self.spool.lost(signal))
     }
 
+    /// Nothing more will come.
+    pub(super) fn leave(&self) {
+        self.wake.notify_one();
+        self.spool.leave();
+    }
+
     /// Batches wait, or one is on its way.
     pub(super) fn is_busy(&self) -> bool {
         self.spool.backlog(self.outlet.signal) > 0 || self.turn.try_lock().is_err()

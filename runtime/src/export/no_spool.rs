@@ -49,6 +49,10 @@ impl Spool {
         match *self {}
     }
 
+    pub(crate) fn leave(&self) {
+        match *self {}
+    }
+
     pub(crate) fn adopt(&self) {
         match *self {}
     }

@@ -227,7 +227,8 @@ impl Pipeline {
     pub(super) fn stop(&self) {
         if self.outlet.stop() {
             self.outlet.stats.abandoned.add(self.queue.len());
-            self.wake_workers();
+            self.wake.notify_one();
+            self.backlog.iter().for_each(|backlog| backlog.leave());
         }
     }
 

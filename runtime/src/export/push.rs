@@ -113,9 +113,7 @@ impl Push {
     pub(super) fn stop(&self) {
         self.outlet.stop();
         self.wake.notify_one();
-        if let Some(backlog) = &self.backlog {
-            backlog.wake.notify_one();
-        }
+        self.backlog.iter().for_each(|backlog| backlog.leave());
     }
 
     pub(super) async fn run(self: Arc<Self>) {

@@ -306,6 +306,15 @@ impl Spool {
         self.leave_adopted();
     }
 
+    /// The end: takes this process's folder away if nothing waits in it.
+    pub(crate) fn leave(&self) {
+        let state = self.state();
+        if state.waiting.iter().all(VecDeque::is_empty) && state.sending.iter().all(|items| *items == 0) {
+            let _ = fs::remove_file(self.own.join(LOCK));
+            let _ = fs::remove_dir(&self.own);
+        }
+    }
+
     /// Removes the folders that are empty now.
     fn leave_adopted(&self) {
         self.state().adopted.retain(|(path, _lock)| {
@@ -323,11 +332,7 @@ impl Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        let empty = self.state().waiting.iter().all(VecDeque::is_empty);
-        if empty {
-            let _ = fs::remove_file(self.own.join(LOCK));
-            let _ = fs::remove_dir(&self.own);
-        }
+        self.leave();
     }
 }
 
