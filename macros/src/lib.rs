@@ -49,6 +49,9 @@ use stack::{Gathered, Stack};
 /// #[traced(parent = request, error_if = Option::is_none)]
 /// fn find(request: &Request) -> Option<User> { todo!() }
 ///
+/// #[traced(stream, fields(%table))]
+/// fn rows(table: &str) -> impl Stream<Item = Result<Row, DbError>> { todo!() }
+///
 /// #[traced(crate = telemetry::vitalsign, ok_if = |code| *code < 2)]
 /// fn run(command: &Command) -> u8 { todo!() }
 /// ```

@@ -45,6 +45,8 @@ pub(crate) enum Flow {
     FutureInside(Tail),
     /// `-> impl Future` by other means.
     FutureOutside,
+    /// `stream`: the returned stream is wrapped, and boxed again where its type is no `impl`.
+    Stream { boxed: bool },
 }
 
 /// A body that ends in an `async` block.

@@ -14,6 +14,7 @@ pub use crate::probe::{DebugProbe, Kind, OkProbe, Probe};
 pub use crate::site::{
     Buckets, CounterDef, Def, ErrMode, LabelDef, LabelSource, SITES, Site, Slots, SpanDef, SpanKind, TimerDef,
 };
+pub use crate::stream::{InstrumentedStream, stream, stream_boxed, stream_of};
 pub use crate::trace::carrier::Links;
 pub use crate::trace::discard;
 pub use linkme;

@@ -14,6 +14,7 @@ use crate::probe::{self, ErrorValue};
 use crate::site::Site;
 use crate::trace::SpanContext;
 use crate::trace::active::{ActiveSpan, Parent, SpanOptions};
+use crate::trace::body::Scalar;
 use crate::trace::carrier::AsParent;
 use crate::trace::event::CallEnd;
 use crate::{clock, switch};
@@ -316,6 +317,19 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
         }
     }
 
+    /// What came of a stream: its items, and the seconds to the first of them.
+    pub(crate) fn streamed(&mut self, items: u64, first: Option<f64>) {
+        if SIGNALS & SPAN != 0
+            && let Some(live) = &self.live
+            && live.span.recording()
+        {
+            live.span.add("stream.items", Scalar::I64(items as i64));
+            if let Some(first) = first {
+                live.span.add("stream.time_to_first_item", Scalar::F64(first));
+            }
+        }
+    }
+
     /// The call about to end by a returned value; `None` while nothing records.
     #[inline]
     pub fn settling(&mut self) -> Option<Settle<'_>> {
@@ -553,7 +567,12 @@ pub struct Ended {
 
 impl Ended {
     #[inline]
-    fn by(outcome: CallOutcome) -> Self {
+    pub(crate) fn is_error(&self) -> bool {
+        self.outcome == CallOutcome::Error
+    }
+
+    #[inline]
+    pub(crate) fn by(outcome: CallOutcome) -> Self {
         Self {
             outcome,
             error: None,

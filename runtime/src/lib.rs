@@ -50,6 +50,8 @@ mod setup;
 #[cfg(feature = "record")]
 mod site;
 #[cfg(feature = "record")]
+mod stream;
+#[cfg(feature = "record")]
 mod switch;
 #[cfg(feature = "record")]
 pub mod testing;

@@ -100,7 +100,7 @@ tables! {
         "root" Form::Flag, "root", "off", "begin a new trace";
         "link" Form::Expr, "link = message.context()", "none", "one link or an iterator of them";
         "when" Form::Expr, "when = id.is_public()", "always", "no span where this is false";
-        "stream" Form::Unbuilt, "stream", "off", "for `-> impl Stream`: the span lives as long as the stream";
+        "stream" Form::Flag, "stream", "off", "for `-> impl Stream` and boxed ones: the span lives as long as the stream; `stream.items` are counted, `stream.time_to_first_item` is in seconds; an item that is an error ends it as one";
         "db" Form::Unbuilt, "db(system = \"postgresql\")", "–", "a client span by the database conventions";
         "ok_if" Form::Expr, "ok_if = |ret| ret.is_empty()", "by type", "true for a returned value that is no error";
         "error_if" Form::Expr, "error_if = Option::is_none", "by type", "true for a returned value that is an error";

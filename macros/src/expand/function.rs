@@ -6,7 +6,7 @@ use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
 use syn::{FnArg, GenericParam, Pat, ReturnType, Signature};
 
-use self::body::{braced, edge_inside, edge_of_future, erased, hold, inner_attributes, rebinds, tie};
+use self::body::{braced, edge_inside, edge_of_future, erased, hold, inner_attributes, item, rebinds, tie};
 use super::{entry, settle, site};
 use crate::model::{Flow, Instrumented, Rebind, Tail};
 use crate::paths;
@@ -31,6 +31,7 @@ pub(super) fn function(model: &Instrumented, body: &Group) -> TokenStream {
         Flow::AsyncDiverges => never_returns(model, &body),
         Flow::FutureInside(tail) => future_inside(model, tail),
         Flow::FutureOutside => future_outside(model, &body),
+        Flow::Stream { boxed } => stream(model, &body, *boxed),
     };
     let attrs = &model.function.attrs;
     let before = &model.function.before;
@@ -203,6 +204,19 @@ fn future_outside(model: &Instrumented, body: &Group) -> TokenStream {
     let settle = settle::settle(model);
     let run = run(model, body, &said);
     emit!(let #mutable call = #call; let future = #run; #p::future_prepared(call, future, #settle))
+}
+
+fn stream(model: &Instrumented, body: &Group, boxed: bool) -> TokenStream {
+    let p = model.root.private();
+    let (call, said) = prepared(model);
+    let mutable = (!said.is_empty()).then(|| emit!(mut));
+    let settle = settle::settle(model);
+    let run = run(model, body, &said);
+    let wrap = if boxed { emit!(stream_boxed) } else { emit!(stream) };
+    // The closure that settles is read before the function's type reaches it.
+    let tied = item(&model.function.signature.output).filter(|_| !boxed);
+    let tied = tied.map(|item| emit!(#p::stream_of::<#item, _>(&stream);));
+    emit!(let #mutable call = #call; let stream = #run; #tied #p::#wrap(call, stream, #settle))
 }
 
 /// The tail's block, told its output: the closure that settles is read before the function's type reaches it.

@@ -73,7 +73,12 @@ fn def(model: &Instrumented) -> TokenStream {
     // `line!()` is where its tokens stand: at the function, not at the attribute.
     let line = quote_spanned!(model.function.signature.ident.span()=> ::core::line!());
     let asynchronous = match model.flow {
-        Flow::Async | Flow::AsyncKept | Flow::AsyncDiverges | Flow::FutureInside(_) | Flow::FutureOutside => true,
+        Flow::Async
+        | Flow::AsyncKept
+        | Flow::AsyncDiverges
+        | Flow::FutureInside(_)
+        | Flow::FutureOutside
+        | Flow::Stream { .. } => true,
         Flow::Sync { .. } | Flow::Inline | Flow::Hoisted(_) | Flow::Diverges => false,
     };
     let fallible = model.fallible || !matches!(model.verdict, Verdict::ByType);

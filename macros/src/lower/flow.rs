@@ -44,6 +44,28 @@ pub(super) fn flow(function: &Function, body: &Group, nameable: &dyn Fn(&TokenSt
     }
 }
 
+/// Of a function whose `stream` is on: how its stream is wrapped; `None` where it returns none.
+pub(super) fn stream(signature: &Signature) -> Option<Flow> {
+    let ReturnType::Type(_, ty) = &signature.output else {
+        return None;
+    };
+    let boxed = match (signature.asyncness, returned_type(ty)) {
+        (Some(_), _) | (None, Returned::ImplFuture) => return None,
+        (None, Returned::Perhaps) => true,
+        (None, Returned::Plain) if is_impl(ty) => false,
+        (None, Returned::Plain) => return None,
+    };
+    Some(Flow::Stream { boxed })
+}
+
+fn is_impl(ty: &Type) -> bool {
+    match ty {
+        Type::Group(group) => is_impl(&group.elem),
+        Type::Paren(paren) => is_impl(&paren.elem),
+        _ => matches!(ty, Type::ImplTrait(_)),
+    }
+}
+
 /// Whether a function inside can have the same signature, and be called with the names in it.
 fn repeatable(signature: &Signature, body: &Group, nameable: &dyn Fn(&TokenStream) -> bool) -> bool {
     let words = |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if word == "self" || word == "Self");

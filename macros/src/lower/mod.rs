@@ -7,6 +7,7 @@ mod metric;
 mod secret;
 mod signals;
 mod span;
+mod stream;
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -157,7 +158,9 @@ pub(crate) fn function(mut function: Function, body: &Group, stack: &Stack, diag
         .map(|said| metric::timer(said, signals.name, &subject, diag));
     let verdict = signals.verdict(diag);
     let root = Root::new(signals.crate_path());
-    let flow = flow::flow(&function, body, &|ty| subject.nameable_with_generics(ty));
+    let streams = signals.traced.as_ref().and_then(|said| said.option("stream"));
+    let stream = streams.and_then(|option| stream::flow(&signals, &function.signature, option, diag));
+    let flow = stream.unwrap_or_else(|| flow::flow(&function, body, &|ty| subject.nameable_with_generics(ty)));
     let (rebinds, receiver) = match flow {
         Flow::Diverges | Flow::Inline | Flow::Hoisted(_) | Flow::FutureInside(_) => (Vec::new(), Receiver::None),
         _ => (
@@ -240,6 +243,12 @@ pub(crate) fn block(stack: &Stack, diag: &mut Diagnostics) {
         diag.error(
             name,
             "every function of the block would have this name; write `name = \"…\"` on one of them",
+        );
+    }
+    if let Some(option) = signals.traced.as_ref().and_then(|said| said.option("stream")) {
+        diag.error(
+            &option.key,
+            "not every function of a block returns a stream; write `#[traced(stream)]` on those that do",
         );
     }
 }

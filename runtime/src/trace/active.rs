@@ -284,7 +284,6 @@ impl ActiveSpan {
     }
 
     /// Another attribute, whose name was not given before.
-    #[cfg(any(feature = "tower", feature = "db-sqlx"))]
     pub(crate) fn add(&self, key: &str, value: Scalar<'_>) {
         if let Some(handle) = self.handle {
             store::attributes(handle, false, false, |fields| fields.named(Key::Name(key), value));

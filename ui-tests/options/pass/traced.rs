@@ -2,6 +2,8 @@
 #![deny(warnings)]
 #![forbid(unsafe_code)]
 
+use futures_util::stream::{self, Stream, StreamExt as _};
+use std::pin::Pin;
 use vitalsign::trace::SpanContext;
 use vitalsign::traced;
 
@@ -153,6 +155,25 @@ fn future(n: u8, later: String) -> std::pin::Pin<Box<dyn Future<Output = u8> + S
     Box::pin(async move { m })
 }
 
+#[traced(stream, fields(n, %later))]
+fn stream(n: u8, later: String) -> impl Stream<Item = Result<u8, String>> {
+    let more = later.len() as u8;
+    stream::iter((0..n + more).map(Ok))
+}
+
+#[traced(stream, error_if = |item| *item > 9)]
+fn boxed_stream<'a>(items: &'a [u8]) -> Pin<Box<dyn Stream<Item = u8> + Send + 'a>> {
+    Box::pin(stream::iter(items.iter().copied()))
+}
+
+#[traced(stream)]
+fn stream_by_another_name(items: &[u8]) -> stream::BoxStream<'_, u8> {
+    if items.is_empty() {
+        return Box::pin(stream::empty());
+    }
+    Box::pin(stream::iter(items.iter().copied()))
+}
+
 struct Service {
     id: u8,
 }
@@ -198,6 +219,9 @@ async fn main() {
     assert_eq!(ok_if(), 1);
     assert_eq!(error_if(0).await, None);
     assert_eq!(future(1, "x".into()).await, 2);
+    assert_eq!(stream(1, "x".into()).count().await, 2);
+    assert_eq!(boxed_stream(&[1, 2]).collect::<Vec<_>>().await, [1, 2]);
+    assert_eq!(stream_by_another_name(&[1]).count().await, 1);
     assert_eq!(Service { id: 1 }.by_reference(), 1);
     assert_eq!(*Service { id: 1 }.exclusive().await, 1);
     assert_eq!(Service { id: 1 }.by_value().await, 1);

@@ -106,7 +106,7 @@ pub(super) fn edge_of_future(output: &ReturnType) -> TokenStream {
     };
     let tokens = ty.to_token_stream();
     match &**ty {
-        Type::ImplTrait(_) => output_of(&tokens)
+        Type::ImplTrait(_) => associated(&tokens, "Output")
             .map(|output| edge(&erased(&output), ty.span()))
             .unwrap_or_default(),
         _ => {
@@ -117,10 +117,16 @@ pub(super) fn edge_of_future(output: &ReturnType) -> TokenStream {
     }
 }
 
-/// The type behind `Output =`.
-fn output_of(tokens: &TokenStream) -> Option<TokenStream> {
+/// The type of a stream's items, as far as `-> impl Stream<Item = …>` says it; a boxed one is tied by its own type.
+pub(super) fn item(output: &ReturnType) -> Option<TokenStream> {
+    let ReturnType::Type(_, ty) = output else { return None };
+    Some(erased(&associated(&ty.to_token_stream(), "Item")?))
+}
+
+/// The type behind `Output =`, or another name.
+fn associated(tokens: &TokenStream, name: &str) -> Option<TokenStream> {
     let mut trees = tokens.clone().into_iter().peekable();
-    trees.find(|tree| matches!(tree, TokenTree::Ident(word) if word == "Output"))?;
+    trees.find(|tree| matches!(tree, TokenTree::Ident(word) if word == name))?;
     trees.next_if(|tree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == '='))?;
     let rest = trees.clone().count();
     skip_bounds(&mut trees);
@@ -128,7 +134,7 @@ fn output_of(tokens: &TokenStream) -> Option<TokenStream> {
     let mut trees = tokens
         .clone()
         .into_iter()
-        .skip_while(|tree| !matches!(tree, TokenTree::Ident(word) if word == "Output"));
+        .skip_while(|tree| !matches!(tree, TokenTree::Ident(word) if word == name));
     Some(trees.by_ref().skip(2).take(taken).collect())
 }
 

@@ -1,6 +1,6 @@
 use vitalsign::traced;
 
-#[traced(stream)]
+#[traced(stream = true)]
 fn f() {}
 
 fn main() {
