@@ -49,11 +49,13 @@ pub(super) fn stream(signature: &Signature) -> Option<Flow> {
     let ReturnType::Type(_, ty) = &signature.output else {
         return None;
     };
-    let boxed = match (signature.asyncness, returned_type(ty)) {
-        (Some(_), _) | (None, Returned::ImplFuture) => return None,
-        (None, Returned::Perhaps) => true,
-        (None, Returned::Plain) if is_impl(ty) => false,
-        (None, Returned::Plain) => return None,
+    if signature.asyncness.is_some() {
+        return None;
+    }
+    let boxed = match returned_type(ty) {
+        Returned::Perhaps => true,
+        Returned::Plain if is_impl(ty) => false,
+        Returned::Plain | Returned::ImplFuture => return None,
     };
     Some(Flow::Stream { boxed })
 }
