@@ -198,7 +198,7 @@ fn skip_bounds(trees: &mut Peekable<IntoIter>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{erased, output_of};
+    use super::{associated, erased};
 
     #[test]
     fn the_output_of_a_future_is_read_off() {
