@@ -202,8 +202,9 @@ mod tests {
 
     #[test]
     fn the_output_of_a_future_is_read_off() {
-        let output =
-            |source: &str| output_of(&source.parse().unwrap()).map(|output| output.to_string().replace(' ', ""));
+        let output = |source: &str| {
+            associated(&source.parse().unwrap(), "Output").map(|output| output.to_string().replace(' ', ""))
+        };
         assert_eq!(
             output("impl Future<Output = Result<u8, Box<dyn Fn() -> u8>>> + Send").as_deref(),
             Some("Result<u8,Box<dynFn()->u8>>")
