@@ -32,6 +32,11 @@ fn labels() {
 }
 
 #[test]
+fn metrics() {
+    topic("metrics");
+}
+
+#[test]
 fn health() {
     topic("health");
 }

@@ -93,6 +93,8 @@ pub(crate) struct Metrics {
     /// Histograms that declare no buckets are exponential over OTLP.
     pub(crate) exponential: bool,
     pub(crate) exemplars: ExemplarFilter,
+    /// All metrics' series together.
+    pub(crate) series: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -439,6 +441,7 @@ fn metrics(r: &Reader<'_>) -> Metrics {
         },
         exponential: r.one_of("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION")
             == Some("base2_exponential_bucket_histogram"),
+        series: r.count("VITALSIGN_METRIC_SERIES", 1),
         exemplars: match r.one_of("OTEL_METRICS_EXEMPLAR_FILTER") {
             Some("always_on") => ExemplarFilter::AlwaysOn,
             Some("always_off") => ExemplarFilter::AlwaysOff,

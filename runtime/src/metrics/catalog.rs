@@ -54,7 +54,36 @@ pub fn catalog() -> Catalog {
                 }
             })
             .collect(),
+        metrics: metrics(),
     }
+}
+
+fn metrics() -> Vec<Metric> {
+    let mut metrics: Vec<_> = super::declared::DECLARED
+        .iter()
+        .map(|metric| {
+            let definition = metric.definition();
+            Metric {
+                name: definition.name,
+                kind: definition.kind,
+                help: definition.help.trim(),
+                unit: definition.unit,
+                file: definition.file,
+                line: definition.line,
+                labels: labels(definition.labels),
+                bounds: match definition.kind {
+                    "histogram" => bucket::bounds(definition.buckets),
+                    _ => None,
+                },
+                quantiles: match definition.kind {
+                    "summary" => definition.quantiles,
+                    _ => &[],
+                },
+            }
+        })
+        .collect();
+    metrics.sort_by_key(|metric| (metric.file, metric.line));
+    metrics
 }
 
 /// The answer of [`catalog`].
@@ -63,6 +92,32 @@ pub fn catalog() -> Catalog {
 pub struct Catalog {
     /// The annotated functions.
     pub functions: Vec<Function>,
+    /// What [`metrics!`](crate::metrics!) declares, in the order of file and line.
+    pub metrics: Vec<Metric>,
+}
+
+/// A metric declared by hand.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Metric {
+    /// Without a suffix for the unit, and without `_total`.
+    pub name: &'static str,
+    /// `counter`, `up-down counter`, `gauge`, `histogram`, `summary` or `info`.
+    pub kind: &'static str,
+    /// Its help.
+    pub help: &'static str,
+    /// In UCUM.
+    pub unit: &'static str,
+    /// Its file, as the compiler was given it.
+    pub file: &'static str,
+    /// The line of its declaration.
+    pub line: u32,
+    /// Its labels.
+    pub labels: Vec<Label>,
+    /// The upper bounds of a histogram's buckets; `None` for a native one.
+    pub bounds: Option<Vec<f64>>,
+    /// The quantiles of a summary.
+    pub quantiles: &'static [f64],
 }
 
 /// An annotated function.
@@ -166,7 +221,7 @@ fn labels(labels: &'static [LabelDef]) -> Vec<Label> {
 }
 
 impl Catalog {
-    /// The catalogue as JSON: an object with one key, `functions`, of the fields documented here.
+    /// The catalogue as JSON: an object with the keys `functions` and `metrics`, of the fields documented here.
     pub fn to_json(&self) -> String {
         let mut json = Json::default();
         json.object(|json| {
@@ -205,6 +260,23 @@ impl Catalog {
                                 json.list("bounds", bounds, |json, bound| json.number(*bound));
                             }
                         });
+                    }
+                });
+            });
+            json.list("metrics", &self.metrics, |json, metric| {
+                json.object(|json| {
+                    json.text("name", metric.name);
+                    json.text("kind", metric.kind);
+                    json.text("help", metric.help);
+                    json.text("unit", metric.unit);
+                    json.text("file", metric.file);
+                    json.raw("line", &metric.line);
+                    json.labels(&metric.labels);
+                    if let Some(bounds) = &metric.bounds {
+                        json.list("bounds", bounds, |json, bound| json.number(*bound));
+                    }
+                    if !metric.quantiles.is_empty() {
+                        json.list("quantiles", metric.quantiles, |json, quantile| json.number(*quantile));
                     }
                 });
             });
@@ -341,10 +413,21 @@ mod tests {
                     bounds: Some(vec![0.5, 1.0]),
                 }),
             }],
+            metrics: vec![Metric {
+                name: "page.drawing",
+                kind: "summary",
+                help: "How long.",
+                unit: "s",
+                file: "b.rs",
+                line: 3,
+                labels: vec![],
+                bounds: None,
+                quantiles: &[0.5, 0.99],
+            }],
         };
         assert_eq!(
             catalog.to_json(),
-            r#"{"functions":[{"function":"place","module":"shop","file":"a\"\\\u000a.rs","line":7,"span":{"name":"place","kind":"server","fields":["order.id"]},"counter":{"name":"orders.placed","help":"","unit":"{call}","labels":[{"key":"channel","values":["web","shop"]},{"key":"user","limit":50}],"in_flight":false},"histogram":{"name":"function.duration","help":"h","unit":"s","labels":[],"bounds":[0.5,1.0]}}]}"#
+            r#"{"functions":[{"function":"place","module":"shop","file":"a\"\\\u000a.rs","line":7,"span":{"name":"place","kind":"server","fields":["order.id"]},"counter":{"name":"orders.placed","help":"","unit":"{call}","labels":[{"key":"channel","values":["web","shop"]},{"key":"user","limit":50}],"in_flight":false},"histogram":{"name":"function.duration","help":"h","unit":"s","labels":[],"bounds":[0.5,1.0]}}],"metrics":[{"name":"page.drawing","kind":"summary","help":"How long.","unit":"s","file":"b.rs","line":3,"labels":[],"quantiles":[0.5,0.99]}]}"#
         );
     }
 }

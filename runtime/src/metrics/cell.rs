@@ -19,7 +19,12 @@ impl Line {
 pub(crate) const MAX_UNITS: usize = 1 << 18;
 
 /// How many series all tables may hold together.
-const ROOM: usize = 200_000;
+static ROOM: AtomicUsize = AtomicUsize::new(200_000);
+
+/// `VITALSIGN_METRIC_SERIES`.
+pub(crate) fn set_room(series: usize) {
+    ROOM.store(series, Ordering::Relaxed);
+}
 
 static USED: AtomicUsize = AtomicUsize::new(0);
 
@@ -30,7 +35,7 @@ pub(crate) fn series() -> usize {
 
 /// Takes room for so many more series under the cap, or none.
 pub(crate) fn admit(series: usize) -> bool {
-    let admitted = USED.fetch_add(series, Ordering::Relaxed) + series <= ROOM;
+    let admitted = USED.fetch_add(series, Ordering::Relaxed) + series <= ROOM.load(Ordering::Relaxed);
     if !admitted {
         USED.fetch_sub(series, Ordering::Relaxed);
     }

@@ -3,14 +3,15 @@
 //! A key is a few small integers, so looking a series up is one hash of a few bytes. The number of series is bounded by the
 //! key's type and by a cap; what comes beyond is dropped and counted there.
 
+use super::exemplar::Exemplars;
 use super::quick::BuildQuick;
 use super::registry::{LabelSet, Source, started};
-use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
+use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
 use crate::trace::{SpanId, TraceId};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// No family has more series.
 pub(crate) const MAX_SERIES: usize = 5000;
@@ -57,7 +58,7 @@ pub(crate) struct Buckets {
     counts: Box<[AtomicU64]>,
     /// The bits of a float.
     sum: AtomicU64,
-    exemplars: Mutex<Vec<Option<Exemplar>>>,
+    exemplars: Exemplars,
 }
 
 impl<K: Hash + Eq + Clone> Histogram<K> {
@@ -83,7 +84,7 @@ impl<K: Hash + Eq + Clone> Histogram<K> {
         let Some(series) = series(&self.table, key, || Buckets {
             counts: (0..len).map(|_| AtomicU64::new(0)).collect(),
             sum: AtomicU64::new(0),
-            exemplars: Mutex::new(vec![None; len]),
+            exemplars: Exemplars::new(1, len),
         }) else {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return None;
@@ -98,16 +99,9 @@ impl<K: Hash + Eq + Clone> Histogram<K> {
         let _ = series.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
             Some((f64::from_bits(bits) + value).to_bits())
         });
-        // Nobody waits for an example.
-        if let Some((trace_id, span_id)) = exemplar
-            && let Ok(mut exemplars) = series.exemplars.try_lock()
-        {
-            exemplars[bucket] = Some(Exemplar {
-                value,
-                unix_nanos: crate::clock::unix_nanos(crate::clock::now()),
-                trace_id,
-                span_id,
-            });
+        if exemplar.is_some() {
+            let now = crate::clock::now();
+            series.exemplars.offer(0, bucket, value.to_bits(), now, || exemplar);
         }
     }
 }
@@ -126,10 +120,7 @@ impl<K: Hash + Eq + Clone + Send + Sync> Source for Histogram<K> {
                         .map(|count| count.load(Ordering::Relaxed))
                         .collect(),
                     sum: f64::from_bits(series.sum.load(Ordering::Relaxed)),
-                    exemplars: {
-                        let exemplars = series.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
-                        exemplars.iter().flatten().copied().collect()
-                    },
+                    exemplars: series.exemplars.floats(0).collect(),
                 },
                 typed: 0,
                 start_unix_nanos: started(),
@@ -210,7 +201,7 @@ mod tests {
     #[test]
     fn samples_fall_into_buckets() {
         let histogram = Histogram::new(META, &[1.0, 10.0]);
-        for value in [0.5, 1.0, 2.0, 100.0] {
+        for value in [1.0, 0.5, 2.0, 100.0] {
             histogram.record(&1, value, Some((TraceId(1), SpanId(2))));
         }
         let mut families = Vec::new();

@@ -1,9 +1,11 @@
 //! Sampled spans as examples of what fell into a bucket.
 
 use crate::clock;
+use crate::export::snapshot::Exemplar;
 use crate::trace::{SpanId, TraceId};
-use std::sync::OnceLock;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 static OFF: AtomicBool = AtomicBool::new(false);
 
@@ -12,9 +14,71 @@ pub(crate) fn set_on(on: bool) {
     OFF.store(!on, Ordering::Relaxed);
 }
 
+/// Tail sampling decides late which traces are kept; an example is shown when its own was.
+static WAITS: AtomicBool = AtomicBool::new(false);
+
+/// From now on [`decided`] tells of every trace.
+pub(crate) fn wait_for_decisions(wait: bool) {
+    WAITS.store(wait, Ordering::Relaxed);
+}
+
+/// Examples whose traces are not decided.
+static UNDECIDED: Mutex<Option<Undecided>> = Mutex::new(None);
+
+#[derive(Default)]
+struct Undecided {
+    by_trace: HashMap<TraceId, Vec<(Arc<[Slot]>, usize, Kept)>>,
+    len: usize,
+}
+
+/// Examples that may wait; there are others.
+const MAX_UNDECIDED: usize = 4096;
+
+/// Seconds after which nobody decides any more: a span that ended after its trace was decided.
+const DECIDED_WITHIN: f64 = 300.0;
+
+impl Undecided {
+    fn add(&mut self, slots: &Arc<[Slot]>, slot: usize, kept: Kept) {
+        if self.len >= MAX_UNDECIDED {
+            let oldest = kept
+                .at
+                .saturating_sub((clock::ticks_per_second() * DECIDED_WITHIN) as u64);
+            self.by_trace.retain(|_, waiting| {
+                waiting.retain(|(.., kept)| kept.at >= oldest);
+                !waiting.is_empty()
+            });
+            self.len = self.by_trace.values().map(Vec::len).sum();
+            if self.len >= MAX_UNDECIDED {
+                return;
+            }
+        }
+        self.len += 1;
+        let waiting = self.by_trace.entry(kept.trace_id).or_default();
+        waiting.push((slots.clone(), slot, kept));
+    }
+}
+
+/// What became of a trace.
+pub(crate) fn decided(trace: TraceId, keep: bool) {
+    let waiting = {
+        let mut undecided = UNDECIDED.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(undecided) = undecided.as_mut() else { return };
+        let Some(waiting) = undecided.by_trace.remove(&trace) else {
+            return;
+        };
+        undecided.len -= waiting.len();
+        waiting
+    };
+    if keep {
+        for (slots, slot, kept) in waiting {
+            slots[slot].put(&kept);
+        }
+    }
+}
+
 /// The examples of one series: a slot to each bucket, made when the first sampled span comes.
 pub(crate) struct Exemplars {
-    series: Box<[OnceLock<Box<[Slot]>>]>,
+    series: Box<[OnceLock<Arc<[Slot]>>]>,
     slots: usize,
 }
 
@@ -63,21 +127,37 @@ impl Exemplars {
         }
         if let Some((trace_id, span_id)) = ids() {
             let slots = place.get_or_init(|| (0..self.slots).map(|_| Slot::default()).collect());
-            if let Some(slot) = slots.get(slot) {
-                slot.put(&Kept {
-                    value,
-                    at: now,
-                    trace_id,
-                    span_id,
-                });
+            let kept = Kept {
+                value,
+                at: now,
+                trace_id,
+                span_id,
+            };
+            let Some(here) = slots.get(slot) else { return };
+            if !WAITS.load(Ordering::Relaxed) {
+                here.put(&kept);
+            } else if let Ok(mut undecided) = UNDECIDED.try_lock() {
+                // Nobody waits for an example.
+                here.next.store(now.saturating_add(pause()), Ordering::Relaxed);
+                undecided.get_or_insert_default().add(slots, slot, kept);
             }
         }
+    }
+
+    /// What is kept of a series whose values are floats.
+    pub(crate) fn floats(&self, series: usize) -> impl Iterator<Item = Exemplar> {
+        self.of(series).map(|(_, kept)| Exemplar {
+            value: f64::from_bits(kept.value),
+            unix_nanos: clock::unix_nanos(kept.at),
+            trace_id: kept.trace_id,
+            span_id: kept.span_id,
+        })
     }
 
     /// What is kept of a series, with the slots.
     pub(crate) fn of(&self, series: usize) -> impl Iterator<Item = (usize, Kept)> {
         let slots = self.series.get(series).and_then(OnceLock::get);
-        let slots = slots.map_or(&[] as &[Slot], |slots| slots);
+        let slots = slots.map_or(&[] as &[Slot], |slots| &**slots);
         slots
             .iter()
             .enumerate()
@@ -156,6 +236,37 @@ mod tests {
         exemplars.offer(1, 2, 13, 1000 + pause(), ids(3));
         assert_eq!(exemplars.of(1).next().unwrap().1.value, 13);
         assert_eq!(exemplars.of(0).count(), 0);
+    }
+
+    #[test]
+    fn an_example_waits_for_the_decision_on_its_trace() {
+        let slots: Arc<[Slot]> = (0..2).map(|_| Slot::default()).collect();
+        let kept = |n: u64| Kept {
+            value: n,
+            at: n,
+            trace_id: TraceId(1 << 100 | u128::from(n)),
+            span_id: SpanId(n),
+        };
+        let add = |n| {
+            let mut undecided = UNDECIDED.lock().unwrap();
+            undecided.get_or_insert_default().add(&slots, n as usize % 2, kept(n));
+        };
+        add(2);
+        add(3);
+        decided(kept(2).trace_id, false);
+        assert_eq!((slots[0].take(), slots[1].take()), (None, None));
+        decided(kept(3).trace_id, true);
+        assert_eq!((slots[0].take(), slots[1].take()), (None, Some(kept(3))));
+        // Nobody decides: what waits stays bounded, and new ones come in when the old are too old.
+        for n in 0..2 * MAX_UNDECIDED as u64 {
+            add(2 * n + 4);
+        }
+        let len = || UNDECIDED.lock().unwrap().as_ref().unwrap().len;
+        assert_eq!(len(), MAX_UNDECIDED);
+        add(1 << 60);
+        assert_eq!(len(), 1);
+        decided(kept(1 << 60).trace_id, true);
+        assert_eq!((len(), slots[0].take()), (0, Some(kept(1 << 60))));
     }
 
     #[test]

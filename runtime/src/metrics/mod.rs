@@ -14,7 +14,7 @@ mod dropped;
     allow(dead_code, reason = "the exporters use a part of it")
 )]
 pub(crate) mod dynamic;
-mod exemplar;
+pub(crate) mod exemplar;
 #[cfg(feature = "metrics-facade")]
 pub(crate) mod facade;
 pub(crate) mod label;
@@ -31,6 +31,8 @@ mod stripe;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "tokio-metrics")]
+pub(crate) mod tokio_runtime;
 mod value;
 
 pub use declared::{
@@ -41,6 +43,7 @@ pub use declared::{
 pub(crate) fn configure(config: &crate::config::env::Metrics) {
     bucket::set_default_native(config.exponential);
     exemplar::set_on(config.exemplars != crate::config::env::ExemplarFilter::AlwaysOff);
+    cell::set_room(config.series as usize);
 }
 
 #[doc(hidden)]

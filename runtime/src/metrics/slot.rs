@@ -6,7 +6,7 @@ use super::label::{Dims, ErrorIndex, Labels};
 use super::table::{Plan, Tables};
 use crate::outcome::CallOutcome;
 use crate::site::{CounterDef, LabelDef, Site, TimerDef};
-use crate::trace::active::ActiveSpan;
+use crate::trace::active::{self, ActiveSpan};
 
 /// The amount a counter moves by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -159,12 +159,14 @@ impl TimerSlot {
         let bucket = layout.bucket(ticks);
         found.cells.add(bucket::FIRST_BUCKET + bucket, 1);
         found.cells.add(bucket::SUM, ticks);
-        if let Some(span) = exemplar
-            && site.def.timer.as_ref().is_some_and(|timer| timer.exemplars)
-        {
+        if site.def.timer.as_ref().is_some_and(|timer| timer.exemplars) {
+            // Without a span of its own, the one around it.
             found
                 .exemplars
-                .offer(found.unit, layout.slot(bucket), ticks, end, || span.exemplar());
+                .offer(found.unit, layout.slot(bucket), ticks, end, || match exemplar {
+                    Some(span) => span.exemplar(),
+                    None => active::sampled(),
+                });
         }
     }
 }

@@ -11,7 +11,7 @@ use super::registry::{self, LabelSet};
 use super::{cell, dropped, value};
 use crate::clock;
 use crate::export::diag::{Level, say_once};
-use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
+use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
 use crate::site::Buckets;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -324,12 +324,7 @@ impl<A: Attribute> Stream<A> {
 
     fn point(&self, series: &Series) -> Point {
         let sum = series.sum.load(Ordering::Relaxed);
-        let mut exemplars = series.exemplars.of(0).map(|(_, kept)| Exemplar {
-            value: f64::from_bits(kept.value),
-            unix_nanos: clock::unix_nanos(kept.at),
-            trace_id: kept.trace_id,
-            span_id: kept.span_id,
-        });
+        let mut exemplars = series.exemplars.floats(0);
         let value = match &self.form.layout {
             Some(layout) => {
                 let counts = series

@@ -110,6 +110,12 @@ impl Builder {
         self.variable("VITALSIGN_ADMIN", address)
     }
 
+    /// How many series all metrics may have together, over `VITALSIGN_METRIC_SERIES`: the last guard, after `limit`. What is
+    /// measured beyond is dropped, and counted in `vitalsign_metrics_dropped_total{reason="series_limit"}`.
+    pub fn metric_series(self, most: usize) -> Self {
+        self.variable("VITALSIGN_METRIC_SERIES", most.to_string())
+    }
+
     /// How long readiness says no before the program stops taking requests; 5 s by default.
     pub fn drain_delay(mut self, delay: Duration) -> Self {
         self.drain_delay = delay;

@@ -94,6 +94,10 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     if !config.disabled {
         crate::metrics::meters::install();
     }
+    #[cfg(feature = "tokio-metrics")]
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        crate::metrics::tokio_runtime::observe("main".to_owned(), &runtime);
+    }
     #[cfg(feature = "metrics-facade")]
     if !config.disabled {
         crate::metrics::facade::install();
@@ -437,6 +441,7 @@ fn spans(
                 .map_err(|refused| InitError::Configuration(format!("VITALSIGN_TAIL={rules}: {refused}")))?,
         ),
     };
+    crate::metrics::exemplar::wait_for_decisions(setup.tail.is_some());
     setup.batch = config.traces.batch.size;
     setup.delay = config.traces.batch.delay;
     match trace::install(setup) {

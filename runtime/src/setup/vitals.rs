@@ -190,6 +190,19 @@ impl Vitals {
     #[cfg(feature = "otel")]
     pub fn tracer_provider(&self) -> Option<crate::trace::otel::TracerProvider> {
         self.inner.parts.tracer_provider()
+    /// Shows what a runtime of tokio says of itself, under the label `runtime`. The one in which [`init`](crate::init) was called
+    /// is shown as `main`; it may be renamed so. At most 64 are shown: false for one more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let vitals = vitalsign::builder().admin("off").install().unwrap();
+    /// let background = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    /// assert!(vitals.observe_runtime("background", background.handle()));
+    /// ```
+    #[cfg(feature = "tokio-metrics")]
+    pub fn observe_runtime(&self, name: impl Into<String>, runtime: &tokio::runtime::Handle) -> bool {
+        crate::metrics::tokio_runtime::observe(name.into(), runtime)
     }
 
     /// The running logs: their filter can be changed, their losses read. `None` when they are off.

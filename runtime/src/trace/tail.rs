@@ -6,12 +6,14 @@
 //!
 //! What it does to others: nothing travels. Downstream services were told `sampled` when the request left and export their
 //! part whatever becomes of ours; an upstream that keeps a trace may miss our part of it. So it suits an edge of the system, or
-//! all of its services with the same ratio, which falls the same way everywhere. Metrics, logs and exemplars do not wait for
-//! it: an exemplar may name a trace that was discarded.
+//! all of its services with the same ratio, which falls the same way everywhere. Metrics and logs do not wait for
+//! it; exemplars do, so none names a trace that was discarded.
 
+use super::context::TraceId;
 use super::sampler::Ratio;
 use super::store::{Head, STATUS_ERROR};
 use crate::clock;
+use crate::metrics::exemplar;
 use crate::outcome::CallOutcome;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -181,6 +183,7 @@ impl Tail {
         {
             self.decided.remove(&oldest);
         }
+        exemplar::decided(TraceId(u128::from(trace[0]) << 64 | u128::from(trace[1])), kept);
         self.decided.insert(trace, kept);
         self.forget.push_back(trace);
     }

@@ -69,7 +69,7 @@ impl Definition {
     #[doc(hidden)]
     #[must_use]
     pub const fn buckets(mut self, bounds: &'static [f64]) -> Self {
-        assert!(!bounds.is_empty(), "a histogram has at least one bucket bound");
+        assert!(!bounds.is_empty(), "`buckets` is empty; write `buckets = [0.01, 0.1, 1.0]`");
         rising(bounds);
         self.buckets = Buckets::Classic(bounds);
         self
@@ -92,7 +92,7 @@ impl Definition {
         rising(quantiles);
         assert!(
             quantiles.is_empty() || (quantiles[0] >= 0.0 && quantiles[quantiles.len() - 1] <= 1.0),
-            "a quantile is between 0 and 1"
+            "a quantile is between 0 and 1: write `quantiles = [0.5, 0.99]`"
         );
         self.quantiles = quantiles;
         self
@@ -123,9 +123,12 @@ const fn rising(numbers: &[f64]) {
     while at < numbers.len() {
         assert!(
             numbers[at].is_finite(),
-            "these are finite numbers; +Inf is added by itself"
+            "the numbers are finite; `+Inf` is added by itself: write `[0.01, 0.1, 1.0]`"
         );
-        assert!(at == 0 || numbers[at - 1] < numbers[at], "these rise");
+        assert!(
+            at == 0 || numbers[at - 1] < numbers[at],
+            "the numbers ascend, none twice: write `[0.01, 0.1, 1.0]`"
+        );
         at += 1;
     }
 }

@@ -30,6 +30,21 @@ crate::metrics! {
     static QUANTILES: Summary<(paid: bool)> = "declared.quantiles", quantiles = [0.5];
 }
 
+#[test]
+fn the_catalogue_has_them() {
+    let catalog = crate::catalog();
+    let of = |name: &str| catalog.metrics.iter().find(|metric| metric.name == name).unwrap();
+    let sizes = of("declared.sizes");
+    assert_eq!((sizes.kind, sizes.unit, sizes.help), ("histogram", "By", "Sizes."));
+    assert_eq!(sizes.bounds.as_deref(), Some(&[1.0, 10.0][..]));
+    assert_eq!(sizes.labels[0].values.as_deref(), Some(&["false", "true"][..]));
+    assert!(sizes.file.ends_with("tests.rs") && sizes.line > 0);
+    assert_eq!(of("declared.native").bounds, None);
+    let shop = &of("declared.value").labels[1];
+    assert_eq!((shop.key, shop.limit), ("shop", Some(2)));
+    assert!(catalog.to_json().contains(r#"{"name":"declared.users","kind":"gauge","#));
+}
+
 fn series(name: &str) -> Vec<String> {
     let families = gather();
     let Some(family) = families.iter().find(|family| family.name == name) else {

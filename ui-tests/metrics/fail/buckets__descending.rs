@@ -1,0 +1,6 @@
+vitalsign::metrics! {
+    /// A metric.
+    static M: Histogram = "m", buckets = [0.1, 0.01];
+}
+
+fn main() {}

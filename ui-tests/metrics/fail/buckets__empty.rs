@@ -1,0 +1,6 @@
+vitalsign::metrics! {
+    /// A metric.
+    static M: Histogram = "m", buckets = [];
+}
+
+fn main() {}
