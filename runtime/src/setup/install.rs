@@ -198,6 +198,9 @@ fn routes(
             .map(|(key, value)| (key.to_string(), value.to_string()))
             .collect(),
     });
+    if let Some(page) = &page {
+        crate::export::page::set_context(page.clone());
+    }
     let routes = AdminRoutes::new(page, config.admin.token.clone());
     #[cfg(feature = "logs")]
     let routes = match logs.cloned() {

@@ -28,6 +28,8 @@
 //! assert!(page.contains("# TYPE vitalsign_metrics_dropped counter"));
 //! ```
 
+pub use super::{Page, page};
+
 use super::names::{self, Named};
 use crate::export::snapshot::{Family, Kind, Number, PointValue};
 use crate::metrics::registry::{self, Source};

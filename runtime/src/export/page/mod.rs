@@ -16,6 +16,7 @@ use crate::metrics::registry;
 use accept::Format;
 use std::borrow::Cow;
 use std::io::Write as _;
+use std::sync::{PoisonError, RwLock};
 
 /// What the page says besides the metrics.
 #[derive(Clone, Debug, Default)]
@@ -26,10 +27,37 @@ pub(crate) struct PageContext {
 
 /// An answer to a scrape.
 #[derive(Clone, Debug)]
-pub(crate) struct Page {
-    pub(crate) content_type: &'static str,
-    pub(crate) content_encoding: Option<&'static str>,
-    pub(crate) body: Vec<u8>,
+#[non_exhaustive]
+pub struct Page {
+    /// The header `Content-Type`.
+    pub content_type: &'static str,
+    /// The header `Content-Encoding`, where there is to be one.
+    pub content_encoding: Option<&'static str>,
+    /// The page.
+    pub body: Vec<u8>,
+}
+
+/// What `init()` found this process to be.
+static CONTEXT: RwLock<PageContext> = RwLock::new(PageContext { resource: Vec::new() });
+
+pub(crate) fn set_context(context: PageContext) {
+    *CONTEXT.write().unwrap_or_else(PoisonError::into_inner) = context;
+}
+
+/// The metrics page for a server of one's own, by the scrape's headers `Accept` and `Accept-Encoding`: what the admin server
+/// answers on `/metrics`.
+///
+/// Callbacks of observed metrics run in here, so it belongs on a thread that may block.
+///
+/// # Examples
+///
+/// ```
+/// let page = vitalsign::prometheus::page(None, None);
+/// assert_eq!(page.content_type, "text/plain; version=0.0.4; charset=utf-8");
+/// ```
+pub fn page(accept: Option<&str>, accept_encoding: Option<&str>) -> Page {
+    let context = CONTEXT.read().unwrap_or_else(PoisonError::into_inner).clone();
+    render(accept, accept_encoding, &context)
 }
 
 /// Gathers and encodes what the headers `Accept` and `Accept-Encoding` ask for.

@@ -1,0 +1,155 @@
+//! The limits of the hardware, and vitalsign's side.
+
+use benches::measure::{Case, case};
+use std::hint::black_box;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+use vitalsign::__private::discard;
+use vitalsign::{LabelValue, counted, timed};
+
+/// The function that every case wraps in its own way.
+#[inline(always)]
+pub(crate) fn body(i: u64) -> Result<u64, std::fmt::Error> {
+    if black_box(i) == u64::MAX {
+        Err(std::fmt::Error)
+    } else {
+        Ok(i)
+    }
+}
+
+/// Field by field: a whole `Result` through `black_box` costs 5 ns that are not the call's.
+#[inline(always)]
+pub(crate) fn consume(result: Result<u64, std::fmt::Error>) {
+    match result {
+        Ok(value) => {
+            black_box(value);
+        }
+        Err(_) => {
+            black_box(0);
+        }
+    }
+}
+
+/// Polls a future that is ready at once.
+#[inline(always)]
+pub(crate) fn ready<F: Future<Output = Result<u64, std::fmt::Error>>>(future: F) {
+    let mut future = std::pin::pin!(future);
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    if let std::task::Poll::Ready(result) = future.as_mut().poll(&mut cx) {
+        consume(result);
+    }
+}
+
+#[derive(Clone, Copy, LabelValue)]
+pub(crate) enum Channel {
+    Web,
+    Shop,
+    Phone,
+}
+
+#[derive(Clone, Copy, LabelValue)]
+pub(crate) enum Size {
+    Small,
+    Large,
+}
+
+impl Channel {
+    #[inline(always)]
+    pub(crate) fn of(i: u64) -> Self {
+        match i % 4 {
+            0 => Self::Web,
+            1 => Self::Shop,
+            _ => Self::Phone,
+        }
+    }
+}
+
+impl Size {
+    #[inline(always)]
+    pub(crate) fn of(i: u64) -> Self {
+        if i % 8 == 0 { Self::Large } else { Self::Small }
+    }
+}
+
+static ADDED: AtomicU64 = AtomicU64::new(0);
+static CLOCK: LazyLock<quanta::Clock> = LazyLock::new(quanta::Clock::new);
+
+#[inline(never)]
+fn bare(i: u64) -> Result<u64, std::fmt::Error> {
+    body(i)
+}
+
+#[inline(never)]
+fn adds(i: u64) -> Result<u64, std::fmt::Error> {
+    let result = body(i);
+    ADDED.fetch_add(1, Ordering::Relaxed);
+    result
+}
+
+#[counted(name = "bench.plain")]
+fn plain(i: u64) -> u64 {
+    black_box(i)
+}
+
+#[counted(name = "bench.labelled", labels(channel = channel, size = size))]
+fn labelled(channel: Channel, size: Size, i: u64) -> Result<u64, std::fmt::Error> {
+    body(i)
+}
+
+#[timed(name = "bench.timed")]
+fn timed_plain(i: u64) -> Result<u64, std::fmt::Error> {
+    body(i)
+}
+
+pub(crate) const CASES: [Case; 7] = [
+    case("bare call", |n| {
+        for i in 0..n {
+            consume(bare(i));
+        }
+    }),
+    case("limit: fetch_add on one cell", |n| {
+        for i in 0..n {
+            consume(adds(i));
+        }
+    })
+    .check(|n| assert_eq!(ADDED.load(Ordering::Relaxed), n)),
+    case("limit: clock pair, quanta", |n| {
+        let clock = &*CLOCK;
+        for i in 0..n {
+            let start = clock.raw();
+            let result = body(i);
+            black_box(clock.raw().saturating_sub(start));
+            consume(result);
+        }
+    }),
+    case("limit: clock pair, Instant", |n| {
+        for i in 0..n {
+            let start = Instant::now();
+            let result = body(i);
+            black_box(start.elapsed());
+            consume(result);
+        }
+    }),
+    case("count: #[counted], a name, no labels", |n| {
+        for i in 0..n {
+            black_box(plain(i));
+        }
+    })
+    .setup(crate::ours::init)
+    .check(|n| assert_eq!(discard::total("bench.plain"), n)),
+    case("count: #[counted], two enum labels, outcome", |n| {
+        for i in 0..n {
+            consume(labelled(Channel::of(i), Size::of(i), i));
+        }
+    })
+    .setup(crate::ours::init)
+    .check(|n| assert_eq!(discard::total("bench.labelled"), n)),
+    case("time: #[timed], a name", |n| {
+        for i in 0..n {
+            consume(timed_plain(i));
+        }
+    })
+    .setup(crate::ours::init)
+    .check(|n| assert_eq!(discard::total("bench.timed"), n)),
+];
