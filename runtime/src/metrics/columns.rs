@@ -135,7 +135,12 @@ impl Columned<'_> {
         outcome: Option<CallOutcome>,
         error: Option<&'static str>,
     ) -> Option<LabelSet> {
-        let mut labels: LabelSet = Vec::with_capacity(self.columns.len() + 4);
+        let mut labels: LabelSet = Vec::with_capacity(
+            self.columns.len()
+                + if self.of.function.is_some() { 2 } else { 0 }
+                + usize::from(self.of.outcome && outcome.is_some())
+                + usize::from(error.is_some()),
+        );
         if let Some(def) = self.of.function {
             labels.push(("function".into(), def.function.into()));
             labels.push(("module".into(), def.module.into()));

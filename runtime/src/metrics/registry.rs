@@ -189,6 +189,11 @@ impl Gathering {
             return;
         }
         self.source(at, family.help, false);
+        let entry = &mut self.families[at];
+        if !entry.shared && entry.family.points.is_empty() {
+            entry.family.points = family.points;
+            return;
+        }
         for point in family.points {
             self.add(at, point);
         }

@@ -45,7 +45,8 @@ struct Peer {
 impl Peer {
     fn counters(count: u32) -> Self {
         let mut peer = Self::default();
-        peer.registry.register("bench_series", "A hundred thousand of them", peer.counters.clone());
+        peer.registry
+            .register("bench_series", "A hundred thousand of them", peer.counters.clone());
         for n in 0..count {
             peer.counters.get_or_create(&labels(n, 250)).inc_by(u64::from(n));
         }
@@ -140,11 +141,24 @@ fn running() -> Duration {
 
 fn child(args: &[&str]) -> Vec<f64> {
     let exe = std::env::current_exe().expect("this program");
-    let output = Command::new(exe).arg("--part").args(args).output().expect("it starts again");
+    let output = Command::new(exe)
+        .arg("--part")
+        .args(args)
+        .output()
+        .expect("it starts again");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    let line = text.lines().find_map(|line| line.strip_prefix("measured ")).expect("a measurement");
-    line.split(' ').map(|number| number.parse().expect("a number")).collect()
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("measured "))
+        .expect("a measurement");
+    line.split(' ')
+        .map(|number| number.parse().expect("a number"))
+        .collect()
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -205,7 +219,7 @@ fn recording_beside() {
             }
         });
         let series = SERIES.with("shop-7", "user-7");
-        let mut round = |scraping: bool| -> f64 {
+        let round = |scraping: bool| -> f64 {
             SCRAPING.store(scraping, Ordering::Relaxed);
             std::thread::sleep(Duration::from_millis(60));
             let (start, before, mut calls) = (Instant::now(), running(), 0_u64);
@@ -246,57 +260,73 @@ pub(crate) fn beside() {
     }
     println!("\nRecording beside a scrape of 100 000 series: ns of processor time, 45 interleaved rounds\n");
     println!("| alone | beside a scrape | loss, % |\n|---|---|---|");
-    println!("| {} | {} | {} |", spread(&mut alone), spread(&mut beside), spread(&mut loss));
+    println!(
+        "| {} | {} | {} |",
+        spread(&mut alone),
+        spread(&mut beside),
+        spread(&mut loss)
+    );
 }
 
 /// What so many series take, each recorded to by two threads.
 fn bytes_of(who: &str, what: &str) -> f64 {
     let histograms = what == "histogram";
     let count = if histograms { 7_000 } else { 100_000 };
-    let before;
-    let peer;
-    if who == "vitalsign" {
-        vitalsign::__private::discard::install(None);
-        before = resident();
-        for _ in 0..2 {
-            let record = move || {
-                for n in 0..count {
-                    if histograms {
-                        let Labels { shop, user } = labels(n, 70);
-                        TIMES.with(shop.as_str(), user.as_str()).observe(f64::from(n % 20));
-                    } else {
-                        let Labels { shop, user } = labels(n, 250);
-                        SERIES.with(shop.as_str(), user.as_str()).add(1);
-                    }
-                }
-            };
-            if who == "vitalsign" {
-                record();
-            }
-            std::thread::spawn(record).join().expect("a thread that records");
-        }
-    } else {
-        before = resident();
-        peer = if histograms { Peer::histograms(count) } else { Peer::counters(count) };
+    if who == "prometheus-client" {
+        let before = resident();
+        let peer = if histograms {
+            Peer::histograms(count)
+        } else {
+            Peer::counters(count)
+        };
         std::hint::black_box(&peer);
         return (resident() - before) as f64 / f64::from(count);
     }
+    vitalsign::__private::discard::install(None);
+    let before = resident();
+    let record = || {
+        for n in 0..count {
+            if histograms {
+                let Labels { shop, user } = labels(n, 70);
+                TIMES.with(shop.as_str(), user.as_str()).observe(f64::from(n % 20));
+            } else {
+                let Labels { shop, user } = labels(n, 250);
+                SERIES.with(shop.as_str(), user.as_str()).add(1);
+            }
+        }
+    };
+    // Both at a time: a stripe of its own for each.
+    let together = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                record();
+                together.wait();
+            });
+        }
+    });
     (resident() - before) as f64 / f64::from(count)
 }
 
 /// Resident memory.
 fn resident() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-    let pages: u64 = text.split(' ').nth(1).and_then(|word| word.parse().ok()).expect("a number");
+    let pages: u64 = text
+        .split(' ')
+        .nth(1)
+        .and_then(|word| word.parse().ok())
+        .expect("a number");
     pages * 4096
 }
 
 /// Bytes of a series.
 pub(crate) fn memory() {
-    println!("\nMemory of a series that two threads record to: bytes, labels included, median of 5 [lowest to highest]\n");
+    println!(
+        "\nMemory of a series that two threads record to: bytes, labels included, median of 5 [lowest to highest]\n"
+    );
     println!("| | counter | histogram of 14 bounds |\n|---|---|---|");
     for who in ["prometheus-client", "vitalsign"] {
-        let mut bytes = |what| {
+        let bytes = |what| {
             let mut all: Vec<f64> = (0..5).flat_map(|_| child(&["memory", who, what])).collect();
             spread(&mut all)
         };

@@ -56,8 +56,25 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
     };
     let fits = |key: &str| is_plain(key) && key != taken;
     let mut changed = false;
+    // Keys of one family are nearly always the same texts at the same places.
+    let mut last: Vec<(*const u8, usize)> = Vec::new();
     for point in &mut points {
-        if !point.labels.iter().all(|(key, _)| fits(key)) {
+        let same = point.labels.len() == last.len()
+            && point
+                .labels
+                .iter()
+                .zip(&last)
+                .all(|((key, _), last)| (key.as_ptr(), key.len()) == *last);
+        if same {
+            continue;
+        }
+        if point.labels.iter().all(|(key, _)| fits(key)) {
+            last.clear();
+            // Texts that live on cannot leave their place to others.
+            if point.labels.iter().all(|(key, _)| matches!(key, Cow::Borrowed(_))) {
+                last.extend(point.labels.iter().map(|(key, _)| (key.as_ptr(), key.len())));
+            }
+        } else {
             point.labels = joined(&point.labels, taken);
             changed = true;
         }

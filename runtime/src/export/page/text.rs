@@ -3,7 +3,7 @@
 use super::super::snapshot::{Exemplar, Kind, Number, Point, PointValue};
 use super::names::Named;
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 /// Prometheus text: the suffixes stand in HELP and TYPE, no units, no examples.
 pub(super) fn classic(families: &[Named]) -> Vec<u8> {
@@ -18,7 +18,7 @@ pub(super) fn open_metrics(families: &[Named]) -> Vec<u8> {
 }
 
 struct Writer {
-    out: String,
+    out: Vec<u8>,
     open: bool,
 }
 
@@ -26,7 +26,7 @@ impl Writer {
     fn new(families: &[Named], open: bool) -> Self {
         let points: usize = families.iter().map(|family| family.points.len()).sum();
         Self {
-            out: String::with_capacity(points * 128 + 256),
+            out: Vec::with_capacity(points * 128 + 256),
             open,
         }
     }
@@ -38,7 +38,7 @@ impl Writer {
                 self.point(family, point);
             }
         }
-        self.out.into_bytes()
+        self.out
     }
 
     fn head(&mut self, family: &Named) {
@@ -71,7 +71,7 @@ impl Writer {
             }
             PointValue::Info => {
                 self.series(&family.name, "_info", labels, None);
-                self.out.push_str("1\n");
+                self.out.extend_from_slice(b"1\n");
             }
             PointValue::Histogram {
                 bounds,
@@ -107,7 +107,7 @@ impl Writer {
                 for &(quantile, value) in quantiles {
                     self.series(&family.name, "", labels, Some(("quantile", quantile)));
                     self.float(value);
-                    self.out.push('\n');
+                    self.out.push(b'\n');
                 }
                 self.tail(family, labels, *sum, *count);
             }
@@ -117,10 +117,10 @@ impl Writer {
     fn tail(&mut self, family: &Named, labels: &[(Cow<'static, str>, Cow<'static, str>)], sum: f64, count: u64) {
         self.series(&family.name, "_sum", labels, None);
         self.float(sum);
-        self.out.push('\n');
+        self.out.push(b'\n');
         self.series(&family.name, "_count", labels, None);
         self.whole(count);
-        self.out.push('\n');
+        self.out.push(b'\n');
     }
 
     /// `name_suffix{labels} `
@@ -131,28 +131,28 @@ impl Writer {
         labels: &[(Cow<'static, str>, Cow<'static, str>)],
         bound: Option<(&str, f64)>,
     ) {
-        self.out.push_str(name);
-        self.out.push_str(suffix);
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(suffix.as_bytes());
         if !labels.is_empty() || bound.is_some() {
-            let mut before = '{';
+            let mut before = b'{';
             for (key, value) in labels {
                 self.out.push(before);
-                before = ',';
-                self.out.push_str(key);
-                self.out.push_str("=\"");
+                before = b',';
+                self.out.extend_from_slice(key.as_bytes());
+                self.out.extend_from_slice(b"=\"");
                 escape(&mut self.out, value, true);
-                self.out.push('"');
+                self.out.push(b'"');
             }
             if let Some((key, bound)) = bound {
                 self.out.push(before);
-                self.out.push_str(key);
-                self.out.push_str("=\"");
+                self.out.extend_from_slice(key.as_bytes());
+                self.out.extend_from_slice(b"=\"");
                 self.float(bound);
-                self.out.push('"');
+                self.out.push(b'"');
             }
-            self.out.push('}');
+            self.out.push(b'}');
         }
-        self.out.push(' ');
+        self.out.push(b' ');
     }
 
     /// Ends a sample's line.
@@ -167,7 +167,7 @@ impl Writer {
             let millis = exemplar.unix_nanos / 1_000_000;
             let _ = write!(self.out, " {}.{:03}", millis / 1000, millis % 1000);
         }
-        self.out.push('\n');
+        self.out.push(b'\n');
     }
 
     fn number(&mut self, number: Number) {
@@ -175,7 +175,7 @@ impl Writer {
             Number::U64(n) => self.whole(n),
             Number::I64(n) => {
                 if n < 0 {
-                    self.out.push('-');
+                    self.out.push(b'-');
                 }
                 self.whole(n.unsigned_abs());
             }
@@ -194,15 +194,14 @@ impl Writer {
                 break;
             }
         }
-        self.out
-            .push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+        self.out.extend_from_slice(&digits[at..]);
     }
 
     fn float(&mut self, n: f64) {
         if n == f64::INFINITY {
-            self.out.push_str("+Inf");
+            self.out.extend_from_slice(b"+Inf");
         } else if n == f64::NEG_INFINITY {
-            self.out.push_str("-Inf");
+            self.out.extend_from_slice(b"-Inf");
         } else {
             let _ = write!(self.out, "{n:?}");
         }
@@ -210,20 +209,18 @@ impl Writer {
 }
 
 /// Backslash and line feed, and the quote where one ends the text.
-fn escape(out: &mut String, text: &str, quote: bool) {
-    if !text.bytes().any(|c| matches!(c, b'\\' | b'\n' | b'"')) {
-        return out.push_str(text);
+fn escape(out: &mut Vec<u8>, text: &str, quote: bool) {
+    // All of them, without a branch between: most texts have none.
+    let special = |c: u8| (c == b'\\') | (c == b'\n') | (c == b'"');
+    if !text.bytes().fold(false, |any, c| any | special(c)) {
+        return out.extend_from_slice(text.as_bytes());
     }
-    let special = |c: char| matches!(c, '\\' | '\n') || (quote && c == '"');
-    let mut rest = text;
-    while let Some(at) = rest.find(special) {
-        out.push_str(&rest[..at]);
-        out.push_str(match rest.as_bytes()[at] {
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            _ => "\\\"",
-        });
-        rest = &rest[at + 1..];
+    for c in text.bytes() {
+        match c {
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'"' if quote => out.extend_from_slice(b"\\\""),
+            c => out.push(c),
+        }
     }
-    out.push_str(rest);
 }

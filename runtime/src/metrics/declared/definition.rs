@@ -69,7 +69,10 @@ impl Definition {
     #[doc(hidden)]
     #[must_use]
     pub const fn buckets(mut self, bounds: &'static [f64]) -> Self {
-        assert!(!bounds.is_empty(), "`buckets` is empty; write `buckets = [0.01, 0.1, 1.0]`");
+        assert!(
+            !bounds.is_empty(),
+            "`buckets` is empty; write `buckets = [0.01, 0.1, 1.0]`"
+        );
         rising(bounds);
         self.buckets = Buckets::Classic(bounds);
         self

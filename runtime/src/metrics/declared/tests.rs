@@ -42,7 +42,11 @@ fn the_catalogue_has_them() {
     assert_eq!(of("declared.native").bounds, None);
     let shop = &of("declared.value").labels[1];
     assert_eq!((shop.key, shop.limit), ("shop", Some(2)));
-    assert!(catalog.to_json().contains(r#"{"name":"declared.users","kind":"gauge","#));
+    assert!(
+        catalog
+            .to_json()
+            .contains(r#"{"name":"declared.users","kind":"gauge","#)
+    );
 }
 
 fn series(name: &str) -> Vec<String> {

@@ -123,7 +123,8 @@ impl State {
         Some(index)
     }
 
-    /// Where the search begins. The table is small and at most half full, so a plain multiplicative hash will do.
+    /// Where the search begins. The table is small and at most half full, so a plain multiplicative hash will do; its last step
+    /// brings what only the last letters of a word differ in to where it is looked at.
     fn place(&self, text: &str) -> usize {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         for chunk in text.as_bytes().chunks(8) {
@@ -131,7 +132,8 @@ impl State {
             word[..chunk.len()].copy_from_slice(chunk);
             hash = (hash.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
         }
-        (hash >> 32) as usize & (self.places.len() - 1)
+        hash = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (hash >> 40) as usize & (self.places.len() - 1)
     }
 }
 
@@ -236,6 +238,13 @@ mod tests {
         assert!(value.starts_with("xé"));
         assert_eq!(limit(&LIMIT, &7_u64).index, 1);
         assert_eq!(LIMIT.value(1), Some("7"));
+    }
+
+    #[test]
+    fn names_that_differ_in_their_end_begin_at_different_places() {
+        let state = State::new(1000);
+        let places: std::collections::HashSet<_> = (0..1000).map(|n| state.place(&format!("user-{n:03}"))).collect();
+        assert!(places.len() > 600, "{}", places.len());
     }
 
     #[test]
