@@ -27,13 +27,19 @@ const DEFAULT: &[f64] = &[
     0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0, 10000.0,
 ];
 
-/// From now on `opentelemetry::global::meter` gives meters whose instruments are shown.
-pub(crate) fn install() {
+/// From now on the instruments of our meters are shown, and `opentelemetry::global::meter` gives such.
+pub(crate) fn install(global: bool) {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if !INSTALLED.swap(true, Ordering::Relaxed) {
         registry::register(Arc::new(Meters));
     }
-    opentelemetry::global::set_meter_provider(Meters);
+    if global {
+        opentelemetry::global::set_meter_provider(Meters);
+    }
+}
+
+pub(crate) fn provider() -> impl MeterProvider + Send + Sync + use<> {
+    Meters
 }
 
 #[derive(Debug)]

@@ -156,8 +156,8 @@ impl Builder {
         self
     }
 
-    /// With false the global tracer provider and propagator of the `opentelemetry` API stay as they are, for programs that have
-    /// installed their own; [`Vitals::tracer_provider`] gives ours.
+    /// With false the global tracer provider, meter provider and propagator of the `opentelemetry` API stay as they are, for programs
+    /// that have installed their own; [`Vitals::tracer_provider`] and [`Vitals::meter_provider`] give ours.
     #[cfg(feature = "otel")]
     pub fn otel_globals(mut self, install: bool) -> Self {
         self.otel.globals = install;

@@ -92,7 +92,7 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     crate::metrics::configure(&config.metrics);
     #[cfg(feature = "otel")]
     if !config.disabled {
-        crate::metrics::meters::install();
+        crate::metrics::meters::install(builder.otel.globals);
     }
     #[cfg(feature = "tokio-metrics")]
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {

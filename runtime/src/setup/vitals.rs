@@ -190,6 +190,28 @@ impl Vitals {
     #[cfg(feature = "otel")]
     pub fn tracer_provider(&self) -> Option<crate::trace::otel::TracerProvider> {
         self.inner.parts.tracer_provider()
+    }
+
+    /// Meters of the `opentelemetry` API whose instruments are shown on the page and pushed; `init()` has made it the global one
+    /// unless [`otel_globals`](crate::Builder::otel_globals) said no. With `OTEL_SDK_DISABLED` nothing is shown of it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use opentelemetry::KeyValue;
+    /// use opentelemetry::metrics::MeterProvider as _;
+    ///
+    /// let vitals = vitalsign::builder().admin("off").install().unwrap();
+    /// let orders = vitals.meter_provider().meter("shop").u64_counter("orders").build();
+    /// orders.add(1, &[KeyValue::new("channel", "web")]);
+    /// let page = vitalsign::prometheus::page(None, None).body;
+    /// assert!(String::from_utf8(page).unwrap().contains("orders_total{channel=\"web\",otel_scope_name=\"shop\"} 1"));
+    /// ```
+    #[cfg(feature = "otel")]
+    pub fn meter_provider(&self) -> impl opentelemetry::metrics::MeterProvider + Send + Sync + use<> {
+        crate::metrics::meters::provider()
+    }
+
     /// Shows what a runtime of tokio says of itself, under the label `runtime`. The one in which [`init`](crate::init) was called
     /// is shown as `main`; it may be renamed so. At most 64 are shown: false for one more.
     ///
