@@ -13,7 +13,7 @@ fn init_refuses() {
     let refused = vitalsign::builder().admin("off").install().unwrap_err().to_string();
     assert!(
         refused.contains("metric `bad.buckets`: a bucket bound is not a finite number")
-            && refused.contains("metrics_bad_buckets.rs:7"),
+            && refused.contains("metrics_bad_buckets.rs:8"),
         "{refused}"
     );
 }

@@ -27,9 +27,12 @@ static UNDECIDED: Mutex<Option<Undecided>> = Mutex::new(None);
 
 #[derive(Default)]
 struct Undecided {
-    by_trace: HashMap<TraceId, Vec<(Arc<[Slot]>, usize, Kept)>>,
+    by_trace: HashMap<TraceId, Vec<Waiting>>,
     len: usize,
 }
+
+/// An example, and where it is to go.
+type Waiting = (Arc<[Slot]>, usize, Kept);
 
 /// Examples that may wait; there are others.
 const MAX_UNDECIDED: usize = 4096;

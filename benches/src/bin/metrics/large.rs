@@ -127,7 +127,7 @@ fn rounds(page: impl Fn() -> usize) {
     for _ in 0..7 {
         let before = running();
         page();
-        print!(" {}", (running() - before).as_secs_f64() * 1e3);
+        print!(" {}", running().saturating_sub(before).as_secs_f64() * 1e3);
     }
     println!();
 }
@@ -230,7 +230,7 @@ fn recording_beside() {
                 }
                 calls += 20_000;
             }
-            (running() - before).as_nanos() as f64 / calls as f64
+            running().saturating_sub(before).as_nanos() as f64 / calls as f64
         };
         round(false);
         print!("measured");

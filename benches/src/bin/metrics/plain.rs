@@ -68,7 +68,7 @@ impl Channel {
 impl Size {
     #[inline(always)]
     pub(crate) fn of(i: u64) -> Self {
-        if i % 8 == 0 { Self::Large } else { Self::Small }
+        if i.is_multiple_of(8) { Self::Large } else { Self::Small }
     }
 }
 

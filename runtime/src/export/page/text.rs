@@ -211,7 +211,7 @@ impl Writer {
 /// Backslash and line feed, and the quote where one ends the text.
 fn escape(out: &mut Vec<u8>, text: &str, quote: bool) {
     // All of them, without a branch between: most texts have none.
-    let special = |c: u8| (c == b'\\') | (c == b'\n') | (c == b'"');
+    let special = |c: u8| matches!(c, b'\\' | b'\n' | b'"');
     if !text.bytes().fold(false, |any, c| any | special(c)) {
         return out.extend_from_slice(text.as_bytes());
     }
