@@ -272,7 +272,8 @@ fn number(expr: &Expr) -> Option<f64> {
 /// The expression as an `f64`: `1` is meant as `1.0`.
 pub(crate) fn float(expr: &Expr) -> TokenStream {
     match (expr, number(expr)) {
-        (Expr::Lit(ExprLit { lit, .. }), Some(number)) => {
+        // One that is not finite has been refused, and no literal can be made of it.
+        (Expr::Lit(ExprLit { lit, .. }), Some(number)) if number.is_finite() => {
             let mut literal = Literal::f64_suffixed(number);
             literal.set_span(lit.span());
             literal.to_token_stream()

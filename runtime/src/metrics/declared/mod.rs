@@ -175,9 +175,42 @@ macro_rules! metrics {
     };
 }
 
+/// Refuses a type that is none, once, before anything else can go wrong with it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __metric {
+    ($docs:tt $vis:vis $name:ident [Counter $($of:tt)*] $($rest:tt)*) => {
+        $crate::__metric_static!($docs $vis $name [Counter $($of)*] $($rest)*);
+    };
+    ($docs:tt $vis:vis $name:ident [UpDownCounter $($of:tt)*] $($rest:tt)*) => {
+        $crate::__metric_static!($docs $vis $name [UpDownCounter $($of)*] $($rest)*);
+    };
+    ($docs:tt $vis:vis $name:ident [Gauge $($of:tt)*] $($rest:tt)*) => {
+        $crate::__metric_static!($docs $vis $name [Gauge $($of)*] $($rest)*);
+    };
+    ($docs:tt $vis:vis $name:ident [Histogram] $($rest:tt)*) => {
+        $crate::__metric_static!($docs $vis $name [Histogram] $($rest)*);
+    };
+    ($docs:tt $vis:vis $name:ident [Summary] $($rest:tt)*) => {
+        $crate::__metric_static!($docs $vis $name [Summary] $($rest)*);
+    };
+    ($docs:tt $vis:vis $name:ident [ObservableGauge] [] $($rest:tt)*) => {
+        $crate::__metric_static!($docs $vis $name [ObservableGauge] [] $($rest)*);
+    };
+    ($docs:tt $vis:vis $name:ident [Info] [] $($rest:tt)*) => {
+        $crate::__metric_static!($docs $vis $name [Info] [] $($rest)*);
+    };
+    ($($wrong:tt)*) => {
+        ::core::compile_error!(
+            "a metric is a `Counter`, `UpDownCounter`, `Gauge`, `Histogram` or `Summary`, with or without labels, \
+             or an `ObservableGauge` or `Info`, without"
+        );
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __metric_static {
     ([$($doc:literal)*] $vis:vis $name:ident $kind:tt [$($key:ident $type:ty,)*] $base:literal $($option:ident $value:tt)*) => {
         $(#[doc = $doc])*
         $vis static $name: $crate::__metric_type!($kind [$($type,)*]) = {
@@ -234,12 +267,6 @@ macro_rules! __metric_type {
     ([Summary] [$($type:ty,)*]) => { $crate::metrics::Summary<($($type,)*)> };
     ([ObservableGauge] []) => { $crate::metrics::ObservableGauge };
     ([Info] []) => { $crate::metrics::Info };
-    ($($wrong:tt)*) => {
-        ::core::compile_error!(
-            "a metric is a `Counter`, `UpDownCounter`, `Gauge`, `Histogram` or `Summary`, with or without labels, \
-             or an `ObservableGauge` or `Info`, without"
-        )
-    };
 }
 
 #[cfg(test)]
