@@ -182,7 +182,7 @@ pin_project! {
         // Dropped before the exchange, so that what it holds ends within the request's span.
         #[pin]
         inner: F,
-        exchange: Option<Exchange>,
+        exchange: Option<Box<Exchange>>,
     }
 }
 
@@ -196,7 +196,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let polled = {
-            let _entered = this.exchange.as_ref().map(Exchange::enter);
+            let _entered = this.exchange.as_ref().map(|it| it.enter());
             this.inner.poll(cx)
         };
         let result = ready!(polled);
@@ -231,7 +231,7 @@ pin_project! {
     pub struct ActixBody<B: MessageBody> {
         #[pin]
         inner: B,
-        exchange: Option<Exchange>,
+        exchange: Option<Box<Exchange>>,
         left: BodySize,
     }
 
@@ -249,7 +249,7 @@ pin_project! {
 }
 
 impl<B: MessageBody> ActixBody<B> {
-    fn new(inner: B, exchange: Option<Exchange>) -> Self {
+    fn new(inner: B, exchange: Option<Box<Exchange>>) -> Self {
         let left = inner.size();
         Self { inner, exchange, left }
     }
@@ -271,7 +271,7 @@ impl<B: MessageBody> MessageBody for ActixBody<B> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
         let this = self.project();
         let polled = {
-            let _entered = this.exchange.as_ref().map(Exchange::enter);
+            let _entered = this.exchange.as_ref().map(|it| it.enter());
             this.inner.poll_next(cx)
         };
         match &polled {

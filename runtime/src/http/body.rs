@@ -12,7 +12,7 @@ pin_project! {
     pub struct Traced<B: Body> {
         #[pin]
         inner: B,
-        exchange: Option<Exchange>,
+        exchange: Option<Box<Exchange>>,
     }
 
     impl<B: Body> PinnedDrop for Traced<B> {
@@ -33,7 +33,7 @@ pin_project! {
 }
 
 impl<B: Body> Traced<B> {
-    pub(super) fn new(inner: B, exchange: Option<Exchange>) -> Self {
+    pub(super) fn new(inner: B, exchange: Option<Box<Exchange>>) -> Self {
         let exchange = exchange.and_then(|exchange| {
             if inner.is_end_stream() {
                 exchange.completed();
@@ -68,7 +68,7 @@ impl<B: Body> Body for Traced<B> {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let polled = {
-            let _entered = this.exchange.as_ref().map(Exchange::enter);
+            let _entered = this.exchange.as_ref().map(|it| it.enter());
             this.inner.as_mut().poll_frame(cx)
         };
         match &polled {

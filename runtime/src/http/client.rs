@@ -62,7 +62,7 @@ pub struct ResendCount(pub u32);
 
 impl Exchange {
     /// A request goes out: opens the span and writes its context into the headers.
-    fn send(method: &Method, uri: &Uri, headers: &mut HeaderMap, resends: u32) -> Self {
+    fn send(method: &Method, uri: &Uri, headers: &mut HeaderMap, resends: u32) -> Box<Self> {
         let rpc = Rpc::of(headers, uri.path());
         let scheme = words::scheme(uri.scheme_str());
         let (address, port) = head::server(uri, headers);
@@ -121,7 +121,7 @@ impl Exchange {
     }
 
     /// The head of the response is there, which ends a request of HTTP. The status of a call of gRPC comes last.
-    fn answered(mut self, status: StatusCode, version: Version, headers: &HeaderMap) -> Option<Self> {
+    fn answered(mut self: Box<Self>, status: StatusCode, version: Version, headers: &HeaderMap) -> Option<Box<Self>> {
         self.responded(status.as_u16());
         self.key.version = words::version(version);
         self.look(headers);
@@ -198,7 +198,7 @@ pin_project! {
     pub struct ClientFuture<F> {
         #[pin]
         inner: F,
-        exchange: Option<Exchange>,
+        exchange: Option<Box<Exchange>>,
     }
 }
 
@@ -212,7 +212,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let polled = {
-            let _entered = this.exchange.as_ref().map(Exchange::enter);
+            let _entered = this.exchange.as_ref().map(|it| it.enter());
             this.inner.poll(cx)
         };
         let result = ready!(polled);

@@ -36,7 +36,7 @@ pub(super) const fn site(name: &'static str, kind: SpanKind, fields: &'static [&
     }
 }
 
-/// What is kept of a request until its response has left, or has come.
+/// What is kept of a request until its response has left, or has come. In a box, for frameworks move futures and bodies about.
 pub(super) struct Exchange {
     pub(super) side: Side,
     pub(super) span: ActiveSpan,
@@ -60,18 +60,16 @@ impl Exchange {
         key: Key,
         rpc: Option<Box<Rpc>>,
         parent: Option<SpanContext>,
-    ) -> Self {
+    ) -> Box<Self> {
         let start = clock::now();
         let options = parent.map(|context| {
             let mut options = Box::<SpanOptions>::default();
             options.parent = Parent::Of(context);
             options
         });
-        let mut span = ActiveSpan::default();
-        span.open(site, start, options);
-        Self {
+        let mut exchange = Box::new(Self {
             side,
-            span,
+            span: ActiveSpan::default(),
             site,
             start,
             key,
@@ -80,7 +78,9 @@ impl Exchange {
             request_size: None,
             passed: Some(0),
             open: true,
-        }
+        });
+        exchange.span.open(site, start, options);
+        exchange
     }
 
     /// What `Content-Length` says of the request.
@@ -137,12 +137,12 @@ impl Exchange {
     }
 
     /// The response was handed over whole.
-    pub(super) fn completed(mut self) {
+    pub(super) fn completed(mut self: Box<Self>) {
         self.end(CallOutcome::Ok);
     }
 
     /// No response, or half of one.
-    pub(super) fn failed(mut self, error: impl Into<Cow<'static, str>>) {
+    pub(super) fn failed(mut self: Box<Self>, error: impl Into<Cow<'static, str>>) {
         self.key.error = ErrorType::Named(error.into());
         self.end(CallOutcome::Error);
     }

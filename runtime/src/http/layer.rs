@@ -260,7 +260,7 @@ pin_project! {
         // Dropped before the exchange, so that what it holds ends within the request's span.
         #[pin]
         inner: F,
-        exchange: Option<Exchange>,
+        exchange: Option<Box<Exchange>>,
     }
 }
 
@@ -274,7 +274,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let polled = {
-            let _entered = this.exchange.as_ref().map(Exchange::enter);
+            let _entered = this.exchange.as_ref().map(|it| it.enter());
             this.inner.poll(cx)
         };
         let result = ready!(polled);

@@ -92,7 +92,7 @@ impl Served {
 
 impl Exchange {
     /// A request has come in; `route` is what its router says.
-    pub(super) fn serve(head: &impl Head, route: Option<&str>, settings: &Settings) -> Self {
+    pub(super) fn serve(head: &impl Head, route: Option<&str>, settings: &Settings) -> Box<Self> {
         let rpc = head.rpc();
         let key = Key {
             method: words::method(head.method()),

@@ -255,16 +255,30 @@ fn parse(text: &str) -> Option<SpanContext> {
     context.is_valid().then_some(context)
 }
 
-/// Lower case only, as the specification has it; no sign, no underscore.
+/// Up to 32 digits, lower case only, as the specification has it; no sign, no underscore.
 fn hex(digits: &str) -> Option<u128> {
-    digits.bytes().try_fold(0, |value: u128, digit| {
-        let digit = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(value << 4 | u128::from(digit))
-    })
+    let (high, low) = digits.as_bytes().split_at(digits.len().saturating_sub(16));
+    Some(u128::from(word(high)?) << 64 | u128::from(word(low)?))
+}
+
+fn word(digits: &[u8]) -> Option<u64> {
+    /// What each byte is as a digit; 16 for what is none.
+    const VALUES: [u8; 256] = {
+        let mut values = [16; 256];
+        let mut value = 0;
+        while value < 16 {
+            values[b"0123456789abcdef"[value] as usize] = value as u8;
+            value += 1;
+        }
+        values
+    };
+    let (mut word, mut seen) = (0, 0);
+    for digit in digits {
+        let value = VALUES[usize::from(*digit)];
+        seen |= value;
+        word = word << 4 | u64::from(value);
+    }
+    (seen < 16).then_some(word)
 }
 
 /// The members of all `tracestate` headers in one line; none of them if one is malformed, for the whole is then void.
@@ -355,20 +369,17 @@ mod of_http {
     impl Extract for HeaderMap {
         fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
             // Names that need no reading: these are asked for on every request.
-            let name = match name {
-                "traceparent" => HeaderName::from_static("traceparent"),
-                "tracestate" => HeaderName::from_static("tracestate"),
-                "baggage" => HeaderName::from_static("baggage"),
-                name => match HeaderName::from_bytes(name.as_bytes()) {
-                    Ok(name) => name,
-                    Err(_) => return Vec::new(),
-                },
+            static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+            static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+            static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+            let all = match name {
+                "traceparent" => self.get_all(&TRACEPARENT),
+                "tracestate" => self.get_all(&TRACESTATE),
+                "baggage" => self.get_all(&BAGGAGE),
+                name => self.get_all(name),
             };
             // A value that is not text counts: it makes what it stands in malformed.
-            self.get_all(name)
-                .iter()
-                .map(|value| value.to_str().unwrap_or("\u{0}"))
-                .collect()
+            all.iter().map(|value| value.to_str().unwrap_or("\u{0}")).collect()
         }
     }
 
