@@ -8,7 +8,7 @@ use std::time::Duration;
 use tests::live::live;
 use vitalsign::http::{ReqwestTracing, layer};
 
-/// What the neighbour needs, from PyPI.
+/// What the neighbour needs, from `PyPI`.
 const PACKAGES: [&str; 2] = ["opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"];
 
 /// A Python that has them: `python-otel`, as `.ci/run` makes it, else one of our own in the target folder.

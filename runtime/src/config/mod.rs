@@ -7,6 +7,8 @@
 //!
 #![doc = include_str!("variables.md")]
 
+#[cfg(feature = "_aws")]
+mod aws;
 pub(crate) mod env;
 pub(crate) mod parse;
 pub(crate) mod resource;

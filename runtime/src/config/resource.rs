@@ -152,10 +152,25 @@ impl Resource {
         self
     }
 
-    /// What the detectors find, updated by the variables.
-    pub(crate) fn detect(config: &Config) -> Self {
-        let found = Self::found(Path::new("/"), &|name| std::env::var(name).ok());
-        found.merge(Self::configured(config))
+    /// What the detectors find, updated by the variables; and what could not be found.
+    pub(crate) fn detect(config: &Config) -> (Self, Vec<String>) {
+        let (root, env) = (Path::new("/"), |name: &str| std::env::var(name).ok());
+        let found = Self::found(root, &env);
+        #[cfg(feature = "_aws")]
+        let (found, warnings) = {
+            let (of_aws, warnings) = super::aws::detect(root, &env);
+            (found.merge(of_aws), warnings)
+        };
+        #[cfg(not(feature = "_aws"))]
+        let warnings = Vec::new();
+        (found.merge(Self::configured(config)), warnings)
+    }
+
+    /// With the schema that its attributes follow.
+    #[cfg(feature = "_aws")]
+    pub(super) fn with_schema(mut self, url: &'static str) -> Self {
+        self.schema_url = Some(url.into());
+        self
     }
 
     /// The variables: `OTEL_SERVICE_NAME` wins over `OTEL_RESOURCE_ATTRIBUTES`.
@@ -442,7 +457,7 @@ mod tests {
                     .find(|(n, _)| *n == name)
                     .map(|(_, value)| (*value).to_owned())
             });
-            Resource::detect(&config).text("service.name").unwrap().to_owned()
+            Resource::detect(&config).0.text("service.name").unwrap().to_owned()
         };
         assert!(named(&[]).starts_with("unknown_service:"));
         let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=a%2Cb,x=1");

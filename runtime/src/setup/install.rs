@@ -76,7 +76,8 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     if has_global_subscriber() && !layered {
         return Err(InitError::Subscriber);
     }
-    let resource = Resource::detect(&config).merge(Resource::new(builder.resource));
+    let (detected, undetected) = Resource::detect(&config);
+    let resource = detected.merge(Resource::new(builder.resource));
     if let Some(key) = &config.hash_key {
         crate::fields::set_key(&key.0);
     }
@@ -154,6 +155,9 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
 
     for warning in warnings {
         say(Level::Warn, format_args!("{warning}"));
+    }
+    for unknown in undetected {
+        say(Level::Warn, format_args!("{unknown}"));
     }
     #[cfg(feature = "admin")]
     let address = admin.as_ref().map(admin::AdminHandle::address);
