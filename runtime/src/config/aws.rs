@@ -32,13 +32,12 @@ pub(super) fn detect(root: &Path, env: Env<'_>) -> (Resource, Vec<String>) {
     }
     // `init()` may have been called on a runtime, which must not be blocked on.
     let asked = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-        let answers = runtime.block_on(async {
-            tokio::join!(
-                bounded(ec2.as_deref(), of_instance),
-                bounded(ecs.as_deref(), of_task)
-            )
-        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .ok()?;
+        let answers = runtime
+            .block_on(async { tokio::join!(bounded(ec2.as_deref(), of_instance), bounded(ecs.as_deref(), of_task)) });
         // A name may still be looked up.
         runtime.shutdown_background();
         Some((answers, ec2, ecs))
@@ -94,7 +93,8 @@ fn instance(root: &Path, env: Env<'_>) -> Option<String> {
     }
     let says = |file: &str, start: &str| {
         let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
-        text.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start))
+        text.get(..start.len())
+            .is_some_and(|found| found.eq_ignore_ascii_case(start))
     };
     let hinted = says("sys/class/dmi/id/sys_vendor", "Amazon EC2")
         || says("sys/class/dmi/id/board_vendor", "Amazon EC2")
@@ -173,7 +173,11 @@ async fn of_instance(endpoint: &str) -> Asked<Resource> {
     // Not every network gives its machines a name.
     let name = ask(Method::GET, &format!("{endpoint}/latest/meta-data/hostname"), token).await;
     if let Ok(name) = &name {
-        set(&mut resource, "host.name", std::str::from_utf8(name).ok().map(str::trim));
+        set(
+            &mut resource,
+            "host.name",
+            std::str::from_utf8(name).ok().map(str::trim),
+        );
     }
     Ok(resource)
 }

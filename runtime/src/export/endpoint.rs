@@ -9,6 +9,8 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// A transport and what is known of its other end.
@@ -19,6 +21,8 @@ pub(super) struct Endpoint {
     from: Option<&'static str>,
     /// `host:port`
     authority: String,
+    /// HTTP/1.1 without TLS.
+    plain: bool,
     /// The other end is away, and it was said.
     away: AtomicBool,
     was_away: AtomicBool,
@@ -37,6 +41,7 @@ impl Endpoint {
             signal,
             from: otlp.url_from,
             authority: otlp.url.authority(),
+            plain: otlp.protocol != Protocol::Grpc && !otlp.url.tls,
             away: AtomicBool::new(false),
             was_away: AtomicBool::new(false),
         })
@@ -52,11 +57,24 @@ impl Endpoint {
         self.from.is_none() && self.away.load(Relaxed)
     }
 
-    /// Whether somebody listens; says so if not.
+    /// Whether somebody listens, and to what; says so if not, or to something else.
     pub(super) async fn look(&self) {
         const MOST: Duration = Duration::from_secs(2);
-        let message = match timeout(MOST, tokio::net::TcpStream::connect(&self.authority)).await {
-            Ok(Ok(_)) => return,
+        let message = match timeout(MOST, TcpStream::connect(&self.authority)).await {
+            Ok(Ok(stream)) => {
+                if self.plain && greets_as_grpc(stream).await {
+                    let (signal, target) = (self.signal.as_str(), self.named());
+                    say_once(
+                        Level::Warn,
+                        ("grpc", signal),
+                        format_args!(
+                            "{signal} go to {target} by HTTP/1.1, and what listens there speaks HTTP/2, as gRPC does; \
+                             OTEL_EXPORTER_OTLP_PROTOCOL=grpc speaks it, or name the port for HTTP, mostly 4318"
+                        ),
+                    );
+                }
+                return;
+            }
             Ok(Err(error)) => format!("{} can not be reached: {error}", self.target()),
             Err(_) => format!("{} can not be reached within {MOST:?}", self.target()),
         };
@@ -65,6 +83,14 @@ impl Endpoint {
             kind: Kind::Unreachable,
             message,
         });
+    }
+
+    /// The target, and the variable that gave it.
+    fn named(&self) -> String {
+        match self.from {
+            Some(variable) => format!("{} (set by {variable})", self.target()),
+            None => self.target(),
+        }
     }
 
     pub(super) async fn send(&self, body: Bytes, count: u64, most: Duration) -> Result<Accepted, SendError> {
@@ -132,6 +158,15 @@ impl Endpoint {
             .unwrap_or_default();
         say_once(level, ("away", signal), format_args!("{signal} wait: {error}{by}"));
     }
+}
+
+/// Servers of HTTP/2 send their settings without being asked; those of HTTP/1.1 wait for a request.
+async fn greets_as_grpc(mut stream: TcpStream) -> bool {
+    const WAIT: Duration = Duration::from_millis(300);
+    // Length, type, flags, stream.
+    let mut frame = [0xff; 9];
+    let read = timeout(WAIT, stream.read_exact(&mut frame)).await;
+    matches!(read, Ok(Ok(_))) && frame[0] == 0 && frame[3] == 4 && frame[5..] == [0; 4]
 }
 
 /// Counts items down again even if the request is dropped half way.

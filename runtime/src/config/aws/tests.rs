@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::AttrValue;
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
@@ -35,7 +36,7 @@ impl Server {
                 let (first, second) = body.split_at(body.len() / 2);
                 let mut text = format!("HTTP/1.1 {status} -\r\nTransfer-Encoding: chunked\r\n\r\n");
                 for chunk in [first, second].iter().filter(|chunk| !chunk.is_empty()) {
-                    text += &format!("{:x}\r\n{chunk}\r\n", chunk.len());
+                    let _ = write!(text, "{:x}\r\n{chunk}\r\n", chunk.len());
                 }
                 text += "0\r\n\r\n";
                 let _ = stream.write_all(text.as_bytes());
@@ -133,7 +134,10 @@ fn a_task_by_version_4() {
         ("cloud.availability_zone", "us-west-2d"),
         ("cloud.resource_id", container),
         ("aws.ecs.container.arn", container),
-        ("aws.ecs.cluster.arn", "arn:aws:ecs:us-west-2:111122223333:cluster/default"),
+        (
+            "aws.ecs.cluster.arn",
+            "arn:aws:ecs:us-west-2:111122223333:cluster/default",
+        ),
         ("aws.ecs.launchtype", "fargate"),
         ("aws.ecs.task.id", "158d1c8083dd49d6b527399fd6414f5c"),
         ("aws.ecs.task.family", "orders"),
@@ -184,7 +188,13 @@ fn who_does_not_answer_is_not_waited_for() {
 
 #[test]
 fn answers_that_make_no_sense_are_warnings() {
-    for (status, body) in [(200, "not JSON"), (200, "[]"), (403, ""), (500, "x"), (200, "{\"accountId\": 7}")] {
+    for (status, body) in [
+        (200, "not JSON"),
+        (200, "[]"),
+        (403, ""),
+        (500, "x"),
+        (200, "{\"accountId\": 7}"),
+    ] {
         let server = Server::start(move |_| (status, body.to_owned()));
         let (resource, warnings) = detected(&[("ECS_CONTAINER_METADATA_URI_V4", &server.url)]);
         let empty = body.starts_with(['[', '{']);

@@ -124,16 +124,16 @@ impl Http {
         let hyper = error.source().and_then(|source| source.downcast_ref::<hyper::Error>());
         if hyper.is_some_and(hyper::Error::is_parse) {
             let port = if self.url.port == 4317 {
-                "; 4317 is the port for gRPC"
+                "4317 is the port for gRPC"
             } else {
-                ""
+                "if that is gRPC"
             };
             return SendError {
                 retry: Retry::Never,
                 kind: Kind::Connection,
                 message: format!(
-                    "{} answered with something that is not HTTP/1.1 ({cause}){port}",
-                    self.url
+                    "{} answered with something that is not HTTP/1.1 ({cause}); {port}, OTEL_EXPORTER_OTLP_PROTOCOL=grpc speaks it",
+                    self.named()
                 ),
             };
         }
