@@ -3,6 +3,7 @@
 
 use axum::Router;
 use axum::routing::get;
+use std::fmt::Write as _;
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -79,9 +80,10 @@ fn a_scan_of_ten_thousand_paths_is_one_series() {
     for batch in 0..100 {
         let mut requests = String::new();
         for n in 0..100 {
-            requests.push_str(&format!(
+            let _ = write!(
+                requests,
                 "DELETE /scan/{batch}/{n}.php?q={n} HTTP/1.1\r\nHost: a\r\n\r\n"
-            ));
+            );
         }
         stream.write_all(requests.as_bytes()).expect("written");
         for _ in 0..100 {
