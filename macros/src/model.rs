@@ -23,16 +23,14 @@ pub(crate) struct Instrumented {
     pub(crate) counter: Option<Counter>,
     pub(crate) timer: Option<Timer>,
     pub(crate) verdict: Verdict,
+    /// The arguments that options read once the body is done, where they do.
+    pub(crate) late: Vec<Ident>,
 }
 
 /// How control goes through the function.
 pub(crate) enum Flow {
-    /// The body runs in a closure. `maybe_future`: its type could be a boxed future by another name.
-    Sync { maybe_future: bool },
-    /// The body runs where it stands: it cannot leave early, and its caller's location must reach it.
-    Inline,
-    /// The body runs in a function of its own that is `#[track_caller]` too: a closure cannot be.
-    Hoisted(Box<syn::Signature>),
+    /// A plain function. `maybe_future`: its type could be a boxed future by another name.
+    Sync { run: Run, maybe_future: bool },
     /// `-> !`
     Diverges,
     /// `async fn`, rewritten to return the wrapper.
@@ -44,9 +42,23 @@ pub(crate) enum Flow {
     /// The last expression is an `async` block, perhaps in `Box::pin`.
     FutureInside(Tail),
     /// `-> impl Future` by other means.
-    FutureOutside,
+    FutureOutside(Run),
     /// `stream`: the returned stream is wrapped, and boxed again where its type is no `impl`.
     Stream { boxed: bool },
+}
+
+/// Where the body of a plain function runs. A closure takes its `return` and `?`, but is not told the caller's location, which
+/// `#[track_caller]` asks for.
+pub(crate) enum Run {
+    Closure,
+    /// In a closure that a bound tells what it returns: the `impl Fn…` of the return type, by which closures in the body are typed.
+    Tied,
+    /// Where it stands: it cannot leave early.
+    InPlace,
+    /// Where it stands, in a block that it leaves instead of the function: the rewritten body.
+    Labelled(TokenStream),
+    /// In a function of its own that is `#[track_caller]` too.
+    Hoisted(Box<syn::Signature>),
 }
 
 /// A body that ends in an `async` block.
@@ -116,6 +128,8 @@ pub(crate) enum ParentModel {
 }
 
 pub(crate) struct FieldModel {
+    /// The conditions under which it is there: those of its argument.
+    pub(crate) cfg: Vec<syn::Attribute>,
     pub(crate) key: LitStr,
     pub(crate) capture: Capture,
 }

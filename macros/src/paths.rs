@@ -44,6 +44,11 @@ pub(crate) fn is_carried(segments: &[String]) -> bool {
     matches!(segments, [.., private, carried] if private == "__private" && carried == "carried")
 }
 
+/// The label of the block that a body leaves instead of its function.
+pub(crate) fn label(at: Span) -> syn::Lifetime {
+    syn::Lifetime::new("'vitalsign", Span::mixed_site().located_at(at))
+}
+
 /// `::core::future::Future`
 pub(crate) fn future(span: Span) -> TokenStream {
     quote_spanned!(span=> ::core::future::Future)

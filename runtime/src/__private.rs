@@ -6,11 +6,13 @@ pub use crate::fields::{Arg, empty, hash, len, redact, truncate};
 pub use crate::future::{Instrumented, future, future_prepared};
 #[cfg(feature = "health")]
 pub use crate::health::private as health;
+pub use crate::kept::kept;
 pub use crate::metrics::label::{
     ErrorLabelType, LabelElement, LabelIx, LabelTuple, LabelType, Labels, Limit, label, labels, limit,
 };
 pub use crate::metrics::{DECLARED, Metric};
 pub use crate::probe::{DebugProbe, Kind, OkProbe, Probe};
+pub use crate::residual::{branch, from_residual};
 pub use crate::site::{
     Buckets, CounterDef, Def, ErrMode, LabelDef, LabelSource, SITES, Site, Slots, SpanDef, SpanKind, TimerDef,
 };
@@ -27,8 +29,9 @@ pub use vitalsign_macros::carried;
 pub mod probe {
     pub use crate::probe::{
         KindOfFuture as _, KindOfLocalFuture as _, KindOfValue as _, OkOfAny as _, OkOfResult as _, SettleAny as _,
-        SettleDebug as _, SettleDebugLabelled as _, SettleDeref as _, SettleDisplay as _, SettleLabelled as _,
-        SettleLabelledOnly as _, SettleOutcome as _, SettleResult as _, SettleStd as _,
+        SettleDebug as _, SettleDebugAny as _, SettleDebugLabelled as _, SettleDebugOutcome as _, SettleDeref as _,
+        SettleDisplay as _, SettleLabelled as _, SettleLabelledOnly as _, SettleOutcome as _, SettleResult as _,
+        SettleStd as _,
     };
     pub use crate::trace::carrier::{LinkMany as _, LinkOne as _};
 }

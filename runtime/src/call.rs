@@ -764,7 +764,7 @@ mod tests {
         if let Some(mut s) = call.settling() {
             {
                 use p::probe::*;
-                (&&&&&&&&p::Probe(&ret)).settle(&mut s);
+                (&&&&&&&&p::Probe(&ret)).vitalsign_settle(&mut s);
             }
             let ended = s.ended();
             call.end(&ended);
@@ -815,7 +815,7 @@ mod tests {
             },
             |ret, s| {
                 use p::probe::*;
-                (&&&&&&&&p::Probe(ret)).settle(s);
+                (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
             },
         )
     }

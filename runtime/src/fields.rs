@@ -158,7 +158,7 @@ impl<T: ToOwned + Length + ?Sized> Length for Cow<'_, T> {
     }
 }
 
-/// A value shown by what its type has: `(&&&Arg(&x)).value()` is the value itself where it is native to `tracing`, else its
+/// A value shown by what its type has: `(&&&Arg(&x)).vitalsign_value()` is the value itself where it is native to `tracing`, else its
 /// `Debug` form, else its type's name.
 #[derive(Debug)]
 pub struct Arg<'a, T: ?Sized>(pub &'a T);
@@ -168,11 +168,11 @@ pub trait ArgNative<'a> {
     /// Its type.
     type Shown: Value + ?Sized;
     /// The value.
-    fn value(&self) -> &'a Self::Shown;
+    fn vitalsign_value(&self) -> &'a Self::Shown;
 }
 impl<'a, T: Value> ArgNative<'a> for &&Arg<'a, T> {
     type Shown = T;
-    fn value(&self) -> &'a T {
+    fn vitalsign_value(&self) -> &'a T {
         self.0
     }
 }
@@ -182,11 +182,11 @@ pub trait ArgDebug<'a> {
     /// Its type.
     type Shown: Debug;
     /// The value.
-    fn value(&self) -> DebugValue<&'a Self::Shown>;
+    fn vitalsign_value(&self) -> DebugValue<&'a Self::Shown>;
 }
 impl<'a, T: Debug> ArgDebug<'a> for &Arg<'a, T> {
     type Shown = T;
-    fn value(&self) -> DebugValue<&'a T> {
+    fn vitalsign_value(&self) -> DebugValue<&'a T> {
         field::debug(self.0)
     }
 }
@@ -194,10 +194,10 @@ impl<'a, T: Debug> ArgDebug<'a> for &Arg<'a, T> {
 /// [`Arg`] of any value.
 pub trait ArgOpaque {
     /// The name of its type.
-    fn value(&self) -> &'static str;
+    fn vitalsign_value(&self) -> &'static str;
 }
 impl<T: ?Sized> ArgOpaque for Arg<'_, T> {
-    fn value(&self) -> &'static str {
+    fn vitalsign_value(&self) -> &'static str {
         type_name::<T>()
     }
 }
@@ -311,9 +311,9 @@ mod tests {
         #[derive(Debug)]
         struct Point;
         struct Opaque;
-        let native: &u32 = (&&&Arg(&5_u32)).value();
+        let native: &u32 = (&&&Arg(&5_u32)).vitalsign_value();
         assert_eq!(*native, 5);
-        assert_eq!(format!("{:?}", (&&&Arg(&Point)).value()), "Point");
-        assert!((&&&Arg(&Opaque)).value().ends_with("Opaque"));
+        assert_eq!(format!("{:?}", (&&&Arg(&Point)).vitalsign_value()), "Point");
+        assert!((&&&Arg(&Opaque)).vitalsign_value().ends_with("Opaque"));
     }
 }

@@ -36,6 +36,8 @@ mod future;
 pub mod health;
 #[cfg(any(feature = "admin", feature = "tower"))]
 pub mod http;
+#[cfg(feature = "record")]
+mod kept;
 #[cfg(feature = "logs")]
 pub mod logs;
 #[cfg(feature = "record")]
@@ -43,6 +45,8 @@ pub mod metrics;
 mod outcome;
 #[cfg(feature = "record")]
 mod probe;
+#[cfg(feature = "record")]
+mod residual;
 #[cfg(feature = "record")]
 mod secret;
 #[cfg(feature = "record")]

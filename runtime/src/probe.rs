@@ -1,7 +1,7 @@
 //! What a returned value means, chosen by its type without specialization.
 //!
 //! A macro does not know types, and a trait cannot be implemented for "any other type". So generated code asks through
-//! references: `(&&&&&&&&Probe(&value)).settle(s)` takes the first of the traits below that the value's type satisfies, because
+//! references: `(&&&&&&&&Probe(&value)).vitalsign_settle(s)` takes the first of the traits below that the value's type satisfies, because
 //! method look-up prefers the receiver with the most references left. Inside a generic function only what its bounds promise
 //! counts, as everywhere in Rust.
 
@@ -81,11 +81,11 @@ macro_rules! level {
         $(#[$doc])*
         pub trait $trait {
             /// Settles the call by this value.
-            fn settle(&self, s: &mut Settle<'_>);
+            fn vitalsign_settle(&self, s: &mut Settle<'_>);
         }
         impl<$($generics)*> $trait for $self {
             #[inline]
-            fn settle(&self, $s: &mut Settle<'_>) {
+            fn vitalsign_settle(&self, $s: &mut Settle<'_>) {
                 let $this = self.0;
                 $body
             }
@@ -147,16 +147,41 @@ pub struct DebugProbe<'a, R>(pub &'a R);
 
 level! {
     /// An [`ErrorLabel`] shown by `Debug`.
-    SettleDebugLabelled for &DebugProbe<'_, Result<T, E>>, [T, E: ErrorLabel + Debug], |ret, s| if let Err(e) = ret {
+    SettleDebugLabelled for &&&DebugProbe<'_, Result<T, E>>, [T, E: ErrorLabel + Debug], |ret, s| if let Err(e) = ret {
         let error_type = labelled(s, e);
         failed(s, || error_type, ErrorValue::Debug(e));
     }
 }
-level! {
-    /// Any error shown by `Debug`.
-    SettleDebug for DebugProbe<'_, Result<T, E>>, [T, E: Debug], |ret, s| if let Err(e) = ret {
-        failed(s, type_path::<E>, ErrorValue::Debug(e));
+/// Any error shown by `Debug`. The bound stands on the method, so that an error without `Debug` is told so.
+pub trait SettleDebug {
+    /// The error.
+    type Error;
+    /// Settles the call by this value.
+    fn vitalsign_settle(&self, s: &mut Settle<'_>)
+    where
+        Self::Error: Debug;
+}
+impl<T, E> SettleDebug for &&DebugProbe<'_, Result<T, E>> {
+    type Error = E;
+    #[inline]
+    fn vitalsign_settle(&self, s: &mut Settle<'_>)
+    where
+        E: Debug,
+    {
+        if let Err(e) = self.0 {
+            failed(s, type_path::<E>, ErrorValue::Debug(e));
+        }
     }
+}
+level! {
+    /// A type that says itself what it means, shown by its name.
+    SettleDebugOutcome for &DebugProbe<'_, R>, [R: Outcome], |ret, s| if let Verdict::Error(error_type) = ret.outcome() {
+        failed(s, || error_type, ErrorValue::Opaque(type_name::<R>()));
+    }
+}
+level! {
+    /// Everything else is a success, as without `err(debug)`: on a block the option stands for all its functions.
+    SettleDebugAny for DebugProbe<'_, R>, [R], |_ret, _s| ()
 }
 
 /// The value that the option `ret` records: what is in `Ok`, or the value itself.
@@ -167,11 +192,11 @@ pub trait OkOfResult<'a> {
     /// The type inside `Ok`.
     type Value: 'a;
     /// The value, when there is one.
-    fn ok_value(&self) -> Option<&'a Self::Value>;
+    fn vitalsign_ok(&self) -> Option<&'a Self::Value>;
 }
 impl<'a, T, E> OkOfResult<'a> for &OkProbe<'a, Result<T, E>> {
     type Value = T;
-    fn ok_value(&self) -> Option<&'a T> {
+    fn vitalsign_ok(&self) -> Option<&'a T> {
         self.0.as_ref().ok()
     }
 }
@@ -180,11 +205,11 @@ pub trait OkOfAny<'a> {
     /// The returned type.
     type Value: 'a;
     /// The value.
-    fn ok_value(&self) -> Option<&'a Self::Value>;
+    fn vitalsign_ok(&self) -> Option<&'a Self::Value>;
 }
 impl<'a, R> OkOfAny<'a> for OkProbe<'a, R> {
     type Value = R;
-    fn ok_value(&self) -> Option<&'a R> {
+    fn vitalsign_ok(&self) -> Option<&'a R> {
         Some(self.0)
     }
 }
@@ -205,30 +230,30 @@ pub struct LocalFutureKind;
 /// [`Kind`] of `Pin<Box<dyn Future + Send>>`.
 pub trait KindOfFuture {
     /// The tag to finish by.
-    fn kind(&self) -> FutureKind;
+    fn vitalsign_kind(&self) -> FutureKind;
 }
 impl<T> KindOfFuture for &&Kind<'_, Pin<Box<dyn Future<Output = T> + Send + '_>>> {
-    fn kind(&self) -> FutureKind {
+    fn vitalsign_kind(&self) -> FutureKind {
         FutureKind
     }
 }
 /// [`Kind`] of `Pin<Box<dyn Future>>`.
 pub trait KindOfLocalFuture {
     /// The tag to finish by.
-    fn kind(&self) -> LocalFutureKind;
+    fn vitalsign_kind(&self) -> LocalFutureKind;
 }
 impl<T> KindOfLocalFuture for &Kind<'_, Pin<Box<dyn Future<Output = T> + '_>>> {
-    fn kind(&self) -> LocalFutureKind {
+    fn vitalsign_kind(&self) -> LocalFutureKind {
         LocalFutureKind
     }
 }
 /// [`Kind`] of everything else.
 pub trait KindOfValue {
     /// The tag to finish by.
-    fn kind(&self) -> ValueKind;
+    fn vitalsign_kind(&self) -> ValueKind;
 }
 impl<R> KindOfValue for Kind<'_, R> {
-    fn kind(&self) -> ValueKind {
+    fn vitalsign_kind(&self) -> ValueKind {
         ValueKind
     }
 }

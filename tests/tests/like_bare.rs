@@ -8,6 +8,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::panic::Location;
 use std::task::{Context, Poll, Waker};
 use vitalsign::observed;
 
@@ -206,6 +207,95 @@ async fn never_later() -> ! {
 #[track_caller]
 fn located() -> u32 {
     std::panic::Location::caller().line()
+}
+
+/// A body that leaves early where a closure would lose the caller: a method with `self`, `Self` and a pattern.
+macro_rules! located {
+    ($shelf:ident $($attr:tt)*) => {
+        struct $shelf {
+            items: Vec<u32>,
+        }
+
+        impl $shelf {
+            $($attr)*
+            #[track_caller]
+            fn early(&self, n: Option<usize>) -> Result<&'static Location<'static>, &'static Location<'static>> {
+                let Some(n) = n else {
+                    return Err(Location::caller());
+                };
+                let item = self.items.get(n).ok_or(Location::caller())?;
+                if *item == 0 {
+                    return Ok(Location::caller());
+                }
+                Err(Location::caller())
+            }
+
+            $($attr)*
+            #[track_caller]
+            fn owned(mut self, (n, item): (usize, u32)) -> Option<&'static Location<'static>> {
+                *self.items.get_mut(n)? = item;
+                Self::first(&self)
+            }
+
+            $($attr)*
+            #[track_caller]
+            fn first(&self) -> Option<&'static Location<'static>> {
+                self.items.first()?;
+                Some(Location::caller())
+            }
+
+            $($attr)*
+            #[track_caller]
+            fn indexes(&self, n: usize) -> Option<u32> {
+                self.items.first()?;
+                Some(self.items[n])
+            }
+        }
+    };
+}
+located!(Bare);
+located!(Annotated #[observed]);
+
+/// Where the body was told it was called from, and where a panic in it was said to be.
+macro_rules! locations {
+    ($shelf:ident) => {{
+        let shelf = $shelf { items: vec![0, 1] };
+        let panicked = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let seen = panicked.clone();
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| *seen.lock().unwrap() = info.location().map(place)));
+        let caught = std::panic::catch_unwind(|| $shelf { items: vec![0] }.indexes(7));
+        std::panic::set_hook(hook);
+        assert!(caught.is_err());
+        let panicked = *panicked.lock().unwrap();
+        [
+            shelf.early(None),
+            shelf.early(Some(9)),
+            shelf.early(Some(0)),
+            shelf.early(Some(1)),
+        ]
+        .map(|found| found.map_or_else(place, place))
+        .into_iter()
+        .chain(shelf.owned((0, 1)).map(place))
+        .chain(panicked)
+        .collect::<Vec<_>>()
+    }};
+}
+
+fn place(location: &Location<'_>) -> (u32, u32) {
+    (location.line(), location.column())
+}
+
+#[test]
+fn the_caller_is_the_one_the_bare_function_sees() {
+    // All on one line, from the name on: only the name's length differs.
+    let bare = || (line!(), locations!(Bare));
+    let annotated = || (line!(), locations!(Annotated));
+    let relative =
+        |(line, places): (u32, Vec<(u32, u32)>)| places.into_iter().map(move |(at, _)| at.abs_diff(line)).collect();
+    let (bare, annotated): (Vec<u32>, Vec<u32>) = (relative(bare()), relative(annotated()));
+    assert_eq!(annotated, bare);
+    assert_eq!(bare.len(), 6);
 }
 
 fn is_send<T: Send>(value: T) -> T {

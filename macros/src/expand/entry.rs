@@ -6,29 +6,35 @@ use syn::Expr;
 use syn::spanned::Spanned as _;
 
 use crate::args::Show;
-use crate::model::{Capture, Instrumented, LabelModel, Moment, ParentModel, Source};
+use crate::model::{Capture, FieldModel, Instrumented, LabelModel, Moment, ParentModel, Source};
 
 /// The statements on the local `call`; empty when nothing is said.
 pub(super) fn entry(model: &Instrumented) -> TokenStream {
     let p = model.root.private();
     let mut said = span(model);
     if let Some(counter) = &model.counter {
-        said.extend(labels(&p, &counter.family.labels, Moment::Entry).map(|labels| emit!(call.count_labels(#labels);)));
+        said.extend(
+            labels(&p, &counter.family.labels, Moment::Entry)
+                .map(|labels| emit!(#p::Call::count_labels(call, #labels);)),
+        );
         if let Some(by) = counter.by.as_ref().filter(|by| !matches!(by, Expr::Closure(_))) {
-            said.extend(emit!(call.by(#by);));
+            said.extend(emit!(#p::Call::by(call, #by);));
         }
     }
     if let Some(timer) = &model.timer {
-        said.extend(labels(&p, &timer.family.labels, Moment::Entry).map(|labels| emit!(call.time_labels(#labels);)));
+        said.extend(
+            labels(&p, &timer.family.labels, Moment::Entry).map(|labels| emit!(#p::Call::time_labels(call, #labels);)),
+        );
     }
     let fields = fields(model, &p);
     if !fields.is_empty() {
-        said.extend(emit!(if call.open() { call.fields(&[#(#fields),*]); }));
+        // `args` reads every argument, by whatever name.
+        said.extend(emit!(#[allow(clippy::used_underscore_binding)] if #p::Call::open(call) { #p::Call::fields(call, &[#(#fields),*]); }));
     }
     if said.is_empty() {
         said
     } else {
-        emit!(if call.on() { #said })
+        emit!(if #p::Call::on(call) { #said })
     }
 }
 
@@ -36,39 +42,35 @@ fn span(model: &Instrumented) -> TokenStream {
     let Some(span) = &model.span else {
         return TokenStream::new();
     };
-    let when = span.when.as_ref().map(|when| emit!(call.when(#when);));
+    let p = model.root.private();
+    let when = span.when.as_ref().map(|when| emit!(#p::Call::when(call, #when);));
     let parent = match &span.parent {
         ParentModel::Current => None,
-        ParentModel::Root => Some(emit!(call.root();)),
-        ParentModel::Of(parent) => Some(emit!(call.parent(&(#parent));)),
+        ParentModel::Root => Some(emit!(#p::Call::root(call);)),
+        ParentModel::Of(parent) => Some(emit!(#p::Call::parent(call, &(#parent));)),
     };
-    let p = model.root.private();
     let link = span.link.as_ref().map(|link| {
         emit!({
             let links = #p::Links::new(#link);
-            call.link(|each| { use #p::probe::*; (&&links).each_link(each) });
+            #p::Call::link(call, |each| { use #p::probe::*; (&&links).vitalsign_link(each) });
         })
     });
     emit!(#when #parent #link)
 }
 
 fn fields(model: &Instrumented, p: &TokenStream) -> Vec<TokenStream> {
-    let captures = model
-        .span
-        .iter()
-        .flat_map(|span| &span.fields)
-        .map(|field| value(p, &field.capture));
-    // The first decides the type of the array.
-    captures
-        .enumerate()
-        .map(|(index, value)| {
-            if index == 0 {
-                emit!(#value as &dyn #p::Value)
-            } else {
-                value
-            }
-        })
-        .collect()
+    let Some(span) = &model.span else { return Vec::new() };
+    // The first decides the type of the array; which it is, a condition may decide.
+    let conditional = span.fields.iter().any(|field| !field.cfg.is_empty());
+    let element = |(index, field): (usize, &FieldModel)| {
+        let (cfg, value) = (&field.cfg, value(p, &field.capture));
+        if index == 0 || conditional {
+            emit!(#(#cfg)* (#value as &dyn #p::Value))
+        } else {
+            value
+        }
+    };
+    span.fields.iter().enumerate().map(element).collect()
 }
 
 fn value(p: &TokenStream, capture: &Capture) -> TokenStream {
@@ -111,7 +113,7 @@ pub(super) fn shown(p: &TokenStream, show: Show, reference: &TokenStream) -> Tok
 
 /// A reference to a value shown by what its type has: native, else Debug, else the type's name.
 pub(super) fn typed(p: &TokenStream, reference: &TokenStream) -> TokenStream {
-    emit!(&{ use #p::arg::*; (&&&#p::Arg(#reference)).value() })
+    emit!(&{ use #p::arg::*; (&&&#p::Arg(#reference)).vitalsign_value() })
 }
 
 /// The index of those labels that are known at this moment.

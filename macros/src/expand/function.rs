@@ -4,11 +4,11 @@ mod body;
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote_spanned};
-use syn::{FnArg, GenericParam, Pat, ReturnType, Signature};
+use syn::{FnArg, GenericParam, Pat, ReturnType, Signature, Type};
 
-use self::body::{braced, edge_inside, edge_of_future, erased, hold, inner_attributes, item, rebinds, tie};
+use self::body::{braced, conditions, edge_inside, edge_of_future, erased, hold, inner_attributes, item, rebinds, tie};
 use super::{entry, settle, site};
-use crate::model::{Flow, Instrumented, Rebind, Tail};
+use crate::model::{Flow, Instrumented, Rebind, Run, Tail};
 use crate::paths;
 use crate::tokens::mentions_ident;
 
@@ -16,9 +16,7 @@ pub(super) fn function(model: &Instrumented, body: &Group) -> TokenStream {
     let (inner, body) = inner_attributes(body);
     let mut signature = model.function.signature.to_token_stream();
     let block = match &model.flow {
-        Flow::Sync { maybe_future } => sync(model, &body, *maybe_future),
-        Flow::Inline => inline(model, &body),
-        Flow::Hoisted(inner) => hoisted(model, inner, &body),
+        Flow::Sync { run, maybe_future } => sync(model, &body, run, *maybe_future),
         Flow::Diverges => diverges(model, &body),
         Flow::Async => {
             signature = desugared(&model.function.signature);
@@ -30,13 +28,24 @@ pub(super) fn function(model: &Instrumented, body: &Group) -> TokenStream {
         }
         Flow::AsyncDiverges => never_returns(model, &body),
         Flow::FutureInside(tail) => future_inside(model, tail),
-        Flow::FutureOutside => future_outside(model, &body),
+        Flow::FutureOutside(run) => future_outside(model, &body, run),
         Flow::Stream { boxed } => stream(model, &body, *boxed),
     };
     let attrs = &model.function.attrs;
     let before = &model.function.before;
     let limits = site::limits(model);
-    emit!(#(#attrs)* #(#inner)* #before #signature { #limits #block })
+    let kept = kept(model);
+    emit!(#(#attrs)* #(#inner)* #before #signature { #limits #kept #block })
+}
+
+/// Arguments that are read once the body is done have to outlast it.
+fn kept(model: &Instrumented) -> TokenStream {
+    let p = model.root.private();
+    let each = model.late.iter().map(|name| {
+        let span = Span::mixed_site().located_at(name.span());
+        quote_spanned!(span=> #p::kept(&#name);)
+    });
+    each.collect()
 }
 
 /// `fn(…) -> impl Future<Output = …>`. The tokens are ours, of edition 2024, so every lifetime is captured, as by `async fn`.
@@ -61,9 +70,12 @@ fn begun(model: &Instrumented, name: &TokenStream) -> (TokenStream, TokenStream)
     let said = entry::entry(model);
     let idle = emit!(let mut #name = #p::Call::<#signals>::idle(#site););
     if said.is_empty() {
-        (emit!(#idle #name.entered();), said)
+        (emit!(#idle #p::Call::entered(&mut #name);), said)
     } else {
-        (emit!(#idle #name.begin();), emit!(#said #name.enter();))
+        (
+            emit!(#idle #p::Call::begin(&mut #name);),
+            emit!(#said #p::Call::enter(#name);),
+        )
     }
 }
 
@@ -75,75 +87,126 @@ fn prepared(model: &Instrumented) -> (TokenStream, TokenStream) {
     (emit!(#p::Call::<#signals>::prepare(#site)), entry::entry(model))
 }
 
-fn sync(model: &Instrumented, body: &Group, maybe_future: bool) -> TokenStream {
+fn sync(model: &Instrumented, body: &Group, run: &Run, maybe_future: bool) -> TokenStream {
     let p = model.root.private();
     let (call, said) = begun(model, &emit!(call));
-    let run = run(model, body, &said);
+    let ret = returned(model, body, run, &said);
     if !maybe_future {
         let settle = settle::in_place(model);
-        return emit!(#call let ret = #run; #settle ret);
+        return emit!(#call #ret #settle ret);
     }
     let settle = settle::settle(model);
     emit! {
         #call
-        let ret = #run;
-        let kind = { use #p::probe::*; (&&&#p::Kind(&ret)).kind() };
+        #ret
+        let kind = { use #p::probe::*; (&&&#p::Kind(&ret)).vitalsign_kind() };
         kind.finish(call, ret, #settle)
     }
 }
 
-/// The body as a closure that runs at once.
-fn run(model: &Instrumented, body: &Group, said: &TokenStream) -> TokenStream {
+/// `let ret = …;` by running the body.
+fn returned(model: &Instrumented, body: &Group, run: &Run, said: &TokenStream) -> TokenStream {
     let p = model.root.private();
-    let (annotation, edge) = tie(&model.function.signature.output);
-    let rebinds = rebinds(&model.rebinds, None);
-    let hold = hold(&model.receiver);
-    let closure = braced(body, &emit!(#hold #rebinds #said #edge));
-    let run = emit!(#p::run(move || #annotation #closure));
-    if said.is_empty() {
-        run
-    } else {
-        emit!({ let call = &mut call; #run })
+    match run {
+        Run::Closure => {
+            let (run, borrow) = (closure(model, body, said), borrow(said));
+            emit!(let ret = { #borrow #p::run(move || #run) };)
+        }
+        Run::Tied => {
+            let (run, borrow) = (closure(model, body, said), borrow(said));
+            let (helper, name) = tied(model);
+            emit!(let ret = { #helper #borrow #name(move || #run) };)
+        }
+        Run::InPlace => in_place(model, &body.to_token_stream(), said),
+        Run::Labelled(body) => in_place(model, body, said),
+        Run::Hoisted(signature) => hoisted(signature, body, said),
     }
 }
 
-fn inline(model: &Instrumented, body: &Group) -> TokenStream {
-    let (call, said) = begun(model, &emit!(call));
-    let settle = settle::in_place(model);
-    let ty = match &model.function.signature.output {
-        ReturnType::Type(_, ty) => erased(&ty.to_token_stream()),
-        ReturnType::Default => emit!(()),
-    };
-    emit!(#call #said let ret: #ty = #body; #settle ret)
+/// The body as what stands behind the bars of a closure that runs at once.
+fn closure(model: &Instrumented, body: &Group, said: &TokenStream) -> TokenStream {
+    let (annotation, edge) = tie(&model.function.signature.output);
+    let rebinds = rebinds(&model.rebinds, None);
+    let hold = hold(&model.receiver);
+    let block = braced(body, &emit!(#hold #rebinds #said #edge));
+    emit!(#annotation #block)
 }
 
-/// The body as a function that is told the caller's location.
-fn hoisted(model: &Instrumented, inner: &Signature, body: &Group) -> TokenStream {
-    let (call, said) = begun(model, &emit!(call));
-    let settle = settle::in_place(model);
-    let mut inner = inner.clone();
-    inner.ident = Ident::new("__vitalsign_body", Span::mixed_site());
-    let name = &inner.ident;
-    let arguments = inner.inputs.iter().filter_map(|input| match input {
-        FnArg::Typed(arg) => match &*arg.pat {
-            Pat::Ident(pat) => Some(&pat.ident),
-            _ => None,
+/// A function that runs a closure and says by a bound what it returns; and how it is called.
+fn tied(model: &Instrumented) -> (TokenStream, TokenStream) {
+    let bounds = match &model.function.signature.output {
+        ReturnType::Type(_, ty) => match &**ty {
+            Type::ImplTrait(hidden) => hidden.bounds.to_token_stream(),
+            _ => TokenStream::new(),
         },
-        FnArg::Receiver(_) => None,
-    });
-    let generics = inner.generics.params.iter().filter_map(|param| match param {
+        ReturnType::Default => TokenStream::new(),
+    };
+    let name = Ident::new("__vitalsign_tied", Span::mixed_site());
+    let (params, clause) = (
+        &model.function.signature.generics.params,
+        &model.function.signature.generics.where_clause,
+    );
+    let comma = (!params.is_empty() && !params.trailing_punct()).then(|| emit!(,));
+    let names = names_of(params);
+    let helper = emit! {
+        fn #name<#params #comma R: #bounds>(body: impl ::core::ops::FnOnce() -> R) -> R #clause { body() }
+    };
+    (helper, emit!(#name::<#(#names,)* _>))
+}
+
+/// The parameters that can be named at a call.
+fn names_of<'a>(params: impl IntoIterator<Item = &'a GenericParam>) -> Vec<&'a Ident> {
+    let named = params.into_iter().filter_map(|param| match param {
         GenericParam::Type(param) => Some(&param.ident),
         GenericParam::Const(param) => Some(&param.ident),
         GenericParam::Lifetime(_) => None,
     });
-    let run = emit!({ #[track_caller] #inner #body #name::<#(#generics),*>(#(#arguments),*) });
-    emit!(#call #said let ret = #run; #settle ret)
+    named.collect()
+}
+
+fn in_place(model: &Instrumented, body: &TokenStream, said: &TokenStream) -> TokenStream {
+    let ty = match &model.function.signature.output {
+        ReturnType::Type(_, ty) => erased(&ty.to_token_stream()),
+        ReturnType::Default => emit!(()),
+    };
+    let said = here(said);
+    emit!(#said let ret: #ty = #body;)
+}
+
+/// What is said of the call where it lies.
+fn here(said: &TokenStream) -> Option<TokenStream> {
+    borrow(said).map(|borrow| emit!({ #borrow #said }))
+}
+
+/// The call as those who say something of it see it.
+fn borrow(said: &TokenStream) -> Option<TokenStream> {
+    (!said.is_empty()).then(|| emit!(let call = &mut call;))
+}
+
+/// The body as a function that is told the caller's location.
+fn hoisted(signature: &Signature, body: &Group, said: &TokenStream) -> TokenStream {
+    let mut inner = signature.clone();
+    inner.ident = Ident::new("__vitalsign_body", Span::mixed_site());
+    let name = &inner.ident;
+    let arguments = inner.inputs.iter().filter_map(|input| match input {
+        FnArg::Typed(arg) => match &*arg.pat {
+            Pat::Ident(pat) => {
+                let (cfg, name) = (conditions(&arg.attrs), &pat.ident);
+                Some(emit!(#(#cfg)* #name))
+            }
+            _ => None,
+        },
+        FnArg::Receiver(_) => None,
+    });
+    let generics = names_of(&inner.generics.params);
+    let said = here(said);
+    emit!(#said let ret = { #[track_caller] #inner #body #name::<#(#generics),*>(#(#arguments),*) };)
 }
 
 /// A body that never returns leaves only by unwinding, which the call's drop sees.
 fn diverges(model: &Instrumented, body: &Group) -> TokenStream {
     let (call, said) = begun(model, &emit!(call));
-    let body = body.stream();
+    let (said, body) = (here(&said), body.stream());
     emit!(#call #said #body)
 }
 
@@ -171,12 +234,18 @@ fn wrapper(model: &Instrumented, body: &Group, settle: &TokenStream) -> TokenStr
     let named = |rebind: &&Rebind| rebind.hidden && rebind.names.iter().any(|name| mentions_ident(&said, name));
     let (early, late): (Vec<&Rebind>, Vec<&Rebind>) = model.rebinds.iter().partition(named);
     let apart = rebinds(early.iter().copied(), None);
-    let kept = early.iter().flat_map(|rebind| &rebind.names);
+    let kept = early.iter().flat_map(|rebind| {
+        let cfg = conditions(&rebind.attrs);
+        rebind.names.iter().map(move |name| emit!(#(#cfg)* let _ = &#name;))
+    });
     let rest = rebinds(late, Some(&said));
-    let block = braced(body, &emit!(#hold #(let _ = &#kept;)* #rest));
+    let block = braced(body, &emit!(#hold #(#kept)* #rest));
     // A closure captures in the order of mention, and drops in that order if it is never called.
-    let sources = model.rebinds.iter().map(|rebind| &rebind.source);
-    let in_order = (!said.is_empty()).then(|| emit!(#hold #(let _ = &#sources;)*));
+    let sources = model.rebinds.iter().map(|rebind| {
+        let (cfg, source) = (conditions(&rebind.attrs), &rebind.source);
+        emit!(#(#cfg)* let _ = &#source;)
+    });
+    let in_order = (!said.is_empty()).then(|| emit!(#hold #(#sources)*));
     emit! {
         #p::future::<#signals, _, _, _>(#site, move |#call| { #in_order #apart #said async move #block }, #settle)
     }
@@ -194,16 +263,17 @@ fn future_inside(model: &Instrumented, tail: &Tail) -> TokenStream {
         Some(span) => quote_spanned!(span=> (#wrapped)),
         None => wrapped,
     };
+    let said = here(&said);
     emit!(let #mutable call = #call; #said #before #tail)
 }
 
-fn future_outside(model: &Instrumented, body: &Group) -> TokenStream {
+fn future_outside(model: &Instrumented, body: &Group, run: &Run) -> TokenStream {
     let p = model.root.private();
     let (call, said) = prepared(model);
     let mutable = (!said.is_empty()).then(|| emit!(mut));
     let settle = settle::settle(model);
-    let run = run(model, body, &said);
-    emit!(let #mutable call = #call; let future = #run; #p::future_prepared(call, future, #settle))
+    let ret = returned(model, body, run, &said);
+    emit!(let #mutable call = #call; #ret #p::future_prepared(call, ret, #settle))
 }
 
 fn stream(model: &Instrumented, body: &Group, boxed: bool) -> TokenStream {
@@ -211,12 +281,12 @@ fn stream(model: &Instrumented, body: &Group, boxed: bool) -> TokenStream {
     let (call, said) = prepared(model);
     let mutable = (!said.is_empty()).then(|| emit!(mut));
     let settle = settle::settle(model);
-    let run = run(model, body, &said);
+    let ret = returned(model, body, &Run::Closure, &said);
     let wrap = if boxed { emit!(stream_boxed) } else { emit!(stream) };
     // The closure that settles is read before the function's type reaches it.
     let tied = item(&model.function.signature.output).filter(|_| !boxed);
-    let tied = tied.map(|item| emit!(#p::stream_of::<#item, _>(&stream);));
-    emit!(let #mutable call = #call; let stream = #run; #tied #p::#wrap(call, stream, #settle))
+    let tied = tied.map(|item| emit!(#p::stream_of::<#item, _>(&ret);));
+    emit!(let #mutable call = #call; #ret #tied #p::#wrap(call, ret, #settle))
 }
 
 /// The tail's block, told its output: the closure that settles is read before the function's type reaches it.

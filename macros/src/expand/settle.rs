@@ -7,30 +7,31 @@ use super::entry::{labels, shown, typed};
 use crate::args::Show;
 use crate::model::{ErrMode, Instrumented, Moment, Verdict};
 
-/// The closure that a wrapper future settles by.
+/// The closure that a wrapper future settles by. What an option reads of the arguments moves in: the function returns before the
+/// future is done, so a reference or a number is copied, and the body keeps its own.
 pub(super) fn settle(model: &Instrumented) -> TokenStream {
     let said = statements(model);
     if said.is_empty() {
         emit!(|_, _| {})
     } else {
-        emit!(|ret, s| { #said })
+        emit!(move |ret, s| { #said })
     }
 }
 
 /// The statements that settle a call about to return `ret`: no closure, for each is a type and a function more to compile.
 pub(super) fn in_place(model: &Instrumented) -> TokenStream {
-    let said = statements(model);
+    let (p, said) = (model.root.private(), statements(model));
     if said.is_empty() {
-        return emit!(if let ::core::option::Option::Some(s) = call.settling() {
-            let ended = s.ended();
-            call.end(&ended);
+        return emit!(if let ::core::option::Option::Some(s) = #p::Call::settling(&mut call) {
+            let ended = #p::Settle::ended(s);
+            #p::Call::end(&mut call, &ended);
         });
     }
     emit! {
-        if let ::core::option::Option::Some(mut s) = call.settling() {
+        if let ::core::option::Option::Some(mut s) = #p::Call::settling(&mut call) {
             { let (ret, s) = (&ret, &mut s); #said }
-            let ended = s.ended();
-            call.end(&ended);
+            let ended = #p::Settle::ended(s);
+            #p::Call::end(&mut call, &ended);
         }
     }
 }
@@ -41,8 +42,8 @@ fn statements(model: &Instrumented) -> TokenStream {
     let mut said = TokenStream::new();
     match &model.verdict {
         Verdict::ByType => {}
-        Verdict::OkIf(expr) => said.extend(emit!(s.decide(#p::judge(ret, #expr));)),
-        Verdict::ErrorIf(expr) => said.extend(emit!(s.decide(!#p::judge(ret, #expr));)),
+        Verdict::OkIf(expr) => said.extend(emit!(#p::Settle::decide(s, #p::judge(ret, #expr));)),
+        Verdict::ErrorIf(expr) => said.extend(emit!(#p::Settle::decide(s, !#p::judge(ret, #expr));)),
     }
     if !says_nothing(&model.function.signature.output) {
         said.extend(probe(model, &p));
@@ -51,13 +52,18 @@ fn statements(model: &Instrumented) -> TokenStream {
         said.extend(returned(&p, show));
     }
     if let Some(counter) = &model.counter {
-        said.extend(labels(&p, &counter.family.labels, Moment::Return).map(|labels| emit!(s.count_labels(#labels);)));
+        said.extend(
+            labels(&p, &counter.family.labels, Moment::Return)
+                .map(|labels| emit!(#p::Settle::count_labels(s, #labels);)),
+        );
         if let Some(by) = counter.by.as_ref().filter(|by| matches!(by, Expr::Closure(_))) {
-            said.extend(emit!(s.by(#p::apply(ret, #by));));
+            said.extend(emit!(#p::Settle::by(s, #p::apply(ret, #by));));
         }
     }
     if let Some(timer) = &model.timer {
-        said.extend(labels(&p, &timer.family.labels, Moment::Return).map(|labels| emit!(s.time_labels(#labels);)));
+        said.extend(
+            labels(&p, &timer.family.labels, Moment::Return).map(|labels| emit!(#p::Settle::time_labels(s, #labels);)),
+        );
     }
     said
 }
@@ -83,9 +89,9 @@ fn says_nothing(output: &ReturnType) -> bool {
 
 fn probe(model: &Instrumented, p: &TokenStream) -> TokenStream {
     if model.span.as_ref().is_some_and(|span| span.err == ErrMode::Debug) {
-        return emit!({ use #p::probe::*; (&&#p::DebugProbe(ret)).settle(s); });
+        return emit!({ use #p::probe::*; (&&&&#p::DebugProbe(ret)).vitalsign_settle(s); });
     }
-    emit!({ use #p::probe::*; (&&&&&&&&#p::Probe(ret)).settle(s); })
+    emit!({ use #p::probe::*; (&&&&&&&&#p::Probe(ret)).vitalsign_settle(s); })
 }
 
 fn returned(p: &TokenStream, show: Show) -> TokenStream {
@@ -94,9 +100,9 @@ fn returned(p: &TokenStream, show: Show) -> TokenStream {
         show => shown(p, show, &emit!(value)),
     };
     emit! {
-        if s.recording() {
-            if let ::core::option::Option::Some(value) = { use #p::probe::*; (&&#p::OkProbe(ret)).ok_value() } {
-                s.ret(#value);
+        if #p::Settle::recording(s) {
+            if let ::core::option::Option::Some(value) = { use #p::probe::*; (&&#p::OkProbe(ret)).vitalsign_ok() } {
+                #p::Settle::ret(s, #value);
             }
         }
     }

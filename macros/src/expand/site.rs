@@ -77,9 +77,9 @@ fn def(model: &Instrumented) -> TokenStream {
         | Flow::AsyncKept
         | Flow::AsyncDiverges
         | Flow::FutureInside(_)
-        | Flow::FutureOutside
+        | Flow::FutureOutside(_)
         | Flow::Stream { .. } => true,
-        Flow::Sync { .. } | Flow::Inline | Flow::Hoisted(_) | Flow::Diverges => false,
+        Flow::Sync { .. } | Flow::Diverges => false,
     };
     let fallible = model.fallible || !matches!(model.verdict, Verdict::ByType);
     let span = optional(model.span.as_ref().map(|span| span_def(&p, span)));
@@ -113,7 +113,10 @@ fn span_def(p: &TokenStream, span: &SpanModel) -> TokenStream {
         .map(|target| emit!(target: ::core::option::Option::Some(#target),));
     let level = span.level.as_ref().map(|Level(level)| emit!(level: #p::Level::#level,));
     let kind = span.kind.as_ref().map(|kind| emit!(kind: #p::SpanKind::#kind,));
-    let keys = span.fields.iter().map(|field| &field.key);
+    let keys = span.fields.iter().map(|field| {
+        let (cfg, key) = (&field.cfg, &field.key);
+        emit!(#(#cfg)* #key)
+    });
     let fields = (!span.fields.is_empty()).then(|| emit!(fields: &[#(#keys),*],));
     let err = match span.err {
         ErrMode::Auto => None,

@@ -1,14 +1,16 @@
 //! What the signature and the ends of the body say about control flow.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident};
+use quote::{ToTokens, format_ident, quote};
 use syn::{FnArg, Pat, PatIdent, ReceiverKind, ReturnType, Safety, Signature, Type};
 
-use crate::model::{Flow, Rebind, Receiver, Tail};
+use super::early;
+use crate::model::{Flow, Rebind, Receiver, Run, Tail};
+use crate::paths::Root;
 use crate::tokens::{Attr, Function, mentions};
 
 /// How control goes through the function.
-pub(super) fn flow(function: &Function, body: &Group, nameable: &dyn Fn(&TokenStream) -> bool) -> Flow {
+pub(super) fn flow(function: &Function, body: &Group, root: &Root, nameable: &dyn Fn(&TokenStream) -> bool) -> Flow {
     let signature = &function.signature;
     let never = matches!(&signature.output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)));
     if signature.asyncness.is_some() {
@@ -28,18 +30,16 @@ pub(super) fn flow(function: &Function, body: &Group, nameable: &dyn Fn(&TokenSt
     {
         return Flow::FutureInside(tail);
     }
+    let run = match function.attrs.iter().any(|attr| attr.is("track_caller")) {
+        true => tracked(signature, body, root, nameable),
+        false if returns_a_closure(signature, nameable) => Run::Tied,
+        false => Run::Closure,
+    };
     if returned == Returned::ImplFuture {
-        return Flow::FutureOutside;
-    }
-    if function.attrs.iter().any(|attr| attr.is("track_caller")) {
-        if !may_leave_early(&body.stream()) {
-            return Flow::Inline;
-        }
-        if repeatable(signature, body, nameable) {
-            return Flow::Hoisted(Box::new(signature.clone()));
-        }
+        return Flow::FutureOutside(run);
     }
     Flow::Sync {
+        run,
         maybe_future: returned == Returned::Perhaps,
     }
 }
@@ -66,6 +66,61 @@ fn is_impl(ty: &Type) -> bool {
         Type::Paren(paren) => is_impl(&paren.elem),
         _ => matches!(ty, Type::ImplTrait(_)),
     }
+}
+
+/// `-> impl Fn…`, in words that mean the same in a function inside.
+fn returns_a_closure(signature: &Signature, nameable: &dyn Fn(&TokenStream) -> bool) -> bool {
+    let ReturnType::Type(_, ty) = &signature.output else {
+        return false;
+    };
+    let Type::ImplTrait(hidden) = &**ty else { return false };
+    let bounds = hidden.bounds.to_token_stream();
+    let closure = |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if ["Fn", "FnMut", "FnOnce"].iter().any(|name| word == name));
+    let precise = |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if word == "use" || word == "impl");
+    let generics = &signature.generics;
+    let (params, clause) = (&generics.params, &generics.where_clause);
+    mentions(&bounds, &closure)
+        && !mentions(&bounds, &precise)
+        && nameable(&quote!(#bounds #params #clause))
+        && lifetimes_are_known(&quote!(#bounds #params #clause), signature)
+}
+
+/// Every lifetime is `'static`, one of the function's, or bound on the spot by `for<…>`.
+fn lifetimes_are_known(tokens: &TokenStream, signature: &Signature) -> bool {
+    let mut own: Vec<String> = signature
+        .generics
+        .lifetimes()
+        .map(|param| param.lifetime.ident.to_string())
+        .collect();
+    own.push("static".to_owned());
+    known_lifetimes(tokens, &mut own)
+}
+
+fn known_lifetimes(tokens: &TokenStream, own: &mut Vec<String>) -> bool {
+    let (mut tick, mut binder) = (false, false);
+    for tree in tokens.clone() {
+        match &tree {
+            TokenTree::Group(group) if !known_lifetimes(&group.stream(), own) => return false,
+            TokenTree::Ident(word) if tick && binder => own.push(word.to_string()),
+            TokenTree::Ident(word) if tick && !own.iter().any(|name| word == name) => return false,
+            TokenTree::Ident(word) if word == "for" => binder = true,
+            TokenTree::Punct(punct) if punct.as_char() == '>' => binder = false,
+            _ => {}
+        }
+        tick = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '\'');
+    }
+    true
+}
+
+/// Where the body is told its caller's location. In a closure, where it is not, only if it may leave in a way that cannot be seen.
+fn tracked(signature: &Signature, body: &Group, root: &Root, nameable: &dyn Fn(&TokenStream) -> bool) -> Run {
+    if !early::may_leave(&body.stream()) {
+        return Run::InPlace;
+    }
+    if repeatable(signature, body, nameable) {
+        return Run::Hoisted(Box::new(signature.clone()));
+    }
+    early::leaving_a_block(body, root).map_or(Run::Closure, Run::Labelled)
 }
 
 /// Whether a function inside can have the same signature, and be called with the names in it.
@@ -240,62 +295,6 @@ fn leaves_early(before: &TokenStream) -> bool {
         &rest.iter().cloned().collect(),
         &|tree| matches!(tree, TokenTree::Ident(word) if word == "return"),
     )
-}
-
-/// `return`, `?`, or a macro that could hide one.
-fn may_leave_early(body: &TokenStream) -> bool {
-    const SAFE: &[&str] = &[
-        "panic",
-        "assert",
-        "assert_eq",
-        "assert_ne",
-        "debug_assert",
-        "debug_assert_eq",
-        "debug_assert_ne",
-        "unreachable",
-        "todo",
-        "unimplemented",
-        "format",
-        "format_args",
-        "print",
-        "println",
-        "eprint",
-        "eprintln",
-        "vec",
-        "matches",
-        "write",
-        "writeln",
-        "concat",
-        "stringify",
-        "line",
-        "file",
-        "column",
-        "module_path",
-        "env",
-        "dbg",
-    ];
-    let mut name: Option<Ident> = None;
-    for tree in body.clone() {
-        let left = match &tree {
-            TokenTree::Ident(word) => word == "return",
-            TokenTree::Punct(punct) if punct.as_char() == '?' => true,
-            // `name!` of an unknown macro; `a != b` and `!x` come without a name before, or are not followed by a group.
-            TokenTree::Group(group) => may_leave_early(&group.stream()),
-            TokenTree::Punct(punct) if punct.as_char() == '!' => {
-                name.as_ref().is_some_and(|name| !SAFE.iter().any(|safe| name == safe))
-                    && punct.spacing() == proc_macro2::Spacing::Alone
-            }
-            _ => false,
-        };
-        if left {
-            return true;
-        }
-        name = match tree {
-            TokenTree::Ident(word) => Some(word),
-            _ => None,
-        };
-    }
-    false
 }
 
 /// Whether the function owns its `self`.

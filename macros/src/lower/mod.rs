@@ -1,8 +1,10 @@
 //! Arguments and signature become the model. Every rule lives here and reports to [`Diagnostics`].
 
+mod early;
 mod flow;
 pub(crate) mod health;
 mod label;
+mod late;
 mod metric;
 mod secret;
 mod signals;
@@ -16,7 +18,7 @@ use syn::{FnArg, GenericParam, LitStr, Pat, ReturnType, Type};
 
 use crate::args::{self, Options};
 use crate::diag::Diagnostics;
-use crate::model::{Flow, Instrumented, Receiver};
+use crate::model::{Flow, Instrumented, Receiver, Run};
 use crate::paths::Root;
 use crate::stack::Stack;
 use crate::tokens::{Attr, Function, mentions};
@@ -41,6 +43,8 @@ struct Argument {
     name: Ident,
     /// Its type, when the argument is this name alone.
     ty: Option<Type>,
+    /// The conditions under which it is there.
+    cfg: Vec<syn::Attribute>,
 }
 
 impl Subject {
@@ -55,9 +59,17 @@ impl Subject {
         for arg in &signature.inputs {
             let FnArg::Typed(arg) = arg else { continue };
             let alone = matches!(&*arg.pat, Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none());
-            arguments.extend(label::names_of(&arg.pat).into_iter().map(|name| Argument {
-                name,
-                ty: alone.then(|| (*arg.ty).clone()),
+            arguments.extend(label::names_of(&arg.pat).into_iter().map(|name| {
+                Argument {
+                    name,
+                    ty: alone.then(|| (*arg.ty).clone()),
+                    cfg: arg
+                        .attrs
+                        .iter()
+                        .filter(|attr| attr.path().is_ident("cfg"))
+                        .cloned()
+                        .collect(),
+                }
             }));
         }
         let generics = signature.generics.params.iter().map(|param| match param {
@@ -160,15 +172,21 @@ pub(crate) fn function(mut function: Function, body: &Group, stack: &Stack, diag
     let root = Root::new(signals.crate_path());
     let streams = signals.traced.as_ref().and_then(|said| said.option("stream"));
     let stream = streams.and_then(|option| stream::flow(&signals, &function.signature, option, diag));
-    let flow = stream.unwrap_or_else(|| flow::flow(&function, body, &|ty| subject.nameable_with_generics(ty)));
-    let (rebinds, receiver) = match flow {
-        Flow::Diverges | Flow::Inline | Flow::Hoisted(_) | Flow::FutureInside(_) => (Vec::new(), Receiver::None),
+    let flow = stream.unwrap_or_else(|| flow::flow(&function, body, &root, &|ty| subject.nameable_with_generics(ty)));
+    let (rebinds, receiver) = match &flow {
+        Flow::Diverges | Flow::FutureInside(_) => (Vec::new(), Receiver::None),
+        Flow::Sync { run, .. } | Flow::FutureOutside(run) if !matches!(run, Run::Closure | Run::Tied) => {
+            (Vec::new(), Receiver::None)
+        }
         _ => (
             flow::rebinds(&mut function.signature),
             flow::receiver(&function.signature),
         ),
     };
+    let late = late::expressions(&verdict, counter.as_ref(), timer.as_ref());
+    let late = late::read(&late, &function.signature, &rebinds, diag);
     Instrumented {
+        late,
         root,
         name: subject.name,
         fallible: spelled_result(&function.signature.output),

@@ -108,6 +108,7 @@ fn fields(said: &Said<'_>, subject: &Subject, diag: &mut Diagnostics) -> Vec<Fie
             }
             guard(field, subject, diag);
             fields.push(FieldModel {
+                cfg: Vec::new(),
                 key: LitStr::new(&field.key.text, field.key.span),
                 capture: capture(field, subject),
             });
@@ -143,7 +144,7 @@ fn arguments(said: &Said<'_>, subject: &Subject, fields: &mut Vec<FieldModel>, d
     if !said.flag("args") {
         return;
     }
-    for Argument { name, .. } in &subject.arguments {
+    for Argument { name, cfg, .. } in &subject.arguments {
         let text = name.to_string();
         if skipped.iter().any(|skipped| skipped == name) || fields.iter().any(|field| field.key.value() == text) {
             continue;
@@ -155,6 +156,7 @@ fn arguments(said: &Said<'_>, subject: &Subject, fields: &mut Vec<FieldModel>, d
             );
         }
         fields.push(FieldModel {
+            cfg: cfg.clone(),
             key: LitStr::new(&text, name.span()),
             capture: Capture::Arg(name.clone()),
         });

@@ -72,10 +72,16 @@ fn observed_names_all_three() {
 #[test]
 fn control_flow_is_read_from_signature_and_ends() {
     let flow = |item: &str| model(&[(Attribute::Traced, "")], item).flow;
-    assert!(matches!(flow("fn f() {}"), Flow::Sync { maybe_future: false }));
+    assert!(matches!(
+        flow("fn f() {}"),
+        Flow::Sync {
+            maybe_future: false,
+            ..
+        }
+    ));
     assert!(matches!(
         flow("fn f() -> Alias { g() }"),
-        Flow::Sync { maybe_future: true }
+        Flow::Sync { maybe_future: true, .. }
     ));
     assert!(matches!(flow("fn f() -> ! { loop {} }"), Flow::Diverges));
     assert!(matches!(flow("async fn f() {}"), Flow::Async));
@@ -89,7 +95,7 @@ fn control_flow_is_read_from_signature_and_ends() {
     ));
     assert!(matches!(
         flow("fn f() -> impl Future { ready(()) }"),
-        Flow::FutureOutside
+        Flow::FutureOutside(_)
     ));
     assert!(matches!(
         flow("fn f() -> BoxFuture<()> { let x = 1; Box::pin(async move { x }) }"),
@@ -101,21 +107,43 @@ fn control_flow_is_read_from_signature_and_ends() {
     ));
     // What leaves before the tail does not pass it.
     let early = "fn f() -> BoxFuture<()> { if a { return b; } Box::pin(async {}) }";
-    assert!(matches!(flow(early), Flow::Sync { maybe_future: true }));
+    assert!(matches!(flow(early), Flow::Sync { maybe_future: true, .. }));
     // An `async` block that is stored is not returned.
     assert!(matches!(
         flow("fn f(&mut self) { self.x = async {} }"),
-        Flow::Sync { maybe_future: false }
+        Flow::Sync {
+            maybe_future: false,
+            ..
+        }
     ));
-    assert!(matches!(flow("#[track_caller] fn f() -> u8 { g() }"), Flow::Inline));
+    assert!(matches!(
+        flow("#[track_caller] fn f() -> u8 { g() }"),
+        Flow::Sync { run: Run::InPlace, .. }
+    ));
     assert!(matches!(
         flow("#[track_caller] fn f() -> Option<u8> { g()?; None }"),
-        Flow::Hoisted(_)
+        Flow::Sync {
+            run: Run::Hoisted(_),
+            ..
+        }
     ));
     assert!(matches!(
         flow("#[track_caller] fn f(&self) -> Option<u8> { g()?; None }"),
-        Flow::Sync { .. }
+        Flow::Sync {
+            run: Run::Labelled(_),
+            ..
+        }
     ));
+    // What a macro hides cannot leave a block.
+    assert!(matches!(
+        flow("#[track_caller] fn f(&self) -> Option<u8> { bail!() }"),
+        Flow::Sync { run: Run::Closure, .. }
+    ));
+    let tied = |item: &str| matches!(flow(item), Flow::Sync { run: Run::Tied, .. });
+    assert!(tied("fn f<'a, T>(t: &'a T) -> impl Fn(&str) -> &'a T + 'a { g(t) }"));
+    assert!(!tied("fn f(&self) -> impl Fn(u8) -> Self { g }"));
+    assert!(!tied("fn f(&self) -> impl Fn(u8) -> u8 + '_ { g }"));
+    assert!(!tied("fn f(&self) -> impl Fn(u8) -> &'outer u8 { g }"));
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn place(channel: Channel, outcome: Result<u32, OrderError>) -> Result<u32, Orde
     });
     call.finish(&ret, |ret, s| {
         use p::probe::*;
-        (&&&&&&&p::Probe(ret)).settle(s);
+        (&&&&&&&p::Probe(ret)).vitalsign_settle(s);
         s.count_labels(p::labels(&(p::label(&p::apply(ret, |ret| {
             ret.as_ref().is_ok_and(|n| *n > 100)
         })),)));

@@ -62,7 +62,7 @@ async fn place_order(n: u32, gift: bool) -> Result<u32, std::fmt::Error> {
         },
         |ret, s| {
             use p::probe::*;
-            (&&&&&&&&p::Probe(ret)).settle(s);
+            (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
         },
     )
     .await

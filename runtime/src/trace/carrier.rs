@@ -35,7 +35,7 @@ impl AsParent for tracing::Span {
 }
 
 /// What `link = …` names: whatever can be a parent, or an iterator of such. Which of them it is, the type says:
-/// `(&&Links::new(value)).each_link(f)`.
+/// `(&&Links::new(value)).vitalsign_link(f)`.
 pub struct Links<T>(Cell<Option<T>>);
 
 impl<T> Links<T> {
@@ -48,11 +48,11 @@ impl<T> Links<T> {
 /// [`Links`] of one.
 pub trait LinkOne {
     /// Calls `link` with it.
-    fn each_link(&self, link: &mut dyn FnMut(SpanContext));
+    fn vitalsign_link(&self, link: &mut dyn FnMut(SpanContext));
 }
 
 impl<T: AsParent> LinkOne for &Links<T> {
-    fn each_link(&self, link: &mut dyn FnMut(SpanContext)) {
+    fn vitalsign_link(&self, link: &mut dyn FnMut(SpanContext)) {
         if let Some(context) = self.0.take().and_then(|one| one.as_parent()) {
             link(context);
         }
@@ -62,14 +62,14 @@ impl<T: AsParent> LinkOne for &Links<T> {
 /// [`Links`] of several.
 pub trait LinkMany {
     /// Calls `link` for each.
-    fn each_link(&self, link: &mut dyn FnMut(SpanContext));
+    fn vitalsign_link(&self, link: &mut dyn FnMut(SpanContext));
 }
 
 impl<I> LinkMany for Links<I>
 where
     I: IntoIterator<Item: AsParent>,
 {
-    fn each_link(&self, link: &mut dyn FnMut(SpanContext)) {
+    fn vitalsign_link(&self, link: &mut dyn FnMut(SpanContext)) {
         for one in self.0.take().into_iter().flatten() {
             if let Some(context) = one.as_parent() {
                 link(context);

@@ -371,14 +371,14 @@ fn wrong() -> Result<u32, Outer> {
                 || "x".parse::<u32>(),
                 |ret, s| {
                     use p::probe::*;
-                    (&&&&&&&&p::Probe(ret)).settle(s);
+                    (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
                 },
             )
             .map_err(Outer)
         },
         |ret, s| {
             use p::probe::*;
-            (&&&&&&&&p::Probe(ret)).settle(s);
+            (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
         },
     )
 }
@@ -667,7 +667,7 @@ fn by_hand() {
         };
         let _ = call(site!("hand"), by_hand, |ret, s| {
             use p::probe::*;
-            (&&&&&&&&p::Probe(ret)).settle(s);
+            (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
         });
         let links = [remote.clone(), remote.clone()];
         let mut call = p::Call::<SPAN>::idle(site!("linked"));
@@ -675,12 +675,12 @@ fn by_hand() {
         let links = p::Links::new(links.iter());
         call.link(|each| {
             use p::probe::*;
-            (&&links).each_link(each);
+            (&&links).vitalsign_link(each);
         });
         let link = p::Links::new(&remote);
         call.link(|each| {
             use p::probe::*;
-            (&&link).each_link(each);
+            (&&link).vitalsign_link(each);
         });
         call.enter();
         call.finish(&(), |(), _| ());
@@ -786,7 +786,7 @@ fn the_layer_over_a_registry() {
                 tracing::info_span!("inner layered").in_scope(|| ());
                 call.finish(&Err::<(), _>("no"), |ret, s| {
                     use p::probe::*;
-                    (&&&&&&&&p::Probe(ret)).settle(s);
+                    (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
                 });
             });
             let mut call = p::Call::<SPAN>::idle(site!("under remote"));

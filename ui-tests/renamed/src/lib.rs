@@ -175,3 +175,42 @@ pub struct Backends {
 pub fn memory() -> bool {
     true
 }
+
+/// Items first, behind arguments that are bound again.
+#[observed(crate = telemetry, traced(args))]
+#[must_use]
+pub fn items_first(mut text: String, _unused: u8) -> String {
+    use std::fmt::Write as _;
+    const TIMES: usize = 2;
+    fn twice(n: usize) -> usize {
+        n * TIMES
+    }
+    let _ = write!(text, "{}", twice(text.len()));
+    text
+}
+
+/// The same, later.
+#[observed(crate = telemetry, traced(args))]
+pub async fn items_first_later(mut text: String, _unused: u8) -> String {
+    use std::fmt::Write as _;
+    let _ = write!(text, "{}", text.len());
+    std::future::ready(()).await;
+    text
+}
+
+impl Store {
+    /// Where it was asked.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    #[observed(crate = telemetry)]
+    #[track_caller]
+    pub fn located(&self, n: Option<usize>) -> Option<&'static std::panic::Location<'static>> {
+        let first = self.0.get(n?)?;
+        if *first == 0 {
+            return None;
+        }
+        Some(std::panic::Location::caller())
+    }
+}

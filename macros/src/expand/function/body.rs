@@ -6,7 +6,7 @@ use proc_macro2::token_stream::IntoIter;
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::spanned::Spanned as _;
-use syn::{ReturnType, Type};
+use syn::{Attribute, ReturnType, Type};
 
 use crate::model::{Rebind, Receiver};
 use crate::tokens::mentions_ident;
@@ -36,12 +36,33 @@ pub(super) fn inner_attributes(body: &Group) -> (Vec<TokenStream>, Group) {
     (attrs, rest)
 }
 
-/// The body behind `before`, in braces of its own span, so that errors about it point there.
+/// The body behind `before`, in braces of its own span, so that errors about it point there. Where it has items, the braces are
+/// ours as to lints: to clippy those items would stand behind statements.
 pub(super) fn braced(body: &Group, before: &TokenStream) -> Group {
     let stream = body.stream();
+    let items = !before.is_empty() && has_items(&stream);
     let mut group = Group::new(body.delimiter(), emit!(#before #stream));
-    group.set_span(body.span());
+    group.set_span(if items {
+        body.span().resolved_at(Span::mixed_site())
+    } else {
+        body.span()
+    });
     group
+}
+
+/// A word that begins an item stands among the statements.
+fn has_items(body: &TokenStream) -> bool {
+    const ITEMS: &[&str] = &[
+        "fn", "use", "const", "static", "struct", "enum", "union", "type", "impl", "trait", "mod", "extern",
+    ];
+    body.clone()
+        .into_iter()
+        .any(|tree| matches!(&tree, TokenTree::Ident(word) if ITEMS.iter().any(|item| word == item)))
+}
+
+/// The conditions under which an argument is there.
+pub(in crate::expand) fn conditions(attrs: &[Attribute]) -> Vec<&Attribute> {
+    attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
 }
 
 /// `let x = x;` as rustc's lowering of `async fn` has it: same order of drops, same lints. A name that only `said` uses is
