@@ -12,6 +12,5 @@ pub trait Kept {}
 impl<T: Copy> Kept for T {}
 
 /// Says that an option reads this argument once the body is done.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "it is nothing")]
+#[inline]
 pub fn kept<T: Kept>(_: &T) {}
