@@ -30,6 +30,8 @@ pub(crate) mod queue;
 pub(crate) mod retry;
 #[cfg(feature = "record")]
 pub(crate) mod snapshot;
+#[cfg(feature = "otel-sdk")]
+pub(crate) mod span_exporter;
 #[cfg(feature = "spool")]
 pub(crate) mod spool;
 #[cfg(all(feature = "otlp", not(feature = "spool")))]

@@ -58,6 +58,8 @@ pub fn builder() -> Builder {
         health_checks: Vec::new(),
         #[cfg(feature = "otel")]
         otel: super::otel::Words::default(),
+        #[cfg(feature = "otel-sdk")]
+        sdk: super::otel_sdk::Words::default(),
         #[cfg(feature = "logs")]
         logs: crate::logs::LogWords::default(),
     }
@@ -77,6 +79,8 @@ pub struct Builder {
     pub(super) health_checks: Vec<String>,
     #[cfg(feature = "otel")]
     pub(super) otel: super::otel::Words,
+    #[cfg(feature = "otel-sdk")]
+    pub(super) sdk: super::otel_sdk::Words,
     #[cfg(feature = "logs")]
     pub(super) logs: crate::logs::LogWords,
 }
@@ -161,6 +165,30 @@ impl Builder {
     #[cfg(feature = "otel")]
     pub fn otel_globals(mut self, install: bool) -> Self {
         self.otel.globals = install;
+        self
+    }
+
+    /// Hands every finished span to this exporter, too; `OTEL_TRACES_EXPORTER=none` leaves it alone with them. To be called once
+    /// for each.
+    ///
+    /// It runs on a thread of its own, in no async runtime, as under the SDK's batch processor, behind a queue of
+    /// `OTEL_BSP_MAX_QUEUE_SIZE` spans; a batch may take `OTEL_BSP_EXPORT_TIMEOUT`. One that blocks, fails or panics loses its own
+    /// spans only, counted in `vitalsign_span_exporter_lost_total`; shutting down does not wait for it beyond the shutdown timeout.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use opentelemetry_sdk::trace::InMemorySpanExporter;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let spans = InMemorySpanExporter::default();
+    /// let vitals = vitalsign::builder().span_exporter(spans.clone()).install()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "otel-sdk")]
+    pub fn span_exporter(self, exporter: impl opentelemetry_sdk::trace::SpanExporter + 'static) -> Self {
+        self.sdk.add_exporter(exporter);
         self
     }
 

@@ -18,6 +18,8 @@ static INSTALLED: AtomicBool = AtomicBool::new(false);
 /// What runs.
 pub(super) struct Parts {
     spans: Option<trace::Pipeline>,
+    #[cfg(feature = "otel-sdk")]
+    outlets: super::otel_sdk::Outlets,
     #[cfg(feature = "admin")]
     admin: Option<admin::AdminHandle>,
     #[cfg(all(feature = "admin", feature = "axum"))]
@@ -137,6 +139,10 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
         .then(|| Arc::new(ToExporter(exporter.clone())) as Arc<dyn trace::SpanSink>);
     #[cfg(not(feature = "otlp"))]
     let sink = None;
+    #[cfg(feature = "otel-sdk")]
+    let outlets = builder.sdk.start(&config, &resource)?;
+    #[cfg(feature = "otel-sdk")]
+    let sink = outlets.beside(sink);
     let spans = spans(&config, sink, events)?;
     #[cfg(feature = "otel")]
     builder.otel.install(spans.as_ref());
@@ -173,6 +179,8 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     crate::switch::set(!config.disabled);
     Ok(Parts {
         spans,
+        #[cfg(feature = "otel-sdk")]
+        outlets,
         #[cfg(feature = "admin")]
         admin,
         #[cfg(all(feature = "admin", feature = "axum"))]
@@ -489,6 +497,10 @@ impl Parts {
 
     pub(super) fn flush(&self, deadline: Instant) -> bool {
         let mut all = self.spans.as_ref().is_none_or(|spans| spans.flush(deadline));
+        #[cfg(feature = "otel-sdk")]
+        {
+            all &= self.outlets.flush(deadline);
+        }
         #[cfg(feature = "logs")]
         {
             all &= self.logs.as_ref().is_none_or(|logs| logs.flush(deadline));
@@ -506,12 +518,17 @@ impl Parts {
         if let Some(spans) = &self.spans {
             spans.shutdown(deadline);
         }
+        // They take what waits while ours does.
+        #[cfg(feature = "otel-sdk")]
+        self.outlets.close(deadline);
         #[cfg(feature = "logs")]
         if let Some(logs) = &self.logs {
             logs.flush(deadline);
         }
         #[cfg(feature = "otlp")]
         self.exporter.shutdown(left(deadline));
+        #[cfg(feature = "otel-sdk")]
+        self.outlets.shutdown(deadline);
         // Last, so that what was to be said about the end is written.
         #[cfg(feature = "logs")]
         if let Some(logs) = &self.logs {

@@ -21,6 +21,8 @@ mod install;
 mod line;
 #[cfg(feature = "otel")]
 mod otel;
+#[cfg(feature = "otel-sdk")]
+mod otel_sdk;
 #[cfg(feature = "_tokio")]
 mod signal;
 mod vitals;
