@@ -4,6 +4,7 @@
 //! wait for it by channels of the standard library only: those work in every runtime, on a plain thread and in a `Drop`
 //! during a panic.
 
+pub(crate) use crate::trace::local::as_ours;
 use std::cell::Cell;
 use std::future::Future;
 use std::io;
@@ -16,15 +17,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 thread_local! {
-    static OURS: Cell<bool> = const { Cell::new(false) };
     static BACKGROUND: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether the code that runs now on this thread is our own exporting or serving: it makes no telemetry, or exporting would
-/// feed itself.
-#[inline]
-pub(crate) fn is_ours() -> bool {
-    OURS.try_with(Cell::get).unwrap_or(false)
 }
 
 /// Whether this is the background thread: it must not wait for itself.
@@ -32,29 +25,23 @@ pub(crate) fn is_background() -> bool {
     BACKGROUND.try_with(Cell::get).unwrap_or(false)
 }
 
-/// Runs something as our own.
-pub(crate) fn as_ours<R>(run: impl FnOnce() -> R) -> R {
-    struct Restore(bool);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            let _ = OURS.try_with(|ours| ours.set(self.0));
-        }
-    }
-    let _restore = Restore(OURS.try_with(|ours| ours.replace(true)).unwrap_or(false));
-    run()
-}
-
 pin_project_lite::pin_project! {
-    /// A future whose polls are our own.
+    /// A future that is our own: its polls, and its end, for what it holds may say something when it is dropped.
     pub(crate) struct Ours<F> {
         #[pin]
-        inner: F,
+        inner: Option<F>,
+    }
+
+    impl<F> PinnedDrop for Ours<F> {
+        fn drop(this: Pin<&mut Self>) {
+            as_ours(|| this.project().inner.set(None));
+        }
     }
 }
 
 impl<F> Ours<F> {
     pub(crate) fn new(inner: F) -> Self {
-        Self { inner }
+        Self { inner: Some(inner) }
     }
 }
 
@@ -62,8 +49,18 @@ impl<F: Future> Future for Ours<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let inner = self.project().inner;
-        as_ours(|| inner.poll(cx))
+        let mut inner = self.project().inner;
+        as_ours(|| match inner.as_mut().as_pin_mut() {
+            Some(future) => {
+                let polled = future.poll(cx);
+                if polled.is_ready() {
+                    inner.set(None);
+                }
+                polled
+            }
+            // Polled after its end, which no one does.
+            None => Poll::Pending,
+        })
     }
 }
 
@@ -163,6 +160,7 @@ impl Drop for Background {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::local::is_ours;
     use std::time::Instant;
 
     #[test]

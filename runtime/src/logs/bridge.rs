@@ -35,7 +35,7 @@ impl log::Log for Bridge {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        if !self.enabled(record.metadata()) || super::is_ours() {
+        if !self.enabled(record.metadata()) || crate::trace::local::is_ours() {
             return;
         }
         self.0.record(level(record.level()), record.target(), None, |fields| {

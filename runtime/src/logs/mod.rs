@@ -50,6 +50,7 @@ use crate::probe::{ErrorRef, ErrorValue};
 use crate::site::Site;
 use crate::trace::SpanContext;
 use crate::trace::event::EventSink;
+use crate::trace::local;
 use filter::Filter;
 use queue::{LEVELS, Loss, Queue};
 use record::{Head, Source};
@@ -134,7 +135,7 @@ pub(crate) fn install(setup: LogSetup) -> std::io::Result<(Handle, Vec<FilterErr
     clock::now();
     let thread = std::thread::Builder::new()
         .name("vitalsign-logs".to_owned())
-        .spawn(move || writer.run())?;
+        .spawn(move || local::as_ours(|| writer.run()))?;
     let logs = Arc::new(Logs { queue, filter, silent });
     if setup.global && GLOBAL.set(logs.clone()).is_ok() {
         registry::register(logs.clone());
@@ -228,15 +229,6 @@ pub(crate) fn line(level: Level, target: &'static str, message: &str, fields: &[
     } else {
         eprintln!("{level} {target}: {message}");
     }
-}
-
-/// Whether this thread is exporting or serving for us right now.
-fn is_ours() -> bool {
-    #[cfg(any(feature = "otlp", feature = "admin"))]
-    let ours = crate::export::background::is_ours();
-    #[cfg(not(any(feature = "otlp", feature = "admin")))]
-    let ours = false;
-    ours
 }
 
 /// What the builder says of logs beyond the environment.
@@ -429,7 +421,7 @@ impl EventSink for Logs {
     }
 
     fn event(&self, event: &Event<'_>, ctx: Option<&SpanContext>) {
-        if is_ours() {
+        if local::is_ours() {
             return; // what our own exporting says would be exported again
         }
         self.push(Source::Event(event.metadata()), ctx, |fields| event.record(fields));

@@ -139,8 +139,7 @@ impl ActiveSpan {
     /// clock yet.
     #[inline]
     pub(crate) fn begin(&mut self, site: &'static Site, start: u64, options: Option<Box<SpanOptions>>, enter: bool) {
-        if local::is_formatting() {
-            local::with(|local| local.counters().reentrant.add(1));
+        if local::is_turned_away() {
             return;
         }
         let mut options = options;

@@ -226,7 +226,7 @@ pub(crate) fn add(make: impl FnOnce(u32) -> Shared) -> std::io::Result<Arc<Share
     if registry.thread.is_none() {
         let handle = std::thread::Builder::new()
             .name("vitalsign-spans".into())
-            .spawn(|| Drainer::default().run())?;
+            .spawn(|| super::local::as_ours(|| Drainer::default().run()))?;
         registry.thread = Some(handle.thread().clone());
     }
     let shared = Arc::new(make(registry.next_id));

@@ -23,8 +23,9 @@ use tracing_subscriber::registry::LookupSpan;
 /// The layer that records spans for this crate, under a Registry of yours. It does nothing until [`init`](crate::init), which
 /// finds it and then installs no subscriber of its own.
 ///
-/// Spans of all libraries and of `#[traced]` reach it, through the filter `VITALSIGN_TRACE_FILTER` and no other. Events are for
-/// your other layers; with `VITALSIGN_SPAN_EVENTS=on` they are events of their spans too.
+/// Spans of all libraries and of `#[traced]` reach it, through the filter `VITALSIGN_TRACE_FILTER` and no other. Events reach the logs
+/// through `RUST_LOG`, with the ids of their trace: where a layer of yours writes lines already, `VITALSIGN_LOG_FORMAT=off` keeps ours
+/// for OTLP. With `VITALSIGN_SPAN_EVENTS=on` they are events of their spans too.
 ///
 /// # Examples
 ///
@@ -113,7 +114,7 @@ where
         let Some(shared) = pipeline().filter(|shared| !shared.is_closed()) else {
             return;
         };
-        if local::is_formatting() {
+        if local::is_turned_away() {
             return;
         }
         let parent = if attributes.is_root() {
@@ -149,7 +150,7 @@ where
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
         if let Some(handle) = handle_of(id)
-            && !local::is_formatting()
+            && !local::is_turned_away()
         {
             store::attributes(handle, true, true, |fields| values.record(fields));
         }
@@ -164,19 +165,13 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let Some(shared) = pipeline().filter(|shared| shared.span_events) else {
-            return;
-        };
-        if local::is_formatting() || event.is_root() {
+        let Some(shared) = pipeline() else { return };
+        if local::is_turned_away() {
             return;
         }
-        let handle = match event.parent() {
-            Some(parent) => handle_of(parent),
-            None => local::with(|local| local.stack.last().and_then(|frame| frame.handle)).flatten(),
-        };
-        if let Some(handle) = handle {
-            subscriber::span_event(handle, event, shared.limits.attributes_per_event);
-        }
+        let current = subscriber::current_of(event, handle_of);
+        let logged = !shared.span_events || shared.events.enabled(event.metadata());
+        subscriber::told(shared, event, current.as_ref(), logged);
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
@@ -220,7 +215,7 @@ impl OwnFilter {
             if metadata.is_span() {
                 shared.filter.enabled(metadata)
             } else {
-                shared.span_events
+                shared.span_events || shared.events.enabled(metadata)
             }
         })
     }
@@ -243,7 +238,7 @@ impl<S> Filter<S> for OwnFilter {
         match pipeline() {
             None => Some(LevelFilter::OFF),
             Some(shared) if shared.span_events => None,
-            Some(shared) => Some(shared.filter.max_level()),
+            Some(shared) => Some(shared.events.max_level_hint()?.max(shared.filter.max_level())),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What one thread keeps: its current spans, free slots, its end of the ring, its ids.
 //!
 //! User code never runs while this is borrowed: values are formatted into a buffer taken out of here first. While that goes
-//! on, `formatting` turns every other entry away, so that a `Debug` which logs, or opens a span, cannot recurse.
+//! on, `AWAY` turns every other entry away, so that a `Debug` which logs, or opens a span, cannot recurse.
 
 use super::baggage::Baggage;
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
@@ -144,7 +144,7 @@ thread_local! {
             scratch: Vec::new(),
         })
     };
-    static FORMATTING: Cell<bool> = const { Cell::new(false) };
+    static AWAY: Cell<u8> = const { Cell::new(0) };
 }
 
 /// This thread's state; `None` when the thread is ending.
@@ -156,23 +156,68 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Local) -> R) -> Option<R> {
         .flatten()
 }
 
+/// Bits of [`AWAY`]: a field's value is being formatted.
+const FORMATTING: u8 = 1;
+/// What runs is our own exporting or serving, which makes no telemetry, or it would feed itself.
+const OURS: u8 = 2;
+
+/// What this thread's reasons are to make no telemetry now. A thread that ends has lost the others.
+#[inline]
+fn away() -> u8 {
+    AWAY.try_with(Cell::get).unwrap_or(OURS)
+}
+
 /// True while a field's value is being formatted on this thread.
 #[inline]
 pub(crate) fn is_formatting() -> bool {
-    FORMATTING.try_with(Cell::get).unwrap_or(true)
+    away() & FORMATTING != 0
+}
+
+/// Whether the code that runs now on this thread is our own exporting or serving.
+#[inline]
+pub(crate) fn is_ours() -> bool {
+    away() & OURS != 0
+}
+
+/// True when what begins now is not to be recorded; what a field's formatting begins is counted.
+#[inline]
+pub(crate) fn is_turned_away() -> bool {
+    away() != 0 && turned_away()
+}
+
+#[cold]
+fn turned_away() -> bool {
+    if is_formatting() {
+        with(|local| local.counters().reentrant.add(1));
+    }
+    true
+}
+
+struct Restore(u8);
+
+impl Drop for Restore {
+    #[inline]
+    fn drop(&mut self) {
+        let _ = AWAY.try_with(|away| away.set(self.0));
+    }
+}
+
+#[inline]
+fn with_reason<R>(reason: u8, f: impl FnOnce() -> R) -> R {
+    let _restore = Restore(AWAY.try_with(|away| away.replace(away.get() | reason)).unwrap_or(OURS));
+    f()
 }
 
 /// Runs what may be user code; other entries are turned away meanwhile.
+#[inline]
 pub(crate) fn guarded<R>(f: impl FnOnce() -> R) -> R {
-    struct Reset(bool);
-    impl Drop for Reset {
-        #[inline]
-        fn drop(&mut self) {
-            let _ = FORMATTING.try_with(|flag| flag.set(self.0));
-        }
-    }
-    let _reset = Reset(FORMATTING.try_with(|flag| flag.replace(true)).unwrap_or(true));
-    f()
+    with_reason(FORMATTING, f)
+}
+
+/// Runs something as our own.
+#[inline]
+pub(crate) fn as_ours<R>(f: impl FnOnce() -> R) -> R {
+    with_reason(OURS, f)
 }
 
 /// Runs what may be user code with a buffer of this thread's; other entries are turned away meanwhile.

@@ -45,15 +45,6 @@ pub(crate) fn nowhere() -> Id {
     Id::from_u64(u64::MAX)
 }
 
-/// Turns away what a field's formatting does, and counts it.
-fn reentrant() -> bool {
-    let formatting = local::is_formatting();
-    if formatting {
-        local::with(|local| local.counters().reentrant.add(1));
-    }
-    formatting
-}
-
 impl Subscriber for Recorder {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if metadata.is_event() {
@@ -79,7 +70,7 @@ impl Subscriber for Recorder {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        if reentrant() {
+        if local::is_turned_away() {
             return nowhere();
         }
         let start = Start {
@@ -108,7 +99,7 @@ impl Subscriber for Recorder {
 
     fn record(&self, span: &Id, values: &Record<'_>) {
         if let Some(handle) = handle(span)
-            && !reentrant()
+            && !local::is_turned_away()
         {
             store::attributes(handle, true, true, |fields| values.record(fields));
         }
@@ -123,31 +114,11 @@ impl Subscriber for Recorder {
     }
 
     fn event(&self, event: &Event<'_>) {
-        if reentrant() {
+        if local::is_turned_away() {
             return;
         }
-        let current = if event.is_root() {
-            None
-        } else if let Some(parent) = event.parent() {
-            handle(parent).and_then(|handle| SLAB.with(handle, |live| (live.ids.context(), Some(handle))))
-        } else {
-            local::with(|local| {
-                if event.metadata().target().starts_with(API) {
-                    // Said while a context is being attached, which must not be looked at meanwhile.
-                    local.stack.last().map(|frame| (frame.ids.context(), frame.handle))
-                } else {
-                    store::current_in(local)
-                }
-            })
-            .flatten()
-        };
-        if self.shared.span_events
-            && let Some((_, Some(handle))) = current
-        {
-            span_event(handle, event, self.shared.limits.attributes_per_event);
-        }
-        let context: Option<&SpanContext> = current.as_ref().map(|(context, _)| context);
-        self.shared.events.event(event, context);
+        let current = current_of(event, handle);
+        told(&self.shared, event, current.as_ref(), true);
     }
 
     fn enter(&self, span: &Id) {
@@ -195,6 +166,40 @@ impl Subscriber for Recorder {
 
 /// Where the `opentelemetry` crates log.
 pub(crate) const API: &str = "opentelemetry";
+
+/// The span that an event belongs to.
+pub(crate) fn current_of(
+    event: &Event<'_>,
+    handle: impl FnOnce(&Id) -> Option<Handle>,
+) -> Option<(SpanContext, Option<Handle>)> {
+    if event.is_root() {
+        return None;
+    }
+    if let Some(parent) = event.parent() {
+        return handle(parent).and_then(|handle| SLAB.with(handle, |live| (live.ids.context(), Some(handle))));
+    }
+    local::with(|local| {
+        if event.metadata().target().starts_with(API) {
+            // Said while a context is being attached, which must not be looked at meanwhile.
+            local.stack.last().map(|frame| (frame.ids.context(), frame.handle))
+        } else {
+            store::current_in(local)
+        }
+    })
+    .flatten()
+}
+
+/// Hands an event to its span, where spans want them, and to the logs, where those do.
+pub(crate) fn told(shared: &Shared, event: &Event<'_>, current: Option<&(SpanContext, Option<Handle>)>, logged: bool) {
+    if shared.span_events
+        && let Some((_, Some(handle))) = current
+    {
+        span_event(*handle, event, shared.limits.attributes_per_event);
+    }
+    if logged {
+        shared.events.event(event, current.map(|(context, _)| context));
+    }
+}
 
 /// Takes the innermost frame of that span off this thread's stack.
 pub(crate) fn leave(handle: Handle) {

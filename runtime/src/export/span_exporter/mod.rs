@@ -275,7 +275,9 @@ impl Outlet {
 
     fn export(&self, exporter: &dyn Exporter, spans: &[u8], count: u64, timeout: Duration) {
         let spans = data::spans(spans);
-        let deadline = Instant::now() + timeout.min(self.bounds.timeout);
+        let now = Instant::now();
+        // No bound at all is as good as a day.
+        let deadline = now + timeout.min(self.bounds.timeout).min(Duration::from_secs(24 * 60 * 60));
         let done = catch_unwind(AssertUnwindSafe(|| block_on(exporter.export(spans), deadline)));
         // What the shutdown gave up has been counted.
         if std::mem::take(&mut self.state().busy) == 0 && count > 0 {
@@ -355,6 +357,7 @@ impl registry::Source for Families {
         }
         let point = |labels, count| Point {
             labels,
+            typed: 0,
             value: PointValue::number(Number::U64(count)),
             start_unix_nanos: registry::started(),
         };

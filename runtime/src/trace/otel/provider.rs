@@ -109,7 +109,7 @@ impl api::Tracer for Tracer {
         };
         let shared = self.shared();
         if shared.is_closed()
-            || local::is_formatting()
+            || local::is_turned_away()
             || parent_cx.is_telemetry_suppressed()
             || !shared.filter.enabled(self.meta)
         {
