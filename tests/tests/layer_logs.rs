@@ -74,7 +74,10 @@ fn events_reach_the_logs() {
         let id = &trace.spans.iter().find(|of| of.name == span).expect("the span").span_id;
         assert!(line.contains(&format!("\"span_id\":\"{id}\"")), "{line}");
     }
-    assert!(!text.contains("not for the logs") && !text.contains("before init()"), "{text}");
+    assert!(
+        !text.contains("not for the logs") && !text.contains("before init()"),
+        "{text}"
+    );
     assert_eq!(*other.0.lock().expect("no panic"), ["INFO", "INFO", "WARN", "DEBUG"]);
     wait_for("the record over OTLP", Duration::from_secs(20), || {
         let received = receiver.received();
@@ -84,7 +87,9 @@ fn events_reach_the_logs() {
             .flat_map(|request| &request.resource_logs)
             .flat_map(|resource| &resource.scope_logs)
             .flat_map(|scope| &scope.log_records);
-        records.find(|record| record.span_id.len() == 8 && record.severity_text == "WARN").map(|_| ())
+        records
+            .find(|record| record.span_id.len() == 8 && record.severity_text == "WARN")
+            .map(|_| ())
     });
     // The filter changes while it runs, here as well.
     vitals.logs().expect("logs").set_filter("debug").expect("a filter");

@@ -2,9 +2,9 @@
 
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry::{Key, KeyValue, Value};
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData, SpanExporter};
-use opentelemetry_sdk::Resource;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tests::otlp::Receiver;
@@ -45,7 +45,11 @@ fn at_work() {
 #[traced(kind = client, fields(count = 3, name = "x"))]
 fn outer(fail: bool) -> Result<(), std::io::Error> {
     inner();
-    if fail { Err(std::io::Error::other("it broke")) } else { Ok(()) }
+    if fail {
+        Err(std::io::Error::other("it broke"))
+    } else {
+        Ok(())
+    }
 }
 
 #[traced]
@@ -58,7 +62,10 @@ fn they_get_what_ours_gets() {
     let (receiver, memory, resource) = (Receiver::start(), InMemorySpanExporter::default(), Arc::default());
     let vitals = vitalsign::builder()
         .service_name("exported")
-        .variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", format!("{}/v1/traces", receiver.http()))
+        .variable(
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            format!("{}/v1/traces", receiver.http()),
+        )
         .variable("OTEL_BSP_SCHEDULE_DELAY", "20")
         .variable("OTEL_LOGS_EXPORTER", "none")
         .admin("127.0.0.1:0")
@@ -81,12 +88,18 @@ fn they_get_what_ours_gets() {
     assert_eq!(one.span_context.span_id().to_string(), sent.span_id);
     assert_eq!(one.span_context.trace_id().to_string(), sent.trace_id);
     assert!(one.span_context.is_sampled() && !one.span_context.is_remote() && !one.parent_span_is_remote);
-    assert_eq!((&one.span_kind, &one.status), (&SpanKind::Client, &Status::error("it broke")));
+    assert_eq!(
+        (&one.span_kind, &one.status),
+        (&SpanKind::Client, &Status::error("it broke"))
+    );
     assert!(one.attributes.contains(&KeyValue::new("count", 3)));
     assert!(one.attributes.contains(&KeyValue::new("name", "x")));
     assert_eq!(one.instrumentation_scope.name(), module_path!());
     assert!(one.end_time >= two.end_time && two.start_time >= one.start_time);
-    assert_eq!((two.events[0].name.as_ref(), &two.events[0].attributes[0]), ("happened", &KeyValue::new("n", 1)));
+    assert_eq!(
+        (two.events[0].name.as_ref(), &two.events[0].attributes[0]),
+        ("happened", &KeyValue::new("n", 1))
+    );
     let resource = resource.lock().expect("no panic").clone().expect("a resource");
     assert_eq!(resource.get(&Key::new("service.name")), Some(Value::from("exported")));
 
@@ -102,6 +115,9 @@ fn they_get_what_ours_gets() {
     assert!(receiver.spans().iter().all(|span| span.name != "at_work"));
     let began = Instant::now();
     drop(vitals);
-    assert!(began.elapsed() < Duration::from_secs(15), "a thread that blocks is not waited for");
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "a thread that blocks is not waited for"
+    );
     assert!(memory.is_shutdown_called());
 }

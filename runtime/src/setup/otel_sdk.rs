@@ -61,7 +61,7 @@ impl Outlets {
     }
 
     pub(super) fn flush(&self, deadline: Instant) -> bool {
-        self.0.iter().fold(true, |all, outlet| outlet.flush(deadline) && all)
+        self.0.iter().filter(|outlet| !outlet.flush(deadline)).count() == 0
     }
 
     pub(super) fn close(&self, deadline: Instant) {

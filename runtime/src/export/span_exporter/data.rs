@@ -12,7 +12,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The spans of `scope_spans` fields of a `ResourceSpans`.
 pub(super) fn spans(scope_spans: &[u8]) -> Vec<SpanData> {
-    let all = proto::ResourceSpans::decode(scope_spans).unwrap_or_default().scope_spans;
+    let all = proto::ResourceSpans::decode(scope_spans)
+        .unwrap_or_default()
+        .scope_spans;
     all.into_iter()
         .flat_map(|of_scope| {
             let scope = scope(of_scope.scope.unwrap_or_default(), of_scope.schema_url);
@@ -151,7 +153,13 @@ fn of_array(array: common::ArrayValue) -> Array {
             $array(
                 values
                     .into_iter()
-                    .filter_map(|value| if let $kind(value) = value { Some(value.into()) } else { None })
+                    .filter_map(|value| {
+                        if let $kind(value) = value {
+                            Some(value.into())
+                        } else {
+                            None
+                        }
+                    })
                     .collect(),
             )
         };

@@ -116,7 +116,11 @@ struct Flushes {
 
 impl Outlet {
     /// Starts its thread. It is handed over in there, so nothing of it runs on a caller's.
-    pub(crate) fn start(exporter: Box<dyn Exporter>, resource: &Resource, bounds: Bounds) -> std::io::Result<Arc<Self>> {
+    pub(crate) fn start(
+        exporter: Box<dyn Exporter>,
+        resource: &Resource,
+        bounds: Bounds,
+    ) -> std::io::Result<Arc<Self>> {
         let outlet = Arc::new(Self {
             name: exporter.name(),
             bounds,

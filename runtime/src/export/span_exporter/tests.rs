@@ -42,7 +42,12 @@ fn spans_reach_it_in_order() {
     let outlet = start(memory.clone());
     outlet.push(&two(), 2);
     assert!(outlet.flush(soon()));
-    let names: Vec<_> = memory.get_finished_spans().expect("spans").into_iter().map(|span| span.name).collect();
+    let names: Vec<_> = memory
+        .get_finished_spans()
+        .expect("spans")
+        .into_iter()
+        .map(|span| span.name)
+        .collect();
     assert_eq!(names, ["a", "b"]);
     assert!(outlet.shutdown(soon()) && memory.is_shutdown_called());
     outlet.push(&two(), 2);
