@@ -93,6 +93,19 @@ pub fn main(title: &str, cases: &[Case]) {
         measure(case, threads.parse().expect("a number"));
         return;
     }
+    // For tools that count instructions, whatever else the machine does: so many iterations, and no clock.
+    if let [flag, name, iterations] = args.as_slice()
+        && flag == "--only"
+    {
+        let case = cases
+            .iter()
+            .find(|case| case.name == name)
+            .expect("a case of that name");
+        (case.setup)();
+        (case.run)(1);
+        (case.run)(iterations.parse().expect("a number"));
+        return;
+    }
     let cases: Vec<&Case> = cases
         .iter()
         .filter(|case| args.is_empty() || args.iter().any(|word| case.name.contains(word.as_str())))

@@ -3,8 +3,14 @@
 //! A caller reads the processor's counter and nothing else; turning ticks into seconds or into a date is work for whoever
 //! encodes. The wall clock is read once, at the anchor, so that the times within one process never run backwards against
 //! each other, whatever happens to the system's clock in between.
+//!
+//! `quanta` finds out whether the processor's counter can be trusted, and what a tick is. Where it reads that counter and nothing
+//! else, which is asked at the anchor, so do we, without a call: two readings stand in every call that is timed.
+#![cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
 
 use std::sync::OnceLock;
+#[cfg(target_arch = "x86_64")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 static CLOCK: OnceLock<Anchor> = OnceLock::new();
@@ -18,6 +24,8 @@ struct Anchor {
 fn anchor() -> &'static Anchor {
     CLOCK.get_or_init(|| {
         let clock = quanta::Clock::new();
+        #[cfg(target_arch = "x86_64")]
+        DIRECT.store((0..3).all(|_| between(&clock)), Ordering::Relaxed);
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Anchor {
             ticks: clock.raw(),
@@ -27,9 +35,44 @@ fn anchor() -> &'static Anchor {
     })
 }
 
+/// `quanta` reads the processor's counter: set once the anchor is there.
+#[cfg(target_arch = "x86_64")]
+static DIRECT: AtomicBool = AtomicBool::new(false);
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "one instruction")]
+fn counter() -> u64 {
+    // SAFETY: the instruction is part of every x86_64 processor and has no operands. Where a system forbids it, it faults, as it
+    // would in `quanta`: it is first executed after `quanta` has found the counter usable.
+    unsafe { std::arch::x86_64::_rdtsc() }
+}
+
+/// Whether a reading of `quanta` is the counter's: it lies between two of ours.
+#[cfg(target_arch = "x86_64")]
+fn between(clock: &quanta::Clock) -> bool {
+    // A clock that counts nanoseconds needs no further look, and the instruction may be forbidden there.
+    let counts = clock.delta_as_nanos(0, 1 << 40) != 1 << 40;
+    counts && {
+        let (before, reading, after) = (counter(), clock.raw(), counter());
+        (before..=after).contains(&reading)
+    }
+}
+
 /// The counter's value now. The first call calibrates (some milliseconds), so `init()` makes it.
 #[inline]
 pub(crate) fn now() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if DIRECT.load(Ordering::Relaxed) {
+        return counter();
+    }
+    elsewhere()
+}
+
+/// Not calibrated yet, or a clock of another kind.
+#[cold]
+#[inline(never)]
+fn elsewhere() -> u64 {
     anchor().clock.raw()
 }
 

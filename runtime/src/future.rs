@@ -4,7 +4,7 @@
 //! annotated `async fn`, which is a third of what a build spends on it (benches: compile).
 #![allow(unsafe_code)]
 
-use crate::call::{Call, Settle, signals};
+use crate::call::{Settle, Task, signals};
 use crate::clock;
 use crate::outcome::CallOutcome;
 use crate::site::Site;
@@ -24,7 +24,7 @@ use std::task::{Context, Poll};
 pub struct Instrumented<C, F, S, const SIGNALS: u8> {
     state: State<C, F>,
     settle: S,
-    call: Call<SIGNALS>,
+    call: Task<SIGNALS>,
 }
 
 enum State<C, F> {
@@ -39,24 +39,24 @@ enum State<C, F> {
 #[inline]
 pub fn future<const SIGNALS: u8, C, F, S>(site: &'static Site, enter: C, settle: S) -> Instrumented<C, F, S, SIGNALS>
 where
-    C: FnOnce(&mut Call<SIGNALS>) -> F,
+    C: FnOnce(&mut Task<SIGNALS>) -> F,
     F: Future,
     S: Fn(&F::Output, &mut Settle<'_>),
 {
     Instrumented {
         state: State::Waiting(enter),
         settle,
-        call: Call::unpolled(site),
+        call: Task::unpolled(site),
     }
 }
 
 /// The future of a function that returns one: fields and labels were taken at the call.
 #[inline]
 pub fn future_prepared<const SIGNALS: u8, F, S>(
-    call: Call<SIGNALS>,
+    call: Task<SIGNALS>,
     future: F,
     settle: S,
-) -> Instrumented<fn(&mut Call<SIGNALS>) -> F, F, S, SIGNALS>
+) -> Instrumented<fn(&mut Task<SIGNALS>) -> F, F, S, SIGNALS>
 where
     F: Future,
     S: Fn(&F::Output, &mut Settle<'_>),
@@ -70,7 +70,7 @@ where
 
 impl<C, F, S, const SIGNALS: u8> Future for Instrumented<C, F, S, SIGNALS>
 where
-    C: FnOnce(&mut Call<SIGNALS>) -> F,
+    C: FnOnce(&mut Task<SIGNALS>) -> F,
     F: Future,
     S: Fn(&F::Output, &mut Settle<'_>),
 {
@@ -138,11 +138,11 @@ fn resumed() -> ! {
 
 /// The call's span is current until [`Entered::leave`]. Dropped without it, the body has unwound: the call ends as a panic here
 /// and now, since a runtime may catch it and drop the future long after.
-struct Entered<'a, const SIGNALS: u8>(&'a mut Call<SIGNALS>);
+struct Entered<'a, const SIGNALS: u8>(&'a mut Task<SIGNALS>);
 
 impl<'a, const SIGNALS: u8> Entered<'a, SIGNALS> {
     #[inline]
-    fn new(call: &'a mut Call<SIGNALS>) -> Self {
+    fn new(call: &'a mut Task<SIGNALS>) -> Self {
         call.enter();
         Self(call)
     }

@@ -7,11 +7,10 @@
 
 #![allow(clippy::unused_self, reason = "a tag is chosen by its type; that is all it says")]
 
-use crate::call::{Call, Settle};
+use crate::call::{Call, Settle, SpanOf};
 use crate::metrics::label::{ErrorIndex, ErrorLabel, LabelType};
 use crate::outcome::{Outcome, Verdict};
 use crate::site::Site;
-use crate::trace::active::ActiveSpan;
 use std::any::type_name;
 use std::borrow::Cow;
 use std::error::Error;
@@ -63,10 +62,11 @@ fn failed(s: &mut Settle<'_>, error_type: impl FnOnce() -> Cow<'static, str>, va
 /// Errors are rare, so what is done with them stands apart from every function that may return one.
 #[cold]
 #[inline(never)]
-pub(crate) fn show(site: &'static Site, span: &ActiveSpan, error_type: Cow<'static, str>, value: ErrorValue<'_>) {
+pub(crate) fn show(site: &'static Site, span: SpanOf<'_>, error_type: Cow<'static, str>, value: ErrorValue<'_>) {
     span.error(site, &ErrorRef { error_type, value });
 }
 
+#[inline]
 fn labelled<E: ErrorLabel>(s: &mut Settle<'_>, e: &E) -> Cow<'static, str> {
     let index = ErrorIndex {
         index: e.index(),
@@ -281,8 +281,7 @@ impl FutureKind {
         settle: impl Fn(&T, &mut Settle<'_>) + Send + 'f,
     ) -> Pin<Box<dyn Future<Output = T> + Send + 'f>> {
         if call.on() {
-            call.defer();
-            Box::pin(crate::future::future_prepared(call, ret, settle))
+            Box::pin(crate::future::future_prepared(call.defer(), ret, settle))
         } else {
             ret
         }
@@ -298,8 +297,7 @@ impl LocalFutureKind {
         settle: impl Fn(&T, &mut Settle<'_>) + 'f,
     ) -> Pin<Box<dyn Future<Output = T> + 'f>> {
         if call.on() {
-            call.defer();
-            Box::pin(crate::future::future_prepared(call, ret, settle))
+            Box::pin(crate::future::future_prepared(call.defer(), ret, settle))
         } else {
             ret
         }

@@ -84,6 +84,12 @@ impl Site {
         self.known()
     }
 
+    /// The kind of this function's span.
+    #[inline]
+    pub(crate) fn span_kind(&'static self) -> SpanKind {
+        self.def.span.as_ref().map_or(SpanKind::Internal, |span| span.kind)
+    }
+
     fn known(&'static self) -> &'static Known {
         self.slots.known.get_or_init(|| {
             let def = &self.def;

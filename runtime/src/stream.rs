@@ -5,7 +5,7 @@
 //! poll unwinds, and as `cancelled` when it is dropped before its end.
 #![allow(unsafe_code)]
 
-use crate::call::{Call, Ended, Settle, signals};
+use crate::call::{Ended, Settle, Task, signals};
 use crate::clock;
 use crate::outcome::CallOutcome;
 use futures_core::Stream;
@@ -22,7 +22,7 @@ pub struct InstrumentedStream<S, F, const SIGNALS: u8> {
     /// Pinned with the whole; left only by dropping it in place. None after that.
     stream: Option<S>,
     settle: F,
-    call: Call<SIGNALS>,
+    call: Task<SIGNALS>,
     seen: Seen,
 }
 
@@ -51,7 +51,7 @@ struct Seen {
 
 impl Seen {
     /// Ends the call, by the error that was seen, or else as said.
-    fn end<const SIGNALS: u8>(&mut self, call: &mut Call<SIGNALS>, otherwise: CallOutcome) {
+    fn end<const SIGNALS: u8>(&mut self, call: &mut Task<SIGNALS>, otherwise: CallOutcome) {
         let ended = match self.failed.take() {
             Some(failed) if otherwise != CallOutcome::Panic => failed,
             _ => Ended::by(otherwise),
@@ -68,7 +68,7 @@ pub fn stream_of<T, S: Stream<Item = T>>(_: &S) {}
 
 /// The stream of a function that returns one: fields and labels were taken at the call.
 #[inline]
-pub fn stream<const SIGNALS: u8, S, F>(call: Call<SIGNALS>, stream: S, settle: F) -> InstrumentedStream<S, F, SIGNALS>
+pub fn stream<const SIGNALS: u8, S, F>(call: Task<SIGNALS>, stream: S, settle: F) -> InstrumentedStream<S, F, SIGNALS>
 where
     S: Stream,
     F: Fn(&S::Item, &mut Settle<'_>),
@@ -84,7 +84,7 @@ where
 /// The same for a function whose type is a boxed stream: its box is boxed once more.
 #[inline]
 pub fn stream_boxed<const SIGNALS: u8, S, F>(
-    call: Call<SIGNALS>,
+    call: Task<SIGNALS>,
     inner: S,
     settle: F,
 ) -> Pin<Box<InstrumentedStream<S, F, SIGNALS>>>
@@ -156,12 +156,12 @@ where
 
 /// The call's span is current until [`Entered::leave`]. Dropped without it, a poll has unwound: the call ends as a panic here and now.
 struct Entered<'a, const SIGNALS: u8> {
-    call: &'a mut Call<SIGNALS>,
+    call: &'a mut Task<SIGNALS>,
     seen: &'a mut Seen,
 }
 
 impl<'a, const SIGNALS: u8> Entered<'a, SIGNALS> {
-    fn new(call: &'a mut Call<SIGNALS>, seen: &'a mut Seen) -> Self {
+    fn new(call: &'a mut Task<SIGNALS>, seen: &'a mut Seen) -> Self {
         call.enter();
         Self { call, seen }
     }

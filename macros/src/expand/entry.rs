@@ -6,53 +6,62 @@ use syn::Expr;
 use syn::spanned::Spanned as _;
 
 use crate::args::Show;
-use crate::model::{Capture, FieldModel, Instrumented, LabelModel, Moment, ParentModel, Source};
+use crate::model::{Capture, FieldModel, Flow, Instrumented, LabelModel, Moment, ParentModel, Source};
 
 /// The statements on the local `call`; empty when nothing is said.
 pub(super) fn entry(model: &Instrumented) -> TokenStream {
     let p = model.root.private();
-    let mut said = span(model);
+    let state = state(model);
+    let mut said = span(model, &state);
     if let Some(counter) = &model.counter {
         said.extend(
-            labels(&p, &counter.family.labels, Moment::Entry)
-                .map(|labels| emit!(#p::Call::count_labels(call, #labels);)),
+            labels(&p, &counter.family.labels, Moment::Entry).map(|labels| emit!(#state::count_labels(call, #labels);)),
         );
         if let Some(by) = counter.by.as_ref().filter(|by| !matches!(by, Expr::Closure(_))) {
-            said.extend(emit!(#p::Call::by(call, #by);));
+            said.extend(emit!(#state::by(call, #by);));
         }
     }
     if let Some(timer) = &model.timer {
         said.extend(
-            labels(&p, &timer.family.labels, Moment::Entry).map(|labels| emit!(#p::Call::time_labels(call, #labels);)),
+            labels(&p, &timer.family.labels, Moment::Entry).map(|labels| emit!(#state::time_labels(call, #labels);)),
         );
     }
     let fields = fields(model, &p);
     if !fields.is_empty() {
         // `args` reads every argument, by whatever name.
-        said.extend(emit!(#[allow(clippy::used_underscore_binding)] if #p::Call::open(call) { #p::Call::fields(call, &[#(#fields),*]); }));
+        said.extend(emit!(#[allow(clippy::used_underscore_binding)] if #state::open(call) { #state::fields(call, &[#(#fields),*]); }));
     }
     if said.is_empty() {
         said
     } else {
-        emit!(if #p::Call::on(call) { #said })
+        emit!(if #state::on(call) { #said })
     }
 }
 
-fn span(model: &Instrumented) -> TokenStream {
+/// The type of the local `call`.
+fn state(model: &Instrumented) -> TokenStream {
+    let p = model.root.private();
+    match model.flow {
+        Flow::Sync { .. } | Flow::Diverges => emit!(#p::Call),
+        _ => emit!(#p::Task),
+    }
+}
+
+fn span(model: &Instrumented, state: &TokenStream) -> TokenStream {
     let Some(span) = &model.span else {
         return TokenStream::new();
     };
     let p = model.root.private();
-    let when = span.when.as_ref().map(|when| emit!(#p::Call::when(call, #when);));
+    let when = span.when.as_ref().map(|when| emit!(#state::when(call, #when);));
     let parent = match &span.parent {
         ParentModel::Current => None,
-        ParentModel::Root => Some(emit!(#p::Call::root(call);)),
-        ParentModel::Of(parent) => Some(emit!(#p::Call::parent(call, &(#parent));)),
+        ParentModel::Root => Some(emit!(#state::root(call);)),
+        ParentModel::Of(parent) => Some(emit!(#state::parent(call, &(#parent));)),
     };
     let link = span.link.as_ref().map(|link| {
         emit!({
             let links = #p::Links::new(#link);
-            #p::Call::link(call, |each| { use #p::probe::*; (&&links).vitalsign_link(each) });
+            #state::link(call, |each| { use #p::probe::*; (&&links).vitalsign_link(each) });
         })
     });
     emit!(#when #parent #link)

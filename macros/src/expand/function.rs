@@ -65,9 +65,9 @@ fn desugared(signature: &Signature) -> TokenStream {
 /// idle and begun where it lies: moved, it would be copied also where nothing records.
 fn begun(model: &Instrumented, name: &TokenStream) -> (TokenStream, TokenStream) {
     let p = model.root.private();
-    let signals = site::signals(model);
     let site = site::site(model);
     let said = entry::entry(model);
+    let signals = site::signals_and_said(model, !said.is_empty());
     let idle = emit!(let mut #name = #p::Call::<#signals>::idle(#site););
     if said.is_empty() {
         (emit!(#idle #p::Call::entered(&mut #name);), said)

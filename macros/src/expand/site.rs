@@ -15,6 +15,10 @@ const TIME_LABELS: &str = "__VITALSIGN_TIME_LABELS";
 
 /// The bits of `SIGNALS`, as in the runtime's `call::signals`.
 pub(super) fn signals(model: &Instrumented) -> Literal {
+    Literal::u8_unsuffixed(signal_bits(model))
+}
+
+fn signal_bits(model: &Instrumented) -> u8 {
     let mut bits = 0;
     if let Some(counter) = &model.counter {
         bits |= 1 | if counter.in_flight { 8 } else { 0 };
@@ -25,7 +29,13 @@ pub(super) fn signals(model: &Instrumented) -> Literal {
     if model.span.is_some() {
         bits |= 4;
     }
-    Literal::u8_unsuffixed(bits)
+    bits
+}
+
+/// The same, of a plain function that says something of its call before the body.
+pub(super) fn signals_and_said(model: &Instrumented, said: bool) -> Literal {
+    const SAID: u8 = 32;
+    Literal::u8_unsuffixed(signal_bits(model) | if said { SAID } else { 0 })
 }
 
 /// A block whose value is the site, so that the function's body sees none of it.

@@ -181,13 +181,18 @@ pub struct Labels {
     pub(crate) dims: &'static Dims,
 }
 
+impl Labels {
+    /// No labels.
+    pub(crate) const NONE: Self = Self {
+        index: 0,
+        dims: Dims::NONE,
+    };
+}
+
 impl Default for Labels {
     #[inline]
     fn default() -> Self {
-        Self {
-            index: 0,
-            dims: Dims::NONE,
-        }
+        Self::NONE
     }
 }
 

@@ -6,7 +6,7 @@ use super::label::{Dims, ErrorIndex, Labels};
 use super::table::{Plan, Tables};
 use crate::outcome::CallOutcome;
 use crate::site::{CounterDef, LabelDef, Site, TimerDef};
-use crate::trace::active::{self, ActiveSpan};
+use crate::trace::{SpanId, TraceId, direct};
 
 /// The amount a counter moves by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,6 +54,15 @@ impl CounterSlot {
             whole: Tables::new(),
             real: Tables::new(),
             flight: Tables::new(),
+        }
+    }
+
+    /// One call without labels.
+    #[inline]
+    pub(crate) fn count(&'static self, site: &'static Site, outcome: CallOutcome) {
+        let cells = self.whole.plain(|| plan(site, 4, 1));
+        if let Some(mine) = cells.of_outcome(outcome) {
+            mine.add(0, 1);
         }
     }
 
@@ -140,15 +149,41 @@ impl TimerSlot {
         Self { tables: Tables::new() }
     }
 
+    /// One call without labels, and the token of its span. `end` is the clock's reading at its end.
+    #[inline]
+    pub(crate) fn observe_plain(
+        &'static self,
+        site: &'static Site,
+        outcome: CallOutcome,
+        ticks: u64,
+        end: u64,
+        span: u64,
+    ) {
+        let cells = self.tables.plain(|| timer_plan(site));
+        let (Some(layout), Some(mine)) = (cells.plan.layout, cells.of_outcome(outcome)) else {
+            return;
+        };
+        let bucket = layout.bucket(ticks);
+        mine.add(bucket::FIRST_BUCKET + bucket, 1);
+        mine.add(bucket::SUM, ticks);
+        if site.def.timer.as_ref().is_some_and(|timer| timer.exemplars) && direct::may_be_example(span) {
+            cells
+                .exemplars
+                .offer(outcome as usize, layout.slot(bucket), ticks, end, || {
+                    direct::exemplar(span)
+                });
+        }
+    }
+
     /// `end` is the clock's reading at the end of the call.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn observe(
         &'static self,
         site: &'static Site,
         call: CallRef<'_>,
         ticks: u64,
         end: u64,
-        exemplar: Option<&ActiveSpan>,
+        exemplar: impl FnOnce() -> Option<(TraceId, SpanId)>,
     ) {
         let cells = self
             .tables
@@ -160,13 +195,9 @@ impl TimerSlot {
         found.cells.add(bucket::FIRST_BUCKET + bucket, 1);
         found.cells.add(bucket::SUM, ticks);
         if site.def.timer.as_ref().is_some_and(|timer| timer.exemplars) {
-            // Without a span of its own, the one around it.
             found
                 .exemplars
-                .offer(found.unit, layout.slot(bucket), ticks, end, || match exemplar {
-                    Some(span) => span.exemplar(),
-                    None => active::sampled(),
-                });
+                .offer(found.unit, layout.slot(bucket), ticks, end, exemplar);
         }
     }
 }

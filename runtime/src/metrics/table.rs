@@ -58,6 +58,12 @@ impl Tables {
         }
     }
 
+    /// The cells without labels.
+    #[inline]
+    pub(crate) fn plain(&self, plan: impl FnOnce() -> Plan) -> &'static Cells {
+        self.cells(Dims::NONE, Dims::NONE, plan)
+    }
+
     #[cold]
     fn seek(&self, entry: &'static Dims, returned: &'static Dims, plan: impl FnOnce() -> Plan) -> &'static Cells {
         if let Some(table) = self
@@ -129,7 +135,7 @@ pub(crate) struct Cells {
     /// Sets of labels taken from the returned value.
     returned_len: usize,
     grid: Grid,
-    exemplars: Exemplars,
+    pub(crate) exemplars: Exemplars,
     errors: OnceLock<Box<ErrorCells>>,
 }
 
@@ -191,6 +197,12 @@ impl Cells {
                 })
             }
         }
+    }
+
+    /// The cells of an outcome, where there are no labels.
+    #[inline]
+    pub(crate) fn of_outcome(&'static self, outcome: CallOutcome) -> Option<Mine<'static>> {
+        self.grid.mine(outcome as usize)
     }
 
     /// The cells of a set of labels without an outcome.

@@ -135,7 +135,7 @@ fn place(channel: Channel, outcome: Result<u32, OrderError>) -> Result<u32, Orde
         timer: Some(p::TimerDef::DEFAULT),
         ..function("place")
     });
-    let mut call = p::Call::<3>::idle(site);
+    let mut call = p::Call::<35>::idle(site);
     call.begin();
     if call.on() {
         call.count_labels(p::labels(&(p::label(&channel),)));
@@ -212,7 +212,7 @@ fn generic<T: LabelValue>(value: T, amount: f64) {
         }),
         ..function("generic")
     });
-    let mut call = p::Call::<1>::idle(site);
+    let mut call = p::Call::<33>::idle(site);
     call.begin();
     if call.on() {
         call.count_labels(p::labels(&(p::label(&value),)));
@@ -253,7 +253,7 @@ fn limited(user: &str, body: impl FnOnce()) {
         }),
         ..function("limited")
     });
-    let mut call = p::Call::<9>::idle(site);
+    let mut call = p::Call::<41>::idle(site);
     call.begin();
     if call.on() {
         call.count_labels(p::labels(&(p::limit(&LIMIT, user),)));
@@ -301,7 +301,7 @@ fn short() {
         counter: Some(p::CounterDef::DEFAULT),
         ..function("short")
     });
-    let mut call = p::Call::<1>::idle(site);
+    let mut call = p::Call::<33>::idle(site);
     call.begin();
     call.finish(&(), |(), _| ());
 }

@@ -2,16 +2,17 @@
 
 use super::body::{self, Fields, Item, Items, Key, Scalar};
 use super::context::{SpanContext, SpanId, TraceId};
+use super::drain;
 use super::errors;
-use super::local::{self, Frame, Ids};
+use super::local::{self, Ids};
 use super::otel;
-use super::pipeline::Shared;
+use super::pipeline::{self, Shared};
 use super::slab::Handle;
-use super::store::{self, Live, ParentRef, SLAB, STATUS_ERROR, Start};
-use super::subscriber::Recorder;
+use super::stack::Frame;
+use super::store::{self, Live, ParentRef, SLAB, Start};
 use crate::outcome::CallOutcome;
 use crate::probe::ErrorRef;
-use crate::site::{Site, SpanKind};
+use crate::site::Site;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use tracing_core::callsite::{self, Identifier};
 use tracing_core::field::{FieldSet, Value};
@@ -38,7 +39,7 @@ impl SpanSlot {
 
     /// Whether the pipeline's filter lets the site's spans exist.
     #[inline]
-    fn enabled(&self, site: &'static Site, shared: &Shared) -> bool {
+    pub(crate) fn enabled(&self, site: &'static Site, shared: &Shared) -> bool {
         let whose = u64::from(shared.id) << 1;
         let answer = self.answer.load(Ordering::Relaxed);
         if answer & !1 == whose {
@@ -128,50 +129,36 @@ pub(crate) struct ActiveSpan {
 }
 
 impl ActiveSpan {
-    /// Asks filter and sampler, and opens the span in place. `start` is 0 when no one has read the clock yet.
-    #[cfg(any(feature = "tower", feature = "db-sqlx"))]
-    #[inline]
-    pub(crate) fn open(&mut self, site: &'static Site, start: u64, options: Option<Box<SpanOptions>>) {
-        self.begin(site, start, options, false);
+    /// A span of ours, recorded where there is a handle.
+    pub(crate) fn of(ids: Ids, handle: Option<Handle>) -> Self {
+        Self {
+            ids,
+            handle,
+            foreign: None,
+        }
     }
 
-    /// Asks filter and sampler, and opens the span in place; `enter` makes it current at once. `start` is 0 when no one has read the
-    /// clock yet.
-    #[inline]
-    pub(crate) fn begin(&mut self, site: &'static Site, start: u64, options: Option<Box<SpanOptions>>, enter: bool) {
+    /// Asks filter and sampler, and opens the span in place. `start` is 0 when no one has read the clock yet.
+    pub(crate) fn open(&mut self, site: &'static Site, start: u64, options: Option<Box<SpanOptions>>) {
         if local::is_turned_away() {
             return;
         }
         let mut options = options;
-        dispatcher::get_default(|dispatch| match dispatch.downcast_ref::<Recorder>() {
-            Some(recorder) => self.open_ours(site, &recorder.shared, start, options.as_deref(), enter),
+        dispatcher::get_default(|dispatch| match pipeline::of(dispatch) {
+            Some(shared) => self.open_ours(site, shared, start, options.as_deref()),
             None => self.open_foreign(site, dispatch, options.take()),
         });
-        if enter {
-            if self.foreign.is_some() {
-                self.enter(site);
-            } else if self.is_ours() {
-                otel::entered(&self.ids);
-            }
-        }
     }
 
     #[inline]
-    fn open_ours(
-        &mut self,
-        site: &'static Site,
-        shared: &Shared,
-        ticks: u64,
-        options: Option<&SpanOptions>,
-        enter: bool,
-    ) {
+    fn open_ours(&mut self, site: &'static Site, shared: &Shared, ticks: u64, options: Option<&SpanOptions>) {
         if shared.is_closed() || !site.slots.span.enabled(site, shared) {
             return;
         }
         let start = Start {
             meta: site.metadata(),
             site: Some(site),
-            kind: site.def.span.as_ref().map_or(SpanKind::Internal, |span| span.kind),
+            kind: site.span_kind(),
             parent: match options.map(|options| &options.parent) {
                 None | Some(Parent::Current) => ParentRef::Current,
                 Some(Parent::Root) => ParentRef::Root,
@@ -180,7 +167,7 @@ impl ActiveSpan {
             ticks,
         };
         let ids = &mut self.ids;
-        self.handle = local::with(|local| store::start(shared, local, &start, enter, ids)).flatten();
+        self.handle = local::with(|local| store::start(shared, local, &start, ids)).flatten();
         if let (Some(handle), Some(options)) = (self.handle, options) {
             said(handle, options);
         }
@@ -188,7 +175,7 @@ impl ActiveSpan {
 
     /// Under a subscriber that is not ours; it may have our layer, which then knows the span.
     #[cold]
-    fn open_foreign(&mut self, site: &'static Site, dispatch: &Dispatch, options: Option<Box<SpanOptions>>) {
+    pub(crate) fn open_foreign(&mut self, site: &'static Site, dispatch: &Dispatch, options: Option<Box<SpanOptions>>) {
         #[cfg(feature = "logs")]
         let said = options
             .as_ref()
@@ -210,7 +197,7 @@ impl ActiveSpan {
             }
             SLAB.with(handle, |live| {
                 live.fixed.site = Some(site);
-                live.fixed.kind = site.def.span.as_ref().map_or(SpanKind::Internal, |span| span.kind);
+                live.fixed.kind = site.span_kind();
                 self.ids = live.ids.clone();
                 self.handle = live.fixed.recorded.then_some(handle);
             });
@@ -221,6 +208,11 @@ impl ActiveSpan {
     #[inline]
     fn is_ours(&self) -> bool {
         self.ids.span != 0
+    }
+
+    /// Another subscriber's.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.foreign.is_some()
     }
 
     /// Entered and left by us, and not by another subscriber.
@@ -240,16 +232,8 @@ impl ActiveSpan {
     pub(crate) fn enter(&self, site: &'static Site) {
         if self.is_direct() {
             local::with(|local| {
-                store::push(
-                    local,
-                    Frame {
-                        ids: self.ids.clone(),
-                        handle: self.handle,
-                        owned: false,
-                        noted: otel::noted(),
-                        meta: site.metadata(),
-                    },
-                );
+                let frame = Frame::copy(self.ids.clone(), self.handle, site.metadata());
+                local.stack.push(frame);
             });
             otel::entered(&self.ids);
         } else if let Some(span) = &self.foreign {
@@ -261,11 +245,7 @@ impl ActiveSpan {
     #[inline]
     pub(crate) fn exit(&self) {
         if self.is_direct() {
-            otel::left(self.ids.span);
-            let named = local::with(|local| store::pop(local, self.ids.span)).flatten();
-            if let Some(handle) = named {
-                store::close(handle, |_| ());
-            }
+            local::leave_span(self.ids.span);
         } else if let Some(span) = &self.foreign {
             span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
         }
@@ -278,7 +258,7 @@ impl ActiveSpan {
                 span.record(&field, *value);
             }
         } else if let Some(handle) = self.handle {
-            store::attributes(handle, true, false, |fields| record(site, values, fields));
+            record_fields(handle, site, values);
         }
     }
 
@@ -300,11 +280,7 @@ impl ActiveSpan {
     /// The returned value, as the attribute `return`.
     pub(crate) fn returned(&self, value: &dyn Value) {
         if let Some(handle) = self.handle {
-            store::attributes(handle, false, true, |fields| {
-                for field in RETURN.fields() {
-                    value.record(&field, fields);
-                }
-            });
+            record_returned(handle, value);
         }
     }
 
@@ -322,13 +298,7 @@ impl ActiveSpan {
             errors::panicked(&self.ids, self.handle);
         }
         if let Some(handle) = self.handle.take() {
-            let settle = |live: &mut Live| {
-                live.fixed.end = end;
-                live.fixed.outcome = Some(outcome);
-                if outcome == CallOutcome::Error {
-                    live.fixed.status = STATUS_ERROR;
-                }
-            };
+            let settle = |live: &mut Live| live.ended(end, outcome);
             if self.foreign.is_none() {
                 store::close(handle, settle);
             } else {
@@ -341,11 +311,42 @@ impl ActiveSpan {
         self.foreign = None;
     }
 
-    /// Its life begins only now.
+    /// Its life begins only now; `anew`: under what is current now. One that was not recorded when its fields could be read, and
+    /// is now, has none.
     #[cold]
-    pub(crate) fn begins(&self, ticks: u64) {
-        if let Some(handle) = self.handle {
-            SLAB.with(handle, |live| live.fixed.start = ticks);
+    pub(crate) fn begins(&mut self, site: &'static Site, ticks: u64, anew: bool) {
+        let now = if anew { store::current() } else { None };
+        match self.handle {
+            Some(handle) => {
+                let parent = SLAB.with(handle, |live| {
+                    live.fixed.start = ticks;
+                    live.fixed.parent
+                });
+                if anew && parent != Some(now.as_ref().map_or(0, |context| context.span_id.0)) {
+                    self.moves(handle, now.as_ref());
+                }
+            }
+            None if anew && self.is_direct() => {
+                *self = Self::default();
+                self.open(site, ticks, None);
+            }
+            None => {}
+        }
+    }
+
+    /// Another parent, or none: the sampler is asked again.
+    fn moves(&mut self, handle: Handle, parent: Option<&SpanContext>) {
+        let Some(shared) = drain::pipeline(self.ids.pipeline()) else {
+            return;
+        };
+        store::set_parent(&shared, handle, parent);
+        let Some((ids, recorded)) = SLAB.with(handle, |live| (live.ids.clone(), live.fixed.recorded)) else {
+            return;
+        };
+        self.ids = ids;
+        if !recorded && self.foreign.is_none() {
+            self.handle = None;
+            store::close(handle, |_| ());
         }
     }
 
@@ -378,15 +379,29 @@ pub(crate) fn sampled() -> Option<(TraceId, SpanId)> {
         if let Some(context) = otel::newer(local) {
             return context.is_sampled().then_some((context.trace_id, context.span_id));
         }
-        let ids = &local.stack.last()?.ids;
+        let ids = local.top()?.ids();
         ids.flags().is_sampled().then(|| (ids.trace(), SpanId(ids.span)))
     })
     .flatten()
 }
 
+/// Values for the site's fields, by position.
+pub(crate) fn record_fields(handle: Handle, site: &'static Site, values: &[&dyn Value]) {
+    store::attributes(handle, true, false, |fields| record(site, values, fields));
+}
+
+/// The returned value, as the attribute `return`.
+pub(crate) fn record_returned(handle: Handle, value: &dyn Value) {
+    store::attributes(handle, false, true, |fields| {
+        for field in RETURN.fields() {
+            value.record(&field, fields);
+        }
+    });
+}
+
 /// Links and values that were given before the span opened.
 #[cold]
-fn said(handle: Handle, options: &SpanOptions) {
+pub(crate) fn said(handle: Handle, options: &SpanOptions) {
     for context in &options.links {
         store::link(handle, context);
     }

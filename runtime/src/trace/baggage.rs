@@ -3,8 +3,9 @@
 //! It rides where the trace state rides, in what the spans of one request share ([`Carried`]), so that a request without any
 //! costs nothing. Where no span is current it stands in the thread's [`Local`] and goes to the first span that opens.
 
-use super::local::{self, Carried, Frame};
+use super::local::{self, Carried};
 use super::slab::Handle;
+use super::stack::Frame;
 use super::store;
 use crate::export::diag;
 use pin_project_lite::pin_project;
@@ -210,22 +211,21 @@ impl Baggage {
 
     pub(super) fn enter(&self) -> Entered {
         local::with(|local| {
-            let Some(frame) = local.stack.last() else {
+            store::settle_own(local);
+            let Some(frame) = local.top() else {
                 let carried = Carried::of(None, self);
                 return Entered::Base(std::mem::replace(&mut local.base, carried));
             };
-            let mut ids = frame.ids.clone();
+            let Some(meta) = frame.metadata() else {
+                return Entered::Not;
+            };
+            let mut ids = frame.ids().clone();
             let state = ids.carried.as_ref().and_then(|carried| carried.trace_state.clone());
             ids.carried = Carried::of(state, self);
             let entered = Entered::Frame(ids.span);
-            let frame = Frame {
-                ids,
-                handle: frame.handle,
-                owned: false,
-                noted: frame.noted,
-                meta: frame.meta,
-            };
-            store::push(local, frame);
+            let mut again = Frame::copy(ids, frame.handle, meta);
+            again.noted = frame.noted;
+            local.stack.push(again);
             entered
         })
         .unwrap_or(Entered::Not)
@@ -381,7 +381,10 @@ impl Drop for Entered {
                 drop(local::with(|local| std::mem::replace(&mut local.base, before)));
                 None
             }
-            Self::Frame(span) => local::with(|local| store::pop(local, *span)).flatten(),
+            Self::Frame(span) => {
+                let left = local::with(|local| local.stack.take_span(*span, &mut local.rng)).flatten();
+                left.and_then(|frame| frame.handle.filter(|_| frame.owned))
+            }
         };
         if let Some(handle) = named {
             store::close(handle, |_| ());

@@ -205,8 +205,8 @@ fn micro(name: &str, f: impl Fn()) {
 #[test]
 #[ignore = "figures"]
 fn micros() {
-    use super::local::{self, Frame};
     use super::store::{self, Live, SLAB};
+    use super::{local, stack::Frame};
     println!(
         "Head {} Live {} Frame {} Ids {} Active {} Call {}",
         size_of::<store::Head>(),
@@ -275,7 +275,7 @@ fn micros() {
     };
     micro("start + discard", || {
         let mut ids = local::Ids::default();
-        let h = local::with(|l| store::start(shared, l, &start, false, &mut ids))
+        let h = local::with(|l| store::start(shared, l, &start, &mut ids))
             .flatten()
             .unwrap();
         let c = SLAB.release(h, |_| ()).unwrap();

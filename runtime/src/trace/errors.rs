@@ -139,11 +139,14 @@ fn exception(handle: Handle, of: &str, message: &str, stacktrace: Option<&str>, 
 /// Whether no child told of it, and tells the parent of it.
 fn surfaced(ids: &Ids, handle: Option<Handle>, messages: &[String]) -> bool {
     let hashes: Vec<u64> = messages.iter().map(|message| hash(message)).collect();
-    let told = |live: &mut Live| (hashes.iter().any(|hash| live.seen.contains(hash)), live.parent);
-    let Some((passed, parent)) = handle.and_then(|handle| SLAB.with(handle, told)) else {
+    let told = |live: &mut Live| {
+        let passed = hashes.iter().any(|hash| live.seen.contains(hash));
+        (passed, live.parent, live.fixed.parent)
+    };
+    let Some((passed, parent, span)) = handle.and_then(|handle| SLAB.with(handle, told)) else {
         return surfaced_unrecorded(ids, &hashes);
     };
-    if let Some(parent) = parent {
+    if let Some(parent) = parent.or_else(|| below(span)) {
         SLAB.with(parent, |live| {
             if live.seen.len() < SEEN {
                 live.seen.push(hashes[0]);
@@ -151,6 +154,18 @@ fn surfaced(ids: &Ids, handle: Option<Handle>, messages: &[String]) -> bool {
         });
     }
     !passed
+}
+
+/// A parent that is not in the slab is a plain function's, on the stack of the thread that its child began on.
+fn below(span: u64) -> Option<Handle> {
+    if span == 0 {
+        return None;
+    }
+    local::with(|local| {
+        let at = local.stack.position_of_span(span)?;
+        store::settle(local, at)
+    })
+    .flatten()
 }
 
 fn surfaced_unrecorded(ids: &Ids, hashes: &[u64]) -> bool {

@@ -5,11 +5,12 @@ use super::body::{Fields, Key, Scalar};
 use super::carrier::AsParent;
 use super::context::{SpanContext, SpanId, TraceId};
 use super::errors;
-use super::local::{self, Frame, Ids};
+use super::local::{self, Ids, Local};
 use super::otel;
 use super::propagate::{Inject, inject};
 use super::slab::Handle;
 use super::span_ext::{Status, set_status};
+use super::stack::Frame;
 use super::store;
 use std::fmt;
 use std::future::Future;
@@ -60,8 +61,9 @@ impl Here {
                     handle: otel::handle_of(context.span_id.0),
                 });
             }
-            local.stack.last().map(|frame| Self {
-                ids: frame.ids.clone(),
+            store::settle_own(local);
+            local.top().map(|frame| Self {
+                ids: frame.ids().clone(),
                 handle: frame.handle,
             })
         })
@@ -77,12 +79,15 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(frame: &Frame) -> Self {
-        Self {
-            ids: frame.ids.clone(),
+    /// The innermost of ours.
+    fn of_this_thread(local: &mut Local) -> Option<Self> {
+        store::settle_own(local);
+        let frame = local.top()?;
+        Some(Self {
+            ids: frame.ids().clone(),
             handle: frame.handle,
-            meta: frame.meta,
-        }
+            meta: frame.metadata()?,
+        })
     }
 }
 
@@ -300,7 +305,7 @@ impl Taken {
     fn here() -> Self {
         // A clone of a context runs no code of others, so the thread's state may be borrowed meanwhile.
         let (kept, otel) =
-            local::with(|local| (local.stack.last().map(Kept::of), otel::Taken::here(local))).unwrap_or_default();
+            local::with(|local| (Kept::of_this_thread(local), otel::Taken::here(local))).unwrap_or_default();
         Self {
             baggage: if kept.is_none() {
                 baggage::without_span()
@@ -350,14 +355,7 @@ struct Under(u64);
 impl Under {
     fn new(kept: &Kept) -> Self {
         local::with(|local| {
-            let frame = Frame {
-                ids: kept.ids.clone(),
-                handle: kept.handle,
-                owned: false,
-                noted: otel::noted(),
-                meta: kept.meta,
-            };
-            store::push(local, frame);
+            local.stack.push(Frame::copy(kept.ids.clone(), kept.handle, kept.meta));
         });
         otel::entered(&kept.ids);
         Self(kept.ids.span)
@@ -366,11 +364,7 @@ impl Under {
 
 impl Drop for Under {
     fn drop(&mut self) {
-        otel::left(self.0);
-        let named = local::with(|local| store::pop(local, self.0)).flatten();
-        if let Some(handle) = named {
-            store::close(handle, |_| ());
-        }
+        local::leave_span(self.0);
     }
 }
 

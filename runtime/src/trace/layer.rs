@@ -3,10 +3,11 @@
 //! The layer has a filter of its own, so that it never decides what other layers see, and keeps its spans by the registry's
 //! ids, so that it takes no lock of the registry's and leaves nothing in its extensions.
 
-use super::local::{self, Frame, Ids};
+use super::local::{self, Ids};
 use super::otel;
 use super::pipeline::Shared;
 use super::slab::Handle;
+use super::stack::Frame;
 use super::store::{self, ParentRef, SLAB, Start};
 use super::subscriber;
 use crate::site::SpanKind;
@@ -134,7 +135,7 @@ where
         };
         let opened = local::with(|local| {
             let mut ids = Ids::default();
-            match store::start(shared, local, &start, false, &mut ids) {
+            match store::start(shared, local, &start, &mut ids) {
                 Some(handle) => (Some(handle), true),
                 None => (store::name(local, start.meta, &ids), false),
             }
@@ -169,7 +170,7 @@ where
         if local::is_turned_away() {
             return;
         }
-        let current = subscriber::current_of(event, handle_of);
+        let current = subscriber::current_of(event, shared.span_events, handle_of);
         let logged = !shared.span_events || shared.events.enabled(event.metadata());
         subscriber::told(shared, event, current.as_ref(), logged);
     }
@@ -179,14 +180,7 @@ where
             && let Some((ids, Some(meta))) = SLAB.with(handle, |live| (live.ids.clone(), live.fixed.meta))
         {
             local::with(|local| {
-                let frame = Frame {
-                    ids: ids.clone(),
-                    handle: Some(handle),
-                    owned: false,
-                    noted: otel::noted(),
-                    meta,
-                };
-                store::push(local, frame);
+                local.stack.push(Frame::copy(ids.clone(), Some(handle), meta));
             });
             otel::entered(&ids);
         }

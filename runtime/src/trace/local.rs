@@ -7,12 +7,13 @@ use super::baggage::Baggage;
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use super::drain::{self, Counters};
 use super::ids::Rng;
+use super::pipeline::{Limits, Shared};
 use super::ring::Writer;
-use super::slab::{BATCH, FreeSlot, Handle};
+use super::slab::{BATCH, FreeSlot};
+use super::stack::{Frame, Stack};
 use super::store::{Head, Live, SLAB};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use tracing_core::Metadata;
 
 /// What travels with a trace and is the same for all its local spans.
 #[derive(Debug, Default, PartialEq)]
@@ -109,23 +110,13 @@ impl Ids {
     }
 }
 
-/// One span that is current on this thread, the last of them the innermost.
-pub(crate) struct Frame {
-    pub(crate) ids: Ids,
-    /// Its place in the slab; none for a span not recorded, until someone asks for it as a `tracing` span.
-    pub(crate) handle: Option<Handle>,
-    /// The frame holds a reference to `handle`.
-    pub(crate) owned: bool,
-    /// Of the context of the `opentelemetry` API that was attached when this was pushed.
-    pub(crate) noted: u32,
-    pub(crate) meta: &'static Metadata<'static>,
-}
-
 pub(crate) struct Local {
-    pub(crate) stack: Vec<Frame>,
+    pub(crate) stack: Stack,
     /// Baggage that is current where no span is.
     pub(crate) base: Option<Arc<Carried>>,
     pub(crate) rng: Rng,
+    /// Of the pipeline that was asked for a span last.
+    limits: (u32, Limits),
     pub(crate) counters: Option<Arc<Counters>>,
     free: Vec<FreeSlot<Live>>,
     writer: Option<Writer<Head>>,
@@ -135,9 +126,10 @@ pub(crate) struct Local {
 thread_local! {
     static LOCAL: RefCell<Local> = const {
         RefCell::new(Local {
-            stack: Vec::new(),
+            stack: Stack::new(),
             base: None,
             rng: Rng::unseeded(),
+            limits: (0, Limits::DEFAULT),
             counters: None,
             free: Vec::new(),
             writer: None,
@@ -154,6 +146,19 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Local) -> R) -> Option<R> {
         .try_with(|local| local.try_borrow_mut().ok().map(|mut local| f(&mut local)))
         .ok()
         .flatten()
+}
+
+/// Takes the innermost frame of a span off this thread's stack.
+#[inline]
+pub(crate) fn leave_span(span: u64) {
+    super::otel::left(span);
+    let named = with(|local| {
+        let frame = local.stack.take_span(span, &mut local.rng)?;
+        frame.handle.filter(|_| frame.owned)
+    });
+    if let Some(Some(handle)) = named {
+        super::store::close(handle, |_| ());
+    }
 }
 
 /// Bits of [`AWAY`]: a field's value is being formatted.
@@ -236,6 +241,28 @@ pub(crate) fn formatted<R>(write: impl FnOnce(&mut Vec<u8>) -> R, then: impl FnO
 }
 
 impl Local {
+    /// The innermost span.
+    #[inline]
+    pub(crate) fn top(&mut self) -> Option<&mut Frame> {
+        self.stack.top(&mut self.rng)
+    }
+
+    /// Remembers the limits of the pipeline whose span begins.
+    #[inline]
+    pub(crate) fn remember(&mut self, shared: &Shared) {
+        if self.limits.0 != shared.id {
+            self.limits = (shared.id, shared.limits.clone());
+        }
+    }
+
+    /// The limits of a span of this thread.
+    pub(crate) fn limits_of(&self, pipeline: u32) -> Limits {
+        if self.limits.0 == pipeline {
+            return self.limits.1.clone();
+        }
+        drain::pipeline(pipeline).map_or(Limits::DEFAULT, |shared| shared.limits.clone())
+    }
+
     /// A free slot of the slab.
     #[inline]
     pub(crate) fn free_slot(&mut self) -> Option<FreeSlot<Live>> {
@@ -306,10 +333,8 @@ impl Local {
 
 impl Drop for Local {
     fn drop(&mut self) {
-        for frame in self.stack.drain(..) {
-            if let (true, Some(handle)) = (frame.owned, frame.handle)
-                && let Some(closing) = SLAB.release(handle, |_| ())
-            {
+        for handle in self.stack.drain_owned() {
+            if let Some(closing) = SLAB.release(handle, |_| ()) {
                 self.free.push(closing.free());
             }
         }

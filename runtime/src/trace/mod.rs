@@ -5,6 +5,7 @@ pub(crate) mod baggage;
 pub(crate) mod body;
 pub(crate) mod carrier;
 pub(crate) mod context;
+pub(crate) mod direct;
 #[doc(hidden)]
 pub mod discard;
 mod drain;
@@ -29,6 +30,7 @@ mod ring;
 pub(crate) mod sampler;
 mod slab;
 pub(crate) mod span_ext;
+mod stack;
 pub(crate) mod store;
 pub(crate) mod subscriber;
 

@@ -16,8 +16,13 @@ pub(crate) fn noted() -> u32 {
 }
 
 #[inline]
-pub(crate) fn newer(_local: &Local) -> Option<SpanContext> {
+pub(crate) fn newer(_local: &mut Local) -> Option<SpanContext> {
     None
+}
+
+#[inline]
+pub(crate) fn is_attaching() -> bool {
+    false
 }
 
 #[inline]
@@ -45,7 +50,7 @@ pub(crate) type Attached = ();
 pub(crate) struct Taken;
 
 impl Taken {
-    pub(crate) fn here(_local: &Local) -> Self {
+    pub(crate) fn here(_local: &mut Local) -> Self {
         Self
     }
 

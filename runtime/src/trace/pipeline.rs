@@ -7,8 +7,8 @@ use super::sampler::Sampler;
 use super::subscriber::Recorder;
 use super::tail::TailRules;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tracing_core::{Dispatch, callsite, dispatcher};
 
@@ -37,16 +37,20 @@ pub(crate) struct Limits {
     pub(crate) value_length: u32,
 }
 
+impl Limits {
+    pub(crate) const DEFAULT: Self = Self {
+        attributes: 128,
+        events: 128,
+        links: 128,
+        attributes_per_event: 128,
+        attributes_per_link: 128,
+        value_length: u32::MAX,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            attributes: 128,
-            events: 128,
-            links: 128,
-            attributes_per_event: 128,
-            attributes_per_link: 128,
-            value_length: u32::MAX,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -171,7 +175,37 @@ pub(crate) fn install(setup: TraceSetup) -> Result<Pipeline, InstallError> {
     }
     // A call site that was first hit between the making of the dispatcher and its installation is cached as never.
     callsite::rebuild_interest_cache();
+    remember_global(&pipeline.shared);
     Ok(pipeline)
+}
+
+/// Where the global dispatcher stands, once it is ours: it never moves and nothing else stands there, so its address tells it
+/// from a scoped one without a look-up by type.
+static GLOBAL: AtomicPtr<Dispatch> = AtomicPtr::new(std::ptr::null_mut());
+static GLOBAL_SHARED: OnceLock<Arc<Shared>> = OnceLock::new();
+
+fn remember_global(shared: &Arc<Shared>) {
+    if GLOBAL_SHARED.set(Arc::clone(shared)).is_err() {
+        return;
+    }
+    // A thread of our own has no scoped dispatcher. Without it, types are asked each time.
+    let address = || dispatcher::get_default(|dispatch| std::ptr::from_ref(dispatch) as usize);
+    let Ok(asked) = std::thread::Builder::new().spawn(address) else {
+        return;
+    };
+    if let Ok(address) = asked.join() {
+        GLOBAL.store(address as *mut Dispatch, Ordering::Release);
+    }
+}
+
+/// The pipeline that records what goes to this dispatcher, if it is ours.
+#[inline]
+pub(crate) fn of(dispatch: &Dispatch) -> Option<&Shared> {
+    if std::ptr::eq(dispatch, GLOBAL.load(Ordering::Acquire)) {
+        GLOBAL_SHARED.get().map(|shared| &**shared)
+    } else {
+        dispatch.downcast_ref::<Recorder>().map(|recorder| &*recorder.shared)
+    }
 }
 
 /// A pipeline for whoever runs under its dispatcher, and its dispatcher: for tests beside each other.

@@ -57,7 +57,40 @@ pub(crate) struct Decision {
     pub(crate) state: Option<Option<Arc<str>>>,
 }
 
+/// An answer that takes no more than the parent's flag.
+pub(crate) enum Quick {
+    Keep,
+    Drop,
+    /// By half a new trace id.
+    Draw(Ratio),
+    /// [`Sampler::decide`] has to be asked.
+    Ask,
+}
+
+impl Root {
+    #[inline]
+    fn quick(self) -> Quick {
+        match self {
+            Self::AlwaysOn => Quick::Keep,
+            Self::AlwaysOff => Quick::Drop,
+            Self::Ratio(ratio) => Quick::Draw(ratio),
+        }
+    }
+}
+
 impl Sampler {
+    /// What can be said before a span has any ids; `parent`: whether it is sampled.
+    #[inline]
+    pub(crate) fn quick(&self, parent: Option<bool>) -> Quick {
+        match (self, parent) {
+            (Self::AlwaysOn, _) | (Self::ParentBased(_), Some(true)) => Quick::Keep,
+            (Self::AlwaysOff, _) | (Self::ParentBased(_), Some(false)) => Quick::Drop,
+            (Self::ParentBased(root), None) => root.quick(),
+            (Self::Ratio(ratio), None) => Quick::Draw(*ratio),
+            (Self::Ratio(_), Some(_)) => Quick::Ask,
+        }
+    }
+
     #[inline]
     pub(crate) fn decide(&self, parent: Option<&ParentIds>, trace: [u64; 2], _start: &Start<'_>) -> Decision {
         let sampled = match self {

@@ -3,11 +3,12 @@
 use super::body::{self, Fields};
 use super::context::{SpanContext, TraceFlags};
 use super::drain;
-use super::local::{self, Carried, Frame, Ids, Local};
+use super::local::{self, Carried, Ids, Local};
 use super::otel;
-use super::pipeline::Shared;
+use super::pipeline::{Limits, Shared};
 use super::sampler::Decision;
 use super::slab::{Handle, Slab};
+use super::stack::Frame;
 use crate::clock;
 use crate::outcome::CallOutcome;
 use crate::site::{Site, SpanKind};
@@ -82,6 +83,27 @@ impl Head {
                 | (outcome << OUTCOME)
                 | (u64::from(fixed.parent_remote) * PARENT_REMOTE)
                 | (u64::from(fixed.repeated) * REPEATED),
+        }
+    }
+
+    /// Of a span that lived in a frame.
+    #[inline]
+    pub(crate) fn of_frame(frame: &Frame, site: &'static Site, end: u64, outcome: CallOutcome) -> Self {
+        let ids = frame.ids();
+        let status = if outcome == CallOutcome::Error { STATUS_ERROR } else { 0 };
+        Self {
+            meta: Some(site.metadata()),
+            site: Some(site),
+            trace: ids.trace,
+            span: ids.span,
+            parent: frame.parent,
+            start: frame.start,
+            end,
+            bits: ids.bits
+                | ((site.span_kind() as u64) << KIND)
+                | (u64::from(status) << STATUS)
+                | ((outcome as u64 + 1) << OUTCOME)
+                | (u64::from(frame.parent_remote) * PARENT_REMOTE),
         }
     }
 
@@ -169,7 +191,7 @@ pub(crate) struct ParentIds {
 }
 
 #[inline]
-fn parent_of(local: &Local, pipeline: u32, parent: ParentRef<'_>) -> Option<ParentIds> {
+fn parent_of(local: &mut Local, pipeline: u32, parent: ParentRef<'_>) -> Option<ParentIds> {
     match parent {
         ParentRef::Current => {
             if let Some(context) = otel::newer(local) {
@@ -177,9 +199,9 @@ fn parent_of(local: &Local, pipeline: u32, parent: ParentRef<'_>) -> Option<Pare
                 let ids = Ids::of(&context);
                 return Some(ParentIds { ids, handle });
             }
-            let frame = local.stack.last()?;
-            (frame.ids.pipeline() == pipeline).then(|| ParentIds {
-                ids: frame.ids.clone(),
+            let frame = local.top()?;
+            (frame.pipeline() == pipeline).then(|| ParentIds {
+                ids: frame.ids().clone(),
                 handle: frame.handle,
             })
         }
@@ -197,28 +219,26 @@ fn parent_of(local: &Local, pipeline: u32, parent: ParentRef<'_>) -> Option<Pare
 
 /// What a span without a parent takes along: the baggage it came with, else what is current. A new trace is no new request.
 #[cold]
-fn root_carries(local: &Local, parent: ParentRef<'_>) -> Option<Arc<Carried>> {
+fn root_carries(local: &mut Local, parent: ParentRef<'_>) -> Option<Arc<Carried>> {
     if let ParentRef::Context(context) = parent {
         return Carried::of(None, &context.baggage);
     }
-    match local.stack.last() {
-        Some(frame) => Carried::of(None, &frame.ids.baggage()),
+    match local.top() {
+        Some(frame) => Carried::of(None, &frame.ids().baggage()),
         None => local.base.clone(),
     }
 }
 
-/// Asks the sampler and opens a span; its identity goes to `ids`, recorded or not. Live, with one reference, when recorded.
-///
-/// `enter` makes it current at once: what is at hand in registers is written thrice, where copying it later would wait for the
-/// first writes.
+/// The same of a span under what is current.
 #[inline]
-pub(crate) fn start(
-    shared: &Shared,
-    local: &mut Local,
-    start: &Start<'_>,
-    enter: bool,
-    ids: &mut Ids,
-) -> Option<Handle> {
+pub(crate) fn base(local: &mut Local) -> Option<Arc<Carried>> {
+    local.base.as_ref()?;
+    root_carries(local, ParentRef::Current)
+}
+
+/// Asks the sampler and opens a span; its identity goes to `ids`, recorded or not. Live, with one reference, when recorded.
+#[inline]
+pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>, ids: &mut Ids) -> Option<Handle> {
     let parent = parent_of(local, shared.id, start.parent);
     let (trace, mut flags) = match &parent {
         Some(parent) => (
@@ -275,10 +295,7 @@ pub(crate) fn start(
             if carried.is_some() {
                 live.ids.carried.clone_from(&carried);
             }
-            live.attributes_left = limits.attributes;
-            live.events_left = limits.events;
-            live.links_left = limits.links;
-            live.longest = limits.value_length;
+            live.allow(limits);
             live.parent = parent_handle;
             // Last: what it cost to get here is ours, not the span's.
             live.fixed.start = if start.ticks == 0 { clock::now() } else { start.ticks };
@@ -287,21 +304,6 @@ pub(crate) fn start(
         local.counters().sampled_out.add(1);
         None
     };
-    if enter {
-        let frame = Frame {
-            ids: Ids {
-                trace,
-                span,
-                carried: carried.clone(),
-                bits,
-            },
-            handle,
-            owned: false,
-            noted: otel::noted(),
-            meta: start.meta,
-        };
-        push(local, frame);
-    }
     ids.carried = carried;
     handle
 }
@@ -336,7 +338,7 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
     local::with(|local| {
         let mut ids = Ids::default();
         // A span made as this one would be made under that parent, whose identity then becomes this one's.
-        let twin = start(shared, local, &begin, false, &mut ids);
+        let twin = start(shared, local, &begin, &mut ids);
         let parent = twin.and_then(|twin| {
             let mut closing = SLAB.release(twin, |_| ())?;
             let live = closing.contents();
@@ -357,10 +359,7 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
                 if !live.fixed.recorded {
                     live.fixed.recorded = true;
                     live.fixed.start = clock::now();
-                    live.attributes_left = limits.attributes;
-                    live.events_left = limits.events;
-                    live.links_left = limits.links;
-                    live.longest = limits.value_length;
+                    live.allow(limits);
                 }
             } else {
                 live.fixed.recorded = false;
@@ -466,6 +465,25 @@ pub(crate) fn link(handle: Handle, context: &SpanContext) {
 }
 
 impl Live {
+    /// All the room that the limits give.
+    #[inline]
+    fn allow(&mut self, limits: &Limits) {
+        self.attributes_left = limits.attributes;
+        self.events_left = limits.events;
+        self.links_left = limits.links;
+        self.longest = limits.value_length;
+    }
+
+    /// How it ended.
+    #[inline]
+    pub(crate) fn ended(&mut self, end: u64, outcome: CallOutcome) {
+        self.fixed.end = end;
+        self.fixed.outcome = Some(outcome);
+        if outcome == CallOutcome::Error {
+            self.fixed.status = STATUS_ERROR;
+        }
+    }
+
     /// What few spans have goes into the body.
     #[inline]
     fn rarely(&mut self) {
@@ -562,27 +580,45 @@ fn clear(live: &mut Live) {
     }
 }
 
-/// Makes a span current on this thread.
-#[inline]
-pub(crate) fn push(local: &mut Local, frame: Frame) {
-    local.stack.push(frame);
-}
-
-/// Ends [`push`]: the innermost frame of that span, wherever it stands.
-#[inline]
-pub(crate) fn pop(local: &mut Local, span: u64) -> Option<Handle> {
-    let frame = if local.stack.last().is_some_and(|frame| frame.ids.span == span) {
-        local.stack.pop()?
+/// Moves the span of a frame to the slab, for someone who needs an id to name it by. The frame holds the reference.
+///
+/// A span that is not recorded gets a slot too, so that what is spawned under it belongs to the same trace, unrecorded.
+#[cold]
+pub(crate) fn settle(local: &mut Local, at: usize) -> Option<Handle> {
+    let frame = local.stack.at(at, &mut local.rng)?;
+    if frame.handle.is_some() {
+        return frame.handle;
+    }
+    let (ids, meta, site) = (frame.ids().clone(), frame.metadata()?, frame.site);
+    let handle = if frame.is_own() {
+        let (parent, parent_remote, start) = (frame.parent, frame.parent_remote, frame.start);
+        let limits = local.limits_of(ids.pipeline());
+        let free = local.free_slot()?;
+        SLAB.fill(free, |live| {
+            live.fixed = Fixed {
+                meta: Some(meta),
+                site,
+                parent,
+                start,
+                kind: site.map_or(SpanKind::Internal, Site::span_kind),
+                parent_remote,
+                recorded: true,
+                ..Fixed::default()
+            };
+            live.ids = ids;
+            live.parent = None;
+            live.allow(&limits);
+        })
     } else {
-        let at = local.stack.iter().rposition(|frame| frame.ids.span == span)?;
-        local.stack.remove(at)
-    };
-    if frame.owned { frame.handle } else { None }
+        name(local, meta, &ids)
+    }?;
+    local.stack.at(at, &mut local.rng)?.moved(handle);
+    Some(handle)
 }
 
 /// The innermost span of this thread, or baggage alone.
 pub(crate) fn current() -> Option<SpanContext> {
-    local::with(|local| match current_in(local) {
+    local::with(|local| match current_in(local, false) {
         Some((context, _)) => Some(context),
         None => local.base.as_ref().map(|carried| SpanContext {
             baggage: carried.baggage.clone(),
@@ -592,11 +628,23 @@ pub(crate) fn current() -> Option<SpanContext> {
     .flatten()
 }
 
-/// The innermost span, and its place in the store where it has one.
-pub(crate) fn current_in(local: &Local) -> Option<(SpanContext, Option<Handle>)> {
+/// The innermost span, and its place in the store where it has one; it is given one where it is `wanted`.
+pub(crate) fn current_in(local: &mut Local, wanted: bool) -> Option<(SpanContext, Option<Handle>)> {
     if let Some(context) = otel::newer(local) {
         let handle = otel::handle_of(context.span_id.0);
         return Some((context, handle));
     }
-    local.stack.last().map(|frame| (frame.ids.context(), frame.handle))
+    if wanted {
+        settle_own(local);
+    }
+    local.top().map(|frame| (frame.ids().context(), frame.handle))
+}
+
+/// Moves the innermost span to the slab if it is recorded and lives in its frame.
+pub(crate) fn settle_own(local: &mut Local) {
+    if local.stack.peek().is_some_and(Frame::is_own)
+        && let Some(at) = local.stack.last()
+    {
+        settle(local, at);
+    }
 }

@@ -2,10 +2,11 @@
 
 use super::body::{self, Fields};
 use super::context::SpanContext;
-use super::local::{self, Frame, Ids};
+use super::local::{self, Ids};
 use super::otel;
 use super::pipeline::Shared;
 use super::slab::Handle;
+use super::stack::Frame;
 use super::store::{self, ParentRef, SLAB, Start};
 use crate::site::SpanKind;
 use std::sync::Arc;
@@ -83,7 +84,7 @@ impl Subscriber for Recorder {
         let shared = &*self.shared;
         let opened = local::with(|local| {
             let mut ids = Ids::default();
-            match store::start(shared, local, &start, false, &mut ids) {
+            match store::start(shared, local, &start, &mut ids) {
                 Some(handle) => (Some(handle), true),
                 None => (store::name(local, start.meta, &ids), false),
             }
@@ -117,7 +118,7 @@ impl Subscriber for Recorder {
         if local::is_turned_away() {
             return;
         }
-        let current = current_of(event, handle);
+        let current = current_of(event, self.shared.span_events, handle);
         told(&self.shared, event, current.as_ref(), true);
     }
 
@@ -128,16 +129,7 @@ impl Subscriber for Recorder {
         };
         let Some(meta) = meta else { return };
         local::with(|local| {
-            store::push(
-                local,
-                Frame {
-                    ids: ids.clone(),
-                    handle: Some(handle),
-                    owned: false,
-                    noted: otel::noted(),
-                    meta,
-                },
-            );
+            local.stack.push(Frame::copy(ids.clone(), Some(handle), meta));
         });
         otel::entered(&ids);
     }
@@ -167,9 +159,10 @@ impl Subscriber for Recorder {
 /// Where the `opentelemetry` crates log.
 pub(crate) const API: &str = "opentelemetry";
 
-/// The span that an event belongs to.
+/// The span that an event belongs to; `by_handle`: its place in the store too.
 pub(crate) fn current_of(
     event: &Event<'_>,
+    by_handle: bool,
     handle: impl FnOnce(&Id) -> Option<Handle>,
 ) -> Option<(SpanContext, Option<Handle>)> {
     if event.is_root() {
@@ -181,9 +174,9 @@ pub(crate) fn current_of(
     local::with(|local| {
         if event.metadata().target().starts_with(API) {
             // Said while a context is being attached, which must not be looked at meanwhile.
-            local.stack.last().map(|frame| (frame.ids.context(), frame.handle))
+            local.top().map(|frame| (frame.ids().context(), frame.handle))
         } else {
-            store::current_in(local)
+            store::current_in(local, by_handle)
         }
     })
     .flatten()
@@ -203,39 +196,24 @@ pub(crate) fn told(shared: &Shared, event: &Event<'_>, current: Option<&(SpanCon
 
 /// Takes the innermost frame of that span off this thread's stack.
 pub(crate) fn leave(handle: Handle) {
-    let left = local::with(|local| {
-        let stack = &mut local.stack;
-        let at = match stack.last() {
-            Some(frame) if frame.handle == Some(handle) => Some(stack.len() - 1),
-            _ => stack.iter().rposition(|frame| frame.handle == Some(handle)),
-        };
-        // A frame that holds a reference was pushed by a call, which pops it itself.
-        let at = at.filter(|at| !stack[*at].owned)?;
-        Some(stack.remove(at).ids.span)
-    });
+    let left = local::with(|local| local.stack.leave(handle, &mut local.rng));
     if let Some(Some(span)) = left {
         otel::left(span);
     }
 }
 
-/// The innermost span as `tracing` sees it. One that is not recorded gets a slot now, so that what is spawned under it
-/// belongs to the same trace, unrecorded.
+/// The innermost span as `tracing` sees it: with a place in the slab from now on, so that it can be named.
 fn current_span(pipeline: u32) -> Current {
     local::with(|local| {
-        let Some(frame) = local.stack.last().filter(|frame| frame.ids.pipeline() == pipeline) else {
+        let (Some(at), Some(frame)) = (local.stack.last(), local.stack.peek()) else {
             return Current::none();
         };
-        let (meta, ids, mut handle) = (frame.meta, frame.ids.clone(), frame.handle);
-        if handle.is_none() {
-            handle = store::name(local, meta, &ids);
-            if let Some(frame) = local.stack.last_mut() {
-                frame.handle = handle;
-                frame.owned = handle.is_some();
-            }
+        if frame.pipeline() != pipeline {
+            return Current::none();
         }
-        match handle {
-            Some(handle) => Current::new(Id::from_non_zero_u64(handle.get()), meta),
-            None => Current::none(),
+        match (store::settle(local, at), local.top().and_then(|frame| frame.metadata())) {
+            (Some(handle), Some(meta)) => Current::new(Id::from_non_zero_u64(handle.get()), meta),
+            _ => Current::none(),
         }
     })
     .unwrap_or_else(Current::none)

@@ -172,7 +172,8 @@ macro_rules! site {
     }};
 }
 
-const SPAN: u8 = 4;
+const SPAN: u8 = crate::call::signals::SPAN;
+const SAID: u8 = crate::call::signals::SAID;
 
 /// What an annotated plain function does.
 fn call<R>(site: &'static Site, body: impl FnOnce() -> R, settle: impl FnOnce(&R, &mut p::Settle<'_>)) -> R {
@@ -316,12 +317,12 @@ fn links_and_parents() {
         ..SpanContext::default()
     };
     traced.run(|| {
-        let mut call = p::Call::<SPAN>::idle(site!("child of remote"));
+        let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("child of remote"));
         call.begin();
         call.parent(&remote);
         call.link(|link| link(remote.clone()));
         call.enter();
-        let mut inner = p::Call::<SPAN>::idle(site!("a root inside"));
+        let mut inner = p::Call::<{ SPAN | SAID }>::idle(site!("a root inside"));
         inner.begin();
         inner.root();
         inner.enter();
@@ -670,7 +671,7 @@ fn by_hand() {
             (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
         });
         let links = [remote.clone(), remote.clone()];
-        let mut call = p::Call::<SPAN>::idle(site!("linked"));
+        let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("linked"));
         call.begin();
         let links = p::Links::new(links.iter());
         call.link(|each| {
@@ -789,7 +790,7 @@ fn the_layer_over_a_registry() {
                     (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
                 });
             });
-            let mut call = p::Call::<SPAN>::idle(site!("under remote"));
+            let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("under remote"));
             call.begin();
             call.parent(&remote);
             call.enter();

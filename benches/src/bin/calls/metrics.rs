@@ -10,10 +10,27 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::Instant;
 
-pub(crate) const CASES: [Case; 9] = [
+pub(crate) const CASES: [Case; 11] = [
+    case("limit: a relaxed fetch_add", |n| {
+        static CELL: AtomicU64 = AtomicU64::new(0);
+        for i in 0..n {
+            consume(body(i));
+            CELL.fetch_add(1, Ordering::Relaxed);
+        }
+    }),
+    case("limit: a clock pair of quanta", |n| {
+        let clock = &*CLOCK;
+        for i in 0..n {
+            let start = clock.raw();
+            consume(body(i));
+            black_box(clock.raw() - start);
+        }
+    }),
     case("count: #[counted]", ours::counted)
         .setup(ours::init)
         .check(ours::check_counted),
@@ -118,6 +135,8 @@ pub(crate) static CALLS: LazyLock<Family<Labels, Counter>> = LazyLock::new(Famil
 pub(crate) static DURATIONS: LazyLock<Family<Labels, Histogram>> =
     LazyLock::new(|| Family::new_with_constructor(|| Histogram::new(BUCKETS)));
 static FACADE: OnceLock<metrics_exporter_prometheus::PrometheusHandle> = OnceLock::new();
+
+static CLOCK: LazyLock<quanta::Clock> = LazyLock::new(quanta::Clock::new);
 
 struct Otel {
     provider: SdkMeterProvider,

@@ -24,8 +24,9 @@ thread_local! {
     static GUARDS: RefCell<Guards> = const { RefCell::new(Guards(Vec::new())) };
 }
 
+/// Whether [`entered`] and [`left`] do anything.
 #[inline]
-fn is_attaching() -> bool {
+pub(crate) fn is_attaching() -> bool {
     MODE.load(Ordering::Relaxed) & ATTACHING != 0
 }
 

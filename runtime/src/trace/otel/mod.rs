@@ -18,7 +18,7 @@ pub use propagator::Propagator;
 pub use provider::{Tracer, TracerProvider};
 pub use span::Span;
 
-pub(crate) use attach::{entered, left};
+pub(crate) use attach::{entered, is_attaching, left};
 pub(crate) use scope::{scope_key, scope_of};
 pub(crate) use span::handle_of;
 
@@ -92,25 +92,27 @@ fn noted_apart() -> u32 {
 
 /// The span of the attached context, where that is newer than the innermost of ours.
 #[inline]
-pub(crate) fn newer(local: &Local) -> Option<SpanContext> {
+pub(crate) fn newer(local: &mut Local) -> Option<SpanContext> {
     if is_used() { newer_apart(local) } else { None }
 }
 
 #[inline(never)]
-fn newer_apart(local: &Local) -> Option<SpanContext> {
-    let top = local.stack.last();
+fn newer_apart(local: &mut Local) -> Option<SpanContext> {
+    let Local { stack, rng, base, .. } = local;
+    let top = stack.top(rng);
+    let top = top.as_deref();
     with_context(|cx| {
         let note = note_of(cx);
         if note == 0 || note == top.map_or(0, |frame| frame.noted) {
             return None;
         }
-        let carried = top.map_or(&local.base, |frame| &frame.ids.carried);
+        let carried = top.map_or(&*base, |frame| &frame.ids().carried);
         let ours = carried.as_ref().map(|carried| carried.baggage.clone());
         let context = SpanContext {
             baggage: convert::baggage(cx, ours.unwrap_or_default()),
             ..SpanContext::from(cx.span().span_context())
         };
-        let ours = top.is_some_and(|frame| frame.ids.span == context.span_id.0);
+        let ours = top.is_some_and(|frame| frame.ids().span == context.span_id.0);
         (context.is_valid() && !ours).then_some(context)
     })
     .flatten()
@@ -127,7 +129,7 @@ pub(crate) struct Taken {
 }
 
 impl Taken {
-    pub(crate) fn here(local: &Local) -> Self {
+    pub(crate) fn here(local: &mut Local) -> Self {
         if !is_used() {
             return Self::default();
         }

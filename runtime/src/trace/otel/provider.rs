@@ -123,7 +123,7 @@ impl api::Tracer for Tracer {
             ticks: 0,
         };
         let mut ids = Ids::default();
-        match local::with(|local| store::start(&shared, local, &start, false, &mut ids)) {
+        match local::with(|local| store::start(&shared, local, &start, &mut ids)) {
             None => none(),
             Some(None) => Span::unrecorded(Some(&ids.context())),
             Some(Some(handle)) => Span::opened(&ids.context(), handle, &shared, builder),

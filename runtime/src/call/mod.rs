@@ -1,0 +1,308 @@
+//! One call: what is kept between its beginning and its end, and the guard that settles every signal alike.
+//!
+//! A call ends in exactly one of four ways: it is settled by the returned value, or dropped unsettled, which is a panic when
+//! this thread unwinds and a cancellation when it does not. Span, counter and histogram all hear the same outcome and the
+//! same two clock readings.
+//!
+//! [`Call`] is that of a plain function; [`Task`] that of a future, which is polled here and there. `SIGNALS` says as a constant
+//! which signals the function has.
+
+mod amount;
+mod end;
+mod settle;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use amount::{IntoAmount, apply, judge, run};
+pub(crate) use settle::SpanOf;
+pub use settle::{Ended, Settle};
+pub use task::Task;
+
+use crate::metrics::Amount;
+use crate::metrics::label::Labels;
+use crate::site::Site;
+use crate::trace::SpanContext;
+use crate::trace::active::{Parent, SpanOptions};
+use crate::trace::carrier::AsParent;
+use crate::trace::direct;
+use crate::{clock, switch};
+use end::Parts;
+use std::mem::ManuallyDrop;
+use tracing_core::field::Value;
+
+/// The bits of `SIGNALS`.
+pub mod signals {
+    /// `#[counted]`.
+    pub const COUNT: u8 = 1;
+    /// `#[timed]`.
+    pub const TIME: u8 = 2;
+    /// `#[traced]`.
+    pub const SPAN: u8 = 4;
+    /// `in_flight`.
+    pub const IN_FLIGHT: u8 = 8;
+    /// `busy`.
+    pub const BUSY: u8 = 16;
+    /// Of a plain function: something is said of its call before the body. Without it there is nothing to drop but the call.
+    pub const SAID: u8 = 32;
+}
+use signals::{COUNT, IN_FLIGHT, SAID, SPAN, TIME};
+
+/// The state of one call of an annotated plain function.
+///
+/// Every part goes by value to what is compiled once in this crate: nothing takes the address of the call, so what a function
+/// does not use is no code, and the rest stays in registers. That is also why nothing here is dropped as a field.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a register at most, and most are constants"
+)]
+pub struct Call<const SIGNALS: u8> {
+    site: &'static Site,
+    /// Something records this call, and it has not ended.
+    on: bool,
+    no_span: bool,
+    /// [`Call::enter`] was reached, or the span opened for its fields.
+    open: bool,
+    /// `root` or `parent`.
+    parent_said: bool,
+    /// Ticks at the beginning, where a histogram wants them.
+    start: u64,
+    /// The token of its span.
+    span: u64,
+    /// What was said of the span before it opened; rare, so it stands elsewhere.
+    options: Option<ManuallyDrop<Box<SpanOptions>>>,
+    count_labels: Labels,
+    time_labels: Labels,
+    amount: Amount,
+}
+
+impl<const SIGNALS: u8> Call<SIGNALS> {
+    /// To begin where it lies.
+    #[inline]
+    pub const fn idle(site: &'static Site) -> Self {
+        Self {
+            site,
+            on: false,
+            no_span: false,
+            open: false,
+            parent_said: false,
+            start: 0,
+            span: 0,
+            options: None,
+            count_labels: Labels::NONE,
+            time_labels: Labels::NONE,
+            amount: Amount::Whole(1),
+        }
+    }
+
+    /// Of a function returning a future: fields and labels are taken now, clock and parent at the first poll.
+    #[inline]
+    pub fn prepare(site: &'static Site) -> Task<SIGNALS> {
+        Task::prepare(site)
+    }
+
+    /// The call begins here; [`Call::enter`] follows what is said of its span.
+    #[inline]
+    pub fn begin(&mut self) {
+        if switch::on() {
+            self.begun();
+        }
+    }
+
+    #[inline]
+    fn begun(&mut self) {
+        self.on = true;
+        // A span alone reads the clock itself, once it is known to be recorded.
+        if SIGNALS & TIME != 0 {
+            self.start = clock::now();
+        }
+    }
+
+    /// The call of a function of whose span nothing is said begins, and its span is current.
+    #[inline]
+    pub fn entered(&mut self) {
+        if switch::on() {
+            self.begun();
+            self.enter();
+        }
+    }
+
+    /// Something records this call.
+    #[inline]
+    pub fn on(&self) -> bool {
+        self.on
+    }
+
+    /// `when = …`: no span where false.
+    #[inline]
+    pub fn when(&mut self, condition: bool) {
+        self.no_span = !condition;
+    }
+
+    /// `root`: the span starts a new trace.
+    #[inline]
+    pub fn root(&mut self) {
+        self.parent_said = true;
+        self.options().parent = Parent::Root;
+    }
+
+    /// `parent = …`.
+    #[inline]
+    pub fn parent(&mut self, parent: &(impl AsParent + ?Sized)) {
+        self.parent_said = true;
+        self.options().parent = parent.as_parent().map_or(Parent::Root, Parent::Of);
+    }
+
+    /// `link = …`: one link or several.
+    #[inline]
+    pub fn link(&mut self, links: impl FnOnce(&mut dyn FnMut(SpanContext))) {
+        let options = self.options();
+        links(&mut |link| options.links.push(link));
+    }
+
+    #[inline]
+    fn options(&mut self) -> &mut SpanOptions {
+        const { assert!(SIGNALS & SAID != 0) };
+        self.options.get_or_insert_with(ManuallyDrop::default)
+    }
+
+    /// Opens the span; true when the values of its fields are wanted.
+    #[inline]
+    pub fn open(&mut self) -> bool {
+        self.enter();
+        direct::is_recorded(self.span)
+    }
+
+    /// The values of the site's fields, by position.
+    #[inline]
+    pub fn fields(&mut self, values: &[&dyn Value]) {
+        direct::fields(self.span, self.site, values);
+    }
+
+    /// The counter's labels taken from the arguments.
+    #[inline]
+    pub fn count_labels(&mut self, labels: Labels) {
+        const { assert!(SIGNALS & SAID != 0) };
+        self.count_labels = labels;
+    }
+
+    /// The histogram's labels taken from the arguments.
+    #[inline]
+    pub fn time_labels(&mut self, labels: Labels) {
+        const { assert!(SIGNALS & SAID != 0) };
+        self.time_labels = labels;
+    }
+
+    /// `by = …`: how far the counter moves.
+    #[inline]
+    pub fn by(&mut self, amount: impl IntoAmount) {
+        const { assert!(SIGNALS & SAID != 0) };
+        self.amount = amount.into_amount();
+    }
+
+    /// The body follows: the span is current on this thread until the end or the drop.
+    #[inline]
+    pub fn enter(&mut self) {
+        if SIGNALS & (SPAN | IN_FLIGHT) == 0 || !self.on || self.open {
+            return;
+        }
+        self.open = true;
+        if SIGNALS & SPAN != 0 && !self.no_span {
+            self.span = match self.options.take() {
+                None => direct::open(self.site, self.start),
+                Some(options) => direct::open_with(self.site, self.start, ManuallyDrop::into_inner(options)),
+            };
+        }
+        if SIGNALS & IN_FLIGHT != 0 {
+            end::in_flight(self.site, self.count_labels, 1);
+        }
+    }
+
+    /// The call about to end by a returned value; `None` while nothing records.
+    #[inline]
+    pub fn settling(&mut self) -> Option<Settle<'static>> {
+        if !self.on {
+            return None;
+        }
+        let span = if SIGNALS & SPAN != 0 {
+            SpanOf::Call(self.span)
+        } else {
+            SpanOf::None
+        };
+        Some(Settle::of(self.site, span))
+    }
+
+    /// Ends by what the returned value came to.
+    #[inline]
+    pub fn end(&mut self, ended: &Ended) {
+        if !self.on {
+            return;
+        }
+        self.on = false;
+        if SIGNALS & SAID != 0 {
+            end::whole(self.parts(), ended);
+        } else if !ended.is_plain() {
+            end::labelled(SIGNALS, self.site, self.start, self.span, ended);
+        } else {
+            let outcome = ended.outcome();
+            if SIGNALS == COUNT {
+                end::counted(self.site, outcome);
+            } else if SIGNALS == SPAN {
+                direct::close(self.span, 0, outcome);
+            } else {
+                end::plain(SIGNALS, self.site, self.start, self.span, outcome);
+            }
+        }
+    }
+
+    /// Settles by the returned value.
+    #[inline]
+    pub fn finish<R>(&mut self, ret: &R, settle: impl FnOnce(&R, &mut Settle<'_>)) {
+        if let Some(mut s) = self.settling() {
+            settle(ret, &mut s);
+            let ended = s.ended();
+            self.end(&ended);
+        }
+    }
+
+    /// What the function returned is a future: what was begun waits for its first poll.
+    pub(crate) fn defer(&mut self) -> Task<SIGNALS> {
+        if !self.on {
+            return Task::unpolled(self.site);
+        }
+        self.on = false;
+        Task::deferred(self.parts())
+    }
+
+    #[inline]
+    fn parts(&mut self) -> Parts {
+        Parts {
+            signals: SIGNALS,
+            site: self.site,
+            start: self.start,
+            span: self.span,
+            options: self.options.take().map(ManuallyDrop::into_inner),
+            count_labels: self.count_labels,
+            time_labels: self.time_labels,
+            amount: self.amount,
+            open: self.open,
+            no_span: self.no_span,
+            parent_said: self.parent_said,
+        }
+    }
+}
+
+impl<const SIGNALS: u8> Drop for Call<SIGNALS> {
+    /// A plain function that did not return has unwound.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "not inlined, it would take the call's address")]
+    fn drop(&mut self) {
+        if self.on {
+            if SIGNALS & SAID == 0 {
+                end::unwound(SIGNALS, self.site, self.start, self.span);
+            } else {
+                end::unwound_whole(self.parts());
+            }
+        }
+    }
+}

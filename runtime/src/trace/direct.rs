@@ -1,0 +1,402 @@
+//! Spans of plain functions, straight to the stack: a call keeps a number, its token, and everything else stands in the frame.
+//!
+//! The sampler is asked first. What it turns away takes a frame without ids; what it keeps is written into the frame, and from
+//! there into the ring when the call ends. Only what others ask for by an id goes through the slab.
+
+use super::active::{self, ActiveSpan, Parent, SpanOptions};
+use super::context::{SpanId, TraceFlags, TraceId};
+use super::errors;
+use super::local::{self, Ids, Local};
+use super::otel;
+use super::pipeline::{self, Shared};
+use super::sampler::Quick;
+use super::slab::Handle;
+use super::stack::{FOREIGN, Frame, RECORDED, Root, TOKEN_STEP};
+use super::store::{self, Head, ParentRef, Start};
+use crate::clock;
+use crate::outcome::CallOutcome;
+use crate::probe::ErrorRef;
+use crate::site::Site;
+use std::cell::RefCell;
+use tracing_core::field::Value;
+use tracing_core::{Dispatch, dispatcher};
+
+thread_local! {
+    /// The spans of calls under a subscriber that is not ours.
+    static ELSEWHERE: RefCell<(u64, Vec<(u64, ActiveSpan)>)> = const { RefCell::new((0, Vec::new())) };
+}
+
+/// Opens the span of a call and makes it current: its token, or 0 where there is none. `ticks` is 0 when no one has read the clock
+/// yet.
+#[inline(never)]
+pub(crate) fn open(site: &'static Site, ticks: u64) -> u64 {
+    if local::is_turned_away() {
+        return 0;
+    }
+    let token = dispatcher::get_default(|dispatch| match pipeline::of(dispatch) {
+        Some(shared) => open_ours(site, shared, ticks),
+        None => open_elsewhere(site, dispatch, None),
+    });
+    entered(token, site);
+    token
+}
+
+/// The same, with what was said of it.
+#[inline(never)]
+pub(crate) fn open_with(site: &'static Site, ticks: u64, options: Box<SpanOptions>) -> u64 {
+    if local::is_turned_away() {
+        return 0;
+    }
+    let mut options = Some(options);
+    let token = dispatcher::get_default(|dispatch| match pipeline::of(dispatch) {
+        Some(shared) => options
+            .take()
+            .map_or(0, |options| open_said(site, shared, ticks, &options)),
+        None => open_elsewhere(site, dispatch, options.take()),
+    });
+    entered(token, site);
+    token
+}
+
+/// Tells those who want to know. Nothing of ours is borrowed here.
+#[inline]
+fn entered(token: u64, site: &'static Site) {
+    if token & FOREIGN != 0 {
+        elsewhere(token, |span| span.enter(site));
+    } else if otel::is_attaching()
+        && let Some(ids) = identity(token)
+    {
+        otel::entered(&ids);
+    }
+}
+
+/// The ids of the call's span.
+#[cold]
+fn identity(token: u64) -> Option<Ids> {
+    local::with(|local| {
+        let at = local.stack.position(token)?;
+        Some(local.stack.at(at, &mut local.rng)?.ids().clone())
+    })
+    .flatten()
+}
+
+#[inline]
+fn open_ours(site: &'static Site, shared: &Shared, ticks: u64) -> u64 {
+    if shared.is_closed() || !site.slots.span.enabled(site, shared) {
+        return 0;
+    }
+    local::with(|local| {
+        if otel::newer(local).is_some() {
+            return ask(local, site, shared, ticks, ParentRef::Current).0;
+        }
+        let parent = local.stack.peek().filter(|frame| frame.pipeline() == shared.id);
+        let is_root = parent.is_none();
+        match shared.sampler.quick(parent.map(Frame::is_sampled)) {
+            Quick::Drop => pass(local, site, shared, is_root, 0),
+            Quick::Keep => keep(local, site, shared, ticks, 0),
+            Quick::Draw(ratio) => {
+                let low = local.rng.next();
+                if ratio.keeps([0, low]) {
+                    keep(local, site, shared, ticks, low)
+                } else {
+                    pass(local, site, shared, is_root, low)
+                }
+            }
+            Quick::Ask => ask(local, site, shared, ticks, ParentRef::Current).0,
+        }
+    })
+    .unwrap_or(0)
+}
+
+/// A span that is not recorded.
+#[inline]
+fn pass(local: &mut Local, site: &'static Site, shared: &Shared, is_root: bool, low: u64) -> u64 {
+    local.counters().sampled_out.add(1);
+    let token = local.stack.token(false);
+    let root = is_root.then(|| Root {
+        low,
+        carried: store::base(local),
+    });
+    local.stack.push(Frame::lazy(site, token, shared.id, root));
+    token
+}
+
+/// A recorded span under what is current. `low` is the half of a new trace's id that was drawn already, or 0.
+#[inline]
+fn keep(local: &mut Local, site: &'static Site, shared: &Shared, ticks: u64, low: u64) -> u64 {
+    local.counters().started.add(1);
+    local.remember(shared);
+    let token = local.stack.token(true);
+    let span = local.rng.span_id().0;
+    let mut frame = if let Some(parent) = local.top().filter(|frame| frame.pipeline() == shared.id) {
+        let from = parent.ids();
+        let flags = TraceFlags(from.flags().0 & TraceFlags::RANDOM.0).with(TraceFlags::SAMPLED);
+        let ids = Ids {
+            trace: from.trace,
+            span,
+            carried: from.carried.clone(),
+            bits: Ids::bits(shared.id, flags),
+        };
+        Frame::own(site, token, ids, from.span, from.remote())
+    } else {
+        let trace = if low == 0 {
+            local.rng.trace_words()
+        } else {
+            [local.rng.next(), low]
+        };
+        let ids = Ids {
+            trace,
+            span,
+            carried: store::base(local),
+            bits: Ids::bits(shared.id, TraceFlags::RANDOM.with(TraceFlags::SAMPLED)),
+        };
+        Frame::own(site, token, ids, 0, false)
+    };
+    // Last: what it cost to get here is ours, not the span's.
+    frame.start = if ticks == 0 { clock::now() } else { ticks };
+    local.stack.push(frame);
+    token
+}
+
+/// The way through the slab, for what the sampler or the user has more to say of.
+#[cold]
+fn ask(
+    local: &mut Local,
+    site: &'static Site,
+    shared: &Shared,
+    ticks: u64,
+    parent: ParentRef<'_>,
+) -> (u64, Option<Handle>) {
+    let start = Start {
+        meta: site.metadata(),
+        site: Some(site),
+        kind: site.span_kind(),
+        parent,
+        ticks,
+    };
+    let mut ids = Ids::default();
+    let handle = store::start(shared, local, &start, &mut ids);
+    let token = local.stack.token(handle.is_some());
+    let mut frame = Frame::copy(ids, handle, start.meta);
+    frame.token = token;
+    frame.owned = handle.is_some();
+    local.stack.push(frame);
+    (token, handle)
+}
+
+fn open_said(site: &'static Site, shared: &Shared, ticks: u64, options: &SpanOptions) -> u64 {
+    if shared.is_closed() || !site.slots.span.enabled(site, shared) {
+        return 0;
+    }
+    let parent = match &options.parent {
+        Parent::Current => ParentRef::Current,
+        Parent::Root => ParentRef::Root,
+        Parent::Of(context) => ParentRef::Context(context),
+    };
+    let (token, handle) = local::with(|local| ask(local, site, shared, ticks, parent)).unwrap_or((0, None));
+    if let Some(handle) = handle {
+        active::said(handle, options);
+    }
+    token
+}
+
+/// Attributes given to the call's span are kept.
+#[inline]
+pub(crate) fn is_recorded(token: u64) -> bool {
+    token & RECORDED != 0
+}
+
+/// Ends the span of a call. `end` is 0 when no one has read the clock yet.
+#[inline(never)]
+pub(crate) fn close(token: u64, end: u64, outcome: CallOutcome) {
+    if token == 0 {
+        return;
+    }
+    let end = if end == 0 && token & RECORDED != 0 {
+        clock::now()
+    } else {
+        end
+    };
+    if otel::is_attaching()
+        && let Some(ids) = identity(token)
+    {
+        otel::left(ids.span);
+    }
+    let closed = local::with(|local| {
+        let Some(frame) = local.stack.ends_with(token) else {
+            return false;
+        };
+        if outcome == CallOutcome::Panic {
+            return false;
+        }
+        if frame.is_own()
+            && let Some(site) = frame.site
+        {
+            let head = Head::of_frame(frame, site, end, outcome);
+            local.counters().ended.add(1);
+            local.hand_over(head, &[]);
+        }
+        local.stack.pop_plain();
+        true
+    });
+    if closed != Some(true) {
+        close_apart(token, end, outcome);
+    }
+}
+
+/// One that others know, or that is out of turn, or that unwinds.
+#[inline(never)]
+fn close_apart(token: u64, end: u64, outcome: CallOutcome) {
+    if token & FOREIGN != 0 {
+        let taken = ELSEWHERE.try_with(|spans| take(&mut spans.borrow_mut().1, token));
+        if let Ok(Some(mut span)) = taken {
+            span.exit();
+            span.close(end, outcome);
+        }
+        return;
+    }
+    // The slab has the one end that knows everything.
+    let known = named(token);
+    if let Some((ids, handle)) = &known
+        && outcome == CallOutcome::Panic
+    {
+        errors::panicked(ids, *handle);
+    }
+    let handle = local::with(|local| {
+        let frame = local.stack.take_token(token, &mut local.rng)?;
+        frame.handle.filter(|_| frame.owned)
+    });
+    if let Some(Some(handle)) = handle {
+        store::close(handle, |live| live.ended(end, outcome));
+    }
+}
+
+/// The call's span by its ids, and by a handle where it is recorded.
+fn named(token: u64) -> Option<(Ids, Option<Handle>)> {
+    local::with(|local| {
+        let at = local.stack.position(token)?;
+        let handle = if token & RECORDED == 0 {
+            None
+        } else {
+            store::settle(local, at)
+        };
+        let frame = local.stack.at(at, &mut local.rng)?;
+        Some((frame.ids().clone(), handle))
+    })
+    .flatten()
+}
+
+/// Values for the site's fields, by position.
+pub(crate) fn fields(token: u64, site: &'static Site, values: &[&dyn Value]) {
+    if token & FOREIGN != 0 {
+        elsewhere(token, |span| span.fields(site, values));
+    } else if let Some((_, Some(handle))) = named(token) {
+        active::record_fields(handle, site, values);
+    }
+}
+
+/// The returned value, as the attribute `return`.
+pub(crate) fn returned(token: u64, value: &dyn Value) {
+    if token & FOREIGN == 0
+        && let Some((_, Some(handle))) = named(token)
+    {
+        active::record_returned(handle, value);
+    }
+}
+
+/// Status Error, `error.type`, and where it first surfaced the exception and its log line.
+#[cold]
+pub(crate) fn error(token: u64, site: &'static Site, error: &ErrorRef<'_>) {
+    if token & FOREIGN != 0 {
+        elsewhere(token, |span| span.error(site, error));
+    } else if let Some((ids, handle)) = named(token) {
+        errors::record(site, &ids, handle, error);
+    }
+}
+
+/// Whether [`exemplar`] can find one: of a call that has a span, by that alone.
+#[inline]
+pub(crate) fn may_be_example(token: u64) -> bool {
+    token == 0 || token & (RECORDED | FOREIGN) != 0
+}
+
+/// The ids of the call's span where it is recorded, while it is open; of a call without one, those of the span around it.
+pub(crate) fn exemplar(token: u64) -> Option<(TraceId, SpanId)> {
+    if token == 0 {
+        return active::sampled();
+    }
+    if token & FOREIGN != 0 {
+        let mut found = None;
+        elsewhere(token, |span| found = span.exemplar());
+        return found;
+    }
+    local::with(|local| {
+        let at = local.stack.position(token)?;
+        let ids = local.stack.at(at, &mut local.rng)?.ids();
+        ids.flags().is_sampled().then(|| (ids.trace(), SpanId(ids.span)))
+    })
+    .flatten()
+}
+
+/// Takes the span off the stack, to be the span of a future.
+pub(crate) fn detach(token: u64) -> ActiveSpan {
+    if token & FOREIGN != 0 {
+        let taken = ELSEWHERE.try_with(|spans| take(&mut spans.borrow_mut().1, token));
+        let span = taken.ok().flatten().unwrap_or_default();
+        span.exit();
+        return span;
+    }
+    let Some((ids, handle)) = named(token) else {
+        return ActiveSpan::default();
+    };
+    otel::left(ids.span);
+    let frame = local::with(|local| local.stack.take_token(token, &mut local.rng)).flatten();
+    if let Some(frame) = frame
+        && handle.is_none()
+        && let Some(name) = frame.handle.filter(|_| frame.owned)
+    {
+        store::close(name, |_| ());
+    }
+    ActiveSpan::of(ids, handle)
+}
+
+#[cold]
+fn open_elsewhere(site: &'static Site, dispatch: &Dispatch, options: Option<Box<SpanOptions>>) -> u64 {
+    let mut span = ActiveSpan::default();
+    span.open_foreign(site, dispatch, options);
+    if !span.is_foreign() {
+        return 0;
+    }
+    let recorded = u64::from(span.recording());
+    ELSEWHERE
+        .try_with(|spans| {
+            let (last, spans) = &mut *spans.borrow_mut();
+            *last += TOKEN_STEP;
+            let token = *last | FOREIGN | recorded;
+            spans.push((token, span));
+            token
+        })
+        .unwrap_or(0)
+}
+
+fn take(spans: &mut Vec<(u64, ActiveSpan)>, token: u64) -> Option<ActiveSpan> {
+    let at = spans.iter().rposition(|(of, _)| *of == token)?;
+    Some(spans.remove(at).1)
+}
+
+/// Does something with a span of another subscriber, whose code may open spans itself: so nothing is borrowed meanwhile.
+#[cold]
+fn elsewhere(token: u64, f: impl FnOnce(&ActiveSpan)) {
+    let taken = ELSEWHERE.try_with(|spans| take(&mut spans.borrow_mut().1, token));
+    if let Ok(Some(span)) = taken {
+        f(&span);
+        let mut span = Some(span);
+        let _ = ELSEWHERE.try_with(|spans| {
+            let spans = &mut spans.borrow_mut().1;
+            if let Some(span) = span.take() {
+                let at = spans.partition_point(|(other, _)| *other < token);
+                spans.insert(at, (token, span));
+            }
+        });
+    }
+}
