@@ -9,7 +9,6 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -161,12 +160,24 @@ impl Endpoint {
 }
 
 /// Servers of HTTP/2 send their settings without being asked; those of HTTP/1.1 wait for a request.
-async fn greets_as_grpc(mut stream: TcpStream) -> bool {
+async fn greets_as_grpc(stream: TcpStream) -> bool {
     const WAIT: Duration = Duration::from_millis(300);
     // Length, type, flags, stream.
     let mut frame = [0xff; 9];
-    let read = timeout(WAIT, stream.read_exact(&mut frame)).await;
-    matches!(read, Ok(Ok(_))) && frame[0] == 0 && frame[3] == 4 && frame[5..] == [0; 4]
+    let mut read = 0;
+    let whole = timeout(WAIT, async {
+        while read < frame.len() {
+            stream.readable().await.ok()?;
+            match stream.try_read(&mut frame[read..]) {
+                Ok(0) => return None,
+                Ok(n) => read += n,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return None,
+            }
+        }
+        Some(())
+    });
+    matches!(whole.await, Ok(Some(()))) && frame[0] == 0 && frame[3] == 4 && frame[5..] == [0; 4]
 }
 
 /// Counts items down again even if the request is dropped half way.
