@@ -21,8 +21,17 @@ pub fn workspace() -> &'static Path {
 /// # Panics
 /// When it does not build.
 pub fn build(package: &str) -> PathBuf {
+    build_with(package, &[])
+}
+
+/// The same with further arguments for cargo.
+///
+/// # Panics
+/// When it does not build.
+pub fn build_with(package: &str, arguments: &[&str]) -> PathBuf {
     let output = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--package", package, "--message-format=json"])
+        .args(arguments)
         .current_dir(workspace())
         .stderr(Stdio::inherit())
         .output()

@@ -87,8 +87,8 @@ fn kill() -> Vec<String> {
     collector.set(Mood::Well);
     let mut last = start("drain", times + 1, &collector, &folder);
     let until = Instant::now() + Duration::from_mins(1);
-    while folder.numbers().map_or(true, |left| !left.is_empty()) && Instant::now() < until {
-        sleep(Duration::from_millis(20));
+    while folder.has_batches() && Instant::now() < until {
+        sleep(Duration::from_millis(50));
     }
     drop(last.stdin.take());
     let _ = last.wait();
@@ -113,7 +113,7 @@ fn kill() -> Vec<String> {
     }
     let left = folder.left();
     if !left.is_empty() {
-        wrong.push(format!("something is left behind: {left:?}"));
+        wrong.push(format!("something is left behind: {} files, {:?}", left.len(), left[0]));
     }
     wrong
 }

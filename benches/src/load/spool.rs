@@ -42,6 +42,13 @@ impl Folder {
             .collect()
     }
 
+    /// Whether a batch is left in it.
+    #[must_use]
+    pub fn has_batches(&self) -> bool {
+        let batch = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "batch");
+        self.left().iter().any(batch)
+    }
+
     /// The numbers of the spans in its batches.
     ///
     /// # Errors

@@ -190,6 +190,8 @@ pub(crate) struct Admin {
     /// The variable that gave it; `None` for the default, which may move when busy.
     pub(crate) from: Option<&'static str>,
     pub(crate) token: Option<Secret>,
+    pub(crate) certificate: Option<FileFrom>,
+    pub(crate) key: Option<FileFrom>,
 }
 
 /// A variable asks for something that this build does not hold.
@@ -317,6 +319,9 @@ impl Config {
             "the admin server",
             "admin",
         );
+        let files = [&self.admin.certificate, &self.admin.key];
+        let tls = files.into_iter().flatten().next().map(|file| file.variable);
+        need(cfg!(feature = "tls"), tls, "TLS", "tls");
         need(
             cfg!(feature = "spool"),
             self.spool.as_ref().map(|_| "VITALSIGN_SPOOL_DIR"),
@@ -578,24 +583,32 @@ fn headers(r: &Reader<'_>, signal: Signal) -> Vec<(String, Secret)> {
 }
 
 fn admin(r: &Reader<'_>) -> Admin {
-    let token = r.text("VITALSIGN_ADMIN_TOKEN").map(Secret);
+    let file = |variable| {
+        r.text(variable).map(|path| FileFrom {
+            path: path.into(),
+            variable,
+        })
+    };
+    let (address, from) = admin_address(r);
+    Admin {
+        address,
+        from,
+        token: r.text("VITALSIGN_ADMIN_TOKEN").map(Secret),
+        certificate: file("VITALSIGN_ADMIN_TLS_CERT"),
+        key: file("VITALSIGN_ADMIN_TLS_KEY"),
+    }
+}
+
+fn admin_address(r: &Reader<'_>) -> (Option<String>, Option<&'static str>) {
     let host = r.text("OTEL_EXPORTER_PROMETHEUS_HOST");
     let port = r.port("OTEL_EXPORTER_PROMETHEUS_PORT");
     let own = "VITALSIGN_ADMIN";
     if let Some(text) = r.text(own) {
         if text.eq_ignore_ascii_case("off") {
-            return Admin {
-                address: None,
-                from: Some(own),
-                token,
-            };
+            return (None, Some(own));
         }
         if let Some(address) = listen_address(&text) {
-            return Admin {
-                address: Some(address),
-                from: Some(own),
-                token,
-            };
+            return (Some(address), Some(own));
         }
         r.warn(own, &text, "is neither off nor HOST:PORT", "using 127.0.0.1:9464");
     }
@@ -610,11 +623,7 @@ fn admin(r: &Reader<'_>) -> Admin {
     } else {
         host
     };
-    Admin {
-        address: Some(format!("{host}:{}", port.unwrap_or(9464))),
-        from,
-        token,
-    }
+    (Some(format!("{host}:{}", port.unwrap_or(9464))), from)
 }
 
 /// `HOST:PORT`, `:PORT` (all interfaces) or `PORT` (loopback).

@@ -197,6 +197,8 @@ const PLAIN: &[Variable] = &[
     row("VITALSIGN_ADMIN", Kind::Address, "127.0.0.1:9464", "where the admin server listens, or `off`"),
     row("VITALSIGN_ADMIN_TOKEN", Kind::Secret, "", "bearer token that the admin server asks for, except on the probes"),
     row("VITALSIGN_METRIC_SERIES", Kind::Count, "200000", "series of all metrics together; what is measured beyond is dropped and counted"),
+    row("VITALSIGN_ADMIN_TLS_CERT", Kind::Path, "", "PEM file of the admin server's certificate chain: with it and the key it speaks TLS only"),
+    row("VITALSIGN_ADMIN_TLS_KEY", Kind::Path, "", "PEM file of its private key"),
     row("VITALSIGN_TRACE_FILTER", Kind::Text, "info", "filter of spans, as `tracing_subscriber::EnvFilter` reads it"),
     row("VITALSIGN_BAGGAGE_KEYS", Kind::Text, "", "keys of the baggage that spans and log lines show, separated by commas; `*` for all"),
     row("VITALSIGN_LOG_FORMAT", Kind::OneOf(&["json", "pretty", "off"]), "pretty on a terminal, else json", "the form of log lines on standard output"),

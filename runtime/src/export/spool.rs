@@ -51,7 +51,15 @@ struct State {
     next: u64,
     /// Items of this process that were lost here.
     lost: [u64; 3],
-    adopted: Vec<(PathBuf, File)>,
+    adopted: Vec<Adopted>,
+}
+
+/// A dead process's folder.
+struct Adopted {
+    path: PathBuf,
+    /// Batches of it that wait or are being sent.
+    left: usize,
+    _lock: File,
 }
 
 /// One batch on disk.
@@ -215,6 +223,12 @@ impl Spool {
         // A file that can not be removed would be sent again by the next process; that is all.
         let _ = fs::remove_file(&entry.path);
         state.bytes = state.bytes.saturating_sub(entry.size);
+        if entry.adopted
+            && let Some(folder) = entry.path.parent()
+            && let Some(adopted) = state.adopted.iter_mut().find(|adopted| adopted.path == folder)
+        {
+            adopted.left = adopted.left.saturating_sub(1);
+        }
         stats::SPOOL_BYTES.set(state.bytes);
     }
 
@@ -249,8 +263,7 @@ impl Spool {
         if !entry.adopted {
             state.sending[entry.signal as usize] -= entry.count;
         }
-        drop(state);
-        self.leave_adopted();
+        state.adopted.retain(Adopted::is_kept);
     }
 
     /// It goes back to the front.
@@ -285,13 +298,14 @@ impl Spool {
         let Ok(folders) = fs::read_dir(&self.root) else { return };
         for folder in folders.flatten() {
             let path = folder.path();
-            let known = path == self.own || self.state().adopted.iter().any(|(adopted, _)| *adopted == path);
+            let known = path == self.own || self.state().adopted.iter().any(|adopted| adopted.path == path);
             if known || !is_ours(&folder.file_name().to_string_lossy()) || !path.is_dir() {
                 continue;
             }
             // A living process holds it.
             let Ok(lock) = lock(&path) else { continue };
             let mut entries = entries(&path);
+            let left = entries.len();
             let mut state = self.state();
             state.bytes += entries.iter().map(|entry| entry.size).sum::<u64>();
             entries.extend(state.waiting.iter_mut().flat_map(std::mem::take));
@@ -299,11 +313,15 @@ impl Spool {
             for entry in entries {
                 state.waiting[entry.signal as usize].push_back(entry);
             }
-            state.adopted.push((path, lock));
+            state.adopted.push(Adopted {
+                path,
+                left,
+                _lock: lock,
+            });
             self.make_room(&mut state, 0);
+            state.adopted.retain(Adopted::is_kept);
             stats::SPOOL_BYTES.set(state.bytes);
         }
-        self.leave_adopted();
     }
 
     /// The end: takes this process's folder away if nothing waits in it.
@@ -314,19 +332,16 @@ impl Spool {
             let _ = fs::remove_dir(&self.own);
         }
     }
+}
 
-    /// Removes the folders that are empty now.
-    fn leave_adopted(&self) {
-        self.state().adopted.retain(|(path, _lock)| {
-            let left = fs::read_dir(path).map_or(0, |files| {
-                files.flatten().filter(|file| file.file_name() != LOCK).count()
-            });
-            left > 0 || {
-                let _ = fs::remove_file(path.join(LOCK));
-                // Somebody else's file in it keeps it.
-                fs::remove_dir(path).is_err() && path.exists()
-            }
-        });
+impl Adopted {
+    /// False when it is empty, and gone. Somebody else's file in it keeps the folder, not our hold on it.
+    fn is_kept(&self) -> bool {
+        if self.left == 0 {
+            let _ = fs::remove_file(self.path.join(LOCK));
+            let _ = fs::remove_dir(&self.path);
+        }
+        self.left > 0
     }
 }
 

@@ -2,6 +2,11 @@
 
 #[cfg(feature = "admin")]
 pub(crate) mod admin;
+#[cfg(all(feature = "admin", feature = "tls"))]
+mod admin_tls;
+#[cfg(all(feature = "admin", not(feature = "tls")))]
+#[path = "no_admin_tls.rs"]
+mod admin_tls;
 #[cfg(all(feature = "admin", feature = "axum"))]
 pub(crate) mod mount;
 #[cfg(feature = "admin")]

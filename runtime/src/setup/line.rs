@@ -6,6 +6,11 @@ use std::fmt::Write;
 /// What was decided, in one line.
 pub(super) fn line(config: &Config, service: &str, admin: Option<std::net::SocketAddr>) -> String {
     let mut line = format!("{service}:");
+    let scheme = if config.admin.certificate.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     if config.disabled {
         line.push_str(" telemetry is off (OTEL_SDK_DISABLED)");
     } else {
@@ -18,7 +23,7 @@ pub(super) fn line(config: &Config, service: &str, admin: Option<std::net::Socke
             None,
         );
         line.push(',');
-        let page = page.map(|address| format!("http://{address}/metrics"));
+        let page = page.map(|address| format!("{scheme}://{address}/metrics"));
         signal(
             &mut line,
             "metrics",
@@ -32,7 +37,7 @@ pub(super) fn line(config: &Config, service: &str, admin: Option<std::net::Socke
     }
     match admin {
         Some(address) => {
-            let _ = write!(line, ", probes on http://{address}/readyz");
+            let _ = write!(line, ", probes on {scheme}://{address}/readyz");
             if address.ip().is_loopback() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
                 let _ = write!(
                     line,

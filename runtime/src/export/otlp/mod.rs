@@ -13,7 +13,7 @@ pub(crate) mod logs;
 #[cfg(feature = "otlp")]
 pub(crate) mod points;
 #[cfg(feature = "tls")]
-mod tls;
+pub(crate) mod tls;
 pub(crate) mod traces;
 #[cfg(feature = "otlp")]
 mod way;

@@ -80,7 +80,7 @@ fn authorities(file: &FileFrom) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-fn certificates(file: &FileFrom) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn certificates(file: &FileFrom) -> Result<Vec<CertificateDer<'static>>, String> {
     let read = CertificateDer::pem_file_iter(&file.path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
@@ -89,7 +89,7 @@ fn certificates(file: &FileFrom) -> Result<Vec<CertificateDer<'static>>, String>
     }
 }
 
-fn private_key(file: &FileFrom) -> Result<PrivateKeyDer<'static>, String> {
+pub(crate) fn private_key(file: &FileFrom) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_file(&file.path).map_err(|error| unreadable(file, &error.to_string()))
 }
 
