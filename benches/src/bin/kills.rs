@@ -113,7 +113,11 @@ fn kill() -> Vec<String> {
     }
     let left = folder.left();
     if !left.is_empty() {
-        wrong.push(format!("something is left behind: {} files, {:?}", left.len(), left[0]));
+        wrong.push(format!(
+            "something is left behind: {} files, {}",
+            left.len(),
+            left[0].display()
+        ));
     }
     wrong
 }
