@@ -34,6 +34,10 @@ use stack::{Gathered, Stack};
 ///
 #[doc = traced_options!()]
 ///
+/// # Options of `db(…)`
+///
+#[doc = db_options!()]
+///
 /// # Examples
 ///
 /// ```ignore
@@ -51,6 +55,12 @@ use stack::{Gathered, Stack};
 ///
 /// #[traced(stream, fields(%table))]
 /// fn rows(table: &str) -> impl Stream<Item = Result<Row, DbError>> { todo!() }
+///
+/// #[traced(db(system = "postgresql", namespace = "shop", query = sql))]
+/// async fn rows(sql: &str) -> Result<Vec<Row>, sqlx::Error> { todo!() }
+///
+/// #[traced(db(system = "redis", operation = "GET", collection = "sessions"))]
+/// async fn session(id: SessionId) -> redis::RedisResult<Session> { todo!() }
 ///
 /// #[traced(crate = telemetry::vitalsign, ok_if = |code| *code < 2)]
 /// fn run(command: &Command) -> u8 { todo!() }
@@ -118,11 +128,24 @@ pub fn timed(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 #[doc = observed_options!()]
 ///
+/// # Options of `job(…)`
+///
+/// The sender's context, the time of sending and the attempt come from the arguments that are a `vitalsign::jobs::Message`, as
+/// `vitalsign::jobs::Job` is; that module's page says what is recorded.
+///
+#[doc = job_options!()]
+///
 /// # Examples
 ///
 /// ```ignore
 /// #[observed(name = "checkout", traced(kind = server), counted(in_flight), timed(native))]
 /// async fn checkout(cart: Cart) -> Result<Receipt, CheckoutError> { todo!() }
+///
+/// #[observed(job = "send_mail")]
+/// async fn send_mail(job: Job<Mail>) -> Result<(), MailError> { todo!() }
+///
+/// #[observed(job(name = "resize", system = "rabbitmq", queue = "images", message = delivery.headers))]
+/// async fn resize(delivery: Delivery) -> Result<(), ImageError> { todo!() }
 ///
 /// #[observed(ok_if = |code| *code < 2)]
 /// fn run(command: &Command) -> u8 { todo!() }

@@ -112,6 +112,37 @@ pub(crate) struct SpanModel {
     pub(crate) parent: ParentModel,
     pub(crate) link: Option<Expr>,
     pub(crate) when: Option<Expr>,
+    pub(crate) operation: Option<OperationModel>,
+}
+
+/// What the call is besides a call.
+pub(crate) enum OperationModel {
+    Db(DbModel),
+    Job(JobModel),
+}
+
+pub(crate) struct DbModel {
+    pub(crate) system: LitStr,
+    pub(crate) operation: Option<LitStr>,
+    pub(crate) collection: Option<LitStr>,
+    pub(crate) namespace: Option<LitStr>,
+    pub(crate) query: Option<Expr>,
+    /// The span has a name of its own, which the statement's summary does not replace.
+    pub(crate) named: bool,
+}
+
+pub(crate) struct JobModel {
+    pub(crate) name: LitStr,
+    pub(crate) system: Option<LitStr>,
+    pub(crate) queue: LitStr,
+    pub(crate) messages: Messages,
+}
+
+/// Where a job's message is.
+pub(crate) enum Messages {
+    /// Any of the arguments whose type is one.
+    Among(Vec<Ident>),
+    Of(Expr),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

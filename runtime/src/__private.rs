@@ -11,6 +11,7 @@ pub use crate::metrics::label::{
     ErrorLabelType, LabelElement, LabelIx, LabelTuple, LabelType, Labels, Limit, label, labels, limit,
 };
 pub use crate::metrics::{DECLARED, Metric};
+pub use crate::operation::{Carried, CodeProbe, DbDef, JobDef, OperationDef, message};
 pub use crate::probe::{DebugProbe, Kind, OkProbe, Probe};
 pub use crate::residual::{branch, from_residual};
 pub use crate::site::{
@@ -34,6 +35,14 @@ pub mod probe {
         SettleStd as _,
     };
     pub use crate::trace::carrier::{LinkMany as _, LinkOne as _};
+}
+
+/// The traits that ask an argument whether it is a job's message, and an error for a database's code.
+pub mod operation {
+    pub use crate::operation::{
+        CarriedMessage as _, CarriedMutable as _, CarriedNothing as _, CarriedReference as _, CodeOfAny as _,
+        CodeOfError as _,
+    };
 }
 
 /// The traits that show an argument by what its type has.

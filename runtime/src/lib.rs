@@ -25,7 +25,7 @@ mod call;
 mod clock;
 #[cfg(feature = "record")]
 pub mod config;
-#[cfg(feature = "db-sqlx")]
+#[cfg(feature = "record")]
 pub mod db;
 mod export;
 #[cfg(feature = "record")]
@@ -37,11 +37,15 @@ pub mod health;
 #[cfg(any(feature = "admin", feature = "tower"))]
 pub mod http;
 #[cfg(feature = "record")]
+pub mod jobs;
+#[cfg(feature = "record")]
 mod kept;
 #[cfg(feature = "logs")]
 pub mod logs;
 #[cfg(feature = "record")]
 pub mod metrics;
+#[cfg(feature = "record")]
+mod operation;
 mod outcome;
 #[cfg(feature = "record")]
 mod probe;

@@ -9,6 +9,7 @@
 
 use crate::call::{Call, Settle, SpanOf};
 use crate::metrics::label::{ErrorIndex, ErrorLabel, LabelType};
+use crate::operation::ErrorKind;
 use crate::outcome::{Outcome, Verdict};
 use crate::site::Site;
 use std::any::type_name;
@@ -55,15 +56,24 @@ pub struct Probe<'a, R: ?Sized>(pub &'a R);
 #[inline]
 fn failed(s: &mut Settle<'_>, error_type: impl FnOnce() -> Cow<'static, str>, value: ErrorValue<'_>) {
     if let Some((site, span)) = s.fail() {
-        show(site, span, error_type(), value);
+        let kind = show(site, span, error_type(), value);
+        s.error_kind(kind);
     }
 }
 
 /// Errors are rare, so what is done with them stands apart from every function that may return one.
 #[cold]
 #[inline(never)]
-pub(crate) fn show(site: &'static Site, span: SpanOf<'_>, error_type: Cow<'static, str>, value: ErrorValue<'_>) {
+pub(crate) fn show(
+    site: &'static Site,
+    span: SpanOf<'_>,
+    error_type: Cow<'static, str>,
+    value: ErrorValue<'_>,
+) -> Option<ErrorKind> {
+    let operation = site.def.span.as_ref().is_some_and(|span| span.operation.is_some());
+    let kind = operation.then(|| ErrorKind::of(&error_type));
     span.error(site, &ErrorRef { error_type, value });
+    kind
 }
 
 #[inline]

@@ -7,6 +7,7 @@
 
 use crate::metrics::label::{LabelType, Limit};
 use crate::metrics::{CounterSlot, TimerSlot};
+use crate::operation::OperationDef;
 use crate::trace::active::SpanSlot;
 use std::sync::OnceLock;
 use tracing_core::callsite::{Callsite, Identifier};
@@ -101,6 +102,12 @@ impl Site {
                 Some(span) => (span.name, span.target, span.level, span.fields),
                 None => (def.function, None, Level::INFO, &[] as &[&str]),
             };
+            // Behind the user's, whose values are given by position.
+            let operation = def.span.as_ref().and_then(|span| span.operation.as_ref());
+            let fields = match operation {
+                Some(operation) => Box::leak([fields, operation.keys()].concat().into_boxed_slice()),
+                None => fields,
+            };
             let fields = FieldSet::new(fields, Identifier(known));
             let (file, line, module) = (Some(def.file), Some(def.line), Some(def.module));
             let target = target.unwrap_or(def.module);
@@ -176,6 +183,8 @@ pub struct SpanDef {
     pub err: ErrMode,
     /// The level of the log line where an error first surfaces.
     pub err_level: Level,
+    /// `db(…)` or `job`.
+    pub operation: Option<OperationDef>,
 }
 
 impl SpanDef {
@@ -188,6 +197,7 @@ impl SpanDef {
         fields: &[],
         err: ErrMode::Auto,
         err_level: Level::ERROR,
+        operation: None,
     };
 }
 

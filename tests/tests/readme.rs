@@ -90,6 +90,8 @@ fn the_option_tables_are_those_of_the_parser() {
         let title = match *name {
             "health_check" => "#[health_check(…)]` on a function, `#[check(…)]` on the methods of an `impl` under it",
             "health" => "#[derive(HealthCheck)]` on a struct, `#[health(…)]` on its fields",
+            "db" => "#[traced(db(…))]`",
+            "job" => "#[observed(job(…))]`, or for the name alone `#[observed(job = \"send_mail\")]`",
             other => other,
         };
         let title = if title == *name {

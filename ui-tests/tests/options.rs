@@ -19,7 +19,7 @@ fn every_option_has_cases_docs_and_an_example() {
     let mut missing = String::new();
     for (attr, name, rows) in ALL {
         assert_eq!(attr.name(), *name, "the table's order is that of `Attr`");
-        let (pass, examples) = (pass_cases(*attr), examples(name));
+        let (pass, examples) = (pass_cases(*attr), examples(*attr));
         for Row { name: option, form, .. } in *rows {
             if *form != Form::Unbuilt && !word(&pass, option) {
                 writeln!(missing, "{name}: no pass case with `{option}`").unwrap();
@@ -46,6 +46,8 @@ fn the_docs_show_every_row() {
         (Attr::HealthCheck, health_check_options!()),
         (Attr::Check, check_options!()),
         (Attr::Health, health_options!()),
+        (Attr::Db, db_options!()),
+        (Attr::Job, job_options!()),
     ];
     for (attr, table) in docs {
         let entry = fs::read_to_string("../macros/src/lib.rs").unwrap();
@@ -68,11 +70,13 @@ fn topic(attr: Attr) -> &'static str {
 fn pass_cases(attr: Attr) -> String {
     let file = match attr {
         Attr::HealthCheck | Attr::Check | Attr::Health => "checks",
+        Attr::Db => "traced",
+        Attr::Job => "observed",
         _ => attr.name(),
     };
     attributes(
         &fs::read_to_string(format!("{}/pass/{file}.rs", topic(attr))).unwrap(),
-        attr.name(),
+        attr,
     )
 }
 
@@ -84,15 +88,18 @@ fn has_fail_case(attr: Attr, name: &str, option: &str) -> bool {
 }
 
 /// The lines of the attribute in the examples of the attributes' docs.
-fn examples(name: &str) -> String {
+fn examples(attr: Attr) -> String {
     let docs = fs::read_to_string("../macros/src/lib.rs").unwrap();
     let lines: Vec<&str> = docs.lines().filter_map(|line| line.strip_prefix("/// ")).collect();
-    attributes(&lines.join("\n"), name)
+    attributes(&lines.join("\n"), attr)
 }
 
-/// Everything within `#[name(…)]`, over lines.
-fn attributes(source: &str, name: &str) -> String {
-    let begin = format!("#[{name}(");
+/// Everything within `#[name(…)]`, over lines; `db(…)` and `job(…)` stand within another attribute.
+fn attributes(source: &str, attr: Attr) -> String {
+    let begin = match attr {
+        Attr::Db | Attr::Job => format!("{}(", attr.name()),
+        _ => format!("#[{}(", attr.name()),
+    };
     let mut found = String::new();
     for (at, _) in source.match_indices(&begin) {
         let rest = &source[at + begin.len()..];

@@ -138,6 +138,12 @@ fn value(row: &Row, key: &Ident, input: ParseStream<'_>, diag: &mut Diagnostics)
             }))
         }
         Form::Flag => Err(wrong("takes no value")),
+        Form::TextOrNested(attr) if input.peek(token::Paren) => {
+            let content;
+            parenthesized!(content in input);
+            let tokens = content.parse()?;
+            Ok(Some(Value::Nested(options(attr, key.span(), tokens, diag))))
+        }
         Form::Ret | Form::Err | Form::Names | Form::Fields | Form::Labels | Form::Exponential | Form::Nested(_) => {
             if !input.peek(token::Paren) {
                 return Err(wrong("takes its values in parentheses"));
@@ -171,7 +177,7 @@ fn after_equals(row: &Row, input: ParseStream<'_>) -> syn::Result<Value> {
     let at = input.span();
     let expected = |what: &str| syn::Error::new(at, format!("`{}` takes {what}; write `{}`", row.name, row.write));
     match row.form {
-        Form::Text => input.parse().map(Value::Text).map_err(|_| expected("a string")),
+        Form::Text | Form::TextOrNested(_) => input.parse().map(Value::Text).map_err(|_| expected("a string")),
         Form::Bool => input
             .parse()
             .map(Value::Bool)

@@ -39,6 +39,8 @@ pub enum Form {
     Exponential,
     /// The options of another attribute in parentheses.
     Nested(Attr),
+    /// `job = "…"`, or `job(name = "…", …)` for more.
+    TextOrNested(Attr),
     /// Known, but its runtime is not here yet: an error, never ignored.
     Unbuilt,
 }
@@ -53,6 +55,10 @@ pub enum Attr {
     HealthCheck,
     Check,
     Health,
+    /// `db(…)` in `traced`.
+    Db,
+    /// `job(…)` in `observed`.
+    Job,
 }
 
 /// One row: an option of an attribute.
@@ -101,7 +107,7 @@ tables! {
         "link" Form::Expr, "link = message.context()", "none", "one link or an iterator of them";
         "when" Form::Expr, "when = id.is_public()", "always", "no span where this is false";
         "stream" Form::Flag, "stream", "off", "for `-> impl Stream` and boxed ones: the span lives as long as the stream; `stream.items` are counted, `stream.time_to_first_item` is in seconds; an item that is an error ends it as one";
-        "db" Form::Unbuilt, "db(system = \"postgresql\")", "–", "a client span by the database conventions";
+        "db" Form::Nested(Attr::Db), "db(system = \"postgresql\", query = sql)", "–", "a client span by the database conventions, and `db.client.operation.duration`";
         "ok_if" Form::Expr, "ok_if = |ret| ret.is_empty()", "by type", "true for a returned value that is no error";
         "error_if" Form::Expr, "error_if = Option::is_none", "by type", "true for a returned value that is an error";
         "crate" Form::Path, "crate = ::vitalsign", "`::vitalsign`", "where this crate is found when it is renamed";
@@ -136,7 +142,7 @@ tables! {
         "traced" Form::Nested(Attr::Traced), "traced(kind = server)", "–", "options of `traced`";
         "counted" Form::Nested(Attr::Counted), "counted(in_flight)", "–", "options of `counted`";
         "timed" Form::Nested(Attr::Timed), "timed(busy)", "–", "options of `timed`";
-        "job" Form::Unbuilt, "job = \"send_mail\"", "–", "for workers: consumer kind, link, attempts, queue wait";
+        "job" Form::TextOrNested(Attr::Job), "job = \"send_mail\"", "–", "for workers: a consumer span linked to the sender's, attempts, queue wait, run time, jobs in flight; `job(…)` says more";
         "ok_if" Form::Expr, "ok_if = |ret| ret.is_empty()", "by type", "true for a returned value that is no error";
         "error_if" Form::Expr, "error_if = Option::is_none", "by type", "true for a returned value that is an error";
         "crate" Form::Path, "crate = ::vitalsign", "`::vitalsign`", "where this crate is found when it is renamed";
@@ -183,6 +189,19 @@ tables! {
         "check" Form::Path, "check = ping", "the field's `HealthCheck`", "an `async fn(&Field)` that checks it";
         "skip" Form::Flag, "skip", "off", "no check of this field";
     }
+    DB db_options {
+        "system" Form::Text, "system = \"postgresql\"", "required", "`db.system.name`, as the semantic conventions spell it";
+        "operation" Form::Text, "operation = \"SELECT\"", "by `query`", "`db.operation.name`";
+        "collection" Form::Text, "collection = \"orders\"", "by `query`", "`db.collection.name`: the table";
+        "namespace" Form::Text, "namespace = \"shop\"", "none", "`db.namespace`: the database";
+        "query" Form::Expr, "query = sql", "none", "the SQL: shown without its values, its summary names the span";
+    }
+    JOB job_options {
+        "name" Form::Text, "name = \"send_mail\"", "required", "`job.name`";
+        "system" Form::Text, "system = \"redis\"", "`in_process`", "`messaging.system`";
+        "queue" Form::Text, "queue = \"mails\"", "the job's name", "`messaging.destination.name`; the span is called `process mails`";
+        "message" Form::Expr, "message = envelope.headers", "the arguments that are one", "a `jobs::Message`: a `Job`, headers, a `SpanContext`";
+    }
 }
 
 /// The attributes as a user names them, with their rows.
@@ -194,6 +213,8 @@ pub const ALL: &[(Attr, &str, &[Row])] = &[
     (Attr::HealthCheck, "health_check", HEALTH_CHECK),
     (Attr::Check, "check", CHECK),
     (Attr::Health, "health", HEALTH),
+    (Attr::Db, "db", DB),
+    (Attr::Job, "job", JOB),
 ];
 
 impl Attr {

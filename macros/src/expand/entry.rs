@@ -6,7 +6,9 @@ use syn::Expr;
 use syn::spanned::Spanned as _;
 
 use crate::args::Show;
-use crate::model::{Capture, FieldModel, Flow, Instrumented, LabelModel, Moment, ParentModel, Source};
+use crate::model::{
+    Capture, FieldModel, Flow, Instrumented, LabelModel, Messages, Moment, OperationModel, ParentModel, Source,
+};
 
 /// The statements on the local `call`; empty when nothing is said.
 pub(super) fn entry(model: &Instrumented) -> TokenStream {
@@ -64,7 +66,35 @@ fn span(model: &Instrumented, state: &TokenStream) -> TokenStream {
             #state::link(call, |each| { use #p::probe::*; (&&links).vitalsign_link(each) });
         })
     });
-    emit!(#when #parent #link)
+    let operation = span.operation.as_ref().map(|operation| said_of(&p, state, operation));
+    emit!(#when #parent #link #operation)
+}
+
+/// What is known of an operation only at the call.
+fn said_of(p: &TokenStream, state: &TokenStream, operation: &OperationModel) -> TokenStream {
+    let carry = |message: &TokenStream| emit!((&&&&#p::Carried(#message)).vitalsign_carry(delivery););
+    match operation {
+        OperationModel::Db(db) => {
+            let query = db.query.as_ref().map(reference);
+            query
+                .map(|query| emit!(#state::statement(call, #query);))
+                .unwrap_or_default()
+        }
+        OperationModel::Job(job) => match &job.messages {
+            Messages::Of(message) => {
+                let message = match message {
+                    Expr::Reference(_) => emit!(#message),
+                    message => reference(message),
+                };
+                emit!(#state::message(call, |delivery| #p::message(#message, delivery));)
+            }
+            Messages::Among(arguments) if arguments.is_empty() => TokenStream::new(),
+            Messages::Among(arguments) => {
+                let asked = arguments.iter().map(|argument| carry(&emit!(&#argument)));
+                emit!(#state::message(call, |delivery| { use #p::operation::*; #(#asked)* });)
+            }
+        },
+    }
 }
 
 fn fields(model: &Instrumented, p: &TokenStream) -> Vec<TokenStream> {

@@ -5,7 +5,7 @@ use syn::{Expr, ReturnType, Type};
 
 use super::entry::{labels, shown, typed};
 use crate::args::Show;
-use crate::model::{ErrMode, Instrumented, Moment, Verdict};
+use crate::model::{ErrMode, Instrumented, Moment, OperationModel, Verdict};
 
 /// The closure that a wrapper future settles by. What an option reads of the arguments moves in: the function returns before the
 /// future is done, so a reference or a number is copied, and the body keeps its own.
@@ -47,6 +47,9 @@ fn statements(model: &Instrumented) -> TokenStream {
     }
     if !says_nothing(&model.function.signature.output) {
         said.extend(probe(model, &p));
+        if let Some(OperationModel::Db(_)) = model.span.as_ref().and_then(|span| span.operation.as_ref()) {
+            said.extend(emit!(#p::Settle::code(s, { use #p::operation::*; (&&#p::CodeProbe(ret)).vitalsign_code() });));
+        }
     }
     if let Some(show) = model.span.as_ref().and_then(|span| span.ret) {
         said.extend(returned(&p, show));

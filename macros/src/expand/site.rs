@@ -1,13 +1,14 @@
 //! The one static of a function, and the signals it has as a constant.
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};
-use quote::quote_spanned;
+use quote::{ToTokens, quote_spanned};
+use syn::LitStr;
 
 use crate::args::Level;
 use crate::lower::float;
 use crate::model::{
-    Buckets, Counter, ErrMode, Family, Flow, Help, Instrumented, LabelModel, LabelType, Moment, Source, SpanModel,
-    Timer, Verdict,
+    Buckets, Counter, ErrMode, Family, Flow, Help, Instrumented, LabelModel, LabelType, Moment, OperationModel, Source,
+    SpanModel, Timer, Verdict,
 };
 
 const COUNT_LABELS: &str = "__VITALSIGN_COUNT_LABELS";
@@ -29,12 +30,20 @@ fn signal_bits(model: &Instrumented) -> u8 {
     if model.span.is_some() {
         bits |= 4;
     }
+    if is_operation(model) {
+        bits |= 64;
+    }
     bits
+}
+
+fn is_operation(model: &Instrumented) -> bool {
+    model.span.as_ref().is_some_and(|span| span.operation.is_some())
 }
 
 /// The same, of a plain function that says something of its call before the body.
 pub(super) fn signals_and_said(model: &Instrumented, said: bool) -> Literal {
     const SAID: u8 = 32;
+    let said = said || is_operation(model);
     Literal::u8_unsuffixed(signal_bits(model) | if said { SAID } else { 0 })
 }
 
@@ -137,7 +146,30 @@ fn span_def(p: &TokenStream, span: &SpanModel) -> TokenStream {
         .err_level
         .as_ref()
         .map(|Level(level)| emit!(err_level: #p::Level::#level,));
-    emit!(#p::SpanDef { name: #name, #target #level #kind #fields #err #err_level ..#p::SpanDef::DEFAULT })
+    let operation = span.operation.as_ref().map(|operation| operation_def(p, operation));
+    emit!(#p::SpanDef { name: #name, #target #level #kind #fields #err #err_level #operation ..#p::SpanDef::DEFAULT })
+}
+
+fn operation_def(p: &TokenStream, operation: &OperationModel) -> TokenStream {
+    let operation = match operation {
+        OperationModel::Db(db) => {
+            let text = |text: &Option<LitStr>| optional(text.as_ref().map(ToTokens::to_token_stream));
+            let (system, named) = (&db.system, db.named);
+            let (operation, collection, namespace) = (text(&db.operation), text(&db.collection), text(&db.namespace));
+            emit!(Db(#p::DbDef {
+                system: #system, operation: #operation, collection: #collection, namespace: #namespace, named: #named,
+            }))
+        }
+        OperationModel::Job(job) => {
+            let (name, queue) = (&job.name, &job.queue);
+            let system = job
+                .system
+                .as_ref()
+                .map_or_else(|| emit!("in_process"), ToTokens::to_token_stream);
+            emit!(Job(#p::JobDef { name: #name, system: #system, queue: #queue }))
+        }
+    };
+    emit!(operation: ::core::option::Option::Some(#p::OperationDef::#operation),)
 }
 
 fn counter_def(p: &TokenStream, counter: &Counter) -> TokenStream {

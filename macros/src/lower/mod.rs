@@ -6,6 +6,7 @@ pub(crate) mod health;
 mod label;
 mod late;
 mod metric;
+mod operation;
 mod secret;
 mod signals;
 mod span;
@@ -159,7 +160,7 @@ pub(crate) fn function(mut function: Function, body: &Group, stack: &Stack, diag
     let span = signals
         .traced
         .as_ref()
-        .map(|said| span::span(said, signals.name, &subject, diag));
+        .map(|said| span::span(said, signals.name, signals.job, &subject, diag));
     let counter = signals
         .counted
         .as_ref()
@@ -267,6 +268,12 @@ pub(crate) fn block(stack: &Stack, diag: &mut Diagnostics) {
         diag.error(
             &option.key,
             "not every function of a block returns a stream; write `#[traced(stream)]` on those that do",
+        );
+    }
+    if let Some(job) = signals.job {
+        diag.error(
+            &job.key,
+            "every function of the block would be this job; write `#[observed(job = \"…\")]` on one of them",
         );
     }
 }

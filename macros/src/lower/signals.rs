@@ -52,6 +52,8 @@ pub(super) struct Signals<'a> {
     pub(super) timed: Option<Said<'a>>,
     /// `observed(name = "…")`
     pub(super) name: Option<&'a LitStr>,
+    /// `observed(job = "…")`
+    pub(super) job: Option<&'a Opt>,
     all: Vec<&'a Options>,
 }
 
@@ -86,6 +88,12 @@ impl<'a> Signals<'a> {
         self.timed.get_or_insert_default();
         for option in &options.list {
             match &option.value {
+                _ if option.row.name == "job" => {
+                    if let Value::Nested(nested) = &option.value {
+                        no_option_twice(nested, diag);
+                    }
+                    self.job.get_or_insert(option);
+                }
                 Value::Nested(nested) => self.add(nested, diag),
                 Value::Text(name) if self.name.is_none() => self.name = Some(name),
                 _ => {}

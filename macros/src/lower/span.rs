@@ -3,25 +3,29 @@
 use proc_macro2::{Ident, Span};
 use syn::{Expr, LitStr, Member};
 
-use super::secret;
 use super::signals::Said;
-use super::{Argument, Subject};
-use crate::args::{ErrWord, Field, FieldValue, Show, Value, Wrap};
+use super::{Argument, Subject, operation, secret};
+use crate::args::{ErrWord, Field, FieldValue, Opt, Show, Value, Wrap};
 use crate::diag::{Diagnostics, nearest};
 use crate::model::{Capture, ErrMode, FieldModel, ParentModel, SpanModel};
 
 pub(super) fn span(
     said: &Said<'_>,
     shared_name: Option<&LitStr>,
+    job: Option<&Opt>,
     subject: &Subject,
     diag: &mut Diagnostics,
 ) -> SpanModel {
     let (err, err_level) = err(said, diag);
+    let written = non_empty(said, "name", diag).or_else(|| shared_name.cloned());
+    let operation = operation::operation(said, job, written.is_some(), subject, diag);
     SpanModel {
-        name: name(said, shared_name, subject, diag),
+        name: written
+            .or_else(|| operation.as_ref().map(operation::span_name))
+            .unwrap_or_else(|| LitStr::new(&subject.name, Span::mixed_site())),
         target: non_empty(said, "target", diag),
         level: said.level("level").cloned(),
-        kind: kind(said),
+        kind: kind(said).or_else(|| operation.as_ref().map(operation::span_kind)),
         fields: fields(said, subject, diag),
         ret: match said.option("ret").map(|option| &option.value) {
             Some(Value::Ret(show)) => Some(*show),
@@ -32,12 +36,8 @@ pub(super) fn span(
         parent: parent(said, diag),
         link: said.expr("link").cloned(),
         when: said.expr("when").cloned(),
+        operation,
     }
-}
-
-fn name(said: &Said<'_>, shared: Option<&LitStr>, subject: &Subject, diag: &mut Diagnostics) -> LitStr {
-    let written = non_empty(said, "name", diag).or_else(|| shared.cloned());
-    written.unwrap_or_else(|| LitStr::new(&subject.name, Span::mixed_site()))
 }
 
 fn non_empty(said: &Said<'_>, option: &str, diag: &mut Diagnostics) -> Option<LitStr> {

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::args::table::Attr as Attribute;
-use crate::model::{Buckets, Capture, Help, LabelType, ParentModel, Source, Verdict};
+use crate::model::{
+    Buckets, Capture, Help, JobModel, LabelType, Messages, OperationModel, ParentModel, Source, Verdict,
+};
 use crate::stack::Entry;
 use crate::tokens::Item;
 use proc_macro2::Span;
@@ -267,4 +269,53 @@ fn what_the_function_says_goes_before_what_the_block_says() {
     assert_eq!(span.level.unwrap().0, "WARN");
     assert_eq!(span.kind.unwrap(), "Server");
     assert!(matches!(model.verdict, Verdict::ErrorIf(_)));
+}
+
+#[test]
+fn an_operation_names_its_span_and_gives_its_kind() {
+    let span = |attribute, options: &str| {
+        let span = model(&[(attribute, options)], "fn f(a: u8, (b, c): (u8, u8)) {}")
+            .span
+            .unwrap();
+        (
+            span.name.value(),
+            span.kind.unwrap().to_string(),
+            span.operation.unwrap(),
+        )
+    };
+    let named = |options: &str| span(Attribute::Traced, options).0;
+    assert_eq!(
+        named("db(system = \"redis\", operation = \"GET\", collection = \"k\")"),
+        "GET k"
+    );
+    assert_eq!(named("db(system = \"sqlite\", operation = \"VACUUM\")"), "VACUUM");
+    assert_eq!(named("db(system = \"sqlite\", namespace = \"shop\")"), "shop");
+    assert_eq!(named("db(system = \"sqlite\", query = q)"), "sqlite");
+    assert_eq!(named("db(system = \"sqlite\", query = q), name = \"own\""), "own");
+    assert_eq!(span(Attribute::Traced, "db(system = \"sqlite\")").1, "Client");
+
+    let (name, kind, operation) = span(Attribute::Observed, "job(name = \"send\", queue = \"mails\")");
+    assert_eq!((name.as_str(), kind.as_str()), ("process mails", "Consumer"));
+    let OperationModel::Job(JobModel {
+        messages: Messages::Among(arguments),
+        ..
+    }) = operation
+    else {
+        panic!("no job")
+    };
+    let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+    assert_eq!(arguments, ["a", "b", "c"]);
+}
+
+#[test]
+fn what_an_operation_cannot_be_is_told() {
+    let told = |options: &str| messages(&[(Attribute::Traced, options)], "fn f() {}");
+    assert_eq!(
+        told("db(system = \"PG\")"),
+        ["`PG` is `postgresql` in the semantic conventions; write `system = \"postgresql\"`"]
+    );
+    assert_eq!(
+        told("db(operation = \"\")"),
+        ["`operation` is empty; write `operation = \"SELECT\"` or leave it out"]
+    );
 }

@@ -1,9 +1,11 @@
 //! How a call ends: compiled once, for all functions.
 
+use super::operation;
 use super::settle::Ended;
-use super::signals::{BUSY, COUNT, IN_FLIGHT, SPAN, TIME};
+use super::signals::{BUSY, COUNT, IN_FLIGHT, OPERATION, SPAN, TIME};
 use crate::metrics::label::Labels;
 use crate::metrics::{Amount, CallLabels, CallRef};
+use crate::operation::Kept;
 use crate::outcome::CallOutcome;
 use crate::site::Site;
 use crate::trace::active::SpanOptions;
@@ -24,6 +26,7 @@ pub(crate) struct Parts {
     pub(super) open: bool,
     pub(super) no_span: bool,
     pub(super) parent_said: bool,
+    pub(super) kept: Kept,
 }
 
 /// The end of a call that only counts, without labels.
@@ -90,7 +93,11 @@ pub(super) fn in_flight(site: &'static Site, labels: Labels, delta: i64) {
 #[expect(clippy::needless_pass_by_value, reason = "dropped here, not in every function")]
 pub(super) fn whole(call: Parts, ended: &Ended) {
     let Parts { signals, site, .. } = call;
-    let end = if signals & TIME != 0 { clock::now() } else { 0 };
+    let end = if signals & (TIME | OPERATION) != 0 {
+        clock::now()
+    } else {
+        0
+    };
     let ticks = end.saturating_sub(call.start);
     let measured = Measured {
         site,
@@ -103,6 +110,9 @@ pub(super) fn whole(call: Parts, ended: &Ended) {
     measured.settle(signals, ended, || direct::exemplar(call.span));
     if signals & IN_FLIGHT != 0 && call.open {
         in_flight(site, call.count_labels, -1);
+    }
+    if signals & OPERATION != 0 && call.open {
+        operation::end(site, call.kept, ended, (call.start, end), direct::exemplar(call.span));
     }
     if signals & SPAN != 0 {
         direct::close(call.span, end, ended.outcome);
@@ -123,6 +133,7 @@ impl Parts {
             open: true,
             no_span: false,
             parent_said: false,
+            kept: 0,
         }
     }
 }

@@ -9,6 +9,7 @@
 
 mod amount;
 mod end;
+mod operation;
 mod settle;
 mod task;
 #[cfg(test)]
@@ -19,8 +20,10 @@ pub(crate) use settle::SpanOf;
 pub use settle::{Ended, Settle};
 pub use task::Task;
 
+use crate::jobs::Delivery;
 use crate::metrics::Amount;
 use crate::metrics::label::Labels;
+use crate::operation::{Kept, Said};
 use crate::site::Site;
 use crate::trace::SpanContext;
 use crate::trace::active::{Parent, SpanOptions};
@@ -45,8 +48,10 @@ pub mod signals {
     pub const BUSY: u8 = 16;
     /// Of a plain function: something is said of its call before the body. Without it there is nothing to drop but the call.
     pub const SAID: u8 = 32;
+    /// `db(…)` or `job`; of a plain function never without [`SAID`].
+    pub const OPERATION: u8 = 64;
 }
-use signals::{COUNT, IN_FLIGHT, SAID, SPAN, TIME};
+use signals::{COUNT, IN_FLIGHT, OPERATION, SAID, SPAN, TIME};
 
 /// The state of one call of an annotated plain function.
 ///
@@ -74,6 +79,8 @@ pub struct Call<const SIGNALS: u8> {
     count_labels: Labels,
     time_labels: Labels,
     amount: Amount,
+    /// Of an operation.
+    kept: Kept,
 }
 
 impl<const SIGNALS: u8> Call<SIGNALS> {
@@ -92,6 +99,7 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
             count_labels: Labels::NONE,
             time_labels: Labels::NONE,
             amount: Amount::Whole(1),
+            kept: 0,
         }
     }
 
@@ -113,7 +121,7 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
     fn begun(&mut self) {
         self.on = true;
         // A span alone reads the clock itself, once it is known to be recorded.
-        if SIGNALS & TIME != 0 {
+        if SIGNALS & (TIME | OPERATION) != 0 {
             self.start = clock::now();
         }
     }
@@ -158,6 +166,17 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
     pub fn link(&mut self, links: impl FnOnce(&mut dyn FnMut(SpanContext))) {
         let options = self.options();
         links(&mut |link| options.links.push(link));
+    }
+
+    /// `db(query = …)`.
+    pub fn statement(&mut self, statement: &(impl AsRef<str> + ?Sized)) {
+        let said = Said::statement(operation::of(self.site), statement.as_ref());
+        self.options().operation = said;
+    }
+
+    /// The message of a job: `read` asks whatever may be one.
+    pub fn message(&mut self, read: impl FnOnce(&mut Delivery)) {
+        self.options().operation = Some(Said::message(read));
     }
 
     #[inline]
@@ -207,7 +226,10 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
             return;
         }
         self.open = true;
-        if SIGNALS & SPAN != 0 && !self.no_span {
+        if SIGNALS & OPERATION != 0 {
+            let options = self.options.take().map(ManuallyDrop::into_inner);
+            (self.kept, self.span) = operation::open(self.site, self.start, options, self.no_span);
+        } else if SIGNALS & SPAN != 0 && !self.no_span {
             self.span = match self.options.take() {
                 None => direct::open(self.site, self.start),
                 Some(options) => direct::open_with(self.site, self.start, ManuallyDrop::into_inner(options)),
@@ -288,6 +310,7 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
             open: self.open,
             no_span: self.no_span,
             parent_said: self.parent_said,
+            kept: self.kept,
         }
     }
 }

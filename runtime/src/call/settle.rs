@@ -3,10 +3,12 @@
 use super::amount::IntoAmount;
 use crate::metrics::Amount;
 use crate::metrics::label::{ErrorIndex, Labels};
+use crate::operation::ErrorKind;
 use crate::outcome::CallOutcome;
 use crate::probe::{self, ErrorRef, ErrorValue};
 use crate::site::Site;
 use crate::trace::active::ActiveSpan;
+use crate::trace::body::Scalar;
 use crate::trace::direct;
 use std::borrow::Cow;
 use tracing_core::field::Value;
@@ -15,6 +17,8 @@ use tracing_core::field::Value;
 pub struct Ended {
     pub(super) outcome: CallOutcome,
     pub(super) error: Option<ErrorIndex>,
+    /// What it is called, where an operation wants to know.
+    pub(super) kind: Option<ErrorKind>,
     pub(super) count: Labels,
     pub(super) time: Labels,
     pub(super) amount: Option<Amount>,
@@ -33,6 +37,7 @@ impl Ended {
         Self {
             outcome,
             error: None,
+            kind: None,
             count: Labels::NONE,
             time: Labels::NONE,
             amount: None,
@@ -64,11 +69,29 @@ pub(crate) enum SpanOf<'a> {
 impl SpanOf<'_> {
     /// Attributes given to the span are kept.
     #[inline]
-    fn recording(self) -> bool {
+    pub(crate) fn recording(self) -> bool {
         match self {
             Self::None => false,
             Self::Call(token) => direct::is_recorded(token),
             Self::Task(span) => span.recording(),
+        }
+    }
+
+    /// Another attribute, whose name was not given before.
+    pub(crate) fn add(self, key: &str, value: Scalar<'_>) {
+        match self {
+            Self::None => {}
+            Self::Call(token) => direct::add(token, key, value),
+            Self::Task(span) => span.add(key, value),
+        }
+    }
+
+    /// An attribute in place of one that may have been given before.
+    fn replace(self, key: &str, value: &str) {
+        match self {
+            Self::None => {}
+            Self::Call(token) => direct::replace(token, key, value),
+            Self::Task(span) => span.replace(key, value),
         }
     }
 
@@ -175,6 +198,24 @@ impl Settle<'_> {
         }
     }
 
+    /// What the error is called, where an operation wants to know.
+    #[inline]
+    pub(crate) fn error_kind(&mut self, kind: Option<ErrorKind>) {
+        if kind.is_some() {
+            self.ended.plain = false;
+            self.ended.kind = kind;
+        }
+    }
+
+    /// The code with which a database refused, after the error was shown: by the conventions it is the error's type.
+    pub fn code(&mut self, code: Option<String>) {
+        if let (Some(code), CallOutcome::Error) = (code, self.ended.outcome) {
+            self.span.replace("db.response.status_code", &code);
+            self.span.replace("error.type", &code);
+            self.error_kind(Some(ErrorKind::of(&code)));
+        }
+    }
+
     /// What it came to, for [`Call::end`](super::Call::end).
     #[inline]
     pub fn ended(mut self) -> Ended {
@@ -182,7 +223,9 @@ impl Settle<'_> {
             && self.ended.outcome == CallOutcome::Ok
             && let Some((site, span)) = self.fail()
         {
-            probe::show(site, span, Cow::Borrowed("_OTHER"), ErrorValue::Opaque("error_if"));
+            let opaque = ErrorValue::Opaque("error_if");
+            let kind = probe::show(site, span, Cow::Borrowed("_OTHER"), opaque);
+            self.error_kind(kind);
         }
         self.ended
     }

@@ -1,11 +1,13 @@
 //! The call of a future: begun by its first poll, entered and left with every one.
 
-use super::IntoAmount;
 use super::end::{Measured, Parts, busy, in_flight};
 use super::settle::{Ended, Settle, SpanOf};
-use super::signals::{IN_FLIGHT, SPAN, TIME};
+use super::signals::{IN_FLIGHT, OPERATION, SPAN, TIME};
+use super::{IntoAmount, operation};
+use crate::jobs::Delivery;
 use crate::metrics::Amount;
 use crate::metrics::label::Labels;
+use crate::operation::{Kept, Said};
 use crate::outcome::CallOutcome;
 use crate::site::Site;
 use crate::trace::SpanContext;
@@ -42,6 +44,8 @@ struct Live {
     stage: Stage,
     no_span: bool,
     entered: bool,
+    /// Of an operation; it fits into the room that is left.
+    kept: Kept,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -92,6 +96,9 @@ impl<const SIGNALS: u8> Task<SIGNALS> {
             if SIGNALS & IN_FLIGHT != 0 {
                 in_flight(call.site, call.count_labels, -1);
             }
+            if SIGNALS & OPERATION != 0 {
+                operation::of(call.site).inspect(|operation| operation.under_way(-1));
+            }
             // What was said of the parent went to the span when it opened.
             live.stage = Stage::Deferred {
                 anew: !call.parent_said,
@@ -101,6 +108,7 @@ impl<const SIGNALS: u8> Task<SIGNALS> {
             }
         }
         live.options = call.options;
+        live.kept = call.kept;
         live.count_labels = call.count_labels;
         live.time_labels = call.time_labels;
         live.amount = call.amount;
@@ -110,7 +118,11 @@ impl<const SIGNALS: u8> Task<SIGNALS> {
     /// One clock reading, where a histogram wants it. A span alone reads the clock itself, once it is known to be recorded.
     #[inline]
     fn now() -> u64 {
-        if SIGNALS & TIME != 0 { clock::now() } else { 0 }
+        if SIGNALS & (TIME | OPERATION) != 0 {
+            clock::now()
+        } else {
+            0
+        }
     }
 
     /// The first poll of an `async fn`'s future.
@@ -139,6 +151,9 @@ impl<const SIGNALS: u8> Task<SIGNALS> {
                 }
                 if SIGNALS & IN_FLIGHT != 0 {
                     in_flight(self.site, live.count_labels, 1);
+                }
+                if SIGNALS & OPERATION != 0 {
+                    operation::of(self.site).inspect(|operation| operation.under_way(1));
                 }
             }
             Stage::Begun | Stage::Open | Stage::Done => {}
@@ -177,6 +192,20 @@ impl<const SIGNALS: u8> Task<SIGNALS> {
     pub fn link(&mut self, links: impl FnOnce(&mut dyn FnMut(SpanContext))) {
         if let Some(live) = &mut self.live {
             links(&mut |link| live.options().links.push(link));
+        }
+    }
+
+    /// `db(query = …)`.
+    pub fn statement(&mut self, statement: &(impl AsRef<str> + ?Sized)) {
+        if let Some(live) = &mut self.live {
+            live.options().operation = Said::statement(operation::of(self.site), statement.as_ref());
+        }
+    }
+
+    /// The message of a job: `read` asks whatever may be one.
+    pub fn message(&mut self, read: impl FnOnce(&mut Delivery)) {
+        if let Some(live) = &mut self.live {
+            live.options().operation = Some(Said::message(read));
         }
     }
 
@@ -331,6 +360,7 @@ impl Live {
             stage,
             no_span: false,
             entered: false,
+            kept: 0,
         }
     }
 
@@ -375,12 +405,24 @@ impl Live {
     fn open(&mut self, signals: u8, site: &'static Site) {
         if self.stage == Stage::Begun {
             self.stage = Stage::Open;
-            if signals & SPAN != 0 && !self.no_span {
+            if signals & OPERATION != 0 {
+                self.open_operation(site);
+            } else if signals & SPAN != 0 && !self.no_span {
                 self.span.open(site, self.start, self.options.take());
             }
             if signals & IN_FLIGHT != 0 {
                 in_flight(site, self.count_labels, 1);
             }
+        }
+    }
+
+    fn open_operation(&mut self, site: &'static Site) {
+        let Some(operation) = operation::of(site) else { return };
+        let (kept, said) = operation.begin(self.options.as_deref_mut(), crate::trace::current().is_some());
+        self.kept = kept;
+        if !self.no_span {
+            self.span.open(site, self.start, self.options.take());
+            operation.describe(SpanOf::Task(&self.span), said.as_ref());
         }
     }
 
@@ -396,7 +438,7 @@ impl Live {
     #[inline(never)]
     fn end(&mut self, signals: u8, site: &'static Site, ended: &Ended) {
         self.exit();
-        let end = if signals & TIME != 0 || self.span.recording() {
+        let end = if signals & (TIME | OPERATION) != 0 || self.span.recording() {
             clock::now()
         } else {
             0
@@ -416,6 +458,9 @@ impl Live {
         measured.settle(signals, ended, || self.span.exemplar());
         if signals & IN_FLIGHT != 0 && self.stage == Stage::Open {
             in_flight(site, self.count_labels, -1);
+        }
+        if signals & OPERATION != 0 && self.stage == Stage::Open {
+            operation::end(site, self.kept, ended, (self.start, end), self.span.exemplar());
         }
         if signals & SPAN != 0 {
             self.span.close(end, ended.outcome);

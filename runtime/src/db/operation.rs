@@ -1,17 +1,15 @@
 //! One statement on its way.
 
+use super::duration::{Key, Name, Summary, duration};
 use super::sql::{self, Dialect, Shown};
 use crate::clock;
-use crate::metrics::dynamic::{Histogram, Meta};
-use crate::metrics::label::Limit;
-use crate::metrics::registry::{self, LabelSet};
 use crate::outcome::CallOutcome;
 use crate::site::{Def, Site, Slots, SpanDef, SpanKind};
 use crate::trace::SpanContext;
 use crate::trace::active::ActiveSpan;
 use crate::trace::body::Scalar;
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use tracing_core::field::Value;
 
 static SITE: Site = Site {
@@ -49,12 +47,6 @@ static SITE: Site = Site {
     slots: Slots::new(),
 };
 
-/// Summaries with series of their own; the rest share `other`.
-static SUMMARIES: Limit = Limit::new(500);
-
-/// C7.
-const SECONDS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
-
 /// The database that a pool speaks to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Target {
@@ -86,56 +78,6 @@ impl Target {
     }
 }
 
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Key {
-    system: &'static str,
-    /// An index into [`SUMMARIES`].
-    summary: u16,
-    namespace: Option<Arc<str>>,
-    address: Option<Arc<str>>,
-    port: Option<u16>,
-    error: Option<Cow<'static, str>>,
-}
-
-fn labels(key: &Key) -> LabelSet {
-    let mut labels: LabelSet = Vec::with_capacity(7);
-    if let Some(namespace) = &key.namespace {
-        labels.push(("db.namespace".into(), namespace.to_string().into()));
-    }
-    let summary = SUMMARIES.value(key.summary.into()).unwrap_or("other");
-    if !summary.is_empty() {
-        labels.push(("db.query.summary".into(), summary.into()));
-    }
-    labels.push(("db.system.name".into(), key.system.into()));
-    if let Some(error) = &key.error {
-        labels.push(("error.type".into(), error.clone()));
-    }
-    if let Some(address) = &key.address {
-        labels.push(("server.address".into(), address.to_string().into()));
-    }
-    if let Some(port) = key.port {
-        labels.push(("server.port".into(), port.to_string().into()));
-    }
-    labels
-}
-
-fn duration() -> &'static Histogram<Key> {
-    static DURATION: OnceLock<Arc<Histogram<Key>>> = OnceLock::new();
-    DURATION.get_or_init(|| {
-        let family = Arc::new(Histogram::new(
-            Meta {
-                name: "db.client.operation.duration",
-                help: "Duration of database client operations.",
-                unit: "s",
-                labels,
-            },
-            &SECONDS,
-        ));
-        registry::register(family.clone());
-        family
-    })
-}
-
 /// From sending a statement to its last row.
 pub(super) struct Operation {
     span: ActiveSpan,
@@ -159,11 +101,11 @@ impl Operation {
             start,
             key: Key {
                 system: target.system,
-                summary: SUMMARIES.index(&shown.summary) as u16,
-                namespace: target.namespace.clone(),
+                summary: Summary::of(&shown.summary),
+                namespace: target.namespace.clone().map(Name::Shared),
                 address: target.address.clone(),
                 port: target.port,
-                error: None,
+                ..Key::default()
             },
             rows: None,
             open: true,

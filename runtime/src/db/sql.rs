@@ -14,8 +14,20 @@ pub(crate) enum Dialect {
     Sqlite,
 }
 
+impl Dialect {
+    /// That of a system by its name in the semantic conventions; `None` where we do not know how it quotes.
+    pub(crate) fn of(system: &str) -> Option<Self> {
+        match system {
+            "postgresql" | "cockroachdb" | "aws.redshift" => Some(Self::Postgres),
+            "mysql" | "mariadb" => Some(Self::MySql),
+            "sqlite" => Some(Self::Sqlite),
+            _ => None,
+        }
+    }
+}
+
 /// A statement as it may be shown, and its summary.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Shown {
     pub(crate) text: String,
     /// `SELECT orders customers`: the operation and what it touches, of low cardinality.

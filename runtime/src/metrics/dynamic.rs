@@ -132,9 +132,10 @@ impl<K: Hash + Eq + Clone + Send + Sync> Source for Histogram<K> {
     }
 }
 
-/// Numbers that rise and fall.
+/// Numbers that rise, or rise and fall.
 pub(crate) struct Numbers<K> {
     meta: Meta<K>,
+    kind: Kind,
     table: Table<K, AtomicI64>,
 }
 
@@ -142,7 +143,16 @@ impl<K: Hash + Eq + Clone> Numbers<K> {
     pub(crate) fn up_down(meta: Meta<K>) -> Self {
         Self {
             meta,
+            kind: Kind::UpDownCounter,
             table: RwLock::default(),
+        }
+    }
+
+    /// Numbers that only rise.
+    pub(crate) fn counter(meta: Meta<K>) -> Self {
+        Self {
+            kind: Kind::Counter,
+            ..Self::up_down(meta)
         }
     }
 
@@ -167,7 +177,7 @@ impl<K: Hash + Eq + Clone + Send + Sync> Source for Numbers<K> {
             })
             .collect();
         if !points.is_empty() {
-            out.push(family(&self.meta, Kind::UpDownCounter, points));
+            out.push(family(&self.meta, self.kind, points));
         }
     }
 }

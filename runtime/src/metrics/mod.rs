@@ -8,11 +8,6 @@ pub(crate) mod check;
 mod columns;
 mod declared;
 mod dropped;
-#[cfg(any(feature = "tower", feature = "db-sqlx", feature = "otlp"))]
-#[cfg_attr(
-    not(any(feature = "tower", feature = "db-sqlx")),
-    allow(dead_code, reason = "the exporters use a part of it")
-)]
 pub(crate) mod dynamic;
 pub(crate) mod exemplar;
 #[cfg(feature = "metrics-facade")]

@@ -63,6 +63,7 @@ pub(crate) fn gather() -> Vec<Family> {
     }
     let sources = SOURCES.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut others = stats::families();
+    crate::jobs::measure::families(&mut others);
     for source in sources {
         source.families(&mut others);
     }

@@ -10,6 +10,7 @@ use super::pipeline::{self, Shared};
 use super::slab::Handle;
 use super::stack::Frame;
 use super::store::{self, Live, ParentRef, SLAB, Start};
+use crate::operation::Said;
 use crate::outcome::CallOutcome;
 use crate::probe::ErrorRef;
 use crate::site::Site;
@@ -93,6 +94,8 @@ pub(crate) enum Parent {
 pub(crate) struct SpanOptions {
     pub(crate) parent: Parent,
     pub(crate) links: Vec<SpanContext>,
+    /// What was said of the operation that the call is.
+    pub(crate) operation: Option<Said>,
     held: Vec<u8>,
 }
 
@@ -274,6 +277,16 @@ impl ActiveSpan {
                 Scalar::Text(value) => span.record(key, value),
                 Scalar::Bytes(value) | Scalar::Array(value) => span.record(key, value),
             };
+        }
+    }
+
+    /// An attribute in place of one that may have been given before.
+    #[cold]
+    pub(crate) fn replace(&self, key: &str, value: &str) {
+        if let Some(handle) = self.handle {
+            store::set(handle, key, Scalar::Text(value));
+        } else if let Some(span) = &self.foreign {
+            span.record(key, value);
         }
     }
 

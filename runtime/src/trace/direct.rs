@@ -4,6 +4,7 @@
 //! there into the ring when the call ends. Only what others ask for by an id goes through the slab.
 
 use super::active::{self, ActiveSpan, Parent, SpanOptions};
+use super::body::{Key, Scalar};
 use super::context::{SpanId, TraceFlags, TraceId};
 use super::errors;
 use super::local::{self, Ids, Local};
@@ -292,6 +293,25 @@ pub(crate) fn fields(token: u64, site: &'static Site, values: &[&dyn Value]) {
         elsewhere(token, |span| span.fields(site, values));
     } else if let Some((_, Some(handle))) = named(token) {
         active::record_fields(handle, site, values);
+    }
+}
+
+/// Another attribute, whose name was not given before.
+pub(crate) fn add(token: u64, key: &str, value: Scalar<'_>) {
+    if token & FOREIGN != 0 {
+        elsewhere(token, |span| span.add(key, value));
+    } else if let Some((_, Some(handle))) = named(token) {
+        store::attributes(handle, false, false, |fields| fields.named(Key::Name(key), value));
+    }
+}
+
+/// An attribute in place of one that may have been given before.
+#[cold]
+pub(crate) fn replace(token: u64, key: &str, value: &str) {
+    if token & FOREIGN != 0 {
+        elsewhere(token, |span| span.replace(key, value));
+    } else if let Some((_, Some(handle))) = named(token) {
+        store::set(handle, key, Scalar::Text(value));
     }
 }
 

@@ -65,7 +65,6 @@ mod bench;
 mod tests;
 
 /// Random bits, for ids of other kinds.
-#[cfg(feature = "tower")]
 pub(crate) fn random_u128() -> u128 {
     let [high, low] =
         local::with(|local| local.rng.trace_words()).unwrap_or_else(|| ids::Rng::unseeded().trace_words());

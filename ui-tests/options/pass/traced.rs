@@ -191,6 +191,34 @@ impl Service {
     }
 }
 
+struct Refused;
+
+impl vitalsign::db::Code for Refused {
+    fn status_code(&self) -> Option<String> {
+        Some("57014".to_owned())
+    }
+}
+
+#[traced(db(system = "postgresql", namespace = "shop", query = sql))]
+async fn query(sql: String) -> Result<usize, Refused> {
+    if sql.is_empty() { Err(Refused) } else { Ok(sql.len()) }
+}
+
+#[traced(db(system = "sqlite", query = format!("PRAGMA {name}")), kind = internal, name = "pragma", fields(name))]
+fn pragma(name: &str) -> std::io::Result<usize> {
+    Ok(name.len())
+}
+
+#[traced(db(system = "redis", operation = "GET", collection = "sessions"))]
+fn session() {}
+
+#[traced(db(system = "mongodb"))]
+impl User {
+    fn find(&self) -> u64 {
+        self.id
+    }
+}
+
 fn user() -> User {
     User { id: 1, id_text: "1".into(), email: "a@b".into(), password: "x".into() }
 }
@@ -226,4 +254,9 @@ async fn main() {
     assert_eq!(*Service { id: 1 }.exclusive().await, 1);
     assert_eq!(Service { id: 1 }.by_value().await, 1);
     let _ = linked;
+    assert_eq!(query("SELECT 1".to_owned()).await.ok(), Some(8));
+    assert!(query(String::new()).await.is_err());
+    assert_eq!(pragma("user").ok(), Some(4));
+    session();
+    assert_eq!(user().find(), 1);
 }

@@ -1,6 +1,6 @@
 use vitalsign::traced;
 
-#[traced(db(system = "postgresql"))]
+#[traced(db(system = "sqlite", collection = " "))]
 fn f() {}
 
 fn main() {

@@ -1,6 +1,6 @@
 use vitalsign::observed;
 
-#[observed(job = "send_mail")]
+#[observed(job(queue = "mails"))]
 fn f() {}
 
 fn main() {

@@ -1,0 +1,49 @@
+//! A call that is a statement on a database or an attempt at a job: beside its span and its metrics stand those of the conventions.
+
+use super::settle::{Ended, SpanOf};
+use crate::clock;
+use crate::operation::{Kept, OperationDef};
+use crate::site::Site;
+use crate::trace::active::SpanOptions;
+use crate::trace::{SpanId, TraceId, direct};
+
+/// What a site with the bit `OPERATION` is besides.
+pub(super) fn of(site: &'static Site) -> Option<&'static OperationDef> {
+    site.def.span.as_ref()?.operation.as_ref()
+}
+
+/// The call of a plain function begins: what is kept of it, and the token of its span.
+#[inline(never)]
+pub(super) fn open(
+    site: &'static Site,
+    start: u64,
+    mut options: Option<Box<SpanOptions>>,
+    no_span: bool,
+) -> (Kept, u64) {
+    let Some(operation) = of(site) else { return (0, 0) };
+    let (kept, said) = operation.begin(options.as_deref_mut(), crate::trace::current().is_some());
+    if no_span {
+        return (kept, 0);
+    }
+    let token = match options {
+        None => direct::open(site, start),
+        Some(options) => direct::open_with(site, start, options),
+    };
+    operation.describe(SpanOf::Call(token), said.as_ref());
+    (kept, token)
+}
+
+/// The call ends.
+#[inline(never)]
+pub(super) fn end(
+    site: &'static Site,
+    kept: Kept,
+    ended: &Ended,
+    ticks: (u64, u64),
+    exemplar: Option<(TraceId, SpanId)>,
+) {
+    if let Some(operation) = of(site) {
+        let seconds = clock::nanos_between(ticks.0, ticks.1) as f64 / 1e9;
+        operation.end(kept, ended.outcome, ended.kind, seconds, exemplar);
+    }
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(db(system = "sqlite", query))]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(db(system = "redis", query = "GET session"))]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::observed;
+
+#[observed(job(name = "send_mail", message = ))]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::observed;
+
+#[observed(job(nmae = "send_mail"))]
+fn f() {}
+
+fn main() {
+    f();
+}

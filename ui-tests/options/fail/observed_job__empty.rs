@@ -1,0 +1,8 @@
+use vitalsign::observed;
+
+#[observed(job = "")]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::observed;
+
+#[observed(job = "send_mail", traced(kind = server))]
+fn f() {}
+
+fn main() {
+    f();
+}

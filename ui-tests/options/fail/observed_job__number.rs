@@ -1,0 +1,8 @@
+use vitalsign::observed;
+
+#[observed(job = 1)]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(db())]
+fn f() {}
+
+fn main() {
+    f();
+}

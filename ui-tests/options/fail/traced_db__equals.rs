@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(db = "postgresql")]
+fn f() {}
+
+fn main() {
+    f();
+}

@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(db(system = "sqlite", operation = "VACUUM"), kind = server)]
+fn f() {}
+
+fn main() {
+    f();
+}

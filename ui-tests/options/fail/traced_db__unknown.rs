@@ -1,0 +1,8 @@
+use vitalsign::traced;
+
+#[traced(db(sytem = "postgresql"))]
+fn f() {}
+
+fn main() {
+    f();
+}
