@@ -1,6 +1,6 @@
 //! Cells: plain numbers, one copy per stripe, added up by whoever scrapes.
 
-use super::{dropped, stripe};
+use super::{dropped, handover, stripe};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -199,15 +199,10 @@ impl Mine<'_> {
         &self.lines[cell / LINE].0[cell % LINE]
     }
 
-    /// Adds a whole number. In a stripe of one's own nobody else writes, so a load and a store are enough.
+    /// Adds a whole number.
     #[inline]
     pub(crate) fn add(&self, cell: usize, amount: u64) {
-        let cell = self.cell(cell);
-        if self.shared {
-            cell.fetch_add(amount, Ordering::Relaxed);
-        } else {
-            cell.store(cell.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
-        }
+        handover::add(self.cell(cell), self.shared, amount);
     }
 
     /// Adds to a float.

@@ -12,6 +12,7 @@ pub(crate) mod dynamic;
 pub(crate) mod exemplar;
 #[cfg(feature = "metrics-facade")]
 pub(crate) mod facade;
+mod handover;
 pub(crate) mod label;
 #[cfg(feature = "otel")]
 pub(crate) mod meters;
@@ -23,6 +24,11 @@ mod slot;
 #[cfg(any(feature = "otel", feature = "metrics-facade"))]
 pub(crate) mod stream;
 mod stripe;
+/// What [`handover`] is made of; loom's in its test.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+    pub(super) use std::sync::{Mutex, PoisonError};
+}
 mod table;
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,9 @@
 //! stripes to a core. Threads beyond that, and threads that are ending, share one more stripe and add atomically. So threads
 //! may come and go by the thousand without a cell more.
 
+use super::handover::Free;
 use std::cell::Cell;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 
 /// Not asked yet.
 const NONE: usize = usize::MAX;
@@ -19,8 +20,7 @@ thread_local! {
 }
 
 static COUNT: OnceLock<usize> = OnceLock::new();
-/// The stripes that have no thread.
-static FREE: Mutex<Option<Vec<usize>>> = Mutex::new(None);
+static FREE: Free = Free(Mutex::new(None));
 
 /// How many stripes every table can have, the shared one included.
 pub(crate) fn count() -> usize {
@@ -40,18 +40,16 @@ pub(crate) fn mine() -> usize {
 
 #[cold]
 fn take() -> usize {
-    let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-    // The lowest first, so that what there is gets used again.
-    let mine = free.get_or_insert_with(|| (1..count()).rev().collect()).pop();
-    drop(free);
-    let mut mine = mine.unwrap_or(SHARED);
+    let Some(mine) = FREE.take(count) else {
+        MINE.set(SHARED);
+        return SHARED;
+    };
     MINE.set(mine);
-    if mine != SHARED {
+    if HOLD.try_with(|hold| hold.set(Some(Hold(mine)))).is_err() {
         // A thread that is ending has no thread-locals left to give the stripe back from.
-        let kept = HOLD.try_with(|hold| hold.set(Some(Hold(mine))));
-        if kept.is_err() {
-            mine = SHARED;
-        }
+        MINE.set(SHARED);
+        FREE.give(mine);
+        return SHARED;
     }
     mine
 }
@@ -62,11 +60,7 @@ struct Hold(usize);
 impl Drop for Hold {
     fn drop(&mut self) {
         MINE.set(SHARED);
-        // The lock orders what this thread wrote before what the next one reads.
-        let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = free.get_or_insert_default();
-        let at = free.partition_point(|&stripe| stripe > self.0);
-        free.insert(at, self.0);
+        FREE.give(self.0);
     }
 }
 
