@@ -109,6 +109,9 @@ fn no_two_threads_own_one_stripe() {
             other.join().unwrap();
         }
         // All are free again, and none twice.
-        assert_eq!((free.take(|| 3), free.take(|| 3), free.take(|| 3)), (Some(1), Some(2), None));
+        assert_eq!(
+            (free.take(|| 3), free.take(|| 3), free.take(|| 3)),
+            (Some(1), Some(2), None)
+        );
     });
 }

@@ -60,7 +60,9 @@ fn thousands_at_once() {
                             let accept = *ACCEPTS.get((n + round) % 11).unwrap_or(&long.as_str());
                             let headers = [("Accept", accept), ("Accept-Encoding", "gzip;q=0, br, *;q=x")];
                             // A head that is refused may be cut off before it is read to its end.
-                            let Ok(response) = http::get_with(url, &headers) else { return 0 };
+                            let Ok(response) = http::get_with(url, &headers) else {
+                                return 0;
+                            };
                             if response.status == 200 && accept.contains("version=1.0.0; charset") {
                                 assert!(response.text().ends_with("# EOF\n"));
                             }
