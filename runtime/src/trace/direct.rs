@@ -145,10 +145,14 @@ fn keep(local: &mut Local, site: &'static Site, shared: &Shared, ticks: u64, low
         } else {
             [local.rng.next(), low]
         };
+        let mut carried = store::base(local);
+        if shared.mark.is_some() {
+            carried = store::marked(shared, carried);
+        }
         let ids = Ids {
             trace,
             span,
-            carried: store::base(local),
+            carried,
             bits: Ids::bits(shared.id, TraceFlags::RANDOM.with(TraceFlags::SAMPLED)),
         };
         Frame::own(site, token, ids, 0, false)

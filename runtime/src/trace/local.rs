@@ -93,6 +93,10 @@ impl Ids {
         ids
     }
 
+    pub(crate) fn trace_state(&self) -> Option<&str> {
+        self.carried.as_ref()?.trace_state.as_deref()
+    }
+
     pub(crate) fn baggage(&self) -> Baggage {
         let carried = self.carried.as_ref();
         carried.map(|carried| carried.baggage.clone()).unwrap_or_default()

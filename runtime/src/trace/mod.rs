@@ -25,6 +25,7 @@ pub mod otel;
 pub(crate) mod otel;
 mod panics;
 pub(crate) mod pipeline;
+pub(crate) mod probability;
 pub mod propagate;
 mod ring;
 pub(crate) mod sampler;

@@ -3,6 +3,7 @@
 use super::drain;
 use super::event::EventSink;
 use super::filter::{BadDirective, Filter};
+use super::local::Carried;
 use super::sampler::Sampler;
 use super::subscriber::Recorder;
 use super::tail::TailRules;
@@ -136,6 +137,8 @@ impl std::error::Error for InstallError {
 pub(crate) struct Shared {
     pub(crate) id: u32,
     pub(crate) sampler: Sampler,
+    /// What roots carry that a ratio kept. None where the tail rules choose again, after which no threshold tells a span's share.
+    pub(crate) mark: Option<Arc<Carried>>,
     pub(crate) limits: Limits,
     pub(crate) filter: Filter,
     pub(crate) sink: Arc<dyn SpanSink>,
@@ -224,8 +227,10 @@ impl Pipeline {
             .map_err(|BadDirective(directive)| InstallError::Filter(directive))?;
         crate::clock::now(); // calibrates
         super::panics::install_hook();
+        let mark = setup.sampler.mark().filter(|_| setup.tail.is_none());
         let shared = drain::add(|id| Shared {
             id,
+            mark,
             sampler: setup.sampler,
             limits: setup.limits,
             filter,

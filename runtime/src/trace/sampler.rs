@@ -1,7 +1,13 @@
 //! Which traces are recorded, decided before any attribute is looked at.
 
-use super::store::{ParentIds, Start};
+use super::baggage::Baggage;
+use super::context::TraceFlags;
+use super::local::Carried;
+use super::probability::{self, Ot};
+use super::store::ParentIds;
+use crate::export::diag;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A sampler. The built-in ones are those of `OTEL_TRACES_SAMPLER`.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,7 +16,7 @@ pub(crate) enum Sampler {
     AlwaysOn,
     /// `always_off`
     AlwaysOff,
-    /// `traceidratio`: by the low 56 bits of the trace id.
+    /// `traceidratio`: by the low 56 bits of the trace id, or those that the trace state gives instead.
     Ratio(Ratio),
     /// `parentbased_*`: as the parent, and for roots as the inner one says.
     ParentBased(Root),
@@ -31,22 +37,72 @@ pub(crate) struct Ratio {
     threshold: u64,
 }
 
-const RANDOM_BITS: u64 = (1 << 56) - 1;
-
 impl Ratio {
     /// A ratio between 0 and 1; what lies outside is brought inside.
     pub(crate) fn new(ratio: f64) -> Self {
-        let ratio = if ratio.is_nan() { 1.0 } else { ratio.clamp(0.0, 1.0) };
-        let kept = (ratio * (RANDOM_BITS + 1) as f64).round() as u64;
         Self {
-            threshold: RANDOM_BITS + 1 - kept,
+            threshold: probability::threshold(if ratio.is_nan() { 1.0 } else { ratio }),
         }
     }
 
     #[inline]
     pub(crate) fn keeps(self, trace: [u64; 2]) -> bool {
-        trace[1] & RANDOM_BITS >= self.threshold
+        trace[1] & probability::BITS >= self.threshold
     }
+
+    /// What a root carries that this kept.
+    fn mark(self) -> Option<Arc<Carried>> {
+        let state = probability::with_threshold("", Some(&probability::digits(self.threshold)))?;
+        Carried::of(Some(state.into()), &Baggage::default())
+    }
+
+    /// Under a parent whose own decision counts for nothing.
+    #[cold]
+    fn independent(self, parent: &ParentIds, trace: [u64; 2]) -> Decision {
+        let state = parent.ids.trace_state().unwrap_or_default();
+        let ot = Ot::of(state);
+        if ot.random.is_none() && parent.ids.flags().0 & TraceFlags::RANDOM.0 == 0 {
+            presumed_random();
+        }
+        let sampled = ot.randomness(trace) >= self.threshold;
+        let unchanged = if sampled {
+            ot.threshold == Some(self.threshold)
+        } else {
+            !ot.has_threshold
+        };
+        let digits = sampled.then(|| probability::digits(self.threshold));
+        Decision {
+            sampled,
+            state: (!unchanged).then(|| probability::with_threshold(state, digits.as_deref()).map(Into::into)),
+        }
+    }
+}
+
+/// Said once in a process, as the specification asks.
+fn presumed_random() {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        diag::say(
+            diag::Level::Warn,
+            format_args!(
+                "traceidratio under a parent whose trace id is not said to be random (W3C Trace Context Level 2): it is \
+                 taken for random; OTEL_TRACES_SAMPLER=parentbased_traceidratio goes by the parent's decision"
+            ),
+        );
+    }
+}
+
+/// The trace state that stays right beside a decision which no threshold explains: without one, where one came from afar.
+/// `follows`: the parent's decision is followed, so its threshold stays where it explains that.
+#[cold]
+fn inherited(parent: &ParentIds, trace: [u64; 2], sampled: bool, follows: bool) -> Decision {
+    let erased = parent.ids.trace_state().and_then(|state| {
+        let ot = Ot::of(state);
+        let explains = |threshold| sampled == (ot.randomness(trace) >= threshold);
+        let stays = !ot.has_threshold || follows && ot.threshold.is_some_and(explains);
+        (!stays).then(|| probability::with_threshold(state, None).map(Into::into))
+    });
+    Decision { sampled, state: erased }
 }
 
 /// A sampler's answer.
@@ -91,29 +147,44 @@ impl Sampler {
         }
     }
 
+    /// The ratio by which roots are kept.
+    fn ratio(&self) -> Option<Ratio> {
+        match self {
+            Self::Ratio(ratio) | Self::ParentBased(Root::Ratio(ratio)) => Some(*ratio),
+            _ => None,
+        }
+    }
+
+    /// What roots carry that were kept by a ratio: the threshold, for those who count them.
+    pub(crate) fn mark(&self) -> Option<Arc<Carried>> {
+        self.ratio().and_then(Ratio::mark)
+    }
+
     #[inline]
-    pub(crate) fn decide(&self, parent: Option<&ParentIds>, trace: [u64; 2], _start: &Start<'_>) -> Decision {
-        let sampled = match self {
-            Self::AlwaysOn => true,
-            Self::AlwaysOff => false,
-            Self::Ratio(ratio) => ratio.keeps(trace),
-            Self::ParentBased(root) => match parent {
-                Some(parent) => parent.ids.flags().is_sampled(),
-                None => match root {
-                    Root::AlwaysOn => true,
-                    Root::AlwaysOff => false,
-                    Root::Ratio(ratio) => ratio.keeps(trace),
-                },
-            },
+    pub(crate) fn decide(&self, parent: Option<&ParentIds>, trace: [u64; 2]) -> Decision {
+        let sampled = match (self, parent) {
+            (Self::AlwaysOn, _) | (Self::ParentBased(Root::AlwaysOn), None) => true,
+            (Self::AlwaysOff, _) | (Self::ParentBased(Root::AlwaysOff), None) => false,
+            (Self::Ratio(ratio) | Self::ParentBased(Root::Ratio(ratio)), None) => ratio.keeps(trace),
+            (Self::Ratio(ratio), Some(parent)) => return ratio.independent(parent, trace),
+            (Self::ParentBased(_), Some(parent)) => parent.ids.flags().is_sampled(),
         };
-        Decision { sampled, state: None }
+        match parent {
+            // What is local was put right when it began.
+            Some(parent) if parent.ids.remote() && parent.ids.carried.is_some() => {
+                inherited(parent, trace, sampled, matches!(self, Self::ParentBased(_)))
+            }
+            _ => Decision { sampled, state: None },
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::context::{SpanContext, SpanId, TraceId};
     use crate::trace::ids::Rng;
+    use crate::trace::local::Ids;
 
     #[test]
     fn ratios_keep_their_share() {
@@ -126,5 +197,91 @@ mod tests {
         assert!(Ratio::new(1.0).keeps([1, 0]));
         assert!(!Ratio::new(0.0).keeps([u64::MAX; 2]));
         assert!(Ratio::new(f64::NAN).keeps([0, 1]));
+    }
+
+    fn parent(state: Option<&str>, sampled: bool, remote: bool) -> ParentIds {
+        let context = SpanContext {
+            trace_id: TraceId(0xff12_3456_789a_bcde),
+            span_id: SpanId(1),
+            flags: TraceFlags(if sampled { 3 } else { 2 }),
+            is_remote: remote,
+            trace_state: state.map(Into::into),
+            ..SpanContext::default()
+        };
+        ParentIds {
+            ids: Ids::of(&context),
+            handle: None,
+        }
+    }
+
+    fn decide(sampler: &Sampler, parent: &ParentIds) -> (bool, Option<Option<String>>) {
+        let Decision { sampled, state } = sampler.decide(Some(parent), parent.ids.trace);
+        (sampled, state.map(|state| state.map(|state| state.to_string())))
+    }
+
+    fn some(text: &str) -> Option<Option<String>> {
+        Some(Some(text.to_owned()))
+    }
+
+    #[test]
+    fn a_ratio_decides_by_the_randomness_and_tells_its_threshold() {
+        let quarter = Sampler::Ratio(Ratio::new(0.25));
+        // The trace id's low bits, 0x12…, are below 0xc0…; explicit ones go before them.
+        assert_eq!(decide(&quarter, &parent(None, true, true)), (false, None));
+        assert_eq!(
+            decide(&quarter, &parent(Some("ot=rv:c0000000000000"), false, true)),
+            (true, some("ot=th:c;rv:c0000000000000"))
+        );
+        assert_eq!(
+            decide(&quarter, &parent(Some("ot=rv:bfffffffffffff,a=1"), true, true)),
+            (false, None)
+        );
+        assert_eq!(
+            decide(&quarter, &parent(Some("ot=th:8;rv:bfffffffffffff,a=1"), true, true)),
+            (false, some("ot=rv:bfffffffffffff,a=1"))
+        );
+        assert_eq!(
+            decide(&quarter, &parent(Some("ot=th:c;rv:ffffffffffffff"), true, false)),
+            (true, None),
+            "it stands there already"
+        );
+        let mark = Sampler::ParentBased(Root::Ratio(Ratio::new(0.01)))
+            .mark()
+            .expect("a mark");
+        assert_eq!(mark.trace_state.as_deref(), Some("ot=th:fd70a"));
+        assert!(Sampler::ParentBased(Root::AlwaysOn).mark().is_none());
+    }
+
+    #[test]
+    fn a_parent_s_threshold_stays_where_it_explains_the_parent_s_decision() {
+        let follows = Sampler::ParentBased(Root::AlwaysOn);
+        for (state, sampled, expected) in [
+            ("ot=th:1", true, None),
+            ("ot=th:2", false, None),
+            ("ot=th:2", true, Some(None)),
+            ("ot=th:1,a=1", false, some("a=1")),
+            ("ot=th:8;rv:80000000000000", true, None),
+            ("ot=th:8;rv:7fffffffffffff", true, some("ot=rv:7fffffffffffff")),
+            ("ot=th:UNREADABLE", true, Some(None)),
+            ("a=1", true, None),
+        ] {
+            assert_eq!(
+                decide(&follows, &parent(Some(state), sampled, true)),
+                (sampled, expected),
+                "{state}"
+            );
+        }
+        assert_eq!(
+            decide(&follows, &parent(Some("ot=th:2"), true, false)),
+            (true, None),
+            "local: put right before"
+        );
+        let on = parent(Some("ot=th:1"), true, true);
+        assert_eq!(
+            decide(&Sampler::AlwaysOn, &on),
+            (true, Some(None)),
+            "no longer its probability"
+        );
+        assert_eq!(decide(&Sampler::AlwaysOff, &on), (false, Some(None)));
     }
 }

@@ -229,6 +229,16 @@ fn root_carries(local: &mut Local, parent: ParentRef<'_>) -> Option<Arc<Carried>
     }
 }
 
+/// What a root carries that a ratio kept: the threshold too.
+#[cold]
+pub(crate) fn marked(shared: &Shared, carried: Option<Arc<Carried>>) -> Option<Arc<Carried>> {
+    match (carried, &shared.mark) {
+        (Some(carried), Some(mark)) => Carried::of(mark.trace_state.clone(), &carried.baggage),
+        (None, mark) => mark.clone(),
+        (carried, None) => carried,
+    }
+}
+
 /// The same of a span under what is current.
 #[inline]
 pub(crate) fn base(local: &mut Local) -> Option<Arc<Carried>> {
@@ -247,13 +257,14 @@ pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>, ids: 
         ),
         None => (local.rng.trace_words(), TraceFlags::RANDOM),
     };
-    let Decision { sampled, state } = shared.sampler.decide(parent.as_ref(), trace, start);
+    let Decision { sampled, state } = shared.sampler.decide(parent.as_ref(), trace);
     if sampled {
         flags = flags.with(TraceFlags::SAMPLED);
     }
     let span = local.rng.span_id().0;
     let bits = Ids::bits(shared.id, flags);
     let (mut parent_span, mut parent_remote, mut parent_handle, mut carried) = (0, false, None, None);
+    let is_root = parent.is_none();
     if let Some(parent) = parent {
         parent_span = parent.ids.span;
         parent_remote = parent.ids.remote();
@@ -265,6 +276,9 @@ pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>, ids: 
     if let Some(trace_state) = state {
         let baggage = carried.as_ref().map(|carried| carried.baggage.clone());
         carried = Carried::of(trace_state, &baggage.unwrap_or_default());
+    }
+    if is_root && sampled && shared.mark.is_some() {
+        carried = marked(shared, carried);
     }
     ids.trace = trace;
     ids.span = span;

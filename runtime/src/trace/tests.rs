@@ -8,7 +8,7 @@
 
 use super::event::EventSink;
 use super::pipeline::{EncodedSpans, Pipeline, SpanSink, TraceSetup, scoped};
-use super::sampler::{Root, Sampler};
+use super::sampler::{Ratio, Root, Sampler};
 use super::{SpanContext, SpanId, TraceFlags, TraceId, stats};
 use crate::__private as p;
 use crate::export::otlp::traces::request;
@@ -460,6 +460,34 @@ fn a_sampled_out_parent_keeps_its_children_out() {
     assert!(outer.trace_id == inner.trace_id && outer.trace_id == spawned.trace_id);
     assert!(outer.span_id != inner.span_id && inner.span_id.is_valid());
     assert!(traced.spans().is_empty());
+}
+
+#[test]
+fn a_ratio_says_its_threshold_on_what_it_kept() {
+    let traced = Traced::new(|setup| setup.sampler = Sampler::ParentBased(Root::Ratio(Ratio::new(0.5))));
+    let kept = traced.run(|| {
+        let mut kept = 0;
+        for _ in 0..64 {
+            plain(site!("root"), || {
+                let root = super::current().unwrap();
+                kept += usize::from(root.is_sampled());
+                assert_eq!(root.trace_id.0 >> 55 & 1 == 1, root.is_sampled(), "by the low 56 bits");
+                plain(site!("child"), || {
+                    let state = super::current().unwrap().trace_state;
+                    assert_eq!(state.as_deref(), root.is_sampled().then_some("ot=th:8"));
+                });
+            });
+            tracing::info_span!("of tracing").in_scope(|| {
+                let root = super::current().unwrap();
+                kept += usize::from(root.is_sampled());
+                assert_eq!(root.trace_state.as_deref(), root.is_sampled().then_some("ot=th:8"));
+            });
+        }
+        kept
+    });
+    let spans = traced.spans();
+    assert!(kept > 0 && spans.len() >= kept, "{kept} of 128");
+    assert!(spans.iter().all(|(_, span)| span.trace_state == "ot=th:8"));
 }
 
 #[test]
