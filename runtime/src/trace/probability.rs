@@ -1,6 +1,6 @@
 //! Consistent probability sampling: thresholds, and how `tracestate` tells them (`ot=th:…;rv:…`).
 //!
-//! The specifications are "TraceState: Probability Sampling" and "TraceState Handling" of OpenTelemetry. A trace is kept where its 56
+//! The specifications are `tracestate-probability-sampling` and `tracestate-handling` of OpenTelemetry. A trace is kept where its 56
 //! random bits are not below the threshold; a sampled span says the threshold it passed, so that whoever counts knows how many
 //! spans it stands for.
 
@@ -136,7 +136,7 @@ pub(crate) fn with_threshold(state: &str, th: Option<&str>) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// The table of "TraceState: Probability Sampling", precision 4.
+    /// The table of the specification, precision 4.
     #[test]
     fn thresholds_are_those_of_the_specification() {
         for (one_in, expected) in [
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn entries_are_read() {
         let of = |state| Ot::of(state);
-        // The examples of "TraceState Handling".
+        // The specification's examples.
         assert_eq!(of("ot=th:0").threshold, Some(0));
         assert_eq!(of("ot=th:c").threshold, Some(0xc0_0000_0000_0000));
         assert_eq!(of("ot=rv:6e6d1a75832a2f").random, Some(0x6e_6d1a_7583_2a2f));

@@ -214,35 +214,45 @@ mod tests {
         }
     }
 
-    fn decide(sampler: &Sampler, parent: &ParentIds) -> (bool, Option<Option<String>>) {
+    /// The trace state stays as it is.
+    const SAME: &str = "the same";
+    /// There is none any more.
+    const NONE: &str = "none";
+
+    fn decide(sampler: &Sampler, parent: &ParentIds) -> (bool, String) {
         let Decision { sampled, state } = sampler.decide(Some(parent), parent.ids.trace);
-        (sampled, state.map(|state| state.map(|state| state.to_string())))
+        let state = match &state {
+            None => SAME,
+            Some(None) => NONE,
+            Some(Some(state)) => state,
+        };
+        (sampled, state.to_owned())
     }
 
-    fn some(text: &str) -> Option<Option<String>> {
-        Some(Some(text.to_owned()))
+    fn told(sampled: bool, state: &str) -> (bool, String) {
+        (sampled, state.to_owned())
     }
 
     #[test]
     fn a_ratio_decides_by_the_randomness_and_tells_its_threshold() {
         let quarter = Sampler::Ratio(Ratio::new(0.25));
         // The trace id's low bits, 0x12…, are below 0xc0…; explicit ones go before them.
-        assert_eq!(decide(&quarter, &parent(None, true, true)), (false, None));
+        assert_eq!(decide(&quarter, &parent(None, true, true)), told(false, SAME));
         assert_eq!(
             decide(&quarter, &parent(Some("ot=rv:c0000000000000"), false, true)),
-            (true, some("ot=th:c;rv:c0000000000000"))
+            told(true, "ot=th:c;rv:c0000000000000")
         );
         assert_eq!(
             decide(&quarter, &parent(Some("ot=rv:bfffffffffffff,a=1"), true, true)),
-            (false, None)
+            told(false, SAME)
         );
         assert_eq!(
             decide(&quarter, &parent(Some("ot=th:8;rv:bfffffffffffff,a=1"), true, true)),
-            (false, some("ot=rv:bfffffffffffff,a=1"))
+            told(false, "ot=rv:bfffffffffffff,a=1")
         );
         assert_eq!(
             decide(&quarter, &parent(Some("ot=th:c;rv:ffffffffffffff"), true, false)),
-            (true, None),
+            told(true, SAME),
             "it stands there already"
         );
         let mark = Sampler::ParentBased(Root::Ratio(Ratio::new(0.01)))
@@ -256,32 +266,32 @@ mod tests {
     fn a_parent_s_threshold_stays_where_it_explains_the_parent_s_decision() {
         let follows = Sampler::ParentBased(Root::AlwaysOn);
         for (state, sampled, expected) in [
-            ("ot=th:1", true, None),
-            ("ot=th:2", false, None),
-            ("ot=th:2", true, Some(None)),
-            ("ot=th:1,a=1", false, some("a=1")),
-            ("ot=th:8;rv:80000000000000", true, None),
-            ("ot=th:8;rv:7fffffffffffff", true, some("ot=rv:7fffffffffffff")),
-            ("ot=th:UNREADABLE", true, Some(None)),
-            ("a=1", true, None),
+            ("ot=th:1", true, SAME),
+            ("ot=th:2", false, SAME),
+            ("ot=th:2", true, NONE),
+            ("ot=th:1,a=1", false, "a=1"),
+            ("ot=th:8;rv:80000000000000", true, SAME),
+            ("ot=th:8;rv:7fffffffffffff", true, "ot=rv:7fffffffffffff"),
+            ("ot=th:UNREADABLE", true, NONE),
+            ("a=1", true, SAME),
         ] {
             assert_eq!(
                 decide(&follows, &parent(Some(state), sampled, true)),
-                (sampled, expected),
+                told(sampled, expected),
                 "{state}"
             );
         }
         assert_eq!(
             decide(&follows, &parent(Some("ot=th:2"), true, false)),
-            (true, None),
+            told(true, SAME),
             "local: put right before"
         );
         let on = parent(Some("ot=th:1"), true, true);
         assert_eq!(
             decide(&Sampler::AlwaysOn, &on),
-            (true, Some(None)),
+            told(true, NONE),
             "no longer its probability"
         );
-        assert_eq!(decide(&Sampler::AlwaysOff, &on), (false, Some(None)));
+        assert_eq!(decide(&Sampler::AlwaysOff, &on), told(false, NONE));
     }
 }
