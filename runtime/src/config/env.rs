@@ -29,6 +29,10 @@ pub(crate) struct Config {
     pub(crate) trace_filter: String,
     pub(crate) hash_key: Option<Secret>,
     pub(crate) span_events: bool,
+    /// `busy_ns` and `idle_ns`.
+    pub(crate) span_timings: bool,
+    /// Spans open for longer than this are told of.
+    pub(crate) long_spans: Option<Duration>,
     pub(crate) spool: Option<Spool>,
     pub(crate) tail: Option<String>,
     pub(crate) exceptions: Exceptions,
@@ -269,6 +273,11 @@ impl Config {
             trace_filter: r.text("VITALSIGN_TRACE_FILTER").unwrap_or_else(|| "info".into()),
             hash_key: r.text("VITALSIGN_HASH_KEY").map(Secret),
             span_events: r.one_of("VITALSIGN_SPAN_EVENTS") == Some("on"),
+            span_timings: r.one_of("VITALSIGN_SPAN_TIMINGS") == Some("on"),
+            long_spans: r
+                .optional_count("VITALSIGN_LONG_SPANS", 0)
+                .filter(|millis| *millis > 0)
+                .map(Duration::from_millis),
             spool: spool(r),
             tail: r.text("VITALSIGN_TAIL"),
             exceptions: match r.one_of("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN") {

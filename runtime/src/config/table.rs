@@ -204,6 +204,8 @@ const PLAIN: &[Variable] = &[
     row("VITALSIGN_LOG_FORMAT", Kind::OneOf(&["json", "pretty", "off"]), "pretty on a terminal, else json", "the form of log lines on standard output"),
     row("VITALSIGN_HASH_KEY", Kind::Secret, "random for each process", "key of the fields recorded by `hash(…)`"),
     row("VITALSIGN_SPAN_EVENTS", Kind::OneOf(&["on", "off"]), "off", "`tracing` events as events of their span, too"),
+    row("VITALSIGN_SPAN_TIMINGS", Kind::OneOf(&["on", "off"]), "off", "how long a span was entered and how long not, as its attributes `busy_ns` and `idle_ns`"),
+    row("VITALSIGN_LONG_SPANS", Kind::Millis, "0", "a span open for longer than this is told of in one log line while it is open; 0 for never"),
     row("VITALSIGN_SPOOL_DIR", Kind::Path, "", "folder where batches wait while the collector is away"),
     row("VITALSIGN_SPOOL_MAX_BYTES", Kind::Count, "268435456", "size of that folder; beyond it the oldest go, counted"),
     row("VITALSIGN_SPOOL_SYNC", Kind::OneOf(&["always", "never"]), "always", "whether each batch is synced to the disk: `never` may lose the last seconds when the machine stops, not when the process does"),

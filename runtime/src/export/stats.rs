@@ -277,6 +277,8 @@ macro_rules! rows {
 
 rows! {
     SPANS_LIVE = UpDownCounter "otel.sdk.span.live" "{span}" "Recorded spans that have not ended." ["otel.span.sampling_result" = "RECORD_AND_SAMPLE"];
+    SPANS_OLDEST = Gauge "vitalsign.span.oldest.age" "s" "Age of the oldest recorded span that has not ended." [];
+    SPANS_LONG = Counter "vitalsign.span.long" "{span}" "Spans told of as open for longer than VITALSIGN_LONG_SPANS." [];
     SPANS_STARTED = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.sampling_result" = "RECORD_AND_SAMPLE"];
     SPANS_SAMPLED_OUT = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.sampling_result" = "DROP"];
     SPANS_RING_FULL = Counter "vitalsign.span.dropped" "{span}" "Ended spans that were lost before any queue." ["error.type" = "ring_full"];
@@ -298,7 +300,9 @@ static START: OnceLock<u64> = OnceLock::new();
 /// All of it as metrics. Series of exporters that were never started stay away.
 pub(crate) fn families() -> Vec<Family> {
     let spans = crate::trace::stats();
-    SPANS_LIVE.set(spans.started.saturating_sub(spans.ended));
+    SPANS_LIVE.set(spans.open);
+    SPANS_OLDEST.set(spans.oldest_open.as_secs());
+    SPANS_LONG.set(spans.told_long);
     SPANS_STARTED.set(spans.started);
     SPANS_SAMPLED_OUT.set(spans.sampled_out);
     SPANS_RING_FULL.set(spans.dropped_ring);

@@ -85,6 +85,8 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     }
     trace::propagate::set_formats(&config.propagators);
     trace::baggage::show(&config.baggage_keys);
+    trace::timing::set(config.span_timings);
+    trace::open::tell_after(config.long_spans);
     #[cfg(feature = "tower")]
     if let Some(methods) = &config.http_methods {
         crate::http::words::set_known_methods(methods.iter().cloned());

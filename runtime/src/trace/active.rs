@@ -10,6 +10,7 @@ use super::pipeline::{self, Shared};
 use super::slab::Handle;
 use super::stack::Frame;
 use super::store::{self, Live, ParentRef, SLAB, Start};
+use super::timing;
 use crate::operation::Said;
 use crate::outcome::CallOutcome;
 use crate::probe::ErrorRef;
@@ -176,6 +177,13 @@ impl ActiveSpan {
         }
     }
 
+    #[inline]
+    fn timed(&self) {
+        if let Some(handle) = self.handle {
+            timing::entered(handle);
+        }
+    }
+
     /// Under a subscriber that is not ours; it may have our layer, which then knows the span.
     #[cold]
     pub(crate) fn open_foreign(&mut self, site: &'static Site, dispatch: &Dispatch, options: Option<Box<SpanOptions>>) {
@@ -239,6 +247,7 @@ impl ActiveSpan {
                 local.stack.push(frame);
             });
             otel::entered(&self.ids);
+            self.timed();
         } else if let Some(span) = &self.foreign {
             span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
         }
@@ -248,6 +257,9 @@ impl ActiveSpan {
     #[inline]
     pub(crate) fn exit(&self) {
         if self.is_direct() {
+            if let Some(handle) = self.handle {
+                timing::left(handle);
+            }
             local::leave_span(self.ids.span);
         } else if let Some(span) = &self.foreign {
             span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
@@ -368,6 +380,7 @@ impl ActiveSpan {
     pub(crate) fn discard(&mut self) {
         if let Some(handle) = self.handle.take() {
             store::close(handle, |live| live.fixed.recorded = false);
+            local::with(|local| local.counters().ended.add(1));
         }
     }
 

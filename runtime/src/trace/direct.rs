@@ -8,12 +8,14 @@ use super::body::{Key, Scalar};
 use super::context::{SpanId, TraceFlags, TraceId};
 use super::errors;
 use super::local::{self, Ids, Local};
+use super::open;
 use super::otel;
 use super::pipeline::{self, Shared};
 use super::sampler::Quick;
 use super::slab::Handle;
 use super::stack::{FOREIGN, Frame, RECORDED, Root, TOKEN_STEP};
 use super::store::{self, Head, ParentRef, Start};
+use super::timing;
 use crate::clock;
 use crate::outcome::CallOutcome;
 use crate::probe::ErrorRef;
@@ -87,7 +89,7 @@ fn open_ours(site: &'static Site, shared: &Shared, ticks: u64) -> u64 {
         return 0;
     }
     local::with(|local| {
-        if otel::newer(local).is_some() {
+        if otel::newer(local).is_some() || open::is_watched() {
             return ask(local, site, shared, ticks, ParentRef::Current).0;
         }
         let parent = local.stack.peek().filter(|frame| frame.pipeline() == shared.id);
@@ -186,6 +188,9 @@ fn ask(
     frame.token = token;
     frame.owned = handle.is_some();
     local.stack.push(frame);
+    if let Some(handle) = handle {
+        timing::entered(handle);
+    }
     (token, handle)
 }
 
@@ -272,6 +277,7 @@ fn close_apart(token: u64, end: u64, outcome: CallOutcome) {
         frame.handle.filter(|_| frame.owned)
     });
     if let Some(Some(handle)) = handle {
+        timing::left(handle);
         store::close(handle, |live| live.ended(end, outcome));
     }
 }
@@ -374,6 +380,9 @@ pub(crate) fn detach(token: u64) -> ActiveSpan {
         return ActiveSpan::default();
     };
     otel::left(ids.span);
+    if let Some(handle) = handle {
+        timing::left(handle);
+    }
     let frame = local::with(|local| local.stack.take_token(token, &mut local.rng)).flatten();
     if let Some(frame) = frame
         && handle.is_none()

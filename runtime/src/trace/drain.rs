@@ -137,6 +137,7 @@ pub(crate) fn retire_counters(counters: &Arc<Counters>) {
 }
 
 pub(crate) fn stats() -> TraceStats {
+    let oldest_open = super::open::oldest();
     let registry = locked(&REGISTRY);
     let mut totals = registry.retired;
     for counters in &registry.counters {
@@ -152,6 +153,9 @@ pub(crate) fn stats() -> TraceStats {
         dropped_late: LATE.load(Ordering::Relaxed),
         discarded_tail: DISCARDED.load(Ordering::Relaxed),
         dropped_baggage: super::baggage::lost(),
+        open: totals.started.saturating_sub(totals.ended),
+        oldest_open,
+        told_long: super::open::told(),
         slots: SLAB.capacity() as u64,
     }
 }
@@ -281,6 +285,7 @@ struct Drainer {
     readers: Vec<Reader<Head>>,
     batches: Vec<Batch>,
     places: traces::Places,
+    watch: super::open::Watch,
 }
 
 impl Drainer {
@@ -295,6 +300,7 @@ impl Drainer {
                 locked(&FLUSHES).done = asked;
                 FLUSHED.notify_all();
             }
+            self.watch.look();
             idle = if moved == 0 { idle + 1 } else { 0 };
             if moved < 64 {
                 self.rest(idle);
@@ -317,6 +323,7 @@ impl Drainer {
             readers,
             batches,
             places,
+            ..
         } = self;
         let mut moved = 0;
         for reader in readers.iter_mut() {

@@ -10,6 +10,7 @@ use super::slab::Handle;
 use super::stack::Frame;
 use super::store::{self, ParentRef, SLAB, Start};
 use super::subscriber;
+use super::timing;
 use crate::site::SpanKind;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -183,6 +184,7 @@ where
                 local.stack.push(Frame::copy(ids.clone(), Some(handle), meta));
             });
             otel::entered(&ids);
+            timing::entered(handle);
         }
     }
 

@@ -23,6 +23,7 @@ pub mod otel;
 #[cfg(not(feature = "otel"))]
 #[path = "no_otel.rs"]
 pub(crate) mod otel;
+pub(crate) mod open;
 mod panics;
 pub(crate) mod pipeline;
 pub(crate) mod probability;
@@ -36,6 +37,7 @@ pub(crate) mod store;
 pub(crate) mod subscriber;
 
 pub(crate) mod tail;
+pub(crate) mod timing;
 pub mod tree;
 
 pub use baggage::{Baggage, WithBaggage};

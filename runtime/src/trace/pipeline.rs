@@ -307,6 +307,12 @@ pub struct TraceStats {
     pub reentrant: u64,
     /// Members of baggage that were malformed or too much.
     pub dropped_baggage: u64,
+    /// Recorded and not ended yet.
+    pub open: u64,
+    /// Age of the oldest of those. Spans of plain functions have one while `VITALSIGN_LONG_SPANS` or `VITALSIGN_SPAN_TIMINGS` is set.
+    pub oldest_open: Duration,
+    /// Told of as open for longer than `VITALSIGN_LONG_SPANS`.
+    pub told_long: u64,
     /// Slots for live spans.
     pub slots: u64,
 }

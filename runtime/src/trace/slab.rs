@@ -29,7 +29,7 @@ const CHUNKS: usize = 20;
 pub(crate) const BATCH: usize = 32;
 
 /// Index and generation of a live span: what a `tracing::span::Id` holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Handle(NonZeroU64);
 
 impl Handle {
@@ -200,6 +200,21 @@ impl<T: Default + Send> Slab<T> {
         })
     }
 
+    /// Looks at every live span, one after the other: those that begin or end meanwhile may be missed. No user code in `f`.
+    pub(crate) fn each(&self, mut f: impl FnMut(Handle, &mut T)) {
+        let made = self.pool.lock().unwrap_or_else(PoisonError::into_inner).next;
+        for index in 0..made {
+            let state = self.slot(index).map_or(0, |slot| slot.state.load(Ordering::Relaxed));
+            if state & REFS == 0 {
+                continue;
+            }
+            let raw = state & !(LOCK | REFS) | u64::from(index);
+            if let Some(handle) = NonZeroU64::new(raw).map(Handle) {
+                self.with(handle, |live| f(handle, live));
+            }
+        }
+    }
+
     /// How many slots were ever made: bounded by what was open at once.
     pub(crate) fn capacity(&self) -> usize {
         self.chunks
@@ -337,6 +352,20 @@ mod tests {
                 assert!(slab.release(forged, |_| ()).is_none());
             }
         }
+    }
+
+    #[test]
+    fn each_sees_the_live_ones_and_no_others() {
+        let slab = Slab::<u32>::new();
+        let ids: Vec<_> = (0..100).map(|n| slab.fill(take(&slab), |v| *v = n).unwrap()).collect();
+        for id in ids.iter().step_by(2) {
+            slab.give_back(std::iter::once(slab.release(*id, |_| ()).unwrap().free()));
+        }
+        let mut seen = Vec::new();
+        slab.each(|id, v| seen.push((id, *v)));
+        seen.sort_by_key(|(_, v)| *v);
+        let odd: Vec<_> = (0..100).zip(&ids).filter(|(n, _)| n % 2 == 1).map(|(n, id)| (*id, n)).collect();
+        assert_eq!(seen, odd);
     }
 
     #[test]

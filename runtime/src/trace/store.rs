@@ -9,6 +9,7 @@ use super::pipeline::{Limits, Shared};
 use super::sampler::Decision;
 use super::slab::{Handle, Slab};
 use super::stack::Frame;
+use super::timing;
 use crate::clock;
 use crate::outcome::CallOutcome;
 use crate::site::{Site, SpanKind};
@@ -160,6 +161,8 @@ pub(crate) struct Live {
     pub(crate) parent: Option<Handle>,
     /// Hashes of the error messages that direct children recorded.
     pub(crate) seen: Vec<u64>,
+    /// Ticks spent entered, where timings are asked for.
+    pub(crate) busy: u64,
 }
 
 /// A body that grew beyond this gives its memory back when its slot is freed.
@@ -337,8 +340,9 @@ pub(crate) fn name(local: &mut Local, meta: &'static Metadata<'static>, ids: &Id
 
 /// Moves a span under another parent, or to a trace of its own, and asks the sampler again.
 pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanContext>) {
-    let Some(Some((meta, site, kind))) = SLAB.with(handle, |live| {
-        live.fixed.meta.map(|meta| (meta, live.fixed.site, live.fixed.kind))
+    let Some(Some((meta, site, kind, was_recorded))) = SLAB.with(handle, |live| {
+        let fixed = &live.fixed;
+        fixed.meta.map(|meta| (meta, fixed.site, fixed.kind, fixed.recorded))
     }) else {
         return;
     };
@@ -379,6 +383,10 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
                 live.fixed.recorded = false;
             }
         });
+        // The twin began; what it stands for is no other span.
+        if was_recorded {
+            local.counters().ended.add(1);
+        }
     });
 }
 
@@ -501,11 +509,7 @@ impl Live {
     /// What few spans have goes into the body.
     #[inline]
     fn rarely(&mut self) {
-        let fixed = &self.fixed;
-        let dropped = [fixed.dropped_attributes, fixed.dropped_events, fixed.dropped_links];
-        if dropped != [0; 3] {
-            body::dropped(&mut self.body, dropped);
-        }
+        timing::tell(self);
         if let Some(carried) = self.ids.carried.take() {
             if let Some(state) = &carried.trace_state {
                 body::state(&mut self.body, state);
@@ -513,6 +517,11 @@ impl Live {
             for (key, value) in carried.baggage.shown() {
                 self.shown(key, value);
             }
+        }
+        let fixed = &self.fixed;
+        let dropped = [fixed.dropped_attributes, fixed.dropped_events, fixed.dropped_links];
+        if dropped != [0; 3] {
+            body::dropped(&mut self.body, dropped);
         }
     }
 
@@ -585,6 +594,7 @@ pub(crate) fn close(handle: Handle, settle: impl FnOnce(&mut Live)) -> bool {
 #[inline]
 fn clear(live: &mut Live) {
     live.ids.carried = None;
+    live.busy = 0;
     live.body.clear();
     if live.body.capacity() > KEEP_BODY {
         live.body = Vec::new();

@@ -8,6 +8,7 @@ use super::pipeline::Shared;
 use super::slab::Handle;
 use super::stack::Frame;
 use super::store::{self, ParentRef, SLAB, Start};
+use super::timing;
 use crate::site::SpanKind;
 use std::sync::Arc;
 use tracing_core::span::{Attributes, Current, Id, Record};
@@ -132,6 +133,7 @@ impl Subscriber for Recorder {
             local.stack.push(Frame::copy(ids.clone(), Some(handle), meta));
         });
         otel::entered(&ids);
+        timing::entered(handle);
     }
 
     fn exit(&self, span: &Id) {
@@ -196,6 +198,7 @@ pub(crate) fn told(shared: &Shared, event: &Event<'_>, current: Option<&(SpanCon
 
 /// Takes the innermost frame of that span off this thread's stack.
 pub(crate) fn leave(handle: Handle) {
+    timing::left(handle);
     let left = local::with(|local| local.stack.leave(handle, &mut local.rng));
     if let Some(Some(span)) = left {
         otel::left(span);
