@@ -89,7 +89,10 @@ async fn busy_and_idle_are_the_whole_life() {
         let life = span.end - span.start;
         assert!((busy + idle).abs_diff(life) < 1000, "{name}: {busy} + {idle}, {life}");
         // A sleep is never shorter, but the two clocks are not one.
-        assert!(busy > 0 && busy >= busy_at_least * 990_000 && idle >= idle_at_least * 990_000, "{name}: {busy} {idle}");
+        assert!(
+            busy > 0 && busy >= busy_at_least * 990_000 && idle >= idle_at_least * 990_000,
+            "{name}: {busy} {idle}"
+        );
     }
 }
 
@@ -124,21 +127,38 @@ fn spans_are_told_of_while_they_are_open_and_many_do_no_harm() {
     let id = vitalsign::SpanExt::context(&long).expect("ours").span_id.to_string();
     wait_for("the line", LIMIT, || live.log().contains(&id).then_some(()));
     let open = vitalsign::diagnostics();
-    assert!(open.open >= 1 && open.oldest_open >= Duration::from_millis(300) && open.told_long >= 1, "{open:?}");
+    assert!(
+        open.open >= 1 && open.oldest_open >= Duration::from_millis(300) && open.told_long >= 1,
+        "{open:?}"
+    );
     let spans: Vec<_> = (0..100_000).map(|n| tracing::info_span!("left open", n)).collect();
     let diagnostics = vitalsign::diagnostics();
     assert!(diagnostics.open >= 100_001, "{diagnostics:?}");
-    let page = tests::page::get(&format!("http://{}/metrics", live.vitals.admin_addr().expect("a server")));
+    let page = tests::page::get(&format!(
+        "http://{}/metrics",
+        live.vitals.admin_addr().expect("a server")
+    ));
     assert!(page.sum("otel_sdk_span_live", &[]) >= 100_001.0);
     assert!(page.sum("vitalsign_span_long_total", &[]) >= 1.0);
     assert!(page.value("vitalsign_span_oldest_age_seconds", &[]).is_some());
     // Others begin and end beside them.
     works();
     // A second look has nothing to add about the first span.
-    wait_for("the many", LIMIT, || live.log().contains("more spans have been open").then_some(()));
-    let lines: Vec<_> = live.log().lines().filter(|line| line.contains(&id)).map(str::to_owned).collect();
+    wait_for("the many", LIMIT, || {
+        live.log().contains("more spans have been open").then_some(())
+    });
+    let lines: Vec<_> = live
+        .log()
+        .lines()
+        .filter(|line| line.contains(&id))
+        .map(str::to_owned)
+        .collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].contains("forgotten") && lines[0].contains("trace_open.rs"), "{}", lines[0]);
+    assert!(
+        lines[0].contains("forgotten") && lines[0].contains("trace_open.rs"),
+        "{}",
+        lines[0]
+    );
     drop((long, spans));
     let after = vitalsign::diagnostics();
     assert!(after.open < 100, "{after:?}");

@@ -18,12 +18,12 @@ mod ids;
 #[cfg(feature = "logs")]
 pub(crate) mod layer;
 pub(crate) mod local;
+pub(crate) mod open;
 #[cfg(feature = "otel")]
 pub mod otel;
 #[cfg(not(feature = "otel"))]
 #[path = "no_otel.rs"]
 pub(crate) mod otel;
-pub(crate) mod open;
 mod panics;
 pub(crate) mod pipeline;
 pub(crate) mod probability;

@@ -68,8 +68,9 @@ pub(super) fn tell(live: &mut Live) {
 
 #[cold]
 fn attributes(live: &mut Live) {
-    let busy = clock::nanos_between(0, live.busy);
-    let idle = clock::nanos_between(live.fixed.start, live.fixed.end).saturating_sub(busy);
+    let life = clock::nanos_between(live.fixed.start, live.fixed.end);
+    // Entered on two threads at once it was busy for no longer than it lived.
+    let busy = clock::nanos_between(0, live.busy).min(life);
     live.set("busy_ns", Scalar::I64(busy as i64));
-    live.set("idle_ns", Scalar::I64(idle as i64));
+    live.set("idle_ns", Scalar::I64((life - busy) as i64));
 }
