@@ -32,6 +32,9 @@ mod export;
 mod fields;
 #[cfg(feature = "record")]
 mod future;
+#[cfg(all(any(fuzzing, test), feature = "spool"))]
+#[doc(hidden)]
+pub mod fuzz;
 #[cfg(feature = "health")]
 pub mod health;
 #[cfg(any(feature = "admin", feature = "tower"))]

@@ -161,6 +161,7 @@ impl Collector {
 
 fn serve(stream: &TcpStream, shared: &Shared) -> Option<()> {
     let mut reader = BufReader::new(stream);
+    stream.set_nodelay(true).ok()?;
     loop {
         let (path, length) = head(&mut reader)?;
         let mood = MOODS[usize::from(shared.mood.load(Ordering::SeqCst))];
@@ -188,14 +189,15 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Option<()> {
                 continue;
             }
         };
-        let mut writer = stream;
-        write!(
-            writer,
+        let mut whole = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
             answer.len()
         )
-        .ok()?;
-        writer.write_all(&answer).ok()?;
+        .into_bytes();
+        whole.extend(answer);
+        // In one piece: head and body apart would wait for each other's acknowledgement.
+        let mut writer = stream;
+        writer.write_all(&whole).ok()?;
     }
 }
 

@@ -182,8 +182,18 @@ pub(crate) struct FileFrom {
 pub(crate) struct Spool {
     pub(crate) dir: PathBuf,
     pub(crate) max_bytes: u64,
-    /// Each batch is on the disk, not only with the system, before it counts as spooled.
-    pub(crate) sync: bool,
+    pub(crate) sync: SpoolSync,
+}
+
+/// When a batch is on the disk, not only with the system: what a stopped machine may lose. A killed process loses nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SpoolSync {
+    /// Before it counts as spooled.
+    Always,
+    /// Within about a second.
+    Second,
+    /// When the system likes.
+    Never,
 }
 
 /// Where the admin server listens.
@@ -652,7 +662,11 @@ fn listen_address(text: &str) -> Option<String> {
 
 fn spool(r: &Reader<'_>) -> Option<Spool> {
     let max_bytes = r.count("VITALSIGN_SPOOL_MAX_BYTES", 4096);
-    let sync = r.one_of("VITALSIGN_SPOOL_SYNC") != Some("never");
+    let sync = match r.one_of("VITALSIGN_SPOOL_SYNC") {
+        Some("always") => SpoolSync::Always,
+        Some("never") => SpoolSync::Never,
+        _ => SpoolSync::Second,
+    };
     let dir = r.text("VITALSIGN_SPOOL_DIR")?.into();
     Some(Spool { dir, max_bytes, sync })
 }

@@ -208,7 +208,7 @@ const PLAIN: &[Variable] = &[
     row("VITALSIGN_LONG_SPANS", Kind::Millis, "0", "a span open for longer than this is told of in one log line while it is open; 0 for never"),
     row("VITALSIGN_SPOOL_DIR", Kind::Path, "", "folder where batches wait while the collector is away"),
     row("VITALSIGN_SPOOL_MAX_BYTES", Kind::Count, "268435456", "size of that folder; beyond it the oldest go, counted"),
-    row("VITALSIGN_SPOOL_SYNC", Kind::OneOf(&["always", "never"]), "always", "whether each batch is synced to the disk: `never` may lose the last seconds when the machine stops, not when the process does"),
+    row("VITALSIGN_SPOOL_SYNC", Kind::OneOf(&["always", "second", "never"]), "second", "when batches are synced to the disk, for the case that the machine stops: each before it counts, within a second, or when the system likes"),
     row("VITALSIGN_TAIL", Kind::Text, "", "which traces are kept by what happened in them"),
     row("OTEL_CONFIG_FILE", Kind::NotSupported, "", "declarative configuration"),
     row("OTEL_ENTITIES", Kind::NotSupported, "", "entities of the resource"),

@@ -17,7 +17,7 @@ use crate::config::env::{Batch, Config, Otlp};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// The ways out of one process.
 pub(crate) struct Exporter {
@@ -29,6 +29,7 @@ struct Ways {
     traces: Option<Arc<Pipeline>>,
     logs: Option<Arc<Pipeline>>,
     metrics: Option<Arc<Push>>,
+    spool: Option<Arc<Spool>>,
 }
 
 impl Exporter {
@@ -117,6 +118,7 @@ impl Ways {
             traces: None,
             logs: None,
             metrics: None,
+            spool: None,
         };
         if config.disabled {
             return Ok(none);
@@ -146,6 +148,7 @@ impl Ways {
                     Some(Arc::new(Push::new(metrics, endpoint, resource.clone(), gather, spool)))
                 }
             },
+            spool,
         })
     }
 
@@ -163,6 +166,9 @@ impl Ways {
         let pushed = self.metrics.iter().filter_map(|push| push.backlog.as_ref());
         for backlog in self.pipelines().filter_map(|p| p.backlog.as_ref()).chain(pushed) {
             background.spawn_ours(backlog.clone().run());
+        }
+        if let Some(spool) = &self.spool {
+            background.spawn_ours(sync(spool.clone()));
         }
     }
 
@@ -220,4 +226,16 @@ fn spool(config: &Config) -> Option<Arc<Spool>> {
         .inspect_err(|problem| say(Level::Warn, format_args!("{problem}")))
         .ok()
         .map(Arc::new)
+}
+
+/// Beside the writing, so that a slow disk does not fill the queues. Ends with the runtime.
+async fn sync(spool: Arc<Spool>) {
+    const PAUSE: Duration = Duration::from_millis(800);
+    loop {
+        sleep(PAUSE).await;
+        if spool.is_unsynced() {
+            let spool = spool.clone();
+            let _ = tokio::task::spawn_blocking(move || spool.sync()).await;
+        }
+    }
 }

@@ -49,6 +49,14 @@ impl Spool {
         match *self {}
     }
 
+    pub(crate) fn is_unsynced(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn sync(&self) {
+        match *self {}
+    }
+
     pub(crate) fn leave(&self) {
         match *self {}
     }

@@ -36,7 +36,7 @@ pub(crate) struct Spool {
     /// This process's.
     own: PathBuf,
     max_bytes: u64,
-    sync: bool,
+    sync: config::SpoolSync,
     state: Mutex<State>,
     /// Keeps neighbours away; freed by the system when the process ends.
     _lock: File,
@@ -52,6 +52,8 @@ struct State {
     /// Items of this process that were lost here.
     lost: [u64; 3],
     adopted: Vec<Adopted>,
+    /// Written and not synced.
+    unsynced: Vec<PathBuf>,
 }
 
 /// A dead process's folder.
@@ -179,22 +181,37 @@ impl Spool {
                 file.write_all(bytes)?;
             }
             // What a killed process wrote survives it anyway; this is for the machine that stops.
-            if self.sync {
+            if self.sync == config::SpoolSync::Always {
                 file.sync_data()?;
             }
             fs::rename(&part, path)?;
-            // Without the folder the file may be there under its old name only.
-            if self.sync {
-                File::open(&self.own)?.sync_all()
-            } else {
-                Ok(())
+            match self.sync {
+                // Without the folder the file may be there under its old name only.
+                config::SpoolSync::Always => File::open(&self.own)?.sync_all()?,
+                config::SpoolSync::Second => self.state().unsynced.push(path.to_owned()),
+                config::SpoolSync::Never => {}
             }
+            Ok(())
         };
         // It waits in memory then: what is left here would be sent a second time.
         write().inspect_err(|_| {
             let _ = fs::remove_file(&part);
             let _ = fs::remove_file(path);
         })
+    }
+
+    /// Files wait for [`sync`](Self::sync).
+    pub(crate) fn is_unsynced(&self) -> bool {
+        !self.state().unsynced.is_empty()
+    }
+
+    /// Brings what was written to the disk. Those sent meanwhile are gone; a disk that fails says so at the next write.
+    pub(crate) fn sync(&self) {
+        let unsynced = std::mem::take(&mut self.state().unsynced);
+        for path in unsynced {
+            let _ = File::open(path).and_then(|file| file.sync_data());
+        }
+        let _ = File::open(&self.own).and_then(|folder| folder.sync_all());
     }
 
     fn make_room(&self, state: &mut State, size: u64) {
@@ -400,7 +417,7 @@ fn entries(folder: &Path) -> Vec<Entry> {
     entries
 }
 
-fn header(signal: Signal, body: &[u8], count: u64) -> [u8; HEADER] {
+pub(crate) fn header(signal: Signal, body: &[u8], count: u64) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(MAGIC);
     header[8] = signal as u8;
@@ -446,14 +463,17 @@ fn parse_header(header: &[u8; HEADER]) -> io::Result<(Signal, u64, u64)> {
 
 /// A batch, whole and as it was written, or an error.
 pub(crate) fn read(path: &Path) -> io::Result<(Signal, u64, Bytes)> {
-    let (signal, count, size) = read_header(path)?;
-    let bytes = fs::read(path)?;
-    if bytes.len() as u64 != size {
-        return Err(corrupt());
-    }
-    let bytes = Bytes::from(bytes);
-    let (head, body) = (bytes.slice(..25), bytes.slice(HEADER..));
-    if bytes[25..HEADER] != checksum(&head, &body).to_le_bytes() {
+    // The head first: a file of any size may stand there.
+    read_header(path)?;
+    parse(fs::read(path)?.into())
+}
+
+/// The same from the bytes of a file.
+pub(crate) fn parse(bytes: Bytes) -> io::Result<(Signal, u64, Bytes)> {
+    let head = bytes.first_chunk::<HEADER>().ok_or_else(corrupt)?;
+    let (signal, count, length) = parse_header(head)?;
+    let body = bytes.slice(HEADER..);
+    if body.len() as u64 != length || head[25..] != checksum(&head[..25], &body).to_le_bytes() {
         return Err(corrupt());
     }
     Ok((signal, count, body))
@@ -486,7 +506,7 @@ mod tests {
             config::Spool {
                 dir: self.0.clone(),
                 max_bytes,
-                sync: true,
+                sync: config::SpoolSync::Always,
             }
         }
 

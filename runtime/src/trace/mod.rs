@@ -12,7 +12,7 @@ mod drain;
 mod environment;
 mod errors;
 pub(crate) mod event;
-mod filter;
+pub(crate) mod filter;
 pub(crate) mod hand;
 mod ids;
 #[cfg(feature = "logs")]

@@ -175,6 +175,11 @@ fn a_collector_that_says_nothing_does_not_fill_the_queue() {
         record(&exporter, n * 10, 10);
     }
     assert_eq!(receiver.requests().len(), 1, "all of it came while nobody answered");
+    // What is on its way from the queue to the disk stands in both for a moment.
+    let until = Instant::now() + LONG;
+    while exporter.queued() > 0 && Instant::now() < until {
+        thread::sleep(Duration::from_millis(1));
+    }
     assert_eq!(exporter.report().traces, tally(0, 0, 0, 500));
     assert_eq!(exporter.shutdown(LONG).traces, tally(500, 0, 0, 0));
 }

@@ -1,0 +1,131 @@
+//! What the fuzz targets in `fuzz/` call, one function each: everything that reads what others wrote. Compiled for them and for the
+//! test that replays their corpora.
+
+use crate::config::env::Config;
+use crate::config::table;
+use crate::config::url::Url;
+use crate::export::otlp::{json, wire};
+use crate::export::retry;
+use crate::export::spool;
+use crate::export::transport::Retry;
+use std::time::{Duration, SystemTime};
+
+/// A file in the spool: whole, or refused; never something else than was written.
+pub fn spool(bytes: &[u8]) {
+    let Ok((signal, count, body)) = spool::parse(bytes.to_vec().into()) else {
+        return;
+    };
+    let mut again = spool::header(signal, &body, count).to_vec();
+    again.extend(&body);
+    assert_eq!(again, bytes, "what is read is what was written");
+}
+
+fn config(name: &str, value: &str) -> (Config, Vec<String>) {
+    let (config, warnings) = Config::from(|asked| (asked == name).then(|| value.to_owned()));
+    (config, warnings.iter().map(ToString::to_string).collect())
+}
+
+/// Any variable with any value: at most warnings, each of which names it.
+pub fn variables(bytes: &[u8]) {
+    let Some((which, value)) = bytes.split_first() else {
+        return;
+    };
+    let variables = table::variables();
+    let name = variables[usize::from(*which) % variables.len()].name;
+    let (config, warnings) = config(name, &String::from_utf8_lossy(value));
+    assert!(warnings.iter().all(|warning| warning.contains(name)), "{warnings:?}");
+    config.not_compiled_in();
+    let _ = config.trace_filter.parse::<crate::trace::filter::Filter>();
+    if let Some(rules) = config.tail {
+        let _ = rules.parse::<crate::trace::tail::TailRules>();
+    }
+}
+
+/// The headers variable: what is taken is a header, nothing of it is shown.
+pub fn headers(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (config, warnings) = config("OTEL_EXPORTER_OTLP_HEADERS", &text);
+    let otlp = config.traces.otlp.expect("to the default address");
+    for (name, value) in &otlp.headers {
+        assert!(http::HeaderName::try_from(name).is_ok(), "{name:?}");
+        assert!(http::HeaderValue::try_from(&value.0).is_ok(), "{:?}", value.0);
+    }
+    let shown = format!("{:?}{warnings:?}", otlp.headers);
+    for (_, value) in otlp.headers.iter().filter(|(_, value)| value.0.len() > 20) {
+        assert!(!shown.contains(&value.0), "{shown}");
+    }
+}
+
+/// An endpoint: what is taken reads back as the same.
+pub fn url(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(url) = Url::parse(&text) {
+        assert_eq!(Url::parse(&url.to_string()).as_ref(), Ok(&url));
+        let joined = url.join("v1/traces");
+        assert_eq!(Url::parse(&joined.to_string()).as_ref(), Ok(&joined));
+    }
+}
+
+/// The resource's attributes: all of them, or none and a warning.
+pub fn resource(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (config, warnings) = config("OTEL_RESOURCE_ATTRIBUTES", &text);
+    assert!(warnings.is_empty() || config.resource_attributes.is_empty());
+    assert!(config.resource_attributes.iter().all(|(key, _)| !key.is_empty()));
+}
+
+/// `Retry-After`: a wait, or our own back-off; never no retry.
+pub fn retry_after(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    assert_ne!(retry::http_status(503, Some(&text), now), Retry::Never);
+    assert_eq!(retry::http_status(400, Some(&text), now), Retry::Never);
+}
+
+/// What a collector answers: a response, a `google.rpc.Status`, JSON.
+pub fn answer(bytes: &[u8]) {
+    let _ = wire::response(bytes);
+    let _ = wire::status(bytes);
+    let _ = json::response(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    /// A target's name, and its function.
+    type Target = (&'static str, fn(&[u8]));
+
+    const TARGETS: [Target; 7] = [
+        ("answer", answer),
+        ("headers", headers),
+        ("resource", resource),
+        ("retry_after", retry_after),
+        ("spool", spool),
+        ("url", url),
+        ("variables", variables),
+    ];
+
+    /// Whatever a fuzzer found once is tried in every `cargo test`.
+    #[test]
+    fn the_corpora() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+        for (name, target) in TARGETS {
+            let inputs: Vec<_> = fs::read_dir(corpus.join(name)).expect(name).flatten().collect();
+            assert!(!inputs.is_empty(), "{name}");
+            for input in inputs {
+                target(&fs::read(input.path()).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn whole_files_are_read() {
+        let mut file = spool::header(crate::export::transport::Signal::Logs, b"body", 1).to_vec();
+        file.extend(b"body");
+        spool(&file);
+        assert!(spool::parse(file.into()).is_ok());
+    }
+}
