@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 /// A file in the spool: whole, or refused; never something else than was written.
 pub fn spool(bytes: &[u8]) {
-    let Ok((signal, count, body)) = spool::parse(bytes.to_vec().into()) else {
+    let Ok((signal, count, body)) = spool::parse(&bytes.to_vec().into()) else {
         return;
     };
     let mut again = spool::header(signal, &body, count).to_vec();
@@ -126,6 +126,6 @@ mod tests {
         let mut file = spool::header(crate::export::transport::Signal::Logs, b"body", 1).to_vec();
         file.extend(b"body");
         spool(&file);
-        assert!(spool::parse(file.into()).is_ok());
+        assert!(spool::parse(&file.into()).is_ok());
     }
 }

@@ -465,11 +465,11 @@ fn parse_header(header: &[u8; HEADER]) -> io::Result<(Signal, u64, u64)> {
 pub(crate) fn read(path: &Path) -> io::Result<(Signal, u64, Bytes)> {
     // The head first: a file of any size may stand there.
     read_header(path)?;
-    parse(fs::read(path)?.into())
+    parse(&fs::read(path)?.into())
 }
 
 /// The same from the bytes of a file.
-pub(crate) fn parse(bytes: Bytes) -> io::Result<(Signal, u64, Bytes)> {
+pub(crate) fn parse(bytes: &Bytes) -> io::Result<(Signal, u64, Bytes)> {
     let head = bytes.first_chunk::<HEADER>().ok_or_else(corrupt)?;
     let (signal, count, length) = parse_header(head)?;
     let body = bytes.slice(HEADER..);
