@@ -24,6 +24,9 @@ use tower::Service as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use vitalsign::__private::discard;
 
+#[global_allocator]
+static ALLOCATOR: benches::allocations::Counting = benches::allocations::Counting;
+
 fn main() {
     let cases: &[Case] = &[
         case("bare axum", bare),

@@ -996,6 +996,24 @@ mod tests {
         assert!(clean(&[]).not_compiled_in().is_empty() || !cfg!(feature = "otlp"));
     }
 
+    /// TLS and gRPC, asked for by an address and by a protocol.
+    #[test]
+    fn an_address_that_needs_tls_says_so() {
+        let missing = |vars: &[(&str, &str)]| -> Vec<String> {
+            clean(vars).not_compiled_in().iter().map(ToString::to_string).collect()
+        };
+        let secure = missing(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector:4318")]);
+        let names = secure.iter().any(|line| {
+            line.contains("OTEL_EXPORTER_OTLP_ENDPOINT")
+                && line.contains("TLS")
+                && line.contains("features = [\"tls\"]")
+        });
+        assert_eq!(names, cfg!(feature = "otlp") && !cfg!(feature = "tls"), "{secure:?}");
+        let grpc = missing(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
+        let names = grpc.iter().any(|line| line.contains("features = [\"grpc\"]"));
+        assert_eq!(names, cfg!(feature = "otlp") && !cfg!(feature = "grpc"), "{grpc:?}");
+    }
+
     #[test]
     fn no_value_panics() {
         for hostile in [

@@ -9,7 +9,6 @@ use super::rpc::{self, Code};
 use super::words;
 use crate::outcome::CallOutcome;
 use crate::site::{Site, SpanKind};
-use crate::trace::body::Scalar;
 use http::header;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -185,7 +184,7 @@ fn describe(exchange: &Exchange, head: &impl Head, settings: &Settings) {
     for (name, attribute) in &settings.headers {
         let values: Vec<_> = head.headers(name).into_iter().map(String::from_utf8_lossy).collect();
         if !values.is_empty() {
-            span.add(attribute, Scalar::Text(&values.join(", ")));
+            span.add_texts(attribute, &values);
         }
     }
 }

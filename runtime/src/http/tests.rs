@@ -73,7 +73,7 @@ async fn a_request_is_one_span_by_the_conventions() {
         ("server.port", "8080"),
         ("network.protocol.version", "1.1"),
         ("user_agent.original", "curl/8"),
-        ("http.request.header.accept", "text/plain"),
+        ("http.request.header.accept", "[text/plain]"),
         ("http.response.status_code", "200"),
     ] {
         assert_eq!(span.attribute(key), Some(value), "{key}");

@@ -302,6 +302,17 @@ impl ActiveSpan {
         }
     }
 
+    /// Several texts as one attribute; another subscriber gets them joined.
+    #[cfg(feature = "tower")]
+    pub(crate) fn add_texts(&self, key: &str, values: &[std::borrow::Cow<'_, str>]) {
+        if let Some(handle) = self.handle {
+            let values = values.iter().map(|value| &**value);
+            store::attributes(handle, false, false, |fields| fields.texts(Key::Name(key), values));
+        } else {
+            self.add(key, Scalar::Text(&values.join(", ")));
+        }
+    }
+
     /// The returned value, as the attribute `return`.
     pub(crate) fn returned(&self, value: &dyn Value) {
         if let Some(handle) = self.handle {

@@ -36,7 +36,7 @@ pub(crate) enum Scalar<'a> {
     F64(f64),
     Text(&'a str),
     Bytes(&'a [u8]),
-    /// An `ArrayValue` of OTLP, as bytes: what only the `opentelemetry` API gives.
+    /// An `ArrayValue` of OTLP, as bytes: what the `opentelemetry` API and the headers of requests give.
     Array(&'a [u8]),
 }
 
@@ -324,6 +324,16 @@ impl Fields<'_> {
             other => other,
         };
         attribute(self.out, key, value);
+    }
+
+    /// Appends several texts under one name.
+    #[cfg(feature = "tower")]
+    pub(crate) fn texts<'t>(&mut self, key: Key<'_>, values: impl Iterator<Item = &'t str>) {
+        let mut array = Vec::new();
+        for value in values {
+            crate::export::otlp::traces::array_value(&mut array, Scalar::Text(truncated(value, self.longest)));
+        }
+        self.named(key, Scalar::Array(&array));
     }
 
     /// Appends a text that user code writes: it may panic, and then the field says so.

@@ -121,7 +121,7 @@ fn any_value(out: &mut Vec<u8>, value: Scalar<'_>) {
 }
 
 /// One of the `values` of an `ArrayValue`.
-#[cfg(feature = "otel")]
+#[cfg(any(feature = "otel", feature = "tower"))]
 pub(crate) fn array_value(out: &mut Vec<u8>, value: Scalar<'_>) {
     nested(out, 1, |out| any_value(out, value));
 }
