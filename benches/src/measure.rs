@@ -6,12 +6,30 @@ use std::process::Command;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-/// Rounds of one process.
-const ROUNDS: usize = 5;
-const PASSES: usize = 3;
-const ROUND: Duration = Duration::from_millis(60);
-/// A busy machine would repeat for ever.
-const ATTEMPTS: usize = 15;
+/// How much is done for a figure.
+struct Effort {
+    passes: usize,
+    /// Rounds of one process.
+    rounds: usize,
+    round: Duration,
+    /// A busy machine would repeat for ever.
+    attempts: usize,
+}
+
+const WHOLE: Effort = Effort {
+    passes: 3,
+    rounds: 5,
+    round: Duration::from_millis(60),
+    attempts: 15,
+};
+
+/// `--quick`: every case runs and proves that it records. Its figures are none to quote.
+const QUICK: Effort = Effort {
+    passes: 1,
+    rounds: 1,
+    round: Duration::from_micros(500),
+    attempts: 1,
+};
 /// Iterations in which allocations are counted.
 const COUNTED: u64 = 100;
 
@@ -77,12 +95,17 @@ struct Measured {
     note: Vec<String>,
 }
 
-/// The `main` of a bench: without arguments the table of all cases, with words only the cases whose names have one of them.
+/// The `main` of a bench: without arguments the table of all cases, with words only the cases whose names have one of them; with
+/// `--quick` each once and briefly.
 ///
 /// # Panics
 /// When a case fails.
 pub fn main(title: &str, cases: &[Case]) {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let all = args.len();
+    args.retain(|word| word != "--quick");
+    let quick = args.len() < all;
+    let effort = if quick { QUICK } else { WHOLE };
     if let [flag, name, threads] = args.as_slice()
         && flag == "--case"
     {
@@ -90,7 +113,7 @@ pub fn main(title: &str, cases: &[Case]) {
             .iter()
             .find(|case| case.name == name)
             .expect("a case of that name");
-        measure(case, threads.parse().expect("a number"));
+        measure(case, threads.parse().expect("a number"), &effort);
         return;
     }
     // For tools that count instructions, whatever else the machine does: so many iterations, and no clock.
@@ -111,16 +134,17 @@ pub fn main(title: &str, cases: &[Case]) {
         .filter(|case| args.is_empty() || args.iter().any(|word| case.name.contains(word.as_str())))
         .collect();
     let mut measured: Vec<[Measured; 2]> = cases.iter().map(|_| Default::default()).collect();
-    for _ in 0..PASSES {
+    for _ in 0..effort.passes {
         for (case, found) in cases.iter().zip(&mut measured) {
             for (threads, found) in (1..).zip(found) {
-                found.add(child(case.name, threads));
+                found.add(child(case.name, threads, quick));
             }
         }
     }
     println!(
-        "{title}: ns per call, median of {} rounds of {ROUND:?} [lowest to highest]",
-        ROUNDS * PASSES
+        "{title}: ns per call, median of {} rounds of {:?} [lowest to highest]",
+        effort.rounds * effort.passes,
+        effort.round
     );
     println!(
         "{:<52} {:>24} {:>24} {:>9} {:>7}",
@@ -175,10 +199,11 @@ impl Measured {
     }
 }
 
-fn child(name: &str, threads: usize) -> Measured {
+fn child(name: &str, threads: usize, quick: bool) -> Measured {
     let exe = std::env::current_exe().expect("this program");
     let output = Command::new(exe)
         .args(["--case", name, &threads.to_string()])
+        .args(quick.then_some("--quick"))
         .output()
         .expect("it starts again");
     assert!(
@@ -207,7 +232,7 @@ fn child(name: &str, threads: usize) -> Measured {
     }
 }
 
-fn measure(case: &Case, threads: usize) {
+fn measure(case: &Case, threads: usize, effort: &Effort) {
     (case.setup)();
     // What is made on first use is no call's cost.
     (case.run)(COUNTED);
@@ -216,7 +241,7 @@ fn measure(case: &Case, threads: usize) {
     let cpu_before = process_cpu();
     let results: Vec<_> = std::thread::scope(|scope| {
         let spawned: Vec<_> = (0..threads)
-            .map(|_| scope.spawn(|| rounds_of(case, &barrier)))
+            .map(|_| scope.spawn(|| rounds_of(case, &barrier, effort)))
             .collect();
         spawned
             .into_iter()
@@ -237,7 +262,7 @@ fn measure(case: &Case, threads: usize) {
     println!();
 }
 
-fn rounds_of(case: &Case, barrier: &Barrier) -> (Vec<f64>, usize, u64) {
+fn rounds_of(case: &Case, barrier: &Barrier, effort: &Effort) -> (Vec<f64>, usize, u64) {
     // What is made on first use is no call's cost.
     (case.run)(1);
     let (mut iterations, mut done) = (1, 1);
@@ -247,8 +272,8 @@ fn rounds_of(case: &Case, barrier: &Barrier) -> (Vec<f64>, usize, u64) {
         (case.run)(iterations);
         done += iterations;
         let took = start.elapsed();
-        if took >= ROUND / 2 {
-            let scale = ROUND.as_secs_f64() / took.as_secs_f64();
+        if took >= effort.round / 2 {
+            let scale = effort.round.as_secs_f64() / took.as_secs_f64();
             iterations = ((iterations as f64 * scale) as u64).max(1);
             break;
         }
@@ -256,7 +281,7 @@ fn rounds_of(case: &Case, barrier: &Barrier) -> (Vec<f64>, usize, u64) {
     }
     barrier.wait();
     let (mut rounds, mut disturbed) = (Vec::new(), Vec::new());
-    for _ in 0..ATTEMPTS {
+    for _ in 0..effort.attempts {
         let (waited, start) = (run_delay(), Instant::now());
         (case.run)(iterations);
         let took = start.elapsed();
@@ -268,12 +293,12 @@ fn rounds_of(case: &Case, barrier: &Barrier) -> (Vec<f64>, usize, u64) {
             continue;
         }
         rounds.push(per_call(took));
-        if rounds.len() == ROUNDS {
+        if rounds.len() == effort.rounds {
             break;
         }
     }
     // On a machine that is never quiet, a round less its waiting, with a note beside it, is better than no figure.
-    let short = ROUNDS - rounds.len();
+    let short = effort.rounds - rounds.len();
     if short > 0 {
         disturbed.sort_by(f64::total_cmp);
         let middle = disturbed.len().saturating_sub(short) / 2;

@@ -39,6 +39,8 @@ pub mod fuzz;
 pub mod health;
 #[cfg(any(feature = "admin", feature = "tower"))]
 pub mod http;
+#[cfg(not(feature = "record"))]
+mod inert;
 #[cfg(feature = "record")]
 pub mod jobs;
 #[cfg(feature = "record")]
@@ -75,6 +77,10 @@ pub use export::page::bridge as prometheus;
 pub use export::{Report, Tally};
 #[cfg(feature = "health")]
 pub use health::{HealthCheck, HealthStatus};
+#[cfg(not(feature = "record"))]
+pub use inert::{
+    Builder, Current, InitError, Report, ShutdownError, Vitals, builder, current, health, in_context, init, thread,
+};
 #[cfg(feature = "record")]
 pub use metrics::catalog::{self, catalog};
 #[cfg(feature = "record")]
@@ -97,5 +103,5 @@ pub use trace::layer::layer;
 #[cfg(feature = "record")]
 pub use trace::pipeline::diagnostics;
 pub use vitalsign_macros::{ErrorLabel, LabelValue, counted, observed, timed, traced, vitalsign};
-#[cfg(feature = "health")]
+#[cfg(any(feature = "health", not(feature = "record")))]
 pub use vitalsign_macros::{HealthCheck, check, health_check};

@@ -9,7 +9,7 @@ mod settle;
 mod site;
 
 use proc_macro2::TokenStream;
-use quote::ToTokens;
+use quote::quote;
 
 use crate::diag::Diagnostics;
 use crate::lower;
@@ -45,7 +45,10 @@ fn function(stack: &Stack, item: &Item, constant: bool, diag: &mut Diagnostics) 
     };
     let model = lower::function(function, body, stack, diag);
     if !cfg!(feature = "record") {
-        return Some(item.to_token_stream());
+        // What only an option reads, nothing reads now.
+        let read = stack.entries.iter().any(|entry| !entry.arguments.is_empty());
+        let unused = read.then(|| emit!(#[allow(unused_variables)]));
+        return Some(quote!(#unused #item));
     }
     Some(function::function(&model, body))
 }
