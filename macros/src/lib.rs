@@ -58,7 +58,7 @@ use stack::{Gathered, Stack};
 ///     Ok(body.len() as u64)
 /// }
 ///
-/// #[traced(root, link = message.sent_by, when = !message.text.is_empty())]
+/// #[traced(root, link = message.sent_by.clone(), when = !message.text.is_empty())]
 /// fn handle(message: &Message) {}
 ///
 /// #[traced(parent = caller, error_if = Option::is_none)]
@@ -275,7 +275,7 @@ pub fn timed(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// let _ = checkout(0).await;
 /// run("true", 3);
 /// find(1);
-/// assert_eq!(capture.tree(), "checkout  error: an empty cart\nrun\nfind  error\n");
+/// assert_eq!(capture.tree(), "checkout  error: an empty cart\nrun\nfind  error: error_if\n");
 /// assert_eq!(capture.count("checkout.calls", &[("outcome", "error")]), 1.0);
 /// assert_eq!(capture.samples("checkout.duration").len(), 1);
 ///
@@ -486,8 +486,8 @@ pub fn derive_label_value(input: TokenStream) -> TokenStream {
 ///
 /// let capture = vitalsign::testing::capture();
 /// let _ = (read(0), read(1));
-/// assert_eq!(capture.count("orders.read", &[("outcome", "ok"), ("error_type", "NotFound")]), 1.0);
-/// assert_eq!(capture.count("orders.read", &[("outcome", "error"), ("error_type", "Database")]), 1.0);
+/// assert_eq!(capture.count("orders.read", &[("outcome", "ok")]), 1.0);
+/// assert_eq!(capture.count("orders.read", &[("outcome", "error"), ("error.type", "Database")]), 1.0);
 /// ```
 #[proc_macro_derive(ErrorLabel, attributes(label))]
 pub fn derive_error_label(input: TokenStream) -> TokenStream {
