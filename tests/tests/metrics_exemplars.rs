@@ -13,9 +13,16 @@ fn root(ok: bool) -> Result<(), std::fmt::Error> {
     if ok { Ok(()) } else { Err(std::fmt::Error) }
 }
 
+vitalsign::metrics! {
+    /// Sizes.
+    static SIZES: Histogram = "sizes", unit = "By", buckets = [10.0, 100.0];
+}
+
 /// Has no span of its own.
 #[vitalsign::timed(name = "inner")]
-fn inner() {}
+fn inner() {
+    SIZES.observe(50.0);
+}
 
 #[test]
 fn none_of_a_trace_that_was_dropped() {
@@ -53,7 +60,11 @@ fn none_of_a_trace_that_was_dropped() {
     let names: HashSet<&str> = shown.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(
         names,
-        HashSet::from(["root_duration_seconds_bucket", "inner_seconds_bucket"]),
+        HashSet::from([
+            "root_duration_seconds_bucket",
+            "inner_seconds_bucket",
+            "sizes_bytes_bucket"
+        ]),
         "{shown:?}"
     );
     assert!(shown.iter().all(|(_, id)| kept.contains(id)), "{shown:?} {kept:?}");

@@ -9,8 +9,10 @@ use super::bucket::Layout;
 use super::cell::{Grid, Mine, Series};
 use super::exemplar::Exemplars;
 use super::label::{Dims, ErrorIndex, ErrorLabelType, LabelType, Limit};
+use crate::clock;
 use crate::outcome::CallOutcome;
 use crate::site::{LabelDef, LabelSource};
+use crate::trace::{SpanId, TraceId};
 use std::sync::OnceLock;
 
 /// What a table is laid out by, besides label types.
@@ -209,6 +211,12 @@ impl Cells {
     #[inline]
     pub(crate) fn plain(&'static self, entry: u32) -> Option<Mine<'static>> {
         self.grid.mine(entry as usize)
+    }
+
+    /// Keeps an example of a value, where there is to be one.
+    pub(crate) fn example(&self, unit: usize, slot: usize, value: f64, ids: (TraceId, SpanId)) {
+        self.exemplars
+            .offer(unit, slot, value.to_bits(), clock::now(), || Some(ids));
     }
 
     /// The one copy of the cells of a value that is set.

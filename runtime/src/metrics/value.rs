@@ -70,6 +70,15 @@ pub(super) fn histogram(layout: &'static Layout, found: &Found, sum: f64) -> Poi
     histogram_of(layout, counts, sum, exemplars)
 }
 
+/// The same of values that are no durations.
+pub(super) fn histogram_of_values(layout: &'static Layout, found: &Found, sum: f64) -> PointValue {
+    let exemplars = found.exemplars.floats(found.unit).collect();
+    let counts = found
+        .series
+        .sums(bucket::FIRST_BUCKET, layout.width - bucket::FIRST_BUCKET);
+    histogram_of(layout, counts, sum, exemplars)
+}
+
 /// A histogram of these counts, bucket by bucket.
 pub(super) fn histogram_of(layout: &Layout, counts: Vec<u64>, sum: f64, exemplars: Vec<Exemplar>) -> PointValue {
     match &layout.shape {

@@ -155,12 +155,21 @@ impl Cellar {
     pub(super) fn cells(&self, definition: &'static Definition, width: impl FnOnce() -> usize) -> &'static Cells {
         match self.cells.get() {
             Some(cells) => cells,
-            None => self.make(definition, width()),
+            None => self.make(definition, width(), None),
+        }
+    }
+
+    /// Those of a histogram, with room for examples.
+    #[inline]
+    pub(super) fn histogram(&self, definition: &'static Definition, layout: &'static Layout) -> &'static Cells {
+        match self.cells.get() {
+            Some(cells) => cells,
+            None => self.make(definition, layout.width, Some(layout)),
         }
     }
 
     #[cold]
-    fn make(&self, definition: &'static Definition, width: usize) -> &'static Cells {
+    fn make(&self, definition: &'static Definition, width: usize, layout: Option<&'static Layout>) -> &'static Cells {
         self.cells.get_or_init(|| {
             let types: Vec<LabelType> = definition.labels.iter().map(type_of).collect();
             let dims = Box::leak(Box::new(Dims { types: types.leak() }));
@@ -168,7 +177,7 @@ impl Cellar {
                 labels: definition.labels,
                 outcomes: 1,
                 width,
-                layout: None,
+                layout,
             };
             Box::leak(Box::new(Cells::new(dims, Dims::NONE, plan)))
         })

@@ -9,10 +9,11 @@ use crate::metrics::bucket::{self, Layout};
 use crate::metrics::dropped::{self, Reason};
 use crate::metrics::table::Cells;
 use crate::metrics::value;
+use crate::trace::active;
 use std::marker::PhantomData;
 
 /// Values counted in buckets, and their sum. Values that are negative or not finite are dropped and counted in
-/// `vitalsign_metrics_dropped_total`.
+/// `vitalsign_metrics_dropped_total`. Those counted under a sampled span leave exemplars.
 pub struct Histogram<L = ()> {
     definition: Definition,
     cellar: Cellar,
@@ -35,7 +36,7 @@ impl<L> Histogram<L> {
     fn series(&'static self, index: usize) -> HistogramSeries {
         let layout = self.shelf.layout(&self.definition);
         HistogramSeries {
-            cells: self.cellar.cells(&self.definition, || layout.width),
+            cells: self.cellar.histogram(&self.definition, layout),
             layout,
             index: u32::try_from(index).unwrap_or(u32::MAX),
         }
@@ -75,7 +76,7 @@ impl<L> Metric for Histogram<L> {
             Kind::Histogram,
             || value::empty_histogram(layout),
             |found| {
-                let value = value::histogram(layout, &found, found.series.sum_f64(bucket::SUM));
+                let value = value::histogram_of_values(layout, &found, found.series.sum_f64(bucket::SUM));
                 (value.count() > 0).then_some(value)
             },
         );
@@ -103,8 +104,13 @@ impl HistogramSeries {
             return dropped::count(Reason::Negative);
         }
         if let Some(mine) = self.cells.plain(self.index) {
-            mine.add(bucket::FIRST_BUCKET + self.layout.bucket_of(value), 1);
+            let bucket = self.layout.bucket_of(value);
+            mine.add(bucket::FIRST_BUCKET + bucket, 1);
             mine.add_f64(bucket::SUM, value);
+            if let Some(ids) = active::sampled() {
+                self.cells
+                    .example(self.index as usize, self.layout.slot(bucket), value, ids);
+            }
         }
     }
 
