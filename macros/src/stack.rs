@@ -167,3 +167,30 @@ fn crate_path(arguments: &TokenStream) -> Option<Path> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proc_macro2::Group;
+
+    #[test]
+    fn a_sibling_handed_on_by_macro_rules_fuses() {
+        let hidden = TokenTree::Group(Group::new(Delimiter::None, quote!(timed(busy))));
+        let Gathered::Hop(item) = gather(
+            Stack::one(Attr::Counted, TokenStream::new()),
+            quote!(#[#hidden] fn f() {}),
+        ) else {
+            panic!("it was not seen")
+        };
+        let Gathered::Whole(stack, _) = gather(Stack::one(Attr::Timed, quote!(busy)), {
+            // What rustc hands to the sibling: everything but the sibling itself.
+            let mut item = Item::new(item);
+            item.attrs.retain(|attr| !is_sibling(attr));
+            let (attrs, rest) = (item.attrs, item.rest);
+            quote!(#(#attrs)* #(#rest)*)
+        }) else {
+            panic!("it was the last")
+        };
+        assert_eq!(stack.entries.len(), 2);
+    }
+}

@@ -21,7 +21,8 @@ impl Attr {
         let mut path = Vec::new();
         let mut name = None;
         let mut rest = TokenStream::new();
-        let mut trees = group.stream().into_iter().peekable();
+        // A `meta` fragment of `macro_rules` stands in invisible groups.
+        let mut trees = flat(group.stream()).into_iter().peekable();
         while let Some(tree) = trees.next() {
             match tree {
                 TokenTree::Ident(ident) => {

@@ -85,6 +85,12 @@ impl Site {
         self.known()
     }
 
+    /// The histogram counts the calls, see [`CounterDef::by_timer`].
+    #[inline]
+    pub(crate) fn counts_by_timer(&'static self) -> bool {
+        self.def.counter.as_ref().is_some_and(|counter| counter.by_timer)
+    }
+
     /// The kind of this function's span.
     #[inline]
     pub(crate) fn span_kind(&'static self) -> SpanKind {
@@ -226,6 +232,7 @@ pub enum LabelSource {
 }
 
 /// The `#[counted]` part of a site.
+#[expect(clippy::struct_excessive_bools, reason = "options, each on or off by itself")]
 pub struct CounterDef {
     /// `None`: the default family, `function.calls`.
     pub name: Option<&'static str>,
@@ -241,6 +248,9 @@ pub struct CounterDef {
     pub outcome: bool,
     /// Also a gauge of the calls under way.
     pub in_flight: bool,
+    /// The histogram of the same function counts the same calls under the same labels of theirs, so nothing is added here, and
+    /// whoever scrapes reads the histogram.
+    pub by_timer: bool,
 }
 
 impl CounterDef {
@@ -253,6 +263,7 @@ impl CounterDef {
         labels: &[],
         outcome: true,
         in_flight: false,
+        by_timer: false,
     };
 }
 

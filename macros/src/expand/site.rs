@@ -102,7 +102,12 @@ fn def(model: &Instrumented) -> TokenStream {
     };
     let fallible = model.fallible || !matches!(model.verdict, Verdict::ByType);
     let span = optional(model.span.as_ref().map(|span| span_def(&p, span)));
-    let counter = optional(model.counter.as_ref().map(|counter| counter_def(&p, counter)));
+    let counter = optional(
+        model
+            .counter
+            .as_ref()
+            .map(|counter| counter_def(&p, counter, model.timer.as_ref())),
+    );
     let timer = optional(model.timer.as_ref().map(|timer| timer_def(&p, timer)));
     emit! {
         #p::Def {
@@ -172,12 +177,27 @@ fn operation_def(p: &TokenStream, operation: &OperationModel) -> TokenStream {
     emit!(operation: ::core::option::Option::Some(#p::OperationDef::#operation),)
 }
 
-fn counter_def(p: &TokenStream, counter: &Counter) -> TokenStream {
+/// The histogram beside a counter counts the same: neither has labels of the call, and each call is one.
+fn by_timer(counter: &Counter, timer: Option<&Timer>) -> bool {
+    let fixed = |family: &Family| {
+        family
+            .labels
+            .iter()
+            .all(|label| matches!(label.source, Source::Const(_)))
+    };
+    counter.by.is_none() && fixed(&counter.family) && timer.is_some_and(|timer| fixed(&timer.family))
+}
+
+fn counter_def(p: &TokenStream, counter: &Counter, timer: Option<&Timer>) -> TokenStream {
     let family = family(&counter.family, COUNT_LABELS);
     let unit = counter.unit.as_ref().map(|unit| emit!(unit: #unit,));
     let in_flight = counter.in_flight.then(|| emit!(in_flight: true,));
     let outcome = (!counter.outcome).then(|| emit!(outcome: false,));
-    changed(&emit!(#p::CounterDef), &emit!(#family #unit #in_flight #outcome))
+    let by_timer = by_timer(counter, timer).then(|| emit!(by_timer: true,));
+    changed(
+        &emit!(#p::CounterDef),
+        &emit!(#family #unit #in_flight #outcome #by_timer),
+    )
 }
 
 fn timer_def(p: &TokenStream, timer: &Timer) -> TokenStream {

@@ -51,7 +51,7 @@ pub(super) fn plain(signals: u8, site: &'static Site, start: u64, span: u64, out
             .timer
             .observe_plain(site, outcome, end.saturating_sub(start), end, span);
     }
-    if signals & COUNT != 0 {
+    if signals & COUNT != 0 && !(timed && site.counts_by_timer()) {
         site.slots.counter.count(site, outcome);
     }
     if signals & IN_FLIGHT != 0 {
@@ -164,7 +164,7 @@ impl Measured<'_> {
         if signals & (COUNT | TIME) != 0 && switch::capturing() {
             self.captured(ended);
         }
-        if signals & COUNT != 0 {
+        if signals & COUNT != 0 && !(signals & TIME != 0 && site.counts_by_timer()) {
             let labels = CallRef {
                 entry: self.count_labels,
                 returned: &ended.count,

@@ -1,5 +1,6 @@
 //! Where a duration falls: bounds in ticks, so that recording converts nothing.
 
+use super::cell::Series;
 use crate::clock;
 use crate::site::Buckets;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -172,6 +173,11 @@ impl Layout {
             Shape::Classic { bounds, .. } => bounds.partition_point(|bound| *bound < value),
             Shape::Native { highest } => native_bucket(value, *highest),
         }
+    }
+
+    /// How many durations a series holds.
+    pub(crate) fn count(&self, series: &Series<'_>) -> u64 {
+        series.sums(FIRST_BUCKET, self.width - FIRST_BUCKET).iter().sum()
     }
 
     /// A duration in seconds.

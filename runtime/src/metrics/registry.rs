@@ -220,7 +220,12 @@ impl Gathering {
             // Series of different tables or outcomes fall together.
             self.share(at);
         }
-        let whole = slot.whole.all();
+        let by_timer = counter.by_timer;
+        let whole = if by_timer {
+            site.slots.timer.tables.all()
+        } else {
+            slot.whole.all()
+        };
         self.zeros(
             at,
             &columns,
@@ -232,7 +237,10 @@ impl Gathering {
         );
         for cells in whole {
             self.table(at, &columns, cells, |found| {
-                let value = found.series.sum(0);
+                let value = match cells.plan.layout.filter(|_| by_timer) {
+                    Some(layout) => layout.count(&found.series),
+                    None => found.series.sum(0),
+                };
                 (value > 0).then_some(PointValue::number(Number::U64(value)))
             });
         }

@@ -13,7 +13,7 @@ use super::otel;
 use super::pipeline::{self, Shared};
 use super::sampler::Quick;
 use super::slab::Handle;
-use super::stack::{FOREIGN, Frame, RECORDED, Root, TOKEN_STEP};
+use super::stack::{self, FOREIGN, Frame, RECORDED, Root, TOKEN_STEP};
 use super::store::{self, Head, ParentRef, Start};
 use super::timing;
 use crate::clock;
@@ -347,7 +347,11 @@ pub(crate) fn error(token: u64, site: &'static Site, error: &ErrorRef<'_>) {
 /// Whether [`exemplar`] can find one: of a call that has a span, by that alone.
 #[inline]
 pub(crate) fn may_be_example(token: u64) -> bool {
-    token == 0 || token & (RECORDED | FOREIGN) != 0
+    if token == 0 {
+        stack::any_sampled() || otel::is_used()
+    } else {
+        token & (RECORDED | FOREIGN) != 0
+    }
 }
 
 /// The ids of the call's span where it is recorded, while it is open; of a call without one, those of the span around it.

@@ -26,6 +26,11 @@ pub(crate) fn is_attaching() -> bool {
 }
 
 #[inline]
+pub(crate) fn is_used() -> bool {
+    false
+}
+
+#[inline]
 pub(crate) fn entered(_ids: &Ids) {}
 
 #[inline]

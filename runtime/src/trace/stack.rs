@@ -10,6 +10,7 @@ use super::local::{Carried, Ids};
 use super::otel;
 use super::slab::Handle;
 use crate::site::Site;
+use std::cell::Cell;
 use std::sync::Arc;
 use tracing_core::Metadata;
 
@@ -158,6 +159,23 @@ impl Frame {
     }
 }
 
+thread_local! {
+    /// How many frames of this thread are sampled: whether it is worth asking for one.
+    static SAMPLED: Cell<u32> = const { Cell::new(0) };
+}
+
+#[inline]
+fn count_sampled(f: impl FnOnce(u32) -> u32) {
+    // `LocalKey::set` is a call.
+    SAMPLED.with(|sampled| sampled.set(f(sampled.get())));
+}
+
+/// Whether some span that is current on this thread is sampled.
+#[inline]
+pub(crate) fn any_sampled() -> bool {
+    SAMPLED.with(Cell::get) != 0
+}
+
 /// The frames of one thread.
 pub(crate) struct Stack {
     frames: Vec<Frame>,
@@ -180,8 +198,10 @@ impl Stack {
         self.tokens | u64::from(recorded)
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the frame is built where it goes")]
     pub(crate) fn push(&mut self, frame: Frame) {
+        count_sampled(|n| n + u32::from(frame.is_sampled()));
         self.frames.push(frame);
     }
 
@@ -228,7 +248,14 @@ impl Stack {
     /// Takes off the innermost frame, which has nothing to drop.
     #[inline]
     pub(crate) fn pop_plain(&mut self) {
-        std::mem::forget(self.frames.pop());
+        std::mem::forget(self.pop());
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<Frame> {
+        let frame = self.frames.pop()?;
+        count_sampled(|n| n.saturating_sub(frame.is_sampled().into()));
+        Some(frame)
     }
 
     /// Whether the innermost frame is the call's and needs no more than to be taken off.
@@ -242,7 +269,7 @@ impl Stack {
     /// Takes off the frame of a call, wherever it stands.
     pub(crate) fn take_token(&mut self, token: u64, rng: &mut Rng) -> Option<Frame> {
         if self.frames.last().is_some_and(|frame| frame.token == token) {
-            return self.frames.pop();
+            return self.pop();
         }
         let at = self.position(token)?;
         Some(self.take(at, rng))
@@ -252,7 +279,7 @@ impl Stack {
     #[inline]
     pub(crate) fn take_span(&mut self, span: u64, rng: &mut Rng) -> Option<Frame> {
         if self.frames.last().is_some_and(|frame| frame.ids.span == span) {
-            return self.frames.pop();
+            return self.pop();
         }
         let at = self.frames.iter().rposition(|frame| frame.ids.span == span)?;
         Some(self.take(at, rng))
@@ -264,7 +291,7 @@ impl Stack {
     pub(crate) fn leave(&mut self, handle: Handle, rng: &mut Rng) -> Option<u64> {
         let of = |frame: &Frame| frame.handle == Some(handle) && !frame.owned;
         let left = if self.frames.last().is_some_and(of) {
-            self.frames.pop()
+            self.pop()
         } else {
             let at = self.frames.iter().rposition(of)?;
             Some(self.take(at, rng))
@@ -280,7 +307,9 @@ impl Stack {
                 self.resolve(above, rng);
             }
         }
-        self.frames.remove(at)
+        let frame = self.frames.remove(at);
+        count_sampled(|n| n.saturating_sub(frame.is_sampled().into()));
+        frame
     }
 
     /// Makes the ids of a frame that has none yet.

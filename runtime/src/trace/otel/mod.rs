@@ -35,8 +35,9 @@ const USED: u8 = 1;
 /// `builder().otel_context(true)`.
 const ATTACHING: u8 = 2;
 
+/// Whether contexts are looked at.
 #[inline]
-fn is_used() -> bool {
+pub(crate) fn is_used() -> bool {
     MODE.load(Ordering::Relaxed) & USED != 0
 }
 
