@@ -35,6 +35,7 @@ pub(crate) mod span_ext;
 mod stack;
 pub(crate) mod store;
 pub(crate) mod subscriber;
+mod sync;
 
 pub(crate) mod tail;
 pub(crate) mod timing;
@@ -73,3 +74,8 @@ pub(crate) fn random_u128() -> u128 {
         local::with(|local| local.rng.trace_words()).unwrap_or_else(|| ids::Rng::unseeded().trace_words());
     u128::from(high) << 64 | u128::from(low)
 }
+
+#[cfg(test)]
+mod ring_tests;
+#[cfg(test)]
+mod slab_tests;

@@ -5,11 +5,11 @@
 //! where it would wrap, a mark says that the rest is skipped.
 #![allow(unsafe_code)]
 
+use super::sync::{AtomicBool, AtomicUsize, Ordering, Track};
 use std::cell::UnsafeCell;
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 #[repr(align(128))]
 struct Line<T>(T);
@@ -22,6 +22,7 @@ const SKIP: u64 = u64::MAX;
 
 struct Ring {
     words: Box<[Word]>,
+    track: Track,
     /// Words written since the beginning; only the writer moves it.
     tail: Line<AtomicUsize>,
     /// Words read; only the reader moves it.
@@ -61,6 +62,7 @@ pub(crate) fn ring<H: Copy + Send>(bytes: usize) -> (Writer<H>, Reader<H>) {
     let size = words(bytes).next_power_of_two();
     let ring = Arc::new(Ring {
         words: (0..size).map(|_| UnsafeCell::new(0)).collect(),
+        track: Track::new(size),
         tail: Line(AtomicUsize::new(0)),
         head: Line(AtomicUsize::new(0)),
         retired: AtomicBool::new(false),
@@ -110,11 +112,13 @@ impl<H: Copy> Writer<H> {
             }
         }
         if skipped != 0 {
+            let _touched = ring.track.writes(at..=at);
             // SAFETY: `at < size`, and the word is the writer's: `tail - head <= size` covers the skipped words too.
             unsafe { *ring.words[at].get() = SKIP };
             at = 0;
         }
         let cells = &ring.words[at..at + needed];
+        let touched = ring.track.writes(at..=at + needed - 1);
         // SAFETY: `cells` is `needed` words long, room for the length, a head and the body. They are the writer's: the reader
         // has passed them (`tail - head <= size`, seen with acquire) and looks at none beyond the tail. `&mut self` makes this
         // the only writer; going through the cells' pointers makes no reference to what the reader may hold.
@@ -128,6 +132,7 @@ impl<H: Copy> Writer<H> {
                 ptr::copy_nonoverlapping(body.as_ptr(), body_at, body.len());
             }
         }
+        drop(touched);
         self.tail = tail;
         ring.tail.0.store(tail, Ordering::Release);
         let half = tail.wrapping_sub(self.half) as isize >= 0;
@@ -153,8 +158,10 @@ impl<H: Copy> Reader<H> {
         let mut count = 0;
         while self.head != tail {
             let at = self.head & (size - 1);
+            let touched = ring.track.reads(at..=at);
             // SAFETY: the word lies inside `head..tail`, so it is written, and the writer's no more.
             let length = unsafe { *ring.words[at].get() };
+            drop(touched);
             if length == SKIP {
                 self.head = self.head.wrapping_add(size - at);
                 continue;
@@ -175,7 +182,9 @@ impl<H: Copy> Reader<H> {
                 let body_at = head_at.add(words(size_of::<H>())).cast::<u8>();
                 (head_at.cast::<H>().read(), std::slice::from_raw_parts(body_at, length))
             };
+            let touched = ring.track.reads(at..=at + needed - 1);
             each(&head, body);
+            drop(touched);
             drop(step);
             count += 1;
         }
@@ -200,82 +209,5 @@ impl Drop for Step<'_> {
     fn drop(&mut self) {
         *self.head = self.head.wrapping_add(self.needed);
         self.ring.head.0.store(*self.head, Ordering::Release);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::VecDeque;
-
-    #[test]
-    fn every_interleaving_of_a_small_ring_agrees_with_a_queue() {
-        // All sequences of pushes (bodies of 0, 3 or 12 bytes) and drains, nine long, on a ring of 8 words.
-        for sequence in 0..4_u32.pow(9) {
-            let (mut writer, mut reader) = ring::<u32>(64);
-            let mut model = VecDeque::new();
-            let mut word = sequence;
-            for step in 0..9 {
-                let op = word % 4;
-                word /= 4;
-                if let Some(length) = [0_usize, 3, 12].get(op as usize) {
-                    let body = vec![step as u8; *length];
-                    if writer.push(&step, &body).is_some() {
-                        model.push_back((step, body));
-                    } else {
-                        assert!(!model.is_empty(), "an empty ring takes an entry of up to half its size");
-                    }
-                } else {
-                    let mut read = Vec::new();
-                    reader.drain(|head, body| read.push((*head, body.to_vec())));
-                    assert!(model.iter().eq(&read), "{sequence}");
-                    model.clear();
-                }
-            }
-            drop(writer);
-            assert_eq!(reader.is_done(), model.is_empty());
-            assert_eq!(reader.drain(|_, _| ()), model.len());
-            assert!(reader.is_done());
-        }
-    }
-
-    #[test]
-    fn a_reader_that_panics_goes_on_behind_the_entry() {
-        let (mut writer, mut reader) = ring::<u32>(256);
-        for n in 0..3 {
-            writer.push(&n, b"x").unwrap();
-        }
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            reader.drain(|n, _| assert_ne!(*n, 1));
-        }));
-        assert!(caught.is_err());
-        let mut rest = Vec::new();
-        reader.drain(|n, _| rest.push(*n));
-        assert_eq!(rest, [2]);
-    }
-
-    #[test]
-    fn across_threads_nothing_is_lost_or_torn() {
-        let (mut writer, mut reader) = ring::<[u64; 3]>(2048);
-        let thread = std::thread::spawn(move || {
-            for n in 0..100_000_u64 {
-                let body = vec![n as u8; (n % 50) as usize];
-                while writer.push(&[n, !n, n * 7], &body).is_none() {
-                    std::thread::yield_now();
-                }
-            }
-        });
-        let mut next = 0;
-        while !reader.is_done() {
-            reader.drain(|head, body| {
-                let n = head[0];
-                assert_eq!(*head, [next, !next, next * 7]);
-                assert_eq!(body.len(), (n % 50) as usize);
-                assert!(body.iter().all(|b| *b == n as u8));
-                next += 1;
-            });
-        }
-        thread.join().unwrap();
-        assert_eq!(next, 100_000);
     }
 }

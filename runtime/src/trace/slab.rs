@@ -12,18 +12,17 @@
 //! What runs under the bit is a few copies, never code of a user's.
 #![allow(unsafe_code)]
 
+use super::sync::{AtomicU64, FIRST_CHUNK, Ordering, Track, spin_loop, yield_now};
 use std::cell::UnsafeCell;
-use std::hint::spin_loop;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 const LOCK: u64 = 1 << 31;
 const REFS: u64 = LOCK - 1;
 const ONE_GENERATION: u64 = 1 << 32;
 /// Slots in the first chunk; each further one has twice as many.
-const FIRST: u32 = 1024;
+pub(super) const FIRST: u32 = FIRST_CHUNK;
 const CHUNKS: usize = 20;
 /// Slots that change hands between a thread and the pool at a time.
 pub(crate) const BATCH: usize = 32;
@@ -53,6 +52,7 @@ impl Handle {
 struct Slot<T> {
     state: AtomicU64,
     contents: UnsafeCell<T>,
+    track: Track,
 }
 
 // SAFETY: `contents` is reached only by the one who owns the slot (a unique `FreeSlot`, or the lock bit), so sharing the slot
@@ -82,7 +82,7 @@ impl<T> FreeSlot<T> {
     }
 }
 
-fn place(index: u32) -> (usize, usize) {
+pub(super) fn place(index: u32) -> (usize, usize) {
     let n = index / FIRST + 1;
     let chunk = n.ilog2();
     let offset = index - FIRST * ((1 << chunk) - 1);
@@ -124,6 +124,7 @@ impl<T: Default + Send> Slab<T> {
                         .map(|_| Slot {
                             state: AtomicU64::new(ONE_GENERATION),
                             contents: UnsafeCell::new(T::default()),
+                            track: Track::new(1),
                         })
                         .collect()
                 });
@@ -150,11 +151,13 @@ impl<T: Default + Send> Slab<T> {
     pub(crate) fn fill(&self, free: FreeSlot<T>, fill: impl FnOnce(&mut T)) -> Option<Handle> {
         let slot = self.slot(free.index)?;
         let generation = slot.state.load(Ordering::Relaxed) & !(LOCK | REFS);
+        let touched = slot.track.writes(0..=0);
         // SAFETY: the slot is free and `free` is the one proof of owning it: it came from `refill` or `Closing::free`, each of
         // which makes one per time the slot is free, and it is consumed here. The pool's mutex, or being the same thread,
         // orders this after the last owner's writes. Readers are turned away by `references == 0`.
         let contents = unsafe { &mut *slot.contents.get() };
         fill(contents);
+        drop(touched);
         slot.state.store(generation | 1, Ordering::Release);
         NonZeroU64::new(generation | u64::from(free.index)).map(Handle)
     }
@@ -165,6 +168,7 @@ impl<T: Default + Send> Slab<T> {
         let slot = self.slot(handle.index())?;
         let state = acquire(slot, handle, |state| Some(state | LOCK))?;
         let _unlock = Unlock { slot, state };
+        let _touched = slot.track.writes(0..=0);
         // SAFETY: `acquire` has set the lock bit of a live slot; until `_unlock` clears it nobody else reaches the contents:
         // every other way to them waits for the bit, and a free slot has it cleared and no references.
         Some(f(unsafe { &mut *slot.contents.get() }))
@@ -186,8 +190,10 @@ impl<T: Default + Send> Slab<T> {
             slot,
             state: before - 1,
         };
+        let touched = slot.track.writes(0..=0);
         // SAFETY: as in `with`.
         settle(unsafe { &mut *slot.contents.get() });
+        drop(touched);
         if before & REFS != 1 {
             return None; // `unlock` stores the count
         }
@@ -243,7 +249,7 @@ fn acquire<T>(slot: &Slot<T>, handle: Handle, change: impl Fn(u64) -> Option<u64
             if spins < 64 {
                 spin_loop();
             } else {
-                std::thread::yield_now();
+                yield_now();
             }
             state = slot.state.load(Ordering::Relaxed);
             continue;
@@ -281,6 +287,7 @@ impl<T> Closing<'_, T> {
     /// The contents.
     #[inline]
     pub(crate) fn contents(&mut self) -> &mut T {
+        let _touched = self.slot.track.writes(0..=0);
         // SAFETY: `release` has set the lock bit with no reference left; `acquire` turns everyone away from such a state, so
         // this `Closing`, of which there is one, owns the contents.
         unsafe { &mut *self.slot.contents.get() }
@@ -296,155 +303,5 @@ impl<T> Closing<'_, T> {
         }
         self.slot.state.store(next, Ordering::Release);
         FreeSlot::new(self.index)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    fn take<T: Default + Send>(slab: &Slab<T>) -> FreeSlot<T> {
-        let mut free = Vec::new();
-        slab.refill(&mut free);
-        let one = free.pop().unwrap();
-        slab.give_back(free.into_iter());
-        one
-    }
-
-    #[test]
-    fn places_are_dense() {
-        let mut expected = (0, 0);
-        for index in 0..FIRST * 15 {
-            assert_eq!(place(index), expected);
-            expected.1 += 1;
-            if expected.1 == (FIRST as usize) << expected.0 {
-                expected = (expected.0 + 1, 0);
-            }
-        }
-    }
-
-    #[test]
-    fn stale_and_forged_ids_are_turned_away() {
-        let slab = Slab::<u32>::new();
-        let id = slab.fill(take(&slab), |v| *v = 7).unwrap();
-        assert_eq!(slab.with(id, |v| *v), Some(7));
-        assert!(slab.retain(id));
-        assert!(slab.release(id, |_| ()).is_none());
-        let mut closing = slab.release(id, |_| ()).unwrap();
-        assert_eq!(*closing.contents(), 7);
-        assert!(slab.with(id, |_| ()).is_none(), "being closed");
-        let free = closing.free();
-        assert!(slab.with(id, |_| ()).is_none() && !slab.retain(id) && slab.release(id, |_| ()).is_none());
-        let again = slab.fill(free, |v| *v = 8).unwrap();
-        assert_ne!(id, again);
-        assert!(slab.with(id, |_| ()).is_none());
-        for forged in [
-            1,
-            1 << 32,
-            u64::MAX,
-            again.get().get() + 1,
-            again.get().get() + (1 << 32),
-        ] {
-            let forged = Handle::from_u64(forged).unwrap();
-            if forged != again {
-                assert!(slab.with(forged, |_| ()).is_none(), "{forged:?}");
-                assert!(slab.release(forged, |_| ()).is_none());
-            }
-        }
-    }
-
-    #[test]
-    fn each_sees_the_live_ones_and_no_others() {
-        let slab = Slab::<u32>::new();
-        let ids: Vec<_> = (0..100).map(|n| slab.fill(take(&slab), |v| *v = n).unwrap()).collect();
-        for id in ids.iter().step_by(2) {
-            slab.give_back(std::iter::once(slab.release(*id, |_| ()).unwrap().free()));
-        }
-        let mut seen = Vec::new();
-        slab.each(|id, v| seen.push((id, *v)));
-        seen.sort_by_key(|(_, v)| *v);
-        let odd: Vec<_> = (0..100)
-            .zip(&ids)
-            .filter(|(n, _)| n % 2 == 1)
-            .map(|(n, id)| (*id, n))
-            .collect();
-        assert_eq!(seen, odd);
-    }
-
-    #[test]
-    fn a_panic_inside_leaves_the_slot_usable() {
-        let slab = Slab::<u32>::new();
-        let id = slab.fill(take(&slab), |_| ()).unwrap();
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| slab.with(id, |_| panic!("in a slot"))));
-        assert!(caught.is_err());
-        assert_eq!(slab.with(id, |v| *v), Some(0));
-    }
-
-    #[test]
-    fn many_open_spans_and_threads() {
-        let slab = Arc::new(Slab::<u64>::new());
-        let threads: Vec<_> = (0..4_u64)
-            .map(|t| {
-                let slab = Arc::clone(&slab);
-                std::thread::spawn(move || {
-                    let mut free = Vec::new();
-                    let mut open = Vec::new();
-                    for n in 0..5_000_u64 {
-                        if free.is_empty() {
-                            slab.refill(&mut free);
-                        }
-                        let value = t << 32 | n;
-                        open.push((slab.fill(free.pop().unwrap(), |v| *v = value).unwrap(), value));
-                    }
-                    for (id, value) in open {
-                        assert_eq!(slab.with(id, |v| *v), Some(value));
-                        let closing = slab.release(id, |_| ()).unwrap();
-                        free.push(closing.free());
-                    }
-                    slab.give_back(free.into_iter());
-                })
-            })
-            .collect();
-        for thread in threads {
-            thread.join().unwrap();
-        }
-        let capacity = slab.capacity();
-        assert!((5_000..70_000).contains(&capacity), "{capacity}");
-    }
-
-    #[test]
-    fn references_are_counted_across_threads() {
-        let slab = Arc::new(Slab::<u64>::new());
-        for _ in 0..200 {
-            let id = slab.fill(take(&slab), |v| *v = 0).unwrap();
-            let threads: Vec<_> = (0..3)
-                .map(|_| {
-                    assert!(slab.retain(id));
-                    let slab = Arc::clone(&slab);
-                    std::thread::spawn(move || {
-                        for _ in 0..50 {
-                            slab.with(id, |v| *v += 1).unwrap();
-                        }
-                        slab.release(id, |_| ()).map(|mut c| {
-                            let sum = *c.contents();
-                            slab.give_back(std::iter::once(c.free()));
-                            sum
-                        })
-                    })
-                })
-                .collect();
-            let mine = slab.release(id, |_| ()).map(|mut c| {
-                let sum = *c.contents();
-                slab.give_back(std::iter::once(c.free()));
-                sum
-            });
-            let last: Vec<u64> = threads
-                .into_iter()
-                .filter_map(|t| t.join().unwrap())
-                .chain(mine)
-                .collect();
-            assert_eq!(last, [150], "closed once, after all");
-        }
     }
 }
