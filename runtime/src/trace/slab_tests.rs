@@ -63,7 +63,11 @@ fn each_sees_the_live_ones_and_no_others() {
     let mut seen = Vec::new();
     slab.each(|id, v| seen.push((id, *v)));
     seen.sort_by_key(|(_, v)| *v);
-    let odd: Vec<_> = (0..100).zip(&ids).filter(|(n, _)| n % 2 == 1).map(|(n, id)| (*id, n)).collect();
+    let odd: Vec<_> = (0..100)
+        .zip(&ids)
+        .filter(|(n, _)| n % 2 == 1)
+        .map(|(n, id)| (*id, n))
+        .collect();
     assert_eq!(seen, odd);
 }
 
