@@ -17,7 +17,6 @@ pub(crate) mod label;
 #[cfg(feature = "otel")]
 pub(crate) mod meters;
 mod process;
-#[cfg(any(feature = "otel", feature = "metrics-facade", feature = "tower", feature = "db-sqlx"))]
 mod quick;
 pub(crate) mod registry;
 mod slot;
