@@ -107,6 +107,13 @@ impl Receiver {
         received.traces.iter().flat_map(Span::all).collect()
     }
 
+    /// What has come of the trace of that id.
+    pub fn trace_of(&self, id: &str) -> Trace {
+        let mut spans = self.spans();
+        spans.retain(|span| span.trace_id == id);
+        Trace { spans }
+    }
+
     /// The trace in which a span of that name is, once `count` of its spans have come.
     ///
     /// # Panics

@@ -103,7 +103,7 @@ async fn place_order(shop: &Shop, order: NewOrder) -> Result<Order, OrderError> 
     let price_cents = shop.stock.reserve(&order.item, order.quantity).await?;
     let order_id = shop.store.insert(&order, price_cents).await?;
     tracing::info!(order_id, item = order.item, "order placed");
-    if !shop.queue.confirm(order_id, order.email) {
+    if !shop.queue.confirm(order_id, order.email).await {
         tracing::warn!(order_id, "no room for a confirmation");
     }
     Ok(Order {
@@ -122,7 +122,7 @@ pub(crate) async fn run(options: Options) -> Fallible<()> {
     let shop = Shop {
         store: Store::open(options.database.as_deref()).await?,
         stock: Stock::at(&inventory.address),
-        queue: worker::start(),
+        queue: worker::start().await?,
     };
     let backends = Backends {
         store: shop.store.clone(),
