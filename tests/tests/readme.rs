@@ -220,3 +220,54 @@ fn starts(command: &str) {
         process.lines()
     );
 }
+
+/// Each step of the walk works, and the trace that the metrics page names is the one in the log.
+#[test]
+fn one_request_can_be_followed() {
+    let mut command = Command::new(build("orders"));
+    command
+        .args(["--quiet", "--port", "0"])
+        .env("VITALSIGN_ADMIN", "127.0.0.1:0")
+        .env("VITALSIGN_LOG_FORMAT", "json")
+        .env_remove("REDIS_URL")
+        .env_remove("RUST_LOG")
+        .env_remove("OTEL_EXPORTER_OTLP_ENDPOINT");
+    let shop = Process::start(&mut command);
+    let limit = Duration::from_secs(60);
+    let address = |ending: &str| {
+        shop.line(ending, limit, |line| {
+            let mut words = line.split_whitespace();
+            (words.next() == Some("orders")).then_some(())?;
+            words.next()?.strip_suffix(ending).map(str::to_owned)
+        })
+    };
+    let (orders, admin) = (address("/orders"), address("/metrics"));
+    tests::wait_for("the shop to be ready", limit, || {
+        let answer = tests::http::get(&format!("{admin}/readyz")).ok()?;
+        (answer.status == 200).then_some(())
+    });
+    let shown: Vec<String> = blocks("sh")
+        .iter()
+        .flat_map(|block| block.lines())
+        .map(|step| {
+            let here = step
+                .replace("http://127.0.0.1:3000", &orders)
+                .replace("http://127.0.0.1:9464", &admin);
+            let output = Command::new("sh").args(["-c", &here]).output().expect("a shell");
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success() && !text.is_empty(), "{step}: {text}");
+            text
+        })
+        .collect();
+    let [order, counter, exemplar, job, probe] = &shown[..] else {
+        panic!("five steps, as the text has it: {shown:#?}")
+    };
+    assert!(order.contains("\"id\":"), "{order}");
+    assert!(counter.contains("outcome=\"ok\"} 1"), "{counter}");
+    assert!(job.contains("job_attempts_total"), "{job}");
+    assert!(probe.contains("shop.stock"), "{probe}");
+    let trace = exemplar.trim().trim_start_matches("trace_id=").trim_matches('"');
+    shop.line("the order's line", limit, |line| {
+        (line.contains("order placed") && line.contains(trace)).then_some(())
+    });
+}
