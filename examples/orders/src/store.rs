@@ -10,8 +10,8 @@ pub(crate) struct Store {
     pool: SqlitePool,
 }
 
-/// Each method is a span named `Store::…` and a histogram.
-#[traced(kind = client, fields(db.system.name = "sqlite", db.collection.name = "orders"))]
+/// Each method is a span named `Store::…`, by the conventions for databases, and a histogram.
+#[traced]
 #[timed]
 impl Store {
     /// In a file, or in memory.
@@ -38,6 +38,7 @@ impl Store {
         Ok(Self { pool })
     }
 
+    #[traced(name = "Store::insert", db(system = "sqlite", operation = "INSERT", collection = "orders"))]
     pub(crate) async fn insert(&self, order: &NewOrder, price_cents: i64) -> Result<i64, sqlx::Error> {
         let done = sqlx::query("INSERT INTO orders (item, quantity, price_cents) VALUES (?, ?, ?)")
             .bind(&order.item)
@@ -48,6 +49,7 @@ impl Store {
         Ok(done.last_insert_rowid())
     }
 
+    #[traced(name = "Store::find", db(system = "sqlite", operation = "SELECT", collection = "orders"))]
     pub(crate) async fn find(&self, id: i64) -> Result<Option<Order>, sqlx::Error> {
         let row: Option<(i64, String, u32, i64)> =
             sqlx::query_as("SELECT id, item, quantity, price_cents FROM orders WHERE id = ?")
