@@ -168,6 +168,37 @@ impl Builder {
         self
     }
 
+    /// Asks this sampler instead of the one that `OTEL_TRACES_SAMPLER` names: for each span, before any attribute is evaluated, so it
+    /// gets none.
+    ///
+    /// Its trace state and its attributes hold; what it wants recorded and not sampled is not recorded. One that panics is as good as
+    /// none: the parent's decision holds, and roots are kept.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use opentelemetry_sdk::trace::Sampler;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let tenth = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(0.1)));
+    /// let vitals = vitalsign::builder().sampler(tenth).install()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "otel-sdk")]
+    pub fn sampler(mut self, sampler: impl opentelemetry_sdk::trace::ShouldSample + 'static) -> Self {
+        self.sdk.set_sampler(sampler, false);
+        self
+    }
+
+    /// As [`sampler`](Self::sampler), with the attributes that are known when the span begins. They are evaluated for every span
+    /// then, sampled or not. Under [`layer`](crate::layer) those of `#[traced]` are not among them.
+    #[cfg(feature = "otel-sdk")]
+    pub fn sampler_with_attributes(mut self, sampler: impl opentelemetry_sdk::trace::ShouldSample + 'static) -> Self {
+        self.sdk.set_sampler(sampler, true);
+        self
+    }
+
     /// Hands every finished span to this exporter, too; `OTEL_TRACES_EXPORTER=none` leaves it alone with them. To be called once
     /// for each.
     ///

@@ -145,7 +145,11 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     let outlets = builder.sdk.start(&config, &resource)?;
     #[cfg(feature = "otel-sdk")]
     let sink = outlets.beside(sink);
-    let spans = spans(&config, sink, events)?;
+    #[cfg(feature = "otel-sdk")]
+    let custom = builder.sdk.sampler.clone();
+    #[cfg(not(feature = "otel-sdk"))]
+    let custom = None;
+    let spans = spans(&config, custom, sink, events)?;
     #[cfg(feature = "otel")]
     builder.otel.install(spans.as_ref());
     // Checks may log and open spans, so they begin when both are heard.
@@ -409,6 +413,7 @@ impl trace::SpanSink for NoSpans {
 
 fn spans(
     config: &Config,
+    custom: Option<trace::chosen::Custom>,
     sink: Option<Arc<dyn trace::SpanSink>>,
     events: Option<Arc<dyn EventSink>>,
 ) -> Result<Option<trace::Pipeline>, InitError> {
@@ -429,6 +434,7 @@ fn spans(
     setup.sampler = match (config.sampler.parent_based, root) {
         // What nobody exports is not recorded; ids and parents are kept.
         _ if !exported => Sampler::AlwaysOff,
+        _ if custom.is_some() => custom.map_or(Sampler::AlwaysOff, Sampler::Custom),
         (true, root) => Sampler::ParentBased(root),
         (false, Root::AlwaysOn) => Sampler::AlwaysOn,
         (false, Root::AlwaysOff) => Sampler::AlwaysOff,

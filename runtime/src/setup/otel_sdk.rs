@@ -4,7 +4,10 @@ use super::error::InitError;
 use crate::config::Resource;
 use crate::config::env::Config;
 use crate::export::span_exporter::{Bounds, Exporter, Outlet};
+use crate::trace::chosen::Custom;
+use crate::trace::otel::sampler::Adapter;
 use crate::trace::{EncodedSpans, SpanSink};
+use opentelemetry_sdk::trace::ShouldSample;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -12,13 +15,17 @@ use std::time::Instant;
 #[derive(Clone, Default)]
 pub(super) struct Words {
     exporters: Arc<Mutex<Vec<Box<dyn Exporter>>>>,
+    /// Instead of the one that `OTEL_TRACES_SAMPLER` names.
+    pub(super) sampler: Option<Custom>,
 }
 
 impl std::fmt::Debug for Words {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let exporters = self.exporters.lock().unwrap_or_else(PoisonError::into_inner);
-        f.debug_list()
-            .entries(exporters.iter().map(|exporter| exporter.name()))
+        let names: Vec<_> = exporters.iter().map(|exporter| exporter.name()).collect();
+        f.debug_struct("Words")
+            .field("exporters", &names)
+            .field("sampler", &self.sampler)
             .finish()
     }
 }
@@ -27,6 +34,13 @@ impl Words {
     pub(super) fn add_exporter(&self, exporter: impl Exporter + 'static) {
         let mut exporters = self.exporters.lock().unwrap_or_else(PoisonError::into_inner);
         exporters.push(Box::new(exporter));
+    }
+
+    pub(super) fn set_sampler(&mut self, sampler: impl ShouldSample + 'static, with_attributes: bool) {
+        self.sampler = Some(Custom(Arc::new(Adapter {
+            sampler,
+            with_attributes,
+        })));
     }
 
     pub(super) fn start(&self, config: &Config, resource: &Resource) -> Result<Outlets, InitError> {

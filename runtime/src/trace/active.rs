@@ -1,6 +1,7 @@
 //! The span of one call, as the call sees it.
 
 use super::body::{self, Fields, Item, Items, Key, Scalar};
+use super::chosen::{self, Given};
 use super::context::{SpanContext, SpanId, TraceId};
 use super::drain;
 use super::errors;
@@ -170,6 +171,9 @@ impl ActiveSpan {
             },
             ticks,
         };
+        if shared.sampler.is_custom() {
+            chosen(shared, &start, options);
+        }
         let ids = &mut self.ids;
         self.handle = local::with(|local| store::start(shared, local, &start, ids)).flatten();
         if let (Some(handle), Some(options)) = (self.handle, options) {
@@ -238,15 +242,28 @@ impl ActiveSpan {
         self.handle.is_some() || self.foreign.is_some()
     }
 
+    /// Its ids and what is decided of it, which may be later than its beginning.
+    #[inline]
+    fn identity(&self) -> Ids {
+        let mut ids = self.ids.clone();
+        if let Some(handle) = self.handle
+            && chosen::is_late()
+            && let Some(bits) = SLAB.with(handle, |live| live.ids.bits)
+        {
+            ids.bits = bits;
+        }
+        ids
+    }
+
     /// Makes it current on this thread.
     #[inline]
     pub(crate) fn enter(&self, site: &'static Site) {
         if self.is_direct() {
             local::with(|local| {
-                let frame = Frame::copy(self.ids.clone(), self.handle, site.metadata());
+                let frame = Frame::copy(self.identity(), self.handle, site.metadata());
                 local.stack.push(frame);
             });
-            otel::entered(&self.ids);
+            otel::entered(&self.identity());
             self.timed();
         } else if let Some(span) = &self.foreign {
             span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
@@ -398,12 +415,12 @@ impl ActiveSpan {
     /// Its ids, recorded or not, for those who pass them on.
     #[cfg(any(feature = "tower", feature = "db-sqlx"))]
     pub(crate) fn context(&self) -> Option<SpanContext> {
-        self.is_ours().then(|| self.ids.context())
+        self.is_ours().then(|| self.identity().context())
     }
 
     /// Its ids when it is sampled, else those of the sampled span current on this thread.
     pub(crate) fn exemplar(&self) -> Option<(TraceId, SpanId)> {
-        if self.is_ours() && self.ids.flags().is_sampled() {
+        if self.is_ours() && self.identity().flags().is_sampled() {
             return Some((self.ids.trace(), SpanId(self.ids.span)));
         }
         sampled()
@@ -425,6 +442,18 @@ pub(crate) fn sampled() -> Option<(TraceId, SpanId)> {
 /// Values for the site's fields, by position.
 pub(crate) fn record_fields(handle: Handle, site: &'static Site, values: &[&dyn Value]) {
     store::attributes(handle, true, false, |fields| record(site, values, fields));
+    chosen::fields(handle);
+}
+
+/// Asks a sampler of the program's own about the span of a call.
+#[cold]
+pub(crate) fn chosen(shared: &Shared, start: &Start<'_>, options: Option<&SpanOptions>) {
+    let (links, given) = match options {
+        Some(options) if !options.held.is_empty() => (&options.links[..], Given::Body(&options.held)),
+        Some(options) => (&options.links[..], Given::Later),
+        None => (&[][..], Given::Later),
+    };
+    chosen::ask(shared, start, start.meta.name(), links, &given);
 }
 
 /// The returned value, as the attribute `return`.

@@ -285,6 +285,14 @@ pub(crate) fn has_attribute(body: &[u8], name: &str, fields: Option<&FieldSet>) 
     })
 }
 
+/// The name behind a key of a span of that call site.
+pub(crate) fn key_name<'a>(key: Key<'a>, meta: &'static tracing_core::Metadata<'static>) -> &'a str {
+    match key {
+        Key::Name(name) => name,
+        Key::Index(index) => meta.fields().iter().nth(index.into()).map_or("", |field| field.name()),
+    }
+}
+
 /// Writes the fields of a span or event into a body.
 pub(crate) struct Fields<'a> {
     pub(crate) out: &'a mut Vec<u8>,

@@ -88,6 +88,9 @@ fn open_ours(site: &'static Site, shared: &Shared, ticks: u64) -> u64 {
     if shared.is_closed() || !site.slots.span.enabled(site, shared) {
         return 0;
     }
+    if shared.sampler.is_custom() {
+        active::chosen(shared, &start(site, ticks, ParentRef::Current), None);
+    }
     local::with(|local| {
         if otel::newer(local).is_some() || open::is_watched() {
             return ask(local, site, shared, ticks, ParentRef::Current).0;
@@ -165,6 +168,17 @@ fn keep(local: &mut Local, site: &'static Site, shared: &Shared, ticks: u64, low
     token
 }
 
+#[inline]
+fn start<'a>(site: &'static Site, ticks: u64, parent: ParentRef<'a>) -> Start<'a> {
+    Start {
+        meta: site.metadata(),
+        site: Some(site),
+        kind: site.span_kind(),
+        parent,
+        ticks,
+    }
+}
+
 /// The way through the slab, for what the sampler or the user has more to say of.
 #[cold]
 fn ask(
@@ -174,13 +188,7 @@ fn ask(
     ticks: u64,
     parent: ParentRef<'_>,
 ) -> (u64, Option<Handle>) {
-    let start = Start {
-        meta: site.metadata(),
-        site: Some(site),
-        kind: site.span_kind(),
-        parent,
-        ticks,
-    };
+    let start = start(site, ticks, parent);
     let mut ids = Ids::default();
     let handle = store::start(shared, local, &start, &mut ids);
     let token = local.stack.token(handle.is_some());
@@ -203,6 +211,9 @@ fn open_said(site: &'static Site, shared: &Shared, ticks: u64, options: &SpanOpt
         Parent::Root => ParentRef::Root,
         Parent::Of(context) => ParentRef::Context(context),
     };
+    if shared.sampler.is_custom() {
+        active::chosen(shared, &start(site, ticks, parent), Some(options));
+    }
     let (token, handle) = local::with(|local| ask(local, site, shared, ticks, parent)).unwrap_or((0, None));
     if let Some(handle) = handle {
         active::said(handle, options);

@@ -3,6 +3,7 @@
 //! The layer has a filter of its own, so that it never decides what other layers see, and keeps its spans by the registry's
 //! ids, so that it takes no lock of the registry's and leaves nothing in its extensions.
 
+use super::chosen::{self, Given};
 use super::local::{self, Ids};
 use super::otel;
 use super::pipeline::Shared;
@@ -134,6 +135,13 @@ where
             parent,
             ticks: 0,
         };
+        chosen::ask(
+            shared,
+            &start,
+            start.meta.name(),
+            &[],
+            &Given::Fields(&|fields| attributes.record(fields)),
+        );
         let opened = local::with(|local| {
             let mut ids = Ids::default();
             match store::start(shared, local, &start, &mut ids) {

@@ -4,12 +4,13 @@
 //! on, `AWAY` turns every other entry away, so that a `Debug` which logs, or opens a span, cannot recurse.
 
 use super::baggage::Baggage;
+use super::chosen::Decided;
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use super::drain::{self, Counters};
 use super::ids::Rng;
 use super::pipeline::{Limits, Shared};
 use super::ring::Writer;
-use super::slab::{BATCH, FreeSlot};
+use super::slab::{BATCH, FreeSlot, Handle};
 use super::stack::{Frame, Stack};
 use super::store::{Head, Live, SLAB};
 use std::cell::{Cell, RefCell};
@@ -119,6 +120,10 @@ pub(crate) struct Local {
     /// Baggage that is current where no span is.
     pub(crate) base: Option<Arc<Carried>>,
     pub(crate) rng: Rng,
+    /// What a sampler of the program's own said of the span that opens next.
+    pub(crate) decided: Option<Box<Decided>>,
+    /// Spans that it says it of when their fields are there, with their parents.
+    pub(crate) undecided: Vec<(Handle, Option<SpanContext>)>,
     /// Of the pipeline that was asked for a span last.
     limits: (u32, Limits),
     pub(crate) counters: Option<Arc<Counters>>,
@@ -133,6 +138,8 @@ thread_local! {
             stack: Stack::new(),
             base: None,
             rng: Rng::unseeded(),
+            decided: None,
+            undecided: Vec::new(),
             limits: (0, Limits::DEFAULT),
             counters: None,
             free: Vec::new(),

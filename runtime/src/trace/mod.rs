@@ -4,6 +4,7 @@ pub(crate) mod active;
 pub(crate) mod baggage;
 pub(crate) mod body;
 pub(crate) mod carrier;
+pub(crate) mod chosen;
 pub(crate) mod context;
 pub(crate) mod direct;
 #[doc(hidden)]

@@ -1,6 +1,7 @@
 //! Which traces are recorded, decided before any attribute is looked at.
 
 use super::baggage::Baggage;
+use super::chosen::Custom;
 use super::context::TraceFlags;
 use super::local::Carried;
 use super::probability::{self, Ot};
@@ -20,6 +21,8 @@ pub(crate) enum Sampler {
     Ratio(Ratio),
     /// `parentbased_*`: as the parent, and for roots as the inner one says.
     ParentBased(Root),
+    /// The program's own. What it said is with the thread.
+    Custom(Custom),
 }
 
 /// What a parent-based sampler does at a root.
@@ -143,8 +146,13 @@ impl Sampler {
             (Self::AlwaysOff, _) | (Self::ParentBased(_), Some(false)) => Quick::Drop,
             (Self::ParentBased(root), None) => root.quick(),
             (Self::Ratio(ratio), None) => Quick::Draw(*ratio),
-            (Self::Ratio(_), Some(_)) => Quick::Ask,
+            (Self::Ratio(_), Some(_)) | (Self::Custom(_), _) => Quick::Ask,
         }
+    }
+
+    #[inline]
+    pub(crate) fn is_custom(&self) -> bool {
+        matches!(self, Self::Custom(_))
     }
 
     /// The ratio by which roots are kept.
@@ -164,10 +172,11 @@ impl Sampler {
     pub(crate) fn decide(&self, parent: Option<&ParentIds>, trace: [u64; 2]) -> Decision {
         let sampled = match (self, parent) {
             (Self::AlwaysOn, _) | (Self::ParentBased(Root::AlwaysOn), None) => true,
-            (Self::AlwaysOff, _) | (Self::ParentBased(Root::AlwaysOff), None) => false,
+            // The program's own was not asked where the thread ends.
+            (Self::AlwaysOff, _) | (Self::ParentBased(Root::AlwaysOff) | Self::Custom(_), None) => false,
             (Self::Ratio(ratio) | Self::ParentBased(Root::Ratio(ratio)), None) => ratio.keeps(trace),
             (Self::Ratio(ratio), Some(parent)) => return ratio.independent(parent, trace),
-            (Self::ParentBased(_), Some(parent)) => parent.ids.flags().is_sampled(),
+            (Self::ParentBased(_) | Self::Custom(_), Some(parent)) => parent.ids.flags().is_sampled(),
         };
         match parent {
             // What is local was put right when it began.

@@ -232,6 +232,13 @@ impl Stack {
         self.frames.iter().rposition(|frame| frame.ids.span == span)
     }
 
+    /// The frames of a span take its identity anew.
+    pub(crate) fn identify(&mut self, handle: Handle, ids: &Ids) {
+        for frame in self.frames.iter_mut().filter(|frame| frame.handle == Some(handle)) {
+            frame.ids.clone_from(ids);
+        }
+    }
+
     /// Where the innermost frame stands.
     pub(crate) fn last(&self) -> Option<usize> {
         self.frames.len().checked_sub(1)

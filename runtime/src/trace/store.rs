@@ -1,6 +1,7 @@
 //! The store of live spans: what both fronts, `#[traced]` and the subscriber, open, change and close.
 
 use super::body::{self, Fields};
+use super::chosen::{self, Given};
 use super::context::{SpanContext, TraceFlags};
 use super::drain;
 use super::local::{self, Carried, Ids, Local};
@@ -194,7 +195,7 @@ pub(crate) struct ParentIds {
 }
 
 #[inline]
-fn parent_of(local: &mut Local, pipeline: u32, parent: ParentRef<'_>) -> Option<ParentIds> {
+pub(crate) fn parent_of(local: &mut Local, pipeline: u32, parent: ParentRef<'_>) -> Option<ParentIds> {
     match parent {
         ParentRef::Current => {
             if let Some(context) = otel::newer(local) {
@@ -252,15 +253,23 @@ pub(crate) fn base(local: &mut Local) -> Option<Arc<Carried>> {
 /// Asks the sampler and opens a span; its identity goes to `ids`, recorded or not. Live, with one reference, when recorded.
 #[inline]
 pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>, ids: &mut Ids) -> Option<Handle> {
-    let parent = parent_of(local, shared.id, start.parent);
-    let (trace, mut flags) = match &parent {
-        Some(parent) => (
-            parent.ids.trace,
-            TraceFlags(parent.ids.flags().0 & TraceFlags::RANDOM.0),
-        ),
-        None => (local.rng.trace_words(), TraceFlags::RANDOM),
+    let decided = if shared.sampler.is_custom() {
+        local.decided.take()
+    } else {
+        None
     };
-    let Decision { sampled, state } = shared.sampler.decide(parent.as_ref(), trace);
+    let parent = parent_of(local, shared.id, start.parent);
+    let (trace, mut flags) = if let Some(parent) = &parent {
+        let random = parent.ids.flags().0 & TraceFlags::RANDOM.0;
+        (parent.ids.trace, TraceFlags(random))
+    } else {
+        let drawn = decided.as_ref().map(|decided| decided.trace);
+        (drawn.unwrap_or_else(|| local.rng.trace_words()), TraceFlags::RANDOM)
+    };
+    let Decision { sampled, state } = match &decided {
+        Some(decided) => decided.decision(),
+        None => shared.sampler.decide(parent.as_ref(), trace),
+    };
     if sampled {
         flags = flags.with(TraceFlags::SAMPLED);
     }
@@ -287,7 +296,9 @@ pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>, ids: 
     ids.span = span;
     ids.bits = bits;
     let handle = if sampled {
-        local.counters().started.add(1);
+        if !decided.as_ref().is_some_and(|decided| decided.tentative) {
+            local.counters().started.add(1);
+        }
         let free = local.free_slot()?;
         let limits = &shared.limits;
         SLAB.fill(free, |live| {
@@ -322,6 +333,9 @@ pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>, ids: 
         None
     };
     ids.carried = carried;
+    if let (Some(handle), Some(decided)) = (handle, decided) {
+        chosen::opened(local, handle, *decided);
+    }
     handle
 }
 
@@ -353,6 +367,10 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
         parent: parent.map_or(ParentRef::Root, ParentRef::Context),
         ticks: 0,
     };
+    if shared.sampler.is_custom() {
+        let body = SLAB.with(handle, |live| live.body.clone()).unwrap_or_default();
+        chosen::ask(shared, &begin, meta.name(), &[], &Given::Body(&body));
+    }
     local::with(|local| {
         let mut ids = Ids::default();
         // A span made as this one would be made under that parent, whose identity then becomes this one's.

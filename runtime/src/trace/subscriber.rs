@@ -1,6 +1,7 @@
 //! The `tracing` subscriber that fills the store: every span of the program, whoever's macro made it.
 
 use super::body::{self, Fields};
+use super::chosen::{self, Given};
 use super::context::SpanContext;
 use super::local::{self, Ids};
 use super::otel;
@@ -83,6 +84,13 @@ impl Subscriber for Recorder {
             ticks: 0,
         };
         let shared = &*self.shared;
+        chosen::ask(
+            shared,
+            &start,
+            start.meta.name(),
+            &[],
+            &Given::Fields(&|fields| attributes.record(fields)),
+        );
         let opened = local::with(|local| {
             let mut ids = Ids::default();
             match store::start(shared, local, &start, &mut ids) {

@@ -145,6 +145,11 @@ fn of_span(value: Any) -> Value {
     }
 }
 
+/// An encoded `ArrayValue`.
+pub(crate) fn array(encoded: &[u8]) -> Array {
+    of_array(common::ArrayValue::decode(encoded).unwrap_or_default())
+}
+
 /// Arrays of the API are of one kind.
 fn of_array(array: common::ArrayValue) -> Array {
     let values: Vec<_> = array.values.into_iter().filter_map(|value| value.value).collect();

@@ -5,6 +5,8 @@
 
 mod data;
 
+pub(crate) use data::array;
+
 use super::background::as_ours;
 use super::diag::{Level, say_once, tame};
 use super::snapshot::{Family, Kind, Number, Point, PointValue};

@@ -11,6 +11,8 @@ mod attach;
 mod convert;
 mod propagator;
 mod provider;
+#[cfg(feature = "otel-sdk")]
+pub(crate) mod sampler;
 mod scope;
 mod span;
 

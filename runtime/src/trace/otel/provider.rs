@@ -4,6 +4,7 @@ use super::scope;
 use super::span::Span;
 use crate::site;
 use crate::trace::AsParent as _;
+use crate::trace::chosen::{self, Given};
 use crate::trace::local::{self, Ids};
 use crate::trace::pipeline::Shared;
 use crate::trace::store::{self, ParentRef, Start};
@@ -122,6 +123,10 @@ impl api::Tracer for Tracer {
             parent,
             ticks: 0,
         };
+        if shared.sampler.is_custom() {
+            let (links, attributes) = super::span::told(&builder);
+            chosen::ask(&shared, &start, &builder.name, &links, &Given::Body(&attributes));
+        }
         let mut ids = Ids::default();
         match local::with(|local| store::start(&shared, local, &start, &mut ids)) {
             None => none(),

@@ -96,6 +96,19 @@ fn attributes(out: &mut Vec<u8>, attributes: &[KeyValue], room: u32, longest: u3
     fields.dropped
 }
 
+/// Links and attributes of a span to be, for the sampler.
+pub(super) fn told(builder: &api::SpanBuilder) -> (Vec<SpanContext>, Vec<u8>) {
+    let links = builder.links.iter().flatten();
+    let mut out = Vec::new();
+    attributes(
+        &mut out,
+        builder.attributes.as_deref().unwrap_or_default(),
+        u32::MAX,
+        u32::MAX,
+    );
+    (links.map(|link| (&link.span_context).into()).collect(), out)
+}
+
 /// A time as the rest of the trace tells it. The system's clock and ours part over the days, and what the API calls now is read
 /// from the former: a time that was now a moment ago is told by ours, any other as it was given.
 fn nanos(time: SystemTime) -> u64 {
