@@ -5,10 +5,10 @@
 
 #![cfg(feature = "record")]
 
-#[allow(dead_code, unsafe_code, reason = "the models call a part of it")]
+#[allow(dead_code, reason = "the models call a part of it")]
 #[path = "../src/trace/ring.rs"]
 mod ring;
-#[allow(dead_code, unsafe_code, reason = "the models call a part of it")]
+#[allow(dead_code, reason = "the models call a part of it")]
 #[path = "../src/trace/slab.rs"]
 mod slab;
 

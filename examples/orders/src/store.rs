@@ -38,7 +38,10 @@ impl Store {
         Ok(Self { pool })
     }
 
-    #[traced(name = "Store::insert", db(system = "sqlite", operation = "INSERT", collection = "orders"))]
+    #[traced(
+        name = "Store::insert",
+        db(system = "sqlite", operation = "INSERT", collection = "orders")
+    )]
     pub(crate) async fn insert(&self, order: &NewOrder, price_cents: i64) -> Result<i64, sqlx::Error> {
         let done = sqlx::query("INSERT INTO orders (item, quantity, price_cents) VALUES (?, ?, ?)")
             .bind(&order.item)
@@ -49,7 +52,10 @@ impl Store {
         Ok(done.last_insert_rowid())
     }
 
-    #[traced(name = "Store::find", db(system = "sqlite", operation = "SELECT", collection = "orders"))]
+    #[traced(
+        name = "Store::find",
+        db(system = "sqlite", operation = "SELECT", collection = "orders")
+    )]
     pub(crate) async fn find(&self, id: i64) -> Result<Option<Order>, sqlx::Error> {
         let row: Option<(i64, String, u32, i64)> =
             sqlx::query_as("SELECT id, item, quantity, price_cents FROM orders WHERE id = ?")
