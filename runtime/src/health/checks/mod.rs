@@ -16,6 +16,11 @@ mod disk;
 mod heartbeat;
 #[cfg(feature = "health-http")]
 mod http;
+#[cfg(all(feature = "health-http", feature = "tls"))]
+mod http_tls;
+#[cfg(all(feature = "health-http", not(feature = "tls")))]
+#[path = "no_http_tls.rs"]
+mod http_tls;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "sqlx")]
