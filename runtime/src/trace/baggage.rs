@@ -1,7 +1,7 @@
 //! Baggage: names and values that travel with a request, beside its trace (W3C Baggage).
 //!
 //! It rides where the trace state rides, in what the spans of one request share ([`Carried`]), so that a request without any
-//! costs nothing. Where no span is current it stands in the thread's [`Local`] and goes to the first span that opens.
+//! costs nothing. Where no span is current it stands in the thread's `Local` and goes to the first span that opens.
 
 use super::local::{self, Carried};
 use super::slab::Handle;
