@@ -271,3 +271,29 @@ fn one_request_can_be_followed() {
         (line.contains("order placed") && line.contains(trace)).then_some(())
     });
 }
+
+/// What the example says to someone who writes something else.
+#[test]
+fn the_example_tells_its_options() {
+    let orders = |arguments: &[&str]| {
+        let output = Command::new(build("orders"))
+            .args(arguments)
+            .output()
+            .expect("it starts");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, said, _) = orders(&["--help"]);
+    assert!(
+        code == Some(0) && said.contains("usage: orders") && said.contains("--database FILE"),
+        "{said}"
+    );
+    for wrong in [&["--loud"][..], &["--port", "many"], &["--port"], &["--database"]] {
+        let (code, _, said) = orders(wrong);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(
+            said.starts_with(&format!("orders: {}", wrong[0])) && said.contains("usage: orders"),
+            "{said}"
+        );
+    }
+}

@@ -4,6 +4,7 @@
 //! $ cargo run                                  # both, with visitors, and the trees of some orders on the terminal
 //! $ cargo run -- --quiet                       # without visitors and trees
 //! $ cargo run -- --database orders.db          # orders are kept in a file
+//! $ cargo run -- --help                        # the rest
 //! ```
 //!
 //! Everything that shows up in spans, on /metrics, in the probes and in the logs comes from attributes on the functions in
@@ -21,15 +22,33 @@ mod store;
 mod visits;
 mod worker;
 
-use options::{Options, Role};
+use options::{Asked, Options, Role, USAGE};
+use std::process::ExitCode;
 
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 #[tokio::main]
-async fn main() -> Fallible<()> {
-    let options = Options::from_args(std::env::args().skip(1))?;
-    match options.role {
+async fn main() -> ExitCode {
+    let options = match Options::from_args(std::env::args().skip(1)) {
+        Ok(Asked::Run(options)) => options,
+        Ok(Asked::Help) => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        Err(wrong) => {
+            eprintln!("orders: {wrong}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let ran = match options.role {
         Role::Shop => shop::run(options).await,
         Role::Inventory => inventory::run().await,
+    };
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("orders: {error}");
+            ExitCode::FAILURE
+        }
     }
 }

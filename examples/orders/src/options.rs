@@ -1,10 +1,30 @@
 //! What the command line says.
 
+/// What `--help` shows, and whoever wrote something else.
+pub(crate) const USAGE: &str = "\
+A shop that takes orders and the inventory that it asks for the goods, as two processes.
+
+usage: orders [--quiet] [--database FILE] [--port N]
+
+  --quiet          no visitors, and no trees on the terminal
+  --database FILE  keep the orders in a file; in memory without
+  --port N         where the shop listens; 3000, and a free port where that is taken
+  --help           this
+
+Everything else is said by variables: OTEL_EXPORTER_OTLP_ENDPOINT, VITALSIGN_ADMIN, RUST_LOG and those of the README.";
+
 /// Which of the two processes this is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Role {
     Shop,
     Inventory,
+}
+
+/// What the program is asked to do.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    Help,
+    Run(Options),
 }
 
 #[derive(Clone, Debug)]
@@ -19,7 +39,7 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn from_args(mut args: impl Iterator<Item = String>) -> Result<Self, String> {
+    pub(crate) fn from_args(mut args: impl Iterator<Item = String>) -> Result<Asked, String> {
         let mut options = Self {
             role: Role::Shop,
             quiet: false,
@@ -28,20 +48,21 @@ impl Options {
         };
         while let Some(arg) = args.next() {
             match arg.as_str() {
+                "--help" | "-h" => return Ok(Asked::Help),
                 "inventory" => options.role = Role::Inventory,
                 "--quiet" => options.quiet = true,
                 "--database" => options.database = Some(args.next().ok_or("--database needs a file")?),
                 "--port" => {
                     let port = args.next().ok_or("--port needs a number")?;
-                    options.port = port.parse().map_err(|_| format!("--port {port}: not a port"))?;
+                    options.port = port
+                        .parse()
+                        .map_err(|_| format!("--port {port}: not a number from 0 to 65535"))?;
                 }
                 other => {
-                    return Err(format!(
-                        "{other}: not known; there are --quiet, --database FILE, --port N"
-                    ));
+                    return Err(format!("{other}: no such option"));
                 }
             }
         }
-        Ok(options)
+        Ok(Asked::Run(options))
     }
 }
