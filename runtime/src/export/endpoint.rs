@@ -29,11 +29,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     pub(super) fn new(signal: Signal, otlp: &Otlp) -> Result<Self, String> {
-        let component = match otlp.protocol {
-            Protocol::HttpProtobuf => "otlp_http_exporter",
-            Protocol::HttpJson => "otlp_http_json_exporter",
-            Protocol::Grpc => "otlp_grpc_exporter",
-        };
+        let component = component(otlp.protocol, signal);
         stats::of(signal).target.set(component, &otlp.url.host, otlp.url.port);
         Ok(Self {
             transport: otlp::transport(otlp)?,
@@ -180,6 +176,21 @@ async fn greets_as_grpc(stream: TcpStream) -> bool {
     matches!(whole.await, Ok(Some(()))) && frame[0] == 0 && frame[3] == 4 && frame[5..] == [0; 4]
 }
 
+/// `otel.component.type` by the conventions. Each signal has its own, so that no two series are one.
+const fn component(protocol: Protocol, signal: Signal) -> &'static str {
+    match (protocol, signal) {
+        (Protocol::HttpProtobuf, Signal::Traces) => "otlp_http_span_exporter",
+        (Protocol::HttpProtobuf, Signal::Logs) => "otlp_http_log_exporter",
+        (Protocol::HttpProtobuf, Signal::Metrics) => "otlp_http_metric_exporter",
+        (Protocol::HttpJson, Signal::Traces) => "otlp_http_json_span_exporter",
+        (Protocol::HttpJson, Signal::Logs) => "otlp_http_json_log_exporter",
+        (Protocol::HttpJson, Signal::Metrics) => "otlp_http_json_metric_exporter",
+        (Protocol::Grpc, Signal::Traces) => "otlp_grpc_span_exporter",
+        (Protocol::Grpc, Signal::Logs) => "otlp_grpc_log_exporter",
+        (Protocol::Grpc, Signal::Metrics) => "otlp_grpc_metric_exporter",
+    }
+}
+
 /// Counts items down again even if the request is dropped half way.
 struct InFlight(&'static stats::Stat, u64);
 
@@ -193,5 +204,21 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.sub(self.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exporters_have_names_of_their_own() {
+        let mut names = Vec::new();
+        for protocol in [Protocol::HttpProtobuf, Protocol::HttpJson, Protocol::Grpc] {
+            names.extend([Signal::Traces, Signal::Logs, Signal::Metrics].map(|signal| component(protocol, signal)));
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 9);
     }
 }
