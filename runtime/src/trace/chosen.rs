@@ -44,6 +44,7 @@ impl PartialEq for Custom {
 }
 
 /// The span in question.
+#[cfg_attr(not(feature = "otel-sdk"), allow(dead_code, reason = "only a sampler of the program reads it"))]
 pub(crate) struct Asked<'a> {
     pub(crate) parent: Option<&'a SpanContext>,
     pub(crate) trace: TraceId,
@@ -54,6 +55,7 @@ pub(crate) struct Asked<'a> {
     body: &'a [u8],
 }
 
+#[cfg_attr(not(feature = "otel-sdk"), allow(dead_code, reason = "only a sampler of the program reads it"))]
 impl<'a> Asked<'a> {
     /// Its attributes, where the sampler wants them.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = (&'a str, Scalar<'a>)> {
