@@ -37,7 +37,7 @@ impl ShouldSample for ByName {
             .map(|cx| cx.span().span_context().clone());
         let kept = parent
             .as_ref()
-            .map_or(name.starts_with("kept"), |parent| parent.is_sampled());
+            .map_or(name.starts_with("kept"), opentelemetry::trace::SpanContext::is_sampled);
         let state = parent.map(|parent| parent.trace_state().clone()).unwrap_or_default();
         SamplingResult {
             decision: if kept {

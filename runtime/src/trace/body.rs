@@ -286,7 +286,10 @@ pub(crate) fn has_attribute(body: &[u8], name: &str, fields: Option<&FieldSet>) 
 }
 
 /// The name behind a key of a span of that call site.
-#[cfg_attr(not(feature = "otel-sdk"), allow(dead_code, reason = "only a sampler of the program reads it"))]
+#[cfg_attr(
+    not(feature = "otel-sdk"),
+    allow(dead_code, reason = "only a sampler of the program reads it")
+)]
 pub(crate) fn key_name<'a>(key: Key<'a>, meta: &'static tracing_core::Metadata<'static>) -> &'a str {
     match key {
         Key::Name(name) => name,

@@ -44,7 +44,10 @@ impl PartialEq for Custom {
 }
 
 /// The span in question.
-#[cfg_attr(not(feature = "otel-sdk"), allow(dead_code, reason = "only a sampler of the program reads it"))]
+#[cfg_attr(
+    not(feature = "otel-sdk"),
+    allow(dead_code, reason = "only a sampler of the program reads it")
+)]
 pub(crate) struct Asked<'a> {
     pub(crate) parent: Option<&'a SpanContext>,
     pub(crate) trace: TraceId,
@@ -55,7 +58,10 @@ pub(crate) struct Asked<'a> {
     body: &'a [u8],
 }
 
-#[cfg_attr(not(feature = "otel-sdk"), allow(dead_code, reason = "only a sampler of the program reads it"))]
+#[cfg_attr(
+    not(feature = "otel-sdk"),
+    allow(dead_code, reason = "only a sampler of the program reads it")
+)]
 impl<'a> Asked<'a> {
     /// Its attributes, where the sampler wants them.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = (&'a str, Scalar<'a>)> {
