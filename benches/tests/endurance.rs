@@ -11,7 +11,7 @@
 use std::process::Command;
 
 const RUNS: [(&str, &str); 5] = [
-    (env!("CARGO_BIN_EXE_soak"), "--seconds 45 --rate 500"),
+    (env!("CARGO_BIN_EXE_soak"), "--seconds 60 --rate 500"),
     (env!("CARGO_BIN_EXE_outage"), "--seconds 20 --rate 2000 --loose --spool"),
     (
         env!("CARGO_BIN_EXE_outage"),

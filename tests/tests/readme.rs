@@ -152,6 +152,12 @@ enum Tested {
     Starts,
     /// By CI, as a step or as the command that runs this test.
     ByCi,
+    /// Its quick form, by a test that has these words.
+    Shorter(&'static str, &'static str),
+}
+
+fn shorter(program: &'static str) -> Tested {
+    Tested::Shorter("benches/tests/endurance.rs", program)
 }
 
 #[test]
@@ -169,12 +175,29 @@ fn every_command_is_known_here() {
             "cargo run -p benches --features peers --bin calls -- --quick",
             Tested::ByCi,
         ),
+        (
+            "cargo run --release -p benches --bin outage -- --minutes 5",
+            shorter("outage"),
+        ),
+        (
+            "cargo run --release -p benches --bin kills -- --times 200",
+            shorter("kills"),
+        ),
+        (
+            "cargo run --release -p benches --bin soak -- --minutes 60",
+            shorter("soak"),
+        ),
+        (
+            "cargo +nightly fuzz run spool",
+            Tested::Shorter("runtime/src/fuzz.rs", "spool"),
+        ),
     ]);
     for command in commands() {
         match how.get(command.as_str()) {
             None => panic!("{command}: say in this test how it is tested"),
             Some(Tested::Runs) => runs(&command),
             Some(Tested::Starts) => starts(&command),
+            Some(Tested::Shorter(test, words)) => assert!(read(test).contains(words), "{test} runs {words}"),
             Some(Tested::ByCi) => assert!(read(".ci/run").contains(&command), "{command} is CI's"),
         }
     }
