@@ -38,6 +38,20 @@ pub(super) fn counted(site: &'static Site, outcome: CallOutcome) {
     site.slots.counter.count(site, outcome);
 }
 
+/// The end of a call that only counts whole numbers, by labels of its arguments.
+#[inline(never)]
+pub(super) fn counted_with(site: &'static Site, labels: Labels, amount: u64, outcome: CallOutcome) {
+    if switch::capturing() {
+        let call = Parts {
+            count_labels: labels,
+            amount: Amount::Whole(amount),
+            ..Parts::plain(COUNT, site, 0, 0)
+        };
+        return whole(call, &Ended::by(outcome));
+    }
+    site.slots.counter.count_with(site, labels, outcome, amount);
+}
+
 /// The end of a call without labels.
 #[inline(never)]
 pub(super) fn plain(signals: u8, site: &'static Site, start: u64, span: u64, outcome: CallOutcome) {

@@ -262,7 +262,12 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
         }
         self.on = false;
         if SIGNALS & SAID != 0 {
-            end::whole(self.parts(), ended);
+            match self.amount {
+                Amount::Whole(amount) if SIGNALS == COUNT | SAID && ended.is_plain() => {
+                    end::counted_with(self.site, self.count_labels, amount, ended.outcome());
+                }
+                _ => end::whole(self.parts(), ended),
+            }
         } else if !ended.is_plain() {
             end::labelled(SIGNALS, self.site, self.start, self.span, ended);
         } else {

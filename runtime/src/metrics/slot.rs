@@ -66,6 +66,15 @@ impl CounterSlot {
         }
     }
 
+    /// One call with labels of its arguments.
+    #[inline]
+    pub(crate) fn count_with(&'static self, site: &'static Site, entry: Labels, outcome: CallOutcome, amount: u64) {
+        let cells = self.whole.cells(entry.dims, Dims::NONE, || plan(site, 4, 1));
+        if let Some(mine) = cells.of_entry(entry.index, outcome) {
+            mine.add(0, amount);
+        }
+    }
+
     #[inline]
     pub(crate) fn add(&'static self, site: &'static Site, call: CallRef<'_>, amount: Amount) {
         match amount {

@@ -207,6 +207,13 @@ impl Cells {
         self.grid.mine(outcome as usize)
     }
 
+    /// The cells of a set of labels taken from the arguments, by outcome.
+    #[inline]
+    pub(crate) fn of_entry(&'static self, entry: u32, outcome: CallOutcome) -> Option<Mine<'static>> {
+        self.grid
+            .mine(entry as usize * self.returned_len * 4 + outcome as usize)
+    }
+
     /// The cells of a set of labels without an outcome.
     #[inline]
     pub(crate) fn plain(&'static self, entry: u32) -> Option<Mine<'static>> {
