@@ -33,10 +33,10 @@ pub(crate) enum Flow {
     Sync { run: Run, maybe_future: bool },
     /// `-> !`
     Diverges,
-    /// `async fn`, rewritten to return the wrapper.
-    Async,
+    /// `async fn`, rewritten to return the wrapper. `tied`: to `impl Fn…`, by which closures in the body are typed.
+    Async { tied: bool },
     /// `async fn` that stays one: what stands below or on it asks for the word.
-    AsyncKept,
+    AsyncKept { tied: bool },
     /// `async fn() -> !`
     AsyncDiverges,
     /// The last expression is an `async` block, perhaps in `Box::pin`.

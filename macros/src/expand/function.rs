@@ -18,12 +18,12 @@ pub(super) fn function(model: &Instrumented, body: &Group) -> TokenStream {
     let block = match &model.flow {
         Flow::Sync { run, maybe_future } => sync(model, &body, run, *maybe_future),
         Flow::Diverges => diverges(model, &body),
-        Flow::Async => {
+        Flow::Async { tied } => {
             signature = desugared(&model.function.signature);
-            asynchronous(model, &body)
+            asynchronous(model, &body, *tied)
         }
-        Flow::AsyncKept => {
-            let future = asynchronous(model, &body);
+        Flow::AsyncKept { tied } => {
+            let future = asynchronous(model, &body, *tied);
             emit!(#future.await)
         }
         Flow::AsyncDiverges => never_returns(model, &body),
@@ -114,7 +114,7 @@ fn returned(model: &Instrumented, body: &Group, run: &Run, said: &TokenStream) -
         }
         Run::Tied => {
             let (run, borrow) = (closure(model, body, said), borrow(said));
-            let (helper, name) = tied(model);
+            let (helper, name) = tied(model, &emit!(impl ::core::ops::FnOnce() -> R), &emit!(body()));
             emit!(let ret = { #helper #borrow #name(move || #run) };)
         }
         Run::InPlace => in_place(model, &body.to_token_stream(), said),
@@ -132,8 +132,8 @@ fn closure(model: &Instrumented, body: &Group, said: &TokenStream) -> TokenStrea
     emit!(#annotation #block)
 }
 
-/// A function that runs a closure and says by a bound what it returns; and how it is called.
-fn tied(model: &Instrumented) -> (TokenStream, TokenStream) {
+/// A function that takes what gives the returned value and says that value's bound; and how it is called.
+fn tied(model: &Instrumented, of: &TokenStream, give: &TokenStream) -> (TokenStream, TokenStream) {
     let bounds = match &model.function.signature.output {
         ReturnType::Type(_, ty) => match &**ty {
             Type::ImplTrait(hidden) => hidden.bounds.to_token_stream(),
@@ -149,7 +149,7 @@ fn tied(model: &Instrumented) -> (TokenStream, TokenStream) {
     let comma = (!params.is_empty() && !params.trailing_punct()).then(|| emit!(,));
     let names = names_of(params);
     let helper = emit! {
-        fn #name<#params #comma R: #bounds>(body: impl ::core::ops::FnOnce() -> R) -> R #clause { body() }
+        fn #name<#params #comma R: #bounds>(body: #of) -> R #clause { #give }
     };
     (helper, emit!(#name::<#(#names,)* _>))
 }
@@ -210,8 +210,19 @@ fn diverges(model: &Instrumented, body: &Group) -> TokenStream {
     emit!(#call #said #body)
 }
 
-fn asynchronous(model: &Instrumented, body: &Group) -> TokenStream {
-    let block = braced(body, &edge_inside(&model.function.signature.output));
+fn asynchronous(model: &Instrumented, body: &Group, tie: bool) -> TokenStream {
+    let edge = edge_inside(&model.function.signature.output);
+    let block = if tie {
+        let (helper, name) = tied(model, &emit!(R), &emit!(body));
+        // Braces of ours: those of the body would be called needless around an argument.
+        let mut inner = Group::new(body.delimiter(), body.stream());
+        inner.set_span(Span::mixed_site().located_at(body.span()));
+        let mut block = Group::new(body.delimiter(), emit!(#helper #edge #name(#inner)));
+        block.set_span(body.span());
+        block
+    } else {
+        braced(body, &edge)
+    };
     wrapper(model, &block, &settle::settle(model))
 }
 

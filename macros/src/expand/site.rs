@@ -92,8 +92,8 @@ fn def(model: &Instrumented) -> TokenStream {
     // `line!()` is where its tokens stand: at the function, not at the attribute.
     let line = quote_spanned!(model.function.signature.ident.span()=> ::core::line!());
     let asynchronous = match model.flow {
-        Flow::Async
-        | Flow::AsyncKept
+        Flow::Async { .. }
+        | Flow::AsyncKept { .. }
         | Flow::AsyncDiverges
         | Flow::FutureInside(_)
         | Flow::FutureOutside(_)

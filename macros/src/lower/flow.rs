@@ -14,10 +14,13 @@ pub(super) fn flow(function: &Function, body: &Group, root: &Root, nameable: &dy
     let signature = &function.signature;
     let never = matches!(&signature.output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)));
     if signature.asyncness.is_some() {
-        return match never {
-            true => Flow::AsyncDiverges,
-            false if keeps_async(&function.attrs) => Flow::AsyncKept,
-            false => Flow::Async,
+        if never {
+            return Flow::AsyncDiverges;
+        }
+        let tied = returns_a_closure(signature, nameable);
+        return match keeps_async(&function.attrs) {
+            true => Flow::AsyncKept { tied },
+            false => Flow::Async { tied },
         };
     }
     if never {

@@ -86,10 +86,13 @@ fn control_flow_is_read_from_signature_and_ends() {
         Flow::Sync { maybe_future: true, .. }
     ));
     assert!(matches!(flow("fn f() -> ! { loop {} }"), Flow::Diverges));
-    assert!(matches!(flow("async fn f() {}"), Flow::Async));
-    assert!(matches!(flow("#[inline] #[doc = \"\"] async fn f() {}"), Flow::Async));
-    assert!(matches!(flow("#[tokio::main] async fn f() {}"), Flow::AsyncKept));
-    assert!(matches!(flow("#[must_use] async fn f() {}"), Flow::AsyncKept));
+    assert!(matches!(flow("async fn f() {}"), Flow::Async { tied: false }));
+    assert!(matches!(
+        flow("#[inline] #[doc = \"\"] async fn f() {}"),
+        Flow::Async { tied: false }
+    ));
+    assert!(matches!(flow("#[tokio::main] async fn f() {}"), Flow::AsyncKept { .. }));
+    assert!(matches!(flow("#[must_use] async fn f() {}"), Flow::AsyncKept { .. }));
     assert!(matches!(flow("async fn f() -> ! { loop {} }"), Flow::AsyncDiverges));
     assert!(matches!(
         flow("fn f() -> impl Future { async {} }"),
@@ -143,6 +146,10 @@ fn control_flow_is_read_from_signature_and_ends() {
     ));
     let tied = |item: &str| matches!(flow(item), Flow::Sync { run: Run::Tied, .. });
     assert!(tied("fn f<'a, T>(t: &'a T) -> impl Fn(&str) -> &'a T + 'a { g(t) }"));
+    assert!(matches!(
+        flow("async fn f(n: u8) -> impl Fn(&str) -> u8 { g }"),
+        Flow::Async { tied: true }
+    ));
     assert!(!tied("fn f(&self) -> impl Fn(u8) -> Self { g }"));
     assert!(!tied("fn f(&self) -> impl Fn(u8) -> u8 + '_ { g }"));
     assert!(!tied("fn f(&self) -> impl Fn(u8) -> &'outer u8 { g }"));

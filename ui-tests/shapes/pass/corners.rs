@@ -91,6 +91,23 @@ fn closure_elided(n: usize) -> impl Fn(&str) -> usize + Send {
     move |text| text.len() + n
 }
 
+#[observed]
+async fn closure_later(n: usize) -> impl Fn(&str) -> usize + Send {
+    let more = std::future::ready(1).await;
+    move |text| text.len() + n + more
+}
+
+#[must_use]
+#[observed]
+async fn closure_kept() -> impl for<'a> Fn(&'a str) -> &'a str {
+    |text| text
+}
+
+#[observed]
+async fn closure_later_generic<'a, T: Clone + 'a, const N: usize>(values: &'a [T; N]) -> impl FnMut(usize) -> Option<&'a T> + 'a {
+    move |n| values.get(n)
+}
+
 #[observed(traced(args))]
 fn closure_generic<'a, T: Debug + 'a, const N: usize>(values: &'a [T; N]) -> impl FnMut(usize) -> Option<&'a T> + 'a
 where
@@ -397,6 +414,9 @@ async fn main() -> Result<(), Error> {
     assert_eq!(closure()(1)(2), 3);
     assert_eq!(closure_over_any_lifetime()("x"), "x");
     assert_eq!(closure_elided(0)("x"), 1);
+    assert_eq!((closure_later(1).await)("x"), 3);
+    assert_eq!((closure_kept().await)("x"), "x");
+    assert_eq!((closure_later_generic(&[1, 2]).await)(1), Some(&2));
     assert_eq!(closure_generic(&[1, 2])(1), Some(&2));
     let wrapped = Wrapped(vec![1_u8]);
     assert_eq!(wrapped.no_result() + wrapped.len() + wrapped.iterates().count(), 3);
