@@ -18,9 +18,10 @@ pub(super) fn flow(function: &Function, body: &Group, root: &Root, nameable: &dy
             return Flow::AsyncDiverges;
         }
         let tied = returns_a_closure(signature, nameable);
-        return match keeps_async(&function.attrs) {
-            true => Flow::AsyncKept { tied },
-            false => Flow::Async { tied },
+        return if keeps_async(&function.attrs) {
+            Flow::AsyncKept { tied }
+        } else {
+            Flow::Async { tied }
         };
     }
     if never {
