@@ -64,8 +64,6 @@ fn sequence() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-#[cfg(test)]
-mod bench;
 #[cfg(all(test, feature = "otlp"))]
 mod tests;
 
