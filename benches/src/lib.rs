@@ -4,3 +4,4 @@ pub mod allocations;
 pub mod load;
 pub mod measure;
 pub mod package;
+pub mod wrapped;

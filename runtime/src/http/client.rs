@@ -140,10 +140,19 @@ impl Exchange {
 /// ```
 /// use tower::{ServiceBuilder, service_fn};
 ///
-/// # async fn send(_: http::Request<String>) -> Result<http::Response<String>, std::convert::Infallible> { todo!() }
+/// # async fn send(asked: http::Request<String>) -> Result<http::Response<String>, std::convert::Infallible> {
+/// #     assert_eq!(asked.uri().path(), "/orders");
+/// #     Ok(http::Response::new(String::from("none")))
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use tower::ServiceExt;
+///
 /// let client = ServiceBuilder::new()
 ///     .layer(vitalsign::http::client_layer())
 ///     .service(service_fn(send));
+/// let answer = client.oneshot(http::Request::get("http://shop/orders").body(String::new()).unwrap()).await?;
+/// assert_eq!(answer.status(), 200);
+/// # Ok::<_, std::convert::Infallible>(()) }).unwrap();
 /// ```
 pub fn client_layer() -> ClientLayer {
     ClientLayer(())

@@ -3,16 +3,14 @@
 //! The layer has a filter of its own, so that it never decides what other layers see, and keeps its spans by the registry's
 //! ids, so that it takes no lock of the registry's and leaves nothing in its extensions.
 
-use super::chosen::{self, Given};
-use super::local::{self, Ids};
+use super::local;
 use super::otel;
 use super::pipeline::Shared;
 use super::slab::Handle;
 use super::stack::Frame;
-use super::store::{self, ParentRef, SLAB, Start};
+use super::store::{self, ParentRef, SLAB};
 use super::subscriber;
 use super::timing;
-use crate::site::SpanKind;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -128,33 +126,8 @@ where
                 None => ParentRef::Current,
             }
         };
-        let start = Start {
-            meta: attributes.metadata(),
-            site: None,
-            kind: SpanKind::Internal,
-            parent,
-            ticks: 0,
-        };
-        chosen::ask(
-            shared,
-            &start,
-            start.meta.name(),
-            &[],
-            &Given::Fields(&|fields| attributes.record(fields)),
-        );
-        let opened = local::with(|local| {
-            let mut ids = Ids::default();
-            match store::start(shared, local, &start, &mut ids) {
-                Some(handle) => (Some(handle), true),
-                None => (store::name(local, start.meta, &ids), false),
-            }
-        });
-        let Some((Some(handle), recorded)) = opened else {
-            return;
-        };
-        shard(id).insert(id.into_u64(), handle);
-        if recorded && !attributes.values().is_empty() {
-            store::attributes(handle, true, false, |fields| attributes.record(fields));
+        if let Some(handle) = subscriber::open(shared, attributes, parent) {
+            shard(id).insert(id.into_u64(), handle);
         }
     }
 

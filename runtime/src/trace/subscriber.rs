@@ -48,6 +48,36 @@ pub(crate) fn nowhere() -> Id {
     Id::from_u64(u64::MAX)
 }
 
+/// A span of the `tracing` macros, opened; `None` where the sampler wants nothing kept of it.
+pub(super) fn open(shared: &Shared, attributes: &Attributes<'_>, parent: ParentRef<'_>) -> Option<Handle> {
+    let start = Start {
+        meta: attributes.metadata(),
+        site: None,
+        kind: SpanKind::Internal,
+        parent,
+        ticks: 0,
+    };
+    chosen::ask(
+        shared,
+        &start,
+        start.meta.name(),
+        &[],
+        &Given::Fields(&|fields| attributes.record(fields)),
+    );
+    let (handle, recorded) = local::with(|local| {
+        let mut ids = Ids::default();
+        match store::start(shared, local, &start, &mut ids) {
+            Some(handle) => (Some(handle), true),
+            None => (store::name(local, start.meta, &ids), false),
+        }
+    })?;
+    let handle = handle?;
+    if recorded && !attributes.values().is_empty() {
+        store::attributes(handle, true, false, |fields| attributes.record(fields));
+    }
+    Some(handle)
+}
+
 impl Subscriber for Recorder {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if metadata.is_event() {
@@ -76,35 +106,10 @@ impl Subscriber for Recorder {
         if local::is_turned_away() {
             return nowhere();
         }
-        let start = Start {
-            meta: attributes.metadata(),
-            site: None,
-            kind: SpanKind::Internal,
-            parent: Self::parent_of(attributes),
-            ticks: 0,
-        };
-        let shared = &*self.shared;
-        chosen::ask(
-            shared,
-            &start,
-            start.meta.name(),
-            &[],
-            &Given::Fields(&|fields| attributes.record(fields)),
-        );
-        let opened = local::with(|local| {
-            let mut ids = Ids::default();
-            match store::start(shared, local, &start, &mut ids) {
-                Some(handle) => (Some(handle), true),
-                None => (store::name(local, start.meta, &ids), false),
-            }
-        });
-        let Some((Some(handle), recorded)) = opened else {
-            return nowhere();
-        };
-        if recorded && !attributes.values().is_empty() {
-            store::attributes(handle, true, false, |fields| attributes.record(fields));
+        match open(&self.shared, attributes, Self::parent_of(attributes)) {
+            Some(handle) => Id::from_non_zero_u64(handle.get()),
+            None => nowhere(),
         }
-        Id::from_non_zero_u64(handle.get())
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {

@@ -16,7 +16,7 @@ mod plain;
 
 use benches::measure::Case;
 
-pub(crate) use plain::{body, consume, ready};
+pub(crate) use benches::wrapped::{body, consume, ready};
 
 #[global_allocator]
 static ALLOCATOR: benches::allocations::Counting = benches::allocations::Counting;
