@@ -15,7 +15,7 @@ impl Extract for Headers {
 }
 
 impl Inject for Headers {
-    fn set(&mut self, name: &'static str, value: String) {
+    fn set(&mut self, name: &str, value: String) {
         self.0.retain(|(known, _)| known != name);
         self.0.push((name.to_owned(), value));
     }

@@ -8,6 +8,7 @@ use crate::export::otlp::{json, wire};
 use crate::export::retry;
 use crate::export::spool;
 use crate::export::transport::Retry;
+use crate::trace::propagate::{extract_by, inject_by};
 use std::time::{Duration, SystemTime};
 
 /// A file in the spool: whole, or refused; never something else than was written.
@@ -89,6 +90,54 @@ pub fn answer(bytes: &[u8]) {
     let _ = json::response(bytes);
 }
 
+/// Headers of a request in any of the formats, the first byte saying which are in force: what is read is bounded, and what is
+/// written of it reads as the same, whatever else was in the headers. Each line is a header, `name: value`.
+pub fn propagators(bytes: &[u8]) {
+    let Some((formats, lines)) = bytes.split_first() else {
+        return;
+    };
+    let formats = formats & 31;
+    let text = String::from_utf8_lossy(lines);
+    let headers: Vec<(String, String)> = text
+        .split('\n')
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let Some(context) = extract_by(formats, &headers) else {
+        return;
+    };
+    assert!(context.is_valid() || !context.baggage.is_empty());
+    assert!(context.is_remote || !context.is_valid());
+    assert!(context.baggage.len() <= 64 && context.baggage.to_string().len() <= 8192);
+    let mut written: Vec<(String, String)> = Vec::new();
+    inject_by(formats, &context, &mut written);
+    for (name, value) in &written {
+        let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        assert!(plain(name) && plain(value), "{name}: {value}");
+    }
+    let read = extract_by(formats, &written).expect("what we write we read");
+    assert_eq!((read.trace_id, read.span_id), (context.trace_id, context.span_id));
+    assert_eq!(read.is_sampled(), context.is_sampled());
+    // Jaeger's form keeps neither the capitals of keys nor properties; the specification's keeps everything.
+    let pairs = |all: &crate::trace::Baggage| {
+        let mut pairs: Vec<_> = all
+            .iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        pairs.sort();
+        pairs
+    };
+    if formats & 8 != 0 {
+        assert_eq!(pairs(&read.baggage), pairs(&context.baggage));
+    } else {
+        let lower = |all: &[(String, String)]| {
+            let keys = all.iter().map(|(key, _)| key.to_ascii_lowercase());
+            keys.collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(lower(&pairs(&read.baggage)), lower(&pairs(&context.baggage)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,9 +147,10 @@ mod tests {
     /// A target's name, and its function.
     type Target = (&'static str, fn(&[u8]));
 
-    const TARGETS: [Target; 7] = [
+    const TARGETS: [Target; 8] = [
         ("answer", answer),
         ("headers", headers),
+        ("propagators", propagators),
         ("resource", resource),
         ("retry_after", retry_after),
         ("spool", spool),

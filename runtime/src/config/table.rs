@@ -92,7 +92,7 @@ pub(crate) const METRIC_EXPORTERS: &[&str] = &["otlp", "prometheus", "console", 
 pub(crate) const LOG_EXPORTERS: &[&str] = &["otlp", "console", "none"];
 pub(crate) const PROTOCOLS: &[&str] = &["http/protobuf", "grpc", "http/json"];
 pub(crate) const COMPRESSIONS: &[&str] = &["none", "gzip"];
-pub(crate) const PROPAGATORS: &[&str] = &["tracecontext", "baggage", "b3", "b3multi", "none"];
+pub(crate) const PROPAGATORS: &[&str] = &["tracecontext", "baggage", "b3", "b3multi", "jaeger", "none"];
 pub(crate) const SAMPLERS: &[&str] = &[
     "always_on",
     "always_off",

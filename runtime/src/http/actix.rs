@@ -382,13 +382,17 @@ impl Extract for HeaderMap {
             .map(|value| value.to_str().unwrap_or("\u{0}"))
             .collect()
     }
+
+    fn names(&self) -> Vec<&str> {
+        self.keys().map(HeaderName::as_str).collect()
+    }
 }
 
 /// The headers of actix-web's requests.
 impl Inject for HeaderMap {
-    fn set(&mut self, name: &'static str, value: String) {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            self.insert(HeaderName::from_static(name), value);
+    fn set(&mut self, name: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            self.insert(name, value);
         }
     }
 }

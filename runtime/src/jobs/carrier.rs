@@ -33,14 +33,20 @@ macro_rules! pairs {
             fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
                 values(self.iter().map(|(key, value)| (key, value)), name, $text)
             }
+            fn names(&self) -> Vec<&str> {
+                self.iter().map(|(key, _)| key.as_str()).collect()
+            }
         }
         impl Extract for Vec<(String, $value)> {
             fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
                 self.as_slice().values(name)
             }
+            fn names(&self) -> Vec<&str> {
+                self.as_slice().names()
+            }
         }
         impl Inject for Vec<(String, $value)> {
-            fn set(&mut self, name: &'static str, value: String) {
+            fn set(&mut self, name: &str, value: String) {
                 self.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
                 let made: fn(String) -> $value = $made;
                 self.push((name.to_owned(), made(value)));
@@ -70,10 +76,14 @@ impl Extract for Vec<(Vec<u8>, Vec<u8>)> {
             .filter_map(|(key, value)| Some((str::from_utf8(key).ok()?, value)));
         values(pairs, name, |bytes: &Vec<u8>| utf8(bytes))
     }
+
+    fn names(&self) -> Vec<&str> {
+        self.iter().filter_map(|(key, _)| str::from_utf8(key).ok()).collect()
+    }
 }
 
 impl Inject for Vec<(Vec<u8>, Vec<u8>)> {
-    fn set(&mut self, name: &'static str, value: String) {
+    fn set(&mut self, name: &str, value: String) {
         self.retain(|(key, _)| !key.eq_ignore_ascii_case(name.as_bytes()));
         self.push((name.as_bytes().to_vec(), value.into_bytes()));
     }
@@ -95,10 +105,14 @@ mod json {
             // A value that is no text makes what it stands in malformed.
             values(self.iter(), name, |value| value.as_str().unwrap_or("\u{0}"))
         }
+
+        fn names(&self) -> Vec<&str> {
+            self.keys().map(String::as_str).collect()
+        }
     }
 
     impl Inject for Map<String, Value> {
-        fn set(&mut self, name: &'static str, value: String) {
+        fn set(&mut self, name: &str, value: String) {
             self.insert(name.to_owned(), Value::String(value));
         }
     }

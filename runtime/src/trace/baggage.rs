@@ -70,31 +70,32 @@ impl Baggage {
 
     /// Of all headers of that name.
     pub(super) fn of(headers: &[&str]) -> Self {
-        let mut members: Vec<Member> = Vec::new();
-        let (mut length, mut lost) = (0, 0);
+        let mut filling = Filling::default();
         for text in headers.iter().flat_map(|header| header.split(',')) {
             let text = text.trim_matches([' ', '\t']);
-            if text.is_empty() {
-                continue;
-            }
-            let at_most = BYTES.saturating_sub(length);
-            let Some(member) = Member::parse(text).filter(|member| member.length() <= at_most) else {
-                lost += 1;
-                continue;
-            };
-            // The later of two says what holds, as it does wherever baggage is set.
-            if let Some(known) = members.iter_mut().find(|known| known.key == member.key) {
-                length = length + member.length() - known.length();
-                *known = member;
-            } else if members.len() < MEMBERS {
-                length += member.length();
-                members.push(member);
-            } else {
-                lost += 1;
+            if !text.is_empty() {
+                filling.add(Member::parse(text));
             }
         }
-        lose(lost);
-        Self::made(members)
+        filling.done()
+    }
+
+    /// This and what others have under keys that it has not; their values as they stand in headers.
+    pub(super) fn beside<'v>(self, others: impl Iterator<Item = (String, &'v str)>) -> Self {
+        let mut filling = Filling::default();
+        for member in self.members() {
+            filling.add(Some(member.clone()));
+        }
+        for (key, value) in others {
+            if !filling.members.iter().any(|known| *known.key == *key) {
+                filling.add(is_token(&key).then(|| Member {
+                    key: key.into(),
+                    value: decoded(value).into(),
+                    metadata: Box::default(),
+                }));
+            }
+        }
+        filling.done()
     }
 
     fn made(members: Vec<Member>) -> Self {
@@ -252,14 +253,7 @@ impl fmt::Display for Baggage {
             if at > 0 {
                 f.write_char(',')?;
             }
-            write!(f, "{}=", member.key)?;
-            for byte in member.value.bytes() {
-                if is_plain(byte) {
-                    f.write_char(byte.into())?;
-                } else {
-                    write!(f, "%{byte:02X}")?;
-                }
-            }
+            write!(f, "{}={}", member.key, Encoded(&member.value))?;
             if !member.metadata.is_empty() {
                 write!(f, ";{}", member.metadata)?;
             }
@@ -271,6 +265,40 @@ impl fmt::Display for Baggage {
 impl fmt::Debug for Baggage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// Members as they come in, within the bounds.
+#[derive(Default)]
+struct Filling {
+    members: Vec<Member>,
+    length: usize,
+    lost: u64,
+}
+
+impl Filling {
+    /// None is a malformed one.
+    fn add(&mut self, member: Option<Member>) {
+        let at_most = BYTES.saturating_sub(self.length);
+        let Some(member) = member.filter(|member| member.length() <= at_most) else {
+            self.lost += 1;
+            return;
+        };
+        // The later of two says what holds, as it does wherever baggage is set.
+        if let Some(known) = self.members.iter_mut().find(|known| known.key == member.key) {
+            self.length = self.length + member.length() - known.length();
+            *known = member;
+        } else if self.members.len() < MEMBERS {
+            self.length += member.length();
+            self.members.push(member);
+        } else {
+            self.lost += 1;
+        }
+    }
+
+    fn done(self) -> Baggage {
+        lose(self.lost);
+        Baggage::made(self.members)
     }
 }
 
@@ -293,6 +321,22 @@ impl Member {
         let value = self.value.bytes().map(|byte| if is_plain(byte) { 1 } else { 3 });
         let metadata = self.metadata.len() + usize::from(!self.metadata.is_empty());
         self.key.len() + 1 + value.sum::<usize>() + metadata + 1
+    }
+}
+
+/// A value as it stands in headers.
+pub(super) struct Encoded<'v>(pub(super) &'v str);
+
+impl fmt::Display for Encoded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in self.0.bytes() {
+            if is_plain(byte) {
+                f.write_char(byte.into())?;
+            } else {
+                write!(f, "%{byte:02X}")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,8 +1,8 @@
-//! The environment as a carrier: `TRACEPARENT`, `TRACESTATE`, `BAGGAGE` and the variables of b3, for child processes.
+//! The environment as a carrier: `TRACEPARENT`, `TRACESTATE`, `BAGGAGE` and the variables of b3 and Jaeger, for child processes.
 
 use super::carrier::AsParent;
 use super::context::SpanContext;
-use super::propagate::{Extract, Inject, extract};
+use super::propagate::{BAGGAGE_PREFIX, Extract, Inject, extract};
 use std::collections::BTreeMap;
 use std::process::Command;
 
@@ -51,7 +51,7 @@ impl FromIterator<(String, String)> for Environment {
 
 /// The names that formats of contexts use; nothing else of an environment is kept.
 fn is_ours(name: &str) -> bool {
-    matches!(name, "TRACEPARENT" | "TRACESTATE" | "BAGGAGE" | "B3") || name.starts_with("X_B3_")
+    matches!(name, "TRACEPARENT" | "TRACESTATE" | "BAGGAGE" | "B3" | "UBER_TRACE_ID") || name.starts_with("X_B3_")
 }
 
 /// The name of a header as that of a variable: upper case, and `_` for what is no letter or digit.
@@ -80,9 +80,10 @@ impl AsParent for Environment {
 
 /// Sets the variables of the child; of a `tokio::process::Command`, by way of its `as_std_mut()`.
 impl Inject for Command {
-    fn set(&mut self, name: &'static str, value: String) {
-        // An environment cannot hold a zero byte, and a command with one does not start.
-        if !value.contains('\0') {
+    fn set(&mut self, name: &str, value: String) {
+        // An environment cannot hold a zero byte, and a command with one does not start. The keys of Jaeger's baggage would not
+        // come back from the names of variables.
+        if !value.contains('\0') && !name.starts_with(BAGGAGE_PREFIX) {
             self.env(variable(name), value);
         }
     }

@@ -1,8 +1,12 @@
-//! What travels between processes: `traceparent` and `tracestate` of W3C Trace Context, Level 2; `baggage` of W3C Baggage; b3.
+//! What travels between processes: `traceparent` and `tracestate` of W3C Trace Context, Level 2; `baggage` of W3C Baggage; b3; Jaeger's.
+
+mod b3;
+mod jaeger;
 
 use super::baggage::Baggage;
 use super::carrier::AsParent;
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
+pub(crate) use jaeger::BAGGAGE_PREFIX;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::hash::BuildHasher;
@@ -12,12 +16,18 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub trait Extract {
     /// Every value of a header, asked for in lower case.
     fn values<'a>(&'a self, name: &str) -> Vec<&'a str>;
+
+    /// The names of all headers. Only Jaeger's baggage is looked for in them, since its keys stand there: `uberctx-KEY`. Without
+    /// this there is none of it.
+    fn names(&self) -> Vec<&str> {
+        Vec::new()
+    }
 }
 
 /// Headers that a context can be written to.
 pub trait Inject {
-    /// Sets a header, in lower case, in place of any that is there.
-    fn set(&mut self, name: &'static str, value: String);
+    /// Sets a header, its name in lower case, in place of any that is there.
+    fn set(&mut self, name: &str, value: String);
 }
 
 /// The context of the caller, as the headers say.
@@ -38,20 +48,28 @@ pub trait Inject {
 /// assert_eq!(context.span_id.to_string(), "b7ad6b7169203331");
 /// ```
 pub fn extract(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
-    let formats = FORMATS.load(Ordering::Relaxed);
+    extract_by(FORMATS.load(Ordering::Relaxed), headers)
+}
+
+/// The same by these formats; where several have a trace, the first of them counts.
+pub(crate) fn extract_by(formats: u8, headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
     let w3c = || w3c(headers).filter(|_| formats & TRACE_CONTEXT != 0);
     let single = || b3::single(headers).filter(|_| formats & B3 != 0);
     let multi = || b3::multi(headers).filter(|_| formats & B3_MULTI != 0);
-    let context = w3c().or_else(single).or_else(multi);
-    if formats & BAGGAGE == 0 {
-        return context;
+    let jaeger = || jaeger::context(headers).filter(|_| formats & JAEGER != 0);
+    let context = w3c().or_else(single).or_else(multi).or_else(jaeger);
+    let mut baggage = Baggage::default();
+    if formats & BAGGAGE != 0 {
+        match headers.values("baggage")[..] {
+            [] => {}
+            ref values => baggage = Baggage::of(values),
+        }
     }
-    let baggage = match headers.values("baggage")[..] {
-        [] => return context,
-        ref values => Baggage::of(values),
-    };
-    if context.is_none() && baggage.is_empty() {
-        return None;
+    if formats & JAEGER != 0 {
+        baggage = jaeger::baggage(headers, baggage);
+    }
+    if baggage.is_empty() {
+        return context;
     }
     Some(SpanContext {
         baggage,
@@ -67,6 +85,8 @@ const B3: u8 = 2;
 const B3_MULTI: u8 = 4;
 /// Bit of `baggage`.
 const BAGGAGE: u8 = 8;
+/// Bit of `jaeger`.
+const JAEGER: u8 = 16;
 
 /// `OTEL_PROPAGATORS`, as bits; none of them is `none`: nothing is read from headers, nothing written to them.
 static FORMATS: AtomicU8 = AtomicU8::new(TRACE_CONTEXT | BAGGAGE);
@@ -80,6 +100,7 @@ pub(crate) fn set_formats(names: &[&str]) {
                 "b3" => B3,
                 "b3multi" => B3_MULTI,
                 "baggage" => BAGGAGE,
+                "jaeger" => JAEGER,
                 _ => 0,
             }
     });
@@ -109,9 +130,18 @@ fn w3c(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
 /// assert!(extract(&headers).expect("a context").is_remote);
 /// ```
 pub fn inject(context: &SpanContext, headers: &mut (impl Inject + ?Sized)) {
-    let formats = FORMATS.load(Ordering::Relaxed);
-    if formats & BAGGAGE != 0 && !context.baggage.is_empty() {
-        headers.set("baggage", context.baggage.to_string());
+    inject_by(FORMATS.load(Ordering::Relaxed), context, headers);
+}
+
+/// The same by these formats.
+pub(crate) fn inject_by(formats: u8, context: &SpanContext, headers: &mut (impl Inject + ?Sized)) {
+    if !context.baggage.is_empty() {
+        if formats & BAGGAGE != 0 {
+            headers.set("baggage", context.baggage.to_string());
+        }
+        if formats & JAEGER != 0 {
+            jaeger::inject_baggage(&context.baggage, headers);
+        }
     }
     if !context.is_valid() {
         return;
@@ -121,6 +151,9 @@ pub fn inject(context: &SpanContext, headers: &mut (impl Inject + ?Sized)) {
     }
     if formats & B3_MULTI != 0 {
         b3::inject_multi(context, headers);
+    }
+    if formats & JAEGER != 0 {
+        jaeger::inject(context, headers);
     }
     if formats & TRACE_CONTEXT == 0 {
         return;
@@ -132,104 +165,6 @@ pub fn inject(context: &SpanContext, headers: &mut (impl Inject + ?Sized)) {
     headers.set("traceparent", text);
     if let Some(state) = &context.trace_state {
         headers.set("tracestate", state.to_string());
-    }
-}
-
-/// The headers of Zipkin, for neighbours that know no other.
-mod b3 {
-    use super::{Extract, Inject, SpanContext, SpanId, TraceFlags, TraceId, hex};
-
-    /// `b3: {trace}-{span}[-{sampled}[-{parent}]]`
-    pub(super) fn single(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
-        let [header] = headers.values("b3")[..] else {
-            return None;
-        };
-        let mut parts = header.trim().split('-');
-        let (trace, span) = (parts.next()?, parts.next()?);
-        context(trace, span, parts.next())
-    }
-
-    /// `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled`, `x-b3-flags`.
-    pub(super) fn multi(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
-        let one = |name| match headers.values(name)[..] {
-            [value] => Some(value.trim()),
-            _ => None,
-        };
-        let sampled = if one("x-b3-flags") == Some("1") {
-            Some("d")
-        } else {
-            one("x-b3-sampled")
-        };
-        context(one("x-b3-traceid")?, one("x-b3-spanid")?, sampled)
-    }
-
-    /// A trace id of 16 digits is the lower half. Debug means sampled; no word on it leaves the decision to us, which a
-    /// context cannot say, so it counts as not sampled.
-    fn context(trace: &str, span: &str, sampled: Option<&str>) -> Option<SpanContext> {
-        if !matches!(trace.len(), 16 | 32) || span.len() != 16 {
-            return None;
-        }
-        let flags = match sampled {
-            Some("1" | "d" | "true") => TraceFlags::SAMPLED,
-            Some("0" | "false") | None => TraceFlags::default(),
-            Some(_) => return None,
-        };
-        let context = SpanContext {
-            trace_id: TraceId(hex(trace)?),
-            span_id: SpanId(hex(span)? as u64),
-            flags,
-            is_remote: true,
-            ..SpanContext::default()
-        };
-        context.is_valid().then_some(context)
-    }
-
-    pub(super) fn inject_single(context: &SpanContext, headers: &mut (impl Inject + ?Sized)) {
-        let sampled = u8::from(context.is_sampled());
-        headers.set("b3", format!("{}-{}-{sampled}", context.trace_id, context.span_id));
-    }
-
-    pub(super) fn inject_multi(context: &SpanContext, headers: &mut (impl Inject + ?Sized)) {
-        headers.set("x-b3-traceid", context.trace_id.to_string());
-        headers.set("x-b3-spanid", context.span_id.to_string());
-        headers.set("x-b3-sampled", u8::from(context.is_sampled()).to_string());
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-        use std::collections::HashMap;
-
-        #[test]
-        fn both_forms_come_back() {
-            let context = SpanContext {
-                trace_id: TraceId(0xabc),
-                span_id: SpanId(0xdef),
-                flags: TraceFlags::SAMPLED,
-                is_remote: true,
-                ..SpanContext::default()
-            };
-            let (mut one, mut many) = (HashMap::new(), HashMap::new());
-            inject_single(&context, &mut one);
-            inject_multi(&context, &mut many);
-            assert_eq!(single(&one), Some(context.clone()));
-            assert_eq!(multi(&many), Some(context));
-            many.insert("x-b3-sampled".to_owned(), "0".to_owned());
-            assert!(!multi(&many).expect("a context").is_sampled());
-            many.insert("x-b3-flags".to_owned(), "1".to_owned());
-            assert!(multi(&many).expect("a context").is_sampled());
-        }
-
-        #[test]
-        fn malformed_is_none() {
-            let zeros = format!("{}-{}-1", "0".repeat(32), "0".repeat(16));
-            for header in ["", "0", "1", "-", "abc-def-1", &*zeros, "zz-", "é"] {
-                let headers = HashMap::from([("b3".to_owned(), header.to_owned())]);
-                assert_eq!(single(&headers), None, "{header}");
-            }
-            let short = HashMap::from([("b3".to_owned(), "00000000000000aa-00000000000000bb".to_owned())]);
-            assert_eq!(single(&short).expect("a context").trace_id, TraceId(0xaa));
-        }
     }
 }
 
@@ -345,9 +280,12 @@ macro_rules! map {
                 // Whoever filled the map may have kept the sender's capitals.
                 self.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
             }
+            fn names(&self) -> Vec<&str> {
+                self.keys().map(String::as_str).collect()
+            }
         }
         impl$(<$generics: BuildHasher>)? Inject for $map {
-            fn set(&mut self, name: &'static str, value: String) {
+            fn set(&mut self, name: &str, value: String) {
                 self.insert(name.to_owned(), value);
             }
         }
@@ -366,12 +304,13 @@ mod of_http {
     use super::{AsParent, Extract, Inject, SpanContext, extract};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
+    // Names that need no reading: these are asked for, and written, on every request.
+    static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+    static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+    static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+
     impl Extract for HeaderMap {
         fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
-            // Names that need no reading: these are asked for on every request.
-            static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-            static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-            static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
             let all = match name {
                 "traceparent" => self.get_all(&TRACEPARENT),
                 "tracestate" => self.get_all(&TRACESTATE),
@@ -381,13 +320,27 @@ mod of_http {
             // A value that is not text counts: it makes what it stands in malformed.
             all.iter().map(|value| value.to_str().unwrap_or("\u{0}")).collect()
         }
+
+        fn names(&self) -> Vec<&str> {
+            self.keys().map(HeaderName::as_str).collect()
+        }
     }
 
     impl Inject for HeaderMap {
-        fn set(&mut self, name: &'static str, value: String) {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                self.insert(name, value);
-            }
+        fn set(&mut self, name: &str, value: String) {
+            let Ok(value) = HeaderValue::try_from(value) else {
+                return;
+            };
+            let name = match name {
+                "traceparent" => TRACEPARENT.clone(),
+                "tracestate" => TRACESTATE.clone(),
+                "baggage" => BAGGAGE.clone(),
+                name => match HeaderName::try_from(name) {
+                    Ok(name) => name,
+                    Err(_) => return,
+                },
+            };
+            self.insert(name, value);
         }
     }
 

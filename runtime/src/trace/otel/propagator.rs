@@ -36,8 +36,11 @@ impl Propagator {
     pub fn new() -> Self {
         struct Names(Vec<String>);
         impl Inject for Names {
-            fn set(&mut self, name: &'static str, _: String) {
-                self.0.push(name.to_owned());
+            fn set(&mut self, name: &str, _: String) {
+                // Jaeger's baggage has no names that are known before.
+                if !name.starts_with(propagate::BAGGAGE_PREFIX) {
+                    self.0.push(name.to_owned());
+                }
             }
         }
         let mut names = Names(Vec::new());
@@ -63,7 +66,7 @@ impl Default for Propagator {
 struct To<'a>(&'a mut dyn Injector);
 
 impl Inject for To<'_> {
-    fn set(&mut self, name: &'static str, value: String) {
+    fn set(&mut self, name: &str, value: String) {
         self.0.set(name, value);
     }
 }
@@ -74,6 +77,10 @@ struct From<'a>(&'a dyn Extractor);
 impl Extract for From<'_> {
     fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
         self.0.get_all(name).unwrap_or_default()
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.0.keys()
     }
 }
 

@@ -1,0 +1,96 @@
+//! The headers of Zipkin, for neighbours that know no other.
+
+use super::{Extract, Inject, SpanContext, SpanId, TraceFlags, TraceId, hex};
+
+/// `b3: {trace}-{span}[-{sampled}[-{parent}]]`
+pub(super) fn single(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
+    let [header] = headers.values("b3")[..] else {
+        return None;
+    };
+    let mut parts = header.trim().split('-');
+    let (trace, span) = (parts.next()?, parts.next()?);
+    context(trace, span, parts.next())
+}
+
+/// `x-b3-traceid`, `x-b3-spanid`, `x-b3-sampled`, `x-b3-flags`.
+pub(super) fn multi(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
+    let one = |name| match headers.values(name)[..] {
+        [value] => Some(value.trim()),
+        _ => None,
+    };
+    let sampled = if one("x-b3-flags") == Some("1") {
+        Some("d")
+    } else {
+        one("x-b3-sampled")
+    };
+    context(one("x-b3-traceid")?, one("x-b3-spanid")?, sampled)
+}
+
+/// A trace id of 16 digits is the lower half. Debug means sampled; no word on it leaves the decision to us, which a
+/// context cannot say, so it counts as not sampled.
+fn context(trace: &str, span: &str, sampled: Option<&str>) -> Option<SpanContext> {
+    if !matches!(trace.len(), 16 | 32) || span.len() != 16 {
+        return None;
+    }
+    let flags = match sampled {
+        Some("1" | "d" | "true") => TraceFlags::SAMPLED,
+        Some("0" | "false") | None => TraceFlags::default(),
+        Some(_) => return None,
+    };
+    let context = SpanContext {
+        trace_id: TraceId(hex(trace)?),
+        span_id: SpanId(hex(span)? as u64),
+        flags,
+        is_remote: true,
+        ..SpanContext::default()
+    };
+    context.is_valid().then_some(context)
+}
+
+pub(super) fn inject_single(context: &SpanContext, headers: &mut (impl Inject + ?Sized)) {
+    let sampled = u8::from(context.is_sampled());
+    headers.set("b3", format!("{}-{}-{sampled}", context.trace_id, context.span_id));
+}
+
+pub(super) fn inject_multi(context: &SpanContext, headers: &mut (impl Inject + ?Sized)) {
+    headers.set("x-b3-traceid", context.trace_id.to_string());
+    headers.set("x-b3-spanid", context.span_id.to_string());
+    headers.set("x-b3-sampled", u8::from(context.is_sampled()).to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn both_forms_come_back() {
+        let context = SpanContext {
+            trace_id: TraceId(0xabc),
+            span_id: SpanId(0xdef),
+            flags: TraceFlags::SAMPLED,
+            is_remote: true,
+            ..SpanContext::default()
+        };
+        let (mut one, mut many) = (HashMap::new(), HashMap::new());
+        inject_single(&context, &mut one);
+        inject_multi(&context, &mut many);
+        assert_eq!(single(&one), Some(context.clone()));
+        assert_eq!(multi(&many), Some(context));
+        many.insert("x-b3-sampled".to_owned(), "0".to_owned());
+        assert!(!multi(&many).expect("a context").is_sampled());
+        many.insert("x-b3-flags".to_owned(), "1".to_owned());
+        assert!(multi(&many).expect("a context").is_sampled());
+    }
+
+    #[test]
+    fn malformed_is_none() {
+        let zeros = format!("{}-{}-1", "0".repeat(32), "0".repeat(16));
+        for header in ["", "0", "1", "-", "abc-def-1", &*zeros, "zz-", "é"] {
+            let headers = HashMap::from([("b3".to_owned(), header.to_owned())]);
+            assert_eq!(single(&headers), None, "{header}");
+        }
+        let short = HashMap::from([("b3".to_owned(), "00000000000000aa-00000000000000bb".to_owned())]);
+        assert_eq!(single(&short).expect("a context").trace_id, TraceId(0xaa));
+    }
+}
