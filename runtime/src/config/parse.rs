@@ -1,6 +1,6 @@
 //! Reading one variable: the specification's rules, and a warning for what they refuse.
 
-use super::table::{Kind, Variable, find};
+use super::table::{Kind, Variable, find, shown};
 use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
@@ -83,8 +83,7 @@ impl<'a> Reader<'a> {
 
     /// Something is wrong with the value: says what, and what holds instead.
     pub(crate) fn warn(&self, variable: &'static str, value: &str, problem: &str, instead: &str) {
-        let secret = find(variable).is_some_and(|v| v.kind.is_secret());
-        let value = if secret { "***" } else { value };
+        let value = shown(variable, value);
         let text = format!("{variable}={value} {problem}; {instead}");
         let mut warnings = self.warnings.borrow_mut();
         if !warnings.iter().any(|w| w.variable == variable) {

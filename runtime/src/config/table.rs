@@ -72,9 +72,15 @@ impl Kind {
         }
     }
 
-    /// Whether a value must not be shown.
-    pub(crate) fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::SecretPairs)
+}
+
+/// What of a variable's value may be shown: nothing where it is a secret, nor an address with credentials or a query in it, nor
+/// anything of a name that is not in the table.
+pub(crate) fn shown<'a>(name: &str, value: &'a str) -> &'a str {
+    match find(name).map(|row| row.kind) {
+        Some(Kind::Secret | Kind::SecretPairs) | None => "***",
+        Some(Kind::Endpoint) if value.contains(['@', '?']) => "***",
+        Some(_) => value,
     }
 }
 

@@ -69,6 +69,16 @@ impl Url {
         Self { path, ..self.clone() }
     }
 
+    /// All of it, for the wire. `Display` is for people.
+    pub(crate) fn whole(&self) -> String {
+        format!("{}{}", self.origin(), self.path)
+    }
+
+    fn origin(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}:{}", self.host, self.port)
+    }
+
     pub(crate) fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
@@ -97,10 +107,14 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     }
 }
 
+/// Without the query, where some receivers want their keys.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        write!(f, "{scheme}://{}:{}{}", self.host, self.port, self.path)
+        let (path, query) = match self.path.split_once('?') {
+            Some((path, _)) => (path, "?***"),
+            None => (self.path.as_str(), ""),
+        };
+        write!(f, "{}{path}{query}", self.origin())
     }
 }
 
@@ -121,8 +135,8 @@ mod tests {
             ("HTTPS://a.example", "https://a.example:443/"),
             ("http://[::1]:1/x", "http://[::1]:1/x"),
             ("http://[::1]", "http://[::1]:80/"),
-            ("http://h/a?b=c#d", "http://h:80/a?b=c"),
-            ("http://h?b", "http://h:80/?b"),
+            ("http://h/a?b=c#d", "http://h:80/a?***"),
+            ("http://h?b", "http://h:80/?***"),
             ("http://h:", "http://h:80/"),
         ] {
             assert_eq!(Url::parse(text).unwrap().to_string(), shown, "{text}");
@@ -158,7 +172,7 @@ mod tests {
             ("http://h:1/a/b/", "http://h:1/a/b/v1/traces"),
             ("http://h:1/a?k=v", "http://h:1/a/v1/traces?k=v"),
         ] {
-            assert_eq!(Url::parse(base).unwrap().join("v1/traces").to_string(), joined);
+            assert_eq!(Url::parse(base).unwrap().join("v1/traces").whole(), joined);
         }
     }
 }

@@ -85,16 +85,23 @@ fn tell(level: Level, message: &str) {
 
 /// Says it unless the same cause was told within the last minute.
 pub(crate) fn say_once(level: Level, cause: Cause, message: fmt::Arguments<'_>) {
-    {
+    let due = {
         let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = said.get_or_insert_default();
-        let now = Instant::now();
-        match said.get(&cause) {
-            Some(at) if now.duration_since(*at) < AGAIN => return,
-            _ => said.insert(cause, now),
-        };
+        is_due(said.get_or_insert_default(), cause, Instant::now())
+    };
+    if due {
+        say(level, message);
     }
-    say(level, message);
+}
+
+fn is_due(said: &mut HashMap<Cause, Instant>, cause: Cause, now: Instant) -> bool {
+    match said.get(&cause) {
+        Some(at) if now.duration_since(*at) < AGAIN => false,
+        _ => {
+            said.insert(cause, now);
+            true
+        }
+    }
 }
 
 /// A foreign text made fit for one line of ours: control characters gone, cut at 200 characters.
@@ -108,4 +115,25 @@ pub(crate) fn tame(text: &str) -> String {
         tame.push('…');
     }
     tame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once_a_minute() {
+        let (mut said, start) = (HashMap::new(), Instant::now());
+        let mut told = |cause, seconds| is_due(&mut said, cause, start + Duration::from_secs(seconds));
+        let lines = (0..180).filter(|second| told(("away", "traces"), *second)).count();
+        assert_eq!(lines, 3, "in three minutes");
+        assert!(told(("away", "logs"), 180) && told(("status", "traces"), 180), "others are others");
+    }
+
+    #[test]
+    fn what_others_say_stays_one_line() {
+        assert_eq!(tame("a\nb\u{7}"), "a b ");
+        let long = tame(&"ä".repeat(300));
+        assert_eq!((long.chars().count(), long.ends_with('…')), (201, true));
+    }
 }

@@ -95,13 +95,7 @@ impl Endpoint {
             let _in_flight = InFlight::new(&stats.in_flight, count);
             timeout(most, self.transport.send(self.signal, body, count)).await
         };
-        let sent = sent.unwrap_or_else(|_| {
-            Err(SendError {
-                retry: Retry::Backoff,
-                kind: Kind::Timeout,
-                message: format!("{} did not answer within {most:?}", self.target()),
-            })
-        });
+        let sent = sent.unwrap_or_else(|_| Err(SendError::late(&self.target(), most)));
         match &sent {
             Ok(_) => self.is_back(),
             Err(error) => {
@@ -116,8 +110,9 @@ impl Endpoint {
 
     fn is_back(&self) {
         if self.away.swap(false, Relaxed) && self.from.is_some() {
-            say(
+            say_once(
                 Level::Info,
+                ("back", self.signal.as_str()),
                 format_args!("{} takes {} again", self.target(), self.signal.as_str()),
             );
         }

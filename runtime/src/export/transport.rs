@@ -86,6 +86,34 @@ pub(crate) struct SendError {
     pub(crate) message: String,
 }
 
+impl SendError {
+    pub(crate) fn late(target: &str, within: Duration) -> Self {
+        Self {
+            retry: Retry::Backoff,
+            kind: Kind::Timeout,
+            message: format!("{target} did not answer within {within:?}"),
+        }
+    }
+
+    /// The request is, or the answer.
+    pub(crate) fn too_large(message: String) -> Self {
+        Self {
+            retry: Retry::Never,
+            kind: Kind::TooLarge,
+            message,
+        }
+    }
+
+    /// Sending the same again would bring the same.
+    pub(crate) fn no_answer(message: String) -> Self {
+        Self {
+            retry: Retry::Never,
+            kind: Kind::Connection,
+            message,
+        }
+    }
+}
+
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -2,7 +2,9 @@
 
 use super::error::InitError;
 use super::vitals::Vitals;
+use crate::config::table;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 /// Everything by default and by environment variables: spans over OTLP, metrics and probes on the admin server, logs on
@@ -49,7 +51,7 @@ pub fn init() -> Result<Vitals, InitError> {
 /// ```
 pub fn builder() -> Builder {
     Builder {
-        variables: BTreeMap::new(),
+        variables: Variables::default(),
         resource: Vec::new(),
         drain_delay: Duration::from_secs(5),
         shutdown_timeout: Duration::from_secs(10),
@@ -70,7 +72,7 @@ pub fn builder() -> Builder {
 #[must_use = "nothing happens before `install()`"]
 pub struct Builder {
     /// Laid over the environment's, so that both are read by one parser.
-    pub(super) variables: BTreeMap<String, String>,
+    pub(super) variables: Variables,
     pub(super) resource: Vec<(String, String)>,
     pub(super) drain_delay: Duration,
     pub(super) shutdown_timeout: Duration,
@@ -85,11 +87,28 @@ pub struct Builder {
     pub(super) logs: crate::logs::LogWords,
 }
 
+/// By name. `Debug` shows no value that may be secret.
+#[derive(Clone, Default)]
+pub(super) struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    pub(super) fn get(&self, name: &str) -> Option<&String> {
+        self.0.get(name)
+    }
+}
+
+impl fmt::Debug for Variables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.iter().map(|(name, value)| (name, table::shown(name, value)));
+        f.debug_map().entries(shown).finish()
+    }
+}
+
 impl Builder {
     /// Sets any variable of [`variables`](crate::config::variables) for this process, whatever the environment says; an empty
     /// value is the default.
     pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.variables.insert(name.into(), value.into());
+        self.variables.0.insert(name.into(), value.into());
         self
     }
 
@@ -260,5 +279,21 @@ impl Builder {
     #[track_caller]
     pub fn install(self) -> Result<Vitals, InitError> {
         super::install::install(self, std::panic::Location::caller())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn its_debug_shows_no_secret() {
+        let builder = super::builder()
+            .variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "authorization=hunter2")
+            .variable("VITALSIGN_ADMIN_TOKEN", "hunter2")
+            .variable("UNKNOWN", "hunter2")
+            .otlp_endpoint("https://me:hunter2@c")
+            .service_name("orders");
+        let shown = format!("{builder:?}");
+        assert!(shown.contains("\"OTEL_SERVICE_NAME\": \"orders\""), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 }

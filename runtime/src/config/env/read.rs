@@ -282,9 +282,8 @@ fn endpoint(r: &Reader<'_>, signal: Signal, protocol: Protocol, insecure: bool) 
             Ok(url) if grpc || name == own => return Some((url, Some(name))),
             Ok(url) => return Some((url.join(signal.path()), Some(name))),
             Err(problem) => {
-                // Credentials may stand in it.
-                let shown = if text.contains('@') { "***" } else { &text };
-                r.warn(name, shown, problem, &format!("using {default}"));
+                let instead = format!("using {default}; it reads http://HOST:PORT or https://HOST:PORT");
+                r.warn(name, &text, problem, &instead);
             }
         }
     }
@@ -315,7 +314,8 @@ fn headers(r: &Reader<'_>, signal: Signal) -> Vec<(String, Secret)> {
                 .collect()
         }
         Err(problem) => {
-            r.warn(name, &text, &problem, "ignoring all of it");
+            let instead = "ignoring all of it; it reads KEY=VALUE,KEY=VALUE, the values percent-encoded";
+            r.warn(name, &text, &problem, instead);
             Vec::new()
         }
     }

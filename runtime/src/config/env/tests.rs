@@ -224,22 +224,32 @@ fn what_is_wrong_gives_one_warning_that_says_what_holds() {
         (
             "OTEL_EXPORTER_OTLP_HEADERS",
             "secret",
-            "OTEL_EXPORTER_OTLP_HEADERS=*** has an entry without =; ignoring all of it",
+            "OTEL_EXPORTER_OTLP_HEADERS=*** has an entry without =; ignoring all of it; it reads KEY=VALUE,KEY=VALUE, the values percent-encoded",
         ),
         (
             "OTEL_EXPORTER_OTLP_HEADERS",
             "a=x%0Ay",
-            "OTEL_EXPORTER_OTLP_HEADERS=*** has a character that no header may have; ignoring all of it",
+            "OTEL_EXPORTER_OTLP_HEADERS=*** has a character that no header may have; ignoring all of it; it reads KEY=VALUE,KEY=VALUE, the values percent-encoded",
         ),
         (
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             "localhost:4318",
-            "OTEL_EXPORTER_OTLP_ENDPOINT=localhost:4318 has no http:// or https:// in front; using http://localhost:4318",
+            "OTEL_EXPORTER_OTLP_ENDPOINT=localhost:4318 has no http:// or https:// in front; using http://localhost:4318; it reads http://HOST:PORT or https://HOST:PORT",
         ),
         (
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             "http://u:pw@h",
-            "OTEL_EXPORTER_OTLP_ENDPOINT=*** carries credentials; put them into the headers variable; using http://localhost:4318",
+            "OTEL_EXPORTER_OTLP_ENDPOINT=*** carries credentials; put them into the headers variable; using http://localhost:4318; it reads http://HOST:PORT or https://HOST:PORT",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "ftp://collector",
+            "OTEL_EXPORTER_OTLP_ENDPOINT=ftp://collector is neither http:// nor https://; using http://localhost:4318; it reads http://HOST:PORT or https://HOST:PORT",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "http://h:70000/x?key=hunter2",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=*** has a port beyond 65535; using http://localhost:4318; it reads http://HOST:PORT or https://HOST:PORT",
         ),
         (
             "OTEL_EXPORTER_OTLP_TIMEOUT",
@@ -304,8 +314,12 @@ fn nothing_secret_is_shown() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2"),
         ("VITALSIGN_HASH_KEY", "hunter2"),
         ("VITALSIGN_ADMIN_TOKEN", "hunter2"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c/otlp?key=hunter2"),
     ]);
     assert!(!format!("{c:?}").contains("hunter2"));
+    let url = c.traces.otlp.unwrap().url;
+    assert_eq!(url.to_string(), "https://c:443/otlp/v1/traces?***");
+    assert_eq!(url.whole(), "https://c:443/otlp/v1/traces?key=hunter2");
 }
 
 #[test]

@@ -41,10 +41,8 @@ impl Grpc {
             .http2_keep_alive_interval(Duration::from_secs(60))
             .http2_keep_alive_timeout(Duration::from_secs(20))
             .build(connector(otlp, Version::Http2)?);
-        let uri = otlp.url.to_string();
-        let origin = uri
-            .parse()
-            .map_err(|error| format!("{}={uri}: {error}", blame.endpoint))?;
+        let origin = otlp.url.whole().parse();
+        let origin = origin.map_err(|error| format!("{}={}: {error}", blame.endpoint, otlp.url))?;
         let mut client = tonic::client::Grpc::with_origin(client, origin)
             .max_decoding_message_size(MAX_RESPONSE)
             .accept_compressed(CompressionEncoding::Gzip);
@@ -79,11 +77,9 @@ impl Grpc {
     async fn call(&self, signal: Signal, body: Bytes) -> Result<Accepted, SendError> {
         let size = body.len();
         if size > MAX_REQUEST {
-            return Err(SendError {
-                retry: Retry::Never,
-                kind: Kind::TooLarge,
-                message: format!("a request of {size} bytes is more than {MAX_REQUEST}"),
-            });
+            return Err(SendError::too_large(format!(
+                "a request of {size} bytes is more than {MAX_REQUEST}"
+            )));
         }
         let mut client = self.client.clone();
         let mut request = Request::new(body);
@@ -102,21 +98,10 @@ impl Grpc {
                 .await
                 .map_err(|status| self.failed(&status))
         };
-        let answer = match tokio::time::timeout(self.timeout, exchange).await {
-            Ok(answer) => answer?,
-            Err(_) => {
-                return Err(SendError {
-                    retry: Retry::Backoff,
-                    kind: Kind::Timeout,
-                    message: format!("{} did not answer within {:?}", self.named, self.timeout),
-                });
-            }
-        };
-        wire::response(answer.get_ref()).map_err(|_| SendError {
-            retry: Retry::Never,
-            kind: Kind::Connection,
-            message: format!("{} answered with something that is not OTLP", self.named),
-        })
+        let answered = tokio::time::timeout(self.timeout, exchange).await;
+        let answer = answered.unwrap_or_else(|_| Err(SendError::late(&self.named, self.timeout)))?;
+        wire::response(answer.get_ref())
+            .map_err(|_| SendError::no_answer(format!("{} answered with something that is not OTLP", self.named)))
     }
 
     fn failed(&self, status: &Status) -> SendError {
@@ -125,13 +110,13 @@ impl Grpc {
         }
         let message = tame(status.message());
         // Made here, by the limit on what is read; as a code of the receiver it would be retried.
-        if status.code() == Code::OutOfRange && status.message().starts_with("Error, decoded message length too large")
-        {
-            return SendError {
-                retry: Retry::Never,
-                kind: Kind::TooLarge,
-                message: format!("{} answered with more than {MAX_RESPONSE} bytes", self.named),
-            };
+        let too_large = match status.code() {
+            Code::OutOfRange => "Error, decoded message length too large",
+            Code::ResourceExhausted => "Error decompressing: size limit",
+            _ => "\n",
+        };
+        if status.message().starts_with(too_large) {
+            return SendError::too_large(format!("{} answered with more than {MAX_RESPONSE} bytes", self.named));
         }
         let delay = wire::status(status.details()).ok().and_then(|(_, delay)| delay);
         let hint = match status.code() {

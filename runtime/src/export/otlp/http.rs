@@ -39,8 +39,8 @@ impl Http {
             .build(connector(otlp, Version::Http1)?);
         let blame = Blame::of(otlp);
         let blamed = blame.endpoint;
-        let uri = otlp.url.to_string();
-        let uri = uri.parse().map_err(|error| format!("{blamed}={uri}: {error}"))?;
+        let uri = otlp.url.whole().parse();
+        let uri = uri.map_err(|error| format!("{blamed}={}: {error}", otlp.url))?;
         let mut headers = HeaderMap::new();
         for (name, value) in &otlp.headers {
             // The configuration took only what a header may hold; what still fails is left out.
@@ -84,14 +84,8 @@ impl Http {
             let response = self.client.request(request).await.map_err(|error| self.lost(&error))?;
             self.answer(response).await
         };
-        match tokio::time::timeout(self.timeout, exchange).await {
-            Ok(answer) => answer,
-            Err(_) => Err(SendError {
-                retry: Retry::Backoff,
-                kind: Kind::Timeout,
-                message: format!("{} did not answer within {:?}", self.url, self.timeout),
-            }),
-        }
+        let answered = tokio::time::timeout(self.timeout, exchange).await;
+        answered.unwrap_or_else(|_| Err(SendError::late(&self.named(), self.timeout)))
     }
 
     fn packed(&self, body: Bytes) -> Result<Bytes, SendError> {
@@ -102,11 +96,9 @@ impl Http {
             body
         };
         if size.max(body.len()) > MAX_REQUEST {
-            return Err(SendError {
-                retry: Retry::Never,
-                kind: Kind::TooLarge,
-                message: format!("a request of {size} bytes is more than {MAX_REQUEST}"),
-            });
+            return Err(SendError::too_large(format!(
+                "a request of {size} bytes is more than {MAX_REQUEST}"
+            )));
         }
         Ok(body)
     }
@@ -128,14 +120,10 @@ impl Http {
             } else {
                 "if that is gRPC"
             };
-            return SendError {
-                retry: Retry::Never,
-                kind: Kind::Connection,
-                message: format!(
-                    "{} answered with something that is not HTTP/1.1 ({cause}); {port}, OTEL_EXPORTER_OTLP_PROTOCOL=grpc speaks it",
-                    self.named()
-                ),
-            };
+            return SendError::no_answer(format!(
+                "{} answered with something that is not HTTP/1.1 ({cause}); {port}, OTEL_EXPORTER_OTLP_PROTOCOL=grpc speaks it",
+                self.named()
+            ));
         }
         let (kind, verb) = if error.is_connect() {
             (Kind::Unreachable, "can not be reached")
@@ -165,11 +153,10 @@ impl Http {
             Ok(body) => body.to_bytes(),
             Err(_) if !success => Bytes::new(),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                return Err(SendError {
-                    retry: Retry::Never,
-                    kind: Kind::TooLarge,
-                    message: format!("{} answered with more than {MAX_RESPONSE} bytes", self.url),
-                });
+                return Err(SendError::too_large(format!(
+                    "{} answered with more than {MAX_RESPONSE} bytes",
+                    self.named()
+                )));
             }
             // It took the request and lost its own answer: the specification has the client send again.
             Err(error) => {
@@ -208,14 +195,12 @@ impl Http {
         } else {
             wire::response(body).ok()
         };
-        read.ok_or_else(|| SendError {
-            retry: Retry::Never,
-            kind: Kind::Connection,
-            message: format!(
+        read.ok_or_else(|| {
+            SendError::no_answer(format!(
                 "{} answered {} with something that is not OTLP",
                 self.named(),
                 StatusCode::OK
-            ),
+            ))
         })
     }
 }

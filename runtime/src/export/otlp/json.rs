@@ -2,7 +2,7 @@
 //! 64-bit integers as strings (OTLP specification, "JSON Protobuf Encoding").
 
 use super::wire::{Fields, Malformed, Value};
-use crate::export::transport::{Accepted, Kind, Retry, SendError, Signal};
+use crate::export::transport::{Accepted, SendError, Signal};
 use bytes::Bytes;
 use std::fmt::Write as _;
 
@@ -80,17 +80,27 @@ static RESOURCE: [Field; 2] = [
     one(2, "droppedAttributesCount", Int),
 ];
 
+/// `ResourceSpans` and the like: the three signals differ in names only.
+const fn resource_of(name: &'static str, scopes: &'static Message) -> [Field; 3] {
+    [
+        one(1, "resource", Of(&RESOURCE)),
+        many(2, name, Of(scopes)),
+        one(3, "schemaUrl", Text),
+    ]
+}
+
+/// `ScopeSpans` and the like.
+const fn scope_of(name: &'static str, items: &'static Message) -> [Field; 3] {
+    [
+        one(1, "scope", Of(&SCOPE)),
+        many(2, name, Of(items)),
+        one(3, "schemaUrl", Text),
+    ]
+}
+
 static TRACES: [Field; 1] = [many(1, "resourceSpans", Of(&RESOURCE_SPANS))];
-static RESOURCE_SPANS: [Field; 3] = [
-    one(1, "resource", Of(&RESOURCE)),
-    many(2, "scopeSpans", Of(&SCOPE_SPANS)),
-    one(3, "schemaUrl", Text),
-];
-static SCOPE_SPANS: [Field; 3] = [
-    one(1, "scope", Of(&SCOPE)),
-    many(2, "spans", Of(&SPAN)),
-    one(3, "schemaUrl", Text),
-];
+static RESOURCE_SPANS: [Field; 3] = resource_of("scopeSpans", &SCOPE_SPANS);
+static SCOPE_SPANS: [Field; 3] = scope_of("spans", &SPAN);
 static SPAN: [Field; 16] = [
     one(1, "traceId", Hex),
     one(2, "spanId", Hex),
@@ -126,16 +136,8 @@ static LINK: [Field; 6] = [
 static STATUS: [Field; 2] = [one(2, "message", Text), one(3, "code", Int)];
 
 static LOGS: [Field; 1] = [many(1, "resourceLogs", Of(&RESOURCE_LOGS))];
-static RESOURCE_LOGS: [Field; 3] = [
-    one(1, "resource", Of(&RESOURCE)),
-    many(2, "scopeLogs", Of(&SCOPE_LOGS)),
-    one(3, "schemaUrl", Text),
-];
-static SCOPE_LOGS: [Field; 3] = [
-    one(1, "scope", Of(&SCOPE)),
-    many(2, "logRecords", Of(&LOG_RECORD)),
-    one(3, "schemaUrl", Text),
-];
+static RESOURCE_LOGS: [Field; 3] = resource_of("scopeLogs", &SCOPE_LOGS);
+static SCOPE_LOGS: [Field; 3] = scope_of("logRecords", &LOG_RECORD);
 static LOG_RECORD: [Field; 11] = [
     one(1, "timeUnixNano", Ulong),
     one(11, "observedTimeUnixNano", Ulong),
@@ -151,16 +153,8 @@ static LOG_RECORD: [Field; 11] = [
 ];
 
 static METRICS: [Field; 1] = [many(1, "resourceMetrics", Of(&RESOURCE_METRICS))];
-static RESOURCE_METRICS: [Field; 3] = [
-    one(1, "resource", Of(&RESOURCE)),
-    many(2, "scopeMetrics", Of(&SCOPE_METRICS)),
-    one(3, "schemaUrl", Text),
-];
-static SCOPE_METRICS: [Field; 3] = [
-    one(1, "scope", Of(&SCOPE)),
-    many(2, "metrics", Of(&METRIC)),
-    one(3, "schemaUrl", Text),
-];
+static RESOURCE_METRICS: [Field; 3] = resource_of("scopeMetrics", &SCOPE_METRICS);
+static SCOPE_METRICS: [Field; 3] = scope_of("metrics", &METRIC);
 static METRIC: [Field; 9] = [
     one(1, "name", Text),
     one(2, "description", Text),
@@ -178,14 +172,15 @@ static SUM: [Field; 3] = [
     one(2, "aggregationTemporality", Int),
     one(3, "isMonotonic", Bool),
 ];
-static HISTOGRAM: [Field; 2] = [
-    many(1, "dataPoints", Of(&HISTOGRAM_POINT)),
-    one(2, "aggregationTemporality", Int),
-];
-static EXPONENTIAL: [Field; 2] = [
-    many(1, "dataPoints", Of(&EXPONENTIAL_POINT)),
-    one(2, "aggregationTemporality", Int),
-];
+/// Points that hold since some time.
+const fn points_of(points: &'static Message) -> [Field; 2] {
+    [
+        many(1, "dataPoints", Of(points)),
+        one(2, "aggregationTemporality", Int),
+    ]
+}
+static HISTOGRAM: [Field; 2] = points_of(&HISTOGRAM_POINT);
+static EXPONENTIAL: [Field; 2] = points_of(&EXPONENTIAL_POINT);
 static SUMMARY: [Field; 1] = [many(1, "dataPoints", Of(&SUMMARY_POINT))];
 static NUMBER_POINT: [Field; 7] = [
     many(7, "attributes", Of(&KEY_VALUE)),
@@ -250,11 +245,9 @@ const MAX_DEPTH: usize = 100;
 
 /// A request as JSON.
 pub(crate) fn request(signal: Signal, body: &[u8]) -> Result<Bytes, SendError> {
-    text(signal, body).map(Bytes::from).map_err(|Malformed| SendError {
-        retry: Retry::Never,
-        kind: Kind::TooLarge,
-        message: "a batch could not be written as JSON".to_owned(),
-    })
+    text(signal, body)
+        .map(Bytes::from)
+        .map_err(|Malformed| SendError::too_large("a batch could not be written as JSON".to_owned()))
 }
 
 /// The same as text: one line.

@@ -103,14 +103,12 @@ fn unreadable(file: &FileFrom, problem: &str) -> String {
 
 /// Why TLS refused, and the variable that mends it.
 pub(crate) fn refusal(error: &(dyn Error + 'static), blame: &Blame) -> Option<String> {
-    let refused = chain(error).find_map(|error| error.downcast_ref::<rustls::Error>())?;
     let Blame {
-        endpoint,
-        certificate,
-        client_certificate,
-        client_key,
-        has_client,
+        endpoint, certificate, ..
     } = blame;
+    let Some(refused) = chain(error).find_map(|error| error.downcast_ref::<rustls::Error>()) else {
+        return told_alert(error).map(|alert| refused_by_server(&alert, blame));
+    };
     Some(match refused {
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             format!(
@@ -126,12 +124,28 @@ pub(crate) fn refusal(error: &(dyn Error + 'static), blame: &Blame) -> Option<St
         rustls::Error::InvalidCertificate(other) => {
             format!("{endpoint}: the server's certificate is not valid: {other}")
         }
-        rustls::Error::AlertReceived(alert) if !has_client => format!(
-            "{client_certificate} and {client_key} are not set, and the server refused ({alert:?}): it may ask for a client certificate"
-        ),
-        rustls::Error::AlertReceived(alert) => {
-            format!("{client_certificate}: the server refused the client's certificate ({alert:?})")
-        }
+        rustls::Error::AlertReceived(alert) => refused_by_server(&format!("{alert:?}"), blame),
         other => format!("{endpoint}: TLS failed: {other}"),
     })
+}
+
+/// HTTP/2 keeps of what broke its connection only the words.
+fn told_alert(error: &(dyn Error + 'static)) -> Option<String> {
+    let told = chain(error).map(ToString::to_string);
+    let mut alerts = told.filter_map(|text| Some(text.split_once("received fatal alert: ")?.1.to_owned()));
+    alerts.next()
+}
+
+fn refused_by_server(alert: &str, blame: &Blame) -> String {
+    let Blame {
+        client_certificate,
+        client_key,
+        has_client,
+        ..
+    } = blame;
+    if *has_client {
+        format!("{client_certificate}: the server refused the client's certificate ({alert})")
+    } else {
+        format!("{client_certificate} and {client_key} are not set, and the server refused ({alert}): it may ask for a client certificate")
+    }
 }

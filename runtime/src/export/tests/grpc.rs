@@ -6,7 +6,7 @@ use bytes::{Buf, BufMut};
 use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -26,8 +26,8 @@ enum Answer {
     Ok(i64),
     /// A code, and the delay of a `RetryInfo`.
     Code(u16, Option<Duration>),
-    /// A message of this size.
-    Huge(usize),
+    /// A message of this size, and whether it is packed.
+    Huge(usize, bool),
 }
 
 #[derive(Default)]
@@ -129,12 +129,14 @@ async fn answer(
             }),
         }
         .encode_to_vec(),
-        Answer::Huge(size) => vec![0; size],
+        Answer::Huge(size, _) => vec![0; size],
         Answer::Code(..) => Vec::new(),
     };
     let mut framed = BytesMut::new();
+    let packed = matches!(answer, Answer::Huge(_, true));
     if code == 0 {
-        framed.put_u8(0);
+        let message = if packed { gzip(&message) } else { message };
+        framed.put_u8(u8::from(packed));
         framed.put_u32(message.len() as u32);
         framed.put_slice(&message);
     }
@@ -143,8 +145,17 @@ async fn answer(
     response
         .headers_mut()
         .insert("content-type", HeaderValue::from_static("application/grpc"));
-    let _: Option<Frame<Bytes>> = None;
+    if packed {
+        let gzip = HeaderValue::from_static("gzip");
+        response.headers_mut().insert("grpc-encoding", gzip);
+    }
     Ok(response)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// A `google.rpc.Status` with a `RetryInfo`, in base64.
@@ -223,11 +234,13 @@ fn a_call_is_what_the_specification_says() {
 
 #[test]
 fn an_answer_too_large_is_not_asked_for_again() {
-    let server = Server::start([Answer::Huge(5 << 20)]);
-    let exporter = server.exporter(&[]);
-    record(&exporter, 0, 2);
-    assert_eq!(exporter.flush(LONG).traces, tally(0, 0, 2, 0));
-    assert_eq!(server.state.calls.lock().unwrap().len(), 1);
+    for packed in [false, true] {
+        let server = Server::start([Answer::Huge(64 << 20, packed)]);
+        let exporter = server.exporter(&[]);
+        record(&exporter, 0, 2);
+        assert_eq!(exporter.flush(LONG).traces, tally(0, 0, 2, 0), "{packed}");
+        assert_eq!(server.state.calls.lock().unwrap().len(), 1);
+    }
 }
 
 #[test]

@@ -78,6 +78,11 @@ fn send(url: &str, vars: &[(&str, String)]) -> Result<(), SendError> {
     sent.unwrap()
 }
 
+const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+#[cfg(feature = "grpc")]
+const PROTOCOLS: [&str; 3] = ["http/protobuf", "http/json", "grpc"];
+#[cfg(not(feature = "grpc"))]
+const PROTOCOLS: [&str; 2] = ["http/protobuf", "http/json"];
 const CA: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
 const KEY: &str = "OTEL_EXPORTER_OTLP_CLIENT_KEY";
 const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";
@@ -95,6 +100,29 @@ fn certificates_that_fit() {
     ];
     send(&url(&mutual), &client).unwrap();
     assert_eq!(mutual.requests().len(), 1);
+}
+
+#[test]
+fn a_signal_s_own_files_hold_for_it() {
+    const OWN: &str = "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE";
+    let receiver = receiver("server", false);
+    send(&url(&receiver), &[(CA, path("other-ca.pem")), (OWN, path("ca.pem"))]).unwrap();
+    let error = send(&url(&receiver), &[(CA, path("ca.pem")), (OWN, path("other-ca.pem"))]).unwrap_err();
+    assert!(error.message.starts_with(OWN), "{error}");
+    let own = [
+        (CA, path("ca.pem")),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", path("client.key")),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", path("client.pem")),
+    ];
+    let mutual = self::receiver("server", true);
+    send(&url(&mutual), &own).unwrap();
+    let Err(error) = transport(config(&url(&mutual), &own[..2]).traces.otlp.as_ref().unwrap()) else {
+        panic!("a key without a certificate");
+    };
+    assert!(
+        error.starts_with("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY is set"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -125,31 +153,38 @@ fn certificates_that_do_not() {
             "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY are not set",
         ),
     ] {
-        let receiver = receiver(certificate, wants_client);
-        let error = send(&url(&receiver), &vars).unwrap_err();
-        assert_eq!(error.kind, Kind::Tls, "{error}");
-        assert!(error.message.starts_with(says), "{error}");
-        assert!(receiver.requests().is_empty());
+        for protocol in PROTOCOLS {
+            let receiver = receiver(certificate, wants_client);
+            let mut vars = vars.clone();
+            vars.push((PROTOCOL, protocol.to_owned()));
+            let error = send(&url(&receiver), &vars).unwrap_err();
+            assert_eq!(error.kind, Kind::Tls, "{protocol}: {error}");
+            assert!(error.message.starts_with(says), "{protocol}: {error}");
+            assert!(receiver.requests().is_empty());
+        }
     }
 }
 
 #[test]
 fn nothing_is_sent_in_clear() {
-    // Somebody who speaks no TLS listens: all that reaches them is the beginning of a handshake.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let heard = std::thread::spawn(move || {
-        let mut bytes = [0; 3];
-        let (mut stream, _) = listener.accept().unwrap();
-        stream.read_exact(&mut bytes).unwrap();
-        bytes
-    });
-    let vars = [
-        (CA, path("ca.pem")),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret".to_owned()),
-    ];
-    send(&format!("https://{address}"), &vars).unwrap_err();
-    assert_eq!(heard.join().unwrap()[..2], [0x16, 0x03], "a TLS record");
+    for protocol in PROTOCOLS {
+        // Somebody who speaks no TLS listens: all that reaches them is the beginning of a handshake.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let heard = std::thread::spawn(move || {
+            let mut bytes = [0; 3];
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut bytes).unwrap();
+            bytes
+        });
+        let vars = [
+            (CA, path("ca.pem")),
+            (PROTOCOL, protocol.to_owned()),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret".to_owned()),
+        ];
+        send(&format!("https://{address}"), &vars).unwrap_err();
+        assert_eq!(heard.join().unwrap()[..2], [0x16, 0x03], "a TLS record");
+    }
     let plain = Receiver::scripted([Answer::Ok]);
     send(&url(&plain), &[(CA, path("ca.pem"))]).unwrap_err();
     assert!(plain.requests().is_empty());
