@@ -15,8 +15,9 @@ pub(crate) struct Chunk {
 
 /// Beyond this many encoded bytes the queue is full, however few the items.
 const MAX_BYTES: usize = 64 << 20;
-/// A batch is closed at this size: requests may be 64 MiB, and the resource comes on top.
-const MAX_BATCH_BYTES: usize = 32 << 20;
+/// A batch is no larger, unless it is a single item: by default receivers over gRPC take 4 MiB, and the resource comes on top. As
+/// JSON, several times as long, it is still below what a request may be.
+const MAX_BATCH_BYTES: usize = 3 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -56,9 +57,13 @@ impl Queue {
     pub(crate) fn push(&self, chunk: Chunk) -> u64 {
         let mut state = self.state();
         let room = self.capacity.saturating_sub(state.waiting + state.in_flight);
-        if state.closed || room == 0 || state.bytes + chunk.bytes.len() > MAX_BYTES {
+        if state.closed || room == 0 {
             return 0;
         }
+        let room = Room {
+            items: room,
+            bytes: MAX_BYTES - state.bytes.min(MAX_BYTES),
+        };
         let (taken, _) = split(chunk, room);
         let count = taken.count;
         if count > 0 {
@@ -75,18 +80,23 @@ impl Queue {
         let (mut batch, mut count, mut bytes) = (Vec::new(), 0, 0);
         while count < self.batch {
             let Some(chunk) = state.chunks.pop_front() else { break };
-            if count > 0 && bytes + chunk.bytes.len() > MAX_BATCH_BYTES {
-                state.chunks.push_front(chunk);
-                break;
-            }
             state.bytes -= chunk.bytes.len();
-            let (taken, rest) = split(chunk, self.batch - count);
+            let room = Room {
+                items: self.batch - count,
+                bytes: MAX_BATCH_BYTES - bytes.min(MAX_BATCH_BYTES),
+            };
+            let (mut taken, mut rest) = split(chunk, room);
+            if taken.count == 0 && count == 0 {
+                // One that is larger goes alone.
+                (taken, rest) = split(rest.unwrap_or_default(), Room { items: 1, bytes: usize::MAX });
+            }
             count += taken.count;
             bytes += taken.bytes.len();
-            batch.push(taken);
+            batch.extend((taken.count > 0).then_some(taken));
             if let Some(rest) = rest {
                 state.bytes += rest.bytes.len();
                 state.chunks.push_front(rest);
+                break;
             }
         }
         state.waiting -= count;
@@ -135,42 +145,49 @@ impl Queue {
     }
 }
 
-/// The first `most` items, and the rest. A scope that holds the border stands on both sides of it.
-fn split(chunk: Chunk, most: u64) -> (Chunk, Option<Chunk>) {
-    if chunk.count <= most {
+/// What may still come in.
+#[derive(Clone, Copy)]
+struct Room {
+    items: u64,
+    bytes: usize,
+}
+
+/// The first items that there is room for, and the rest. A scope that holds the border stands on both sides of it.
+fn split(chunk: Chunk, mut room: Room) -> (Chunk, Option<Chunk>) {
+    if chunk.count <= room.items && chunk.bytes.len() <= room.bytes {
         return (chunk, None);
     }
     let (mut first, mut rest, mut count) = (BytesMut::new(), BytesMut::new(), 0);
     for scope in Fields(&chunk.bytes) {
         // Encoded by ourselves: what can not be read is not there to be split.
         let Ok((SCOPE, Value::Bytes(scope))) = scope else { break };
-        let items = || Fields(scope).filter(|item| matches!(item, Ok((ITEM, _)))).count() as u64;
-        if count >= most {
+        if !rest.is_empty() {
             field(&mut rest, SCOPE as u8, scope);
-        } else if count + items() <= most {
-            count += items();
-            field(&mut first, SCOPE as u8, scope);
-        } else {
-            let (head, tail) = split_scope(scope, most - count);
-            count = most;
+            continue;
+        }
+        let (head, items, tail) = split_scope(scope, room);
+        if items > 0 {
             field(&mut first, SCOPE as u8, &head);
+            count += items;
+            room.items -= items;
+            room.bytes = room.bytes.saturating_sub(head.len());
+        }
+        if let Some(tail) = tail {
             field(&mut rest, SCOPE as u8, &tail);
         }
     }
-    if count == 0 {
+    if rest.is_empty() {
         return (chunk, None);
     }
-    let rest_count = chunk.count - count;
-    (
-        Chunk {
-            bytes: first.freeze(),
-            count,
-        },
-        Some(Chunk {
-            bytes: rest.freeze(),
-            count: rest_count,
-        }),
-    )
+    let rest = Chunk {
+        count: chunk.count - count,
+        bytes: rest.freeze(),
+    };
+    let first = Chunk {
+        count,
+        bytes: first.freeze(),
+    };
+    (first, Some(rest))
 }
 
 /// `scope_spans` of `ResourceSpans`, `scope_logs` of `ResourceLogs`.
@@ -178,24 +195,27 @@ const SCOPE: u32 = 2;
 /// `spans` of `ScopeSpans`, `log_records` of `ScopeLogs`.
 const ITEM: u32 = 2;
 
-fn split_scope(scope: &[u8], most: u64) -> (BytesMut, BytesMut) {
-    let (mut head, mut tail, mut count) = (BytesMut::new(), BytesMut::new(), 0);
+/// The first items, their number, and the rest if there is one. The scope's name and schema hold for both.
+fn split_scope(scope: &[u8], room: Room) -> (BytesMut, u64, Option<BytesMut>) {
+    let (mut head, mut tail) = (BytesMut::new(), BytesMut::new());
+    let (mut in_head, mut in_tail) = (0, false);
     let mut fields = Fields(scope);
     loop {
         let before = fields.0;
         let Some(Ok((number, _))) = fields.next() else { break };
         let raw = &before[..before.len() - fields.0.len()];
-        let item = number == ITEM;
-        // The scope's name and schema hold for both.
-        if !item || count < most {
+        if number != ITEM {
             head.put_slice(raw);
-        }
-        if !item || count >= most {
             tail.put_slice(raw);
+        } else if !in_tail && in_head < room.items && head.len() + raw.len() <= room.bytes {
+            head.put_slice(raw);
+            in_head += 1;
+        } else {
+            tail.put_slice(raw);
+            in_tail = true;
         }
-        count += u64::from(item);
     }
-    (head, tail)
+    (head, in_head, in_tail.then_some(tail))
 }
 
 #[cfg(test)]
@@ -269,6 +289,47 @@ mod tests {
         assert_eq!(contents(&queue.take().unwrap()), [0, 1, 2, 3]);
     }
 
+    /// Items of these sizes, each alone in its scope.
+    fn large(sizes: &[usize]) -> Chunk {
+        let mut bytes = BytesMut::new();
+        for size in sizes {
+            let mut scope = BytesMut::new();
+            field(&mut scope, 2, &vec![7; *size]);
+            field(&mut bytes, 2, &scope);
+        }
+        Chunk {
+            bytes: bytes.freeze(),
+            count: sizes.len() as u64,
+        }
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_bytes_and_one_item_alone_is_not() {
+        const MIB: usize = 1 << 20;
+        let queue = Queue::new(100, 50);
+        assert_eq!(queue.push(large(&[MIB, MIB, MIB, 5 * MIB, 1, 1])), 6);
+        assert_eq!(queue.push(large(&[MIB])), 1);
+        let counts = std::iter::from_fn(|| {
+            let batch = queue.take()?;
+            let size: usize = batch.iter().map(|chunk| chunk.bytes.len()).sum();
+            let count: u64 = batch.iter().map(|chunk| chunk.count).sum();
+            assert!(count == 1 || size <= MAX_BATCH_BYTES + 64, "{size}");
+            Some(count)
+        });
+        assert_eq!(counts.collect::<Vec<_>>(), [2, 1, 1, 3]);
+        assert_eq!((queue.waiting(), queue.state().bytes), (0, 0));
+    }
+
+    #[test]
+    fn beyond_its_bytes_the_queue_takes_what_fits() {
+        const MIB: usize = 1 << 20;
+        let queue = Queue::new(100, 50);
+        assert_eq!(queue.push(large(&[20 * MIB; 5])), 3);
+        assert_eq!(queue.push(large(&[MIB; 9])), 3);
+        assert_eq!(queue.push(large(&[100 * MIB])), 0);
+        assert_eq!(queue.push(large(&[MIB / 2])), 1);
+    }
+
     #[test]
     fn closed_it_takes_nothing() {
         let queue = Queue::new(9, 4);
@@ -289,7 +350,7 @@ mod tests {
                     bytes: Bytes::copy_from_slice(bytes),
                     count: 3,
                 },
-                1,
+                Room { items: 1, bytes: 1 },
             );
             assert_eq!(first.count + rest.map_or(0, |r| r.count), 3);
         }

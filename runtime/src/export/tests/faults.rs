@@ -1,6 +1,6 @@
 use super::receiver::{Answer, Receiver};
 use super::*;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -163,9 +163,60 @@ fn an_outage_loses_exactly_what_the_queue_can_not_hold() {
     assert!(receiver.requests().iter().all(|r| r.spans().len() <= 30));
 }
 
+/// Nothing answers the beginning of a connection: the place for those that wait to be accepted is taken.
+#[test]
+fn a_black_hole_is_given_up_at_the_time_out_and_left_behind_at_once() {
+    let background = Arc::new(Background::start().unwrap());
+    let (tell, told) = std::sync::mpsc::channel();
+    background.handle().spawn(async move {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        tell.send((address, listener)).unwrap();
+    });
+    let (address, listener) = told.recv().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        waiting.push(stream);
+    }
+    let exporter = exporter(&format!("http://{address}"), &[("OTEL_EXPORTER_OTLP_TIMEOUT", "300")]);
+    let start = Instant::now();
+    for n in 0..1000 {
+        record(&exporter, n * 3, 3);
+    }
+    assert!(start.elapsed() < Duration::from_secs(10), "callers do not wait");
+    assert_eq!(exporter.flush(Duration::from_secs(2)).traces, tally(0, 0, 952, 2048));
+    drop((listener, waiting));
+    let receiver = Receiver::at(address);
+    assert_eq!(exporter.flush(LONG).traces, tally(2048, 0, 952, 0));
+    assert_eq!(receiver.spans().len(), 2048);
+}
+
+/// By default a receiver over gRPC takes 4 MiB, and no request may be larger than 64.
+#[test]
+fn what_is_too_large_for_one_request_goes_in_several() {
+    // A control character takes six bytes in JSON.
+    for (protocol, name, most) in [
+        ("http/protobuf", "x".repeat(100_000), 4 << 20),
+        ("http/json", "\u{1}".repeat(30_000), 24 << 20),
+    ] {
+        let receiver = Receiver::start();
+        let exporter = exporter(&receiver.url(), &[("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)]);
+        let (bytes, count) = spans((0..500).map(|n| format!("{n}{name}")));
+        exporter.spans(bytes, count);
+        assert_eq!(exporter.flush(LONG).traces, tally(500, 0, 0, 0), "{protocol}");
+        let requests = receiver.requests();
+        assert!(requests.iter().all(|request| request.body.len() < most), "{protocol}");
+        if protocol == "http/protobuf" {
+            let numbers = receiver.spans().into_iter().map(|name| name.trim_end_matches('x').parse().unwrap());
+            assert_eq!(numbers.collect::<Vec<u64>>(), (0..500).collect::<Vec<_>>(), "in order");
+        }
+    }
+}
+
 #[test]
 fn pushes_of_metrics() {
-    use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
     use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
     let receiver = Receiver::start();
     let url = receiver.url();
@@ -175,24 +226,9 @@ fn pushes_of_metrics() {
         "OTEL_METRIC_EXPORT_INTERVAL" => Some("100".to_owned()),
         _ => None,
     });
-    let family = || Family {
-        name: "orders.placed".into(),
-        help: "".into(),
-        unit: "".into(),
-        kind: Kind::Counter,
-        points: vec![Point {
-            labels: vec![],
-            value: PointValue::Number {
-                value: Number::U64(7),
-                exemplar: None,
-            },
-            typed: 0,
-            start_unix_nanos: 1,
-        }],
-    };
     let background = Arc::new(Background::start().unwrap());
     let resource = Resource::new([("service.name", "test")]);
-    let exporter = Exporter::start(&config, &resource, background, Arc::new(move || vec![family()])).unwrap();
+    let exporter = Exporter::start(&config, &resource, background, Arc::new(|| vec![counter("orders.placed", 7)])).unwrap();
     receiver.wait_for(2);
     let report = exporter.shutdown(LONG);
     assert!(

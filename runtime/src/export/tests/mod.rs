@@ -14,6 +14,7 @@ use super::account::Tally;
 use super::background::Background;
 use super::exporter::Exporter;
 use super::otlp::wire::{field, in_scope};
+use super::snapshot::{Family, Kind, Number, Point, PointValue};
 use crate::config::Resource;
 use crate::config::env::Config;
 use bytes::{Bytes, BytesMut};
@@ -62,6 +63,25 @@ fn spans(names: impl IntoIterator<Item = String>) -> (Bytes, u64) {
 fn record(exporter: &Exporter, first: u64, count: u64) {
     let (bytes, count) = spans((first..first + count).map(|n| n.to_string()));
     exporter.spans(bytes, count);
+}
+
+/// A family with one counter of this value.
+fn counter(name: &str, value: u64) -> Family {
+    Family {
+        name: name.to_owned().into(),
+        help: "".into(),
+        unit: "".into(),
+        kind: Kind::Counter,
+        points: vec![Point {
+            labels: vec![],
+            value: PointValue::Number {
+                value: Number::U64(value),
+                exemplar: None,
+            },
+            typed: 0,
+            start_unix_nanos: 1,
+        }],
+    }
 }
 
 fn tally(delivered: u64, rejected: u64, dropped: u64, pending: u64) -> Tally {

@@ -199,7 +199,6 @@ fn who_answers_late_at_the_shutdown_is_not_sent_to_twice() {
 
 #[test]
 fn the_last_push_of_metrics_is_sent_by_the_next_process() {
-    use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
     let (dir, address) = (Dir::new(), free_address());
     let start = |value: u64| {
         let path = dir.path().to_owned();
@@ -209,23 +208,7 @@ fn the_last_push_of_metrics_is_sent_by_the_next_process() {
             "VITALSIGN_SPOOL_DIR" => Some(path.clone()),
             _ => None,
         });
-        let gather = move || {
-            vec![Family {
-                name: "orders".into(),
-                help: "".into(),
-                unit: "".into(),
-                kind: Kind::Counter,
-                points: vec![Point {
-                    labels: vec![],
-                    value: PointValue::Number {
-                        value: Number::U64(value),
-                        exemplar: None,
-                    },
-                    typed: 0,
-                    start_unix_nanos: 1,
-                }],
-            }]
-        };
+        let gather = move || vec![counter("orders", value)];
         let resource = Resource::new([("service.name", "test")]);
         let background = Arc::new(Background::start().unwrap());
         Exporter::start(&config, &resource, background, Arc::new(gather)).unwrap()
