@@ -71,7 +71,6 @@ impl Kind {
             Self::NotSupported => "not supported".into(),
         }
     }
-
 }
 
 /// What of a variable's value may be shown: nothing where it is a secret, nor an address with credentials or a query in it, nor

@@ -7,7 +7,7 @@ use super::outlet::Outlet;
 use super::retry::Backoff;
 use super::spool::{Entry, Spool};
 use super::stats;
-use super::transport::{Accepted, Retry, SendError, Signal};
+use super::transport::{Accepted, Retry, SendError};
 use bytes::Bytes;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -127,10 +127,19 @@ impl Backlog {
     }
 
     fn say(&self, error: &io::Error) {
+        let mend = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "free some of it, name a folder on another disk, or set VITALSIGN_SPOOL_MAX_BYTES to what there is"
+            }
+            io::ErrorKind::FileTooLarge => {
+                "what is larger than VITALSIGN_SPOOL_MAX_BYTES or the process's own limit stays here"
+            }
+            _ => "look at the disk, or name a folder on another",
+        };
         say_once(
             Level::Warn,
             ("spool", self.outlet.signal.as_str()),
-            format_args!("VITALSIGN_SPOOL_DIR: {error}; batches wait in memory until it can be written to"),
+            format_args!("VITALSIGN_SPOOL_DIR: {error}; batches wait in memory until it can be written to: {mend}"),
         );
     }
 
@@ -167,7 +176,7 @@ impl Backlog {
         const ADOPT: Duration = Duration::from_secs(60);
         self.outlet.progress.notify_waiters();
         let quiet = timeout(ADOPT, self.wake.notified()).await.is_err();
-        if quiet && self.outlet.signal == Signal::Traces {
+        if quiet {
             let spool = self.spool.clone();
             let _ = tokio::task::spawn_blocking(move || spool.adopt()).await;
         }

@@ -127,7 +127,10 @@ mod tests {
         let mut told = |cause, seconds| is_due(&mut said, cause, start + Duration::from_secs(seconds));
         let lines = (0..180).filter(|second| told(("away", "traces"), *second)).count();
         assert_eq!(lines, 3, "in three minutes");
-        assert!(told(("away", "logs"), 180) && told(("status", "traces"), 180), "others are others");
+        assert!(
+            told(("away", "logs"), 180) && told(("status", "traces"), 180),
+            "others are others"
+        );
     }
 
     #[test]

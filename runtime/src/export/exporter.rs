@@ -3,7 +3,7 @@
 
 use super::account::Report;
 use super::background::Background;
-use super::diag::{Level, say};
+use super::diag::{Level, say, say_once};
 use super::endpoint::Endpoint;
 use super::otlp::wire::{self, EncodedResource};
 use super::outlet::Outlet;
@@ -235,7 +235,9 @@ async fn sync(spool: Arc<Spool>) {
         sleep(PAUSE).await;
         if spool.is_unsynced() {
             let spool = spool.clone();
-            let _ = tokio::task::spawn_blocking(move || spool.sync()).await;
+            if let Ok(Err(problem)) = tokio::task::spawn_blocking(move || spool.sync()).await {
+                say_once(Level::Warn, ("spool", "sync"), format_args!("{problem}"));
+            }
         }
     }
 }

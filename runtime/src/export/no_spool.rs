@@ -53,7 +53,7 @@ impl Spool {
         match *self {}
     }
 
-    pub(crate) fn sync(&self) {
+    pub(crate) fn sync(&self) -> Result<(), String> {
         match *self {}
     }
 

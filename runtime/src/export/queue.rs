@@ -88,7 +88,13 @@ impl Queue {
             let (mut taken, mut rest) = split(chunk, room);
             if taken.count == 0 && count == 0 {
                 // One that is larger goes alone.
-                (taken, rest) = split(rest.unwrap_or_default(), Room { items: 1, bytes: usize::MAX });
+                (taken, rest) = split(
+                    rest.unwrap_or_default(),
+                    Room {
+                        items: 1,
+                        bytes: usize::MAX,
+                    },
+                );
             }
             count += taken.count;
             bytes += taken.bytes.len();

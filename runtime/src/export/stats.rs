@@ -290,7 +290,9 @@ rows! {
     SPOOL_SENT = Counter "vitalsign.spool.sent" "{batch}" "Batches of the spool that were sent." [];
     SPOOL_EVICTED = Counter "vitalsign.spool.dropped" "{batch}" "Batches of the spool that were lost." ["error.type" = "full"];
     SPOOL_CORRUPT = Counter "vitalsign.spool.dropped" "{batch}" "Batches of the spool that were lost." ["error.type" = "corrupt"];
-    SPOOL_IO = Counter "vitalsign.spool.dropped" "{batch}" "Batches of the spool that were lost." ["error.type" = "io"];
+    SPOOL_SYNCED = Counter "vitalsign.spool.syncs" "{sync}" "Files and folders of the spool brought to the disk." [];
+    SPOOL_UNWRITTEN = Counter "vitalsign.spool.failed" "{operation}" "What the disk refused; what could not be written waits in memory." ["error.type" = "write"];
+    SPOOL_UNSYNCED = Counter "vitalsign.spool.failed" "{operation}" "What the disk refused; what could not be written waits in memory." ["error.type" = "sync"];
     ADMIN_BUSY = Counter "vitalsign.admin.refused" "{request}" "Requests that the admin server refused." ["error.type" = "busy"];
     ADMIN_UNAUTHORIZED = Counter "vitalsign.admin.refused" "{request}" "Requests that the admin server refused." ["error.type" = "unauthorized"];
 }

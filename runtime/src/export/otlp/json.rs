@@ -174,10 +174,7 @@ static SUM: [Field; 3] = [
 ];
 /// Points that hold since some time.
 const fn points_of(points: &'static Message) -> [Field; 2] {
-    [
-        many(1, "dataPoints", Of(points)),
-        one(2, "aggregationTemporality", Int),
-    ]
+    [many(1, "dataPoints", Of(points)), one(2, "aggregationTemporality", Int)]
 }
 static HISTOGRAM: [Field; 2] = points_of(&HISTOGRAM_POINT);
 static EXPONENTIAL: [Field; 2] = points_of(&EXPONENTIAL_POINT);

@@ -146,6 +146,8 @@ fn refused_by_server(alert: &str, blame: &Blame) -> String {
     if *has_client {
         format!("{client_certificate}: the server refused the client's certificate ({alert})")
     } else {
-        format!("{client_certificate} and {client_key} are not set, and the server refused ({alert}): it may ask for a client certificate")
+        format!(
+            "{client_certificate} and {client_key} are not set, and the server refused ({alert}): it may ask for a client certificate"
+        )
     }
 }

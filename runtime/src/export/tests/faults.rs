@@ -209,7 +209,10 @@ fn what_is_too_large_for_one_request_goes_in_several() {
         let requests = receiver.requests();
         assert!(requests.iter().all(|request| request.body.len() < most), "{protocol}");
         if protocol == "http/protobuf" {
-            let numbers = receiver.spans().into_iter().map(|name| name.trim_end_matches('x').parse().unwrap());
+            let numbers = receiver
+                .spans()
+                .into_iter()
+                .map(|name| name.trim_end_matches('x').parse().unwrap());
             assert_eq!(numbers.collect::<Vec<u64>>(), (0..500).collect::<Vec<_>>(), "in order");
         }
     }
@@ -228,7 +231,13 @@ fn pushes_of_metrics() {
     });
     let background = Arc::new(Background::start().unwrap());
     let resource = Resource::new([("service.name", "test")]);
-    let exporter = Exporter::start(&config, &resource, background, Arc::new(|| vec![counter("orders.placed", 7)])).unwrap();
+    let exporter = Exporter::start(
+        &config,
+        &resource,
+        background,
+        Arc::new(|| vec![counter("orders.placed", 7)]),
+    )
+    .unwrap();
     receiver.wait_for(2);
     let report = exporter.shutdown(LONG);
     assert!(

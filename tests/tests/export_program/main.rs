@@ -1,5 +1,9 @@
 //! What leaves a whole program, by environment variables alone.
 
+mod spool;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tests::http;
@@ -8,8 +12,8 @@ use tests::process::Process;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-fn program(calls: u32, variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_export_program"));
+/// Without what the test's own environment says to it.
+fn clean(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("OTEL_") || name.starts_with("VITALSIGN_") || name == "RUST_LOG" {
@@ -17,10 +21,15 @@ fn program(calls: u32, variables: &[(&str, &str)]) -> Command {
         }
     }
     command
-        .arg(calls.to_string())
         .env("VITALSIGN_ADMIN", "127.0.0.1:0")
         .env("VITALSIGN_LOG_FORMAT", "json")
         .env("OTEL_SERVICE_NAME", "program")
+}
+
+fn program(calls: u32, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_export_program"));
+    clean(&mut command)
+        .arg(calls.to_string())
         .envs(variables.iter().copied());
     command
 }
@@ -192,6 +201,72 @@ fn what_is_wrong_is_said_once_and_the_service_runs_on() {
     }
     assert!(!output.contains("hunter2"), "{output}");
     assert_eq!(receiver.spans().len(), 2, "{output}");
+}
+
+/// Whoever asks is answered with this; ends with the process.
+fn answering(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(&stream);
+                loop {
+                    let (mut line, mut length) = (String::new(), 0);
+                    while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+                        let value = line.to_ascii_lowercase();
+                        if let Some(value) = value.strip_prefix("content-length:") {
+                            length = value.trim().parse().unwrap_or(0);
+                        }
+                        line.clear();
+                    }
+                    let mut body = vec![0; length];
+                    if length == 0
+                        || reader.read_exact(&mut body).is_err()
+                        || (&stream).write_all(answer.as_bytes()).is_err()
+                    {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    format!("http://{address}/v1/traces")
+}
+
+#[test]
+fn a_cause_is_told_in_one_line_however_often_it_strikes() {
+    let partial = "HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: 61\r\n\r\n\
+                   {\"partialSuccess\":{\"rejectedSpans\":\"1\",\"errorMessage\":\"old\"}}";
+    for (answer, said, expected) in [
+        (
+            "HTTP/1.1 400 X\r\ncontent-length: 0\r\n\r\n",
+            "answered 400",
+            "rejected: 30",
+        ),
+        (
+            "HTTP/1.1 401 X\r\ncontent-length: 0\r\n\r\n",
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "rejected: 30",
+        ),
+        (
+            "HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n",
+            "answered 503",
+            "pending: 30",
+        ),
+        (partial, "rejected 1 of 1 spans: old", "rejected: 30"),
+    ] {
+        let output = run(
+            30,
+            &[
+                ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &answering(answer)),
+                ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1"),
+            ],
+        );
+        assert_eq!(lines(&output, "WARN").len(), 1, "{output}");
+        assert!(lines(&output, "WARN")[0].contains(said), "{said}: {output}");
+        assert!(lines(&output, "Report")[0].contains(expected), "{expected}: {output}");
+    }
 }
 
 #[test]
