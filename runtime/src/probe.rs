@@ -24,7 +24,16 @@ use std::pin::Pin;
 pub struct ErrorRef<'a> {
     /// `error.type`: the [`ErrorLabel`] value, else the type's path without generics, `_OTHER` for `dyn Error`.
     pub(crate) error_type: Cow<'static, str>,
+    /// The name of its type, as the compiler has it.
+    pub(crate) of: &'static str,
     pub(crate) value: ErrorValue<'a>,
+}
+
+impl ErrorRef<'_> {
+    /// `exception.type`: the type's path without generics, where it is known.
+    pub(crate) fn exception_type(&self) -> Option<&'static str> {
+        path(self.of)
+    }
 }
 
 /// How far an error can be shown.
@@ -33,20 +42,43 @@ pub(crate) enum ErrorValue<'a> {
     Std(&'a dyn Error),
     /// Message.
     Display(&'a dyn Display),
-    /// `err(debug)`.
-    Debug(&'a dyn Debug),
+    /// `err(debug)`; and how it would be shown otherwise, by which it is known again where it is.
+    Debug(&'a dyn Debug, Plain<'a>),
     /// The type's name only.
     Opaque(&'static str),
+}
+
+/// An error without `err(debug)`.
+#[derive(Clone, Copy)]
+pub(crate) enum Plain<'a> {
+    /// Message and sources.
+    Std(&'a dyn Error),
+    /// Message.
+    Display(&'a dyn Display),
+    /// It has no other form, or it is not known here.
+    None,
 }
 
 /// The type's path without generic arguments.
 #[inline(never)]
 pub(crate) fn type_path<T: ?Sized>() -> Cow<'static, str> {
-    let name = type_name::<T>().trim_start_matches('&');
-    if name.contains("dyn ") {
-        return Cow::Borrowed("_OTHER");
+    Cow::Borrowed(path(type_name::<T>()).unwrap_or("_OTHER"))
+}
+
+/// A type's path without generic arguments. Behind `dyn` there may be any type.
+fn path(name: &'static str) -> Option<&'static str> {
+    let name = name.trim_start_matches('&');
+    (!name.contains("dyn ")).then(|| name.split('<').next().unwrap_or(name))
+}
+
+/// The name of what an error is behind a pointer, else of the pointer, which may be a type that says something: `anyhow::Error`.
+fn behind<E: Deref>() -> &'static str {
+    let target = type_name::<E::Target>();
+    if target.contains("dyn ") {
+        type_name::<E>()
+    } else {
+        target
     }
-    Cow::Borrowed(name.split('<').next().unwrap_or(name))
 }
 
 /// A returned value, to be asked what it means.
@@ -54,9 +86,9 @@ pub struct Probe<'a, R: ?Sized>(pub &'a R);
 
 /// The value is an error: it decides the outcome here, and is looked at closer only where a span is there to show it.
 #[inline]
-fn failed(s: &mut Settle<'_>, error_type: impl FnOnce() -> Cow<'static, str>, value: ErrorValue<'_>) {
+fn failed(s: &mut Settle<'_>, error_type: impl FnOnce() -> Cow<'static, str>, of: &'static str, value: ErrorValue<'_>) {
     if let Some((site, span)) = s.fail() {
-        let kind = show(site, span, error_type(), value);
+        let kind = show(site, span, error_type(), of, value);
         s.error_kind(kind);
     }
 }
@@ -68,11 +100,12 @@ pub(crate) fn show(
     site: &'static Site,
     span: SpanOf<'_>,
     error_type: Cow<'static, str>,
+    of: &'static str,
     value: ErrorValue<'_>,
 ) -> Option<ErrorKind> {
     let operation = site.def.span.as_ref().is_some_and(|span| span.operation.is_some());
     let kind = operation.then(|| ErrorKind::of(&error_type));
-    span.error(site, &ErrorRef { error_type, value });
+    span.error(site, &ErrorRef { error_type, of, value });
     kind
 }
 
@@ -107,44 +140,44 @@ level! {
     /// A `Result` whose error is an [`ErrorLabel`] and an [`Error`].
     SettleLabelled for &&&&&&&Probe<'_, Result<T, E>>, [T, E: ErrorLabel + Error], |ret, s| if let Err(e) = ret {
         let error_type = labelled(s, e);
-        failed(s, || error_type, ErrorValue::Std(e));
+        failed(s, || error_type, type_name::<E>(), ErrorValue::Std(e));
     }
 }
 level! {
     /// A `Result` whose error is an [`ErrorLabel`] only.
     SettleLabelledOnly for &&&&&&Probe<'_, Result<T, E>>, [T, E: ErrorLabel], |ret, s| if let Err(e) = ret {
         let error_type = labelled(s, e);
-        failed(s, || error_type, ErrorValue::Opaque(type_name::<E>()));
+        failed(s, || error_type, type_name::<E>(), ErrorValue::Opaque(type_name::<E>()));
     }
 }
 level! {
     /// A `Result` whose error is a [`std::error::Error`].
     SettleStd for &&&&&Probe<'_, Result<T, E>>, [T, E: Error], |ret, s| if let Err(e) = ret {
-        failed(s, type_path::<E>, ErrorValue::Std(e));
+        failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Std(e));
     }
 }
 level! {
     /// A `Result` whose error derefs to one: `Box<dyn Error>`, `anyhow::Error`. A reference to an unsized error is an error too.
     SettleDeref for &&&&Probe<'_, Result<T, E>>, [T, E: Deref<Target: Error>], |ret, s| if let Err(e) = ret {
-        failed(s, type_path::<E::Target>, ErrorValue::Std(&&**e));
+        failed(s, type_path::<E::Target>, behind::<E>(), ErrorValue::Std(&&**e));
     }
 }
 level! {
     /// A `Result` whose error can be displayed.
     SettleDisplay for &&&Probe<'_, Result<T, E>>, [T, E: Display], |ret, s| if let Err(e) = ret {
-        failed(s, type_path::<E>, ErrorValue::Display(e));
+        failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Display(e));
     }
 }
 level! {
     /// Any other `Result`.
     SettleResult for &&Probe<'_, Result<T, E>>, [T, E], |ret, s| if ret.is_err() {
-        failed(s, type_path::<E>, ErrorValue::Opaque(type_name::<E>()));
+        failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Opaque(type_name::<E>()));
     }
 }
 level! {
     /// A type that says it itself.
     SettleOutcome for &Probe<'_, R>, [R: Outcome + ?Sized], |ret, s| if let Verdict::Error(error_type) = ret.outcome() {
-        failed(s, || error_type, ErrorValue::Opaque(type_name::<R>()));
+        failed(s, || error_type, type_name::<R>(), ErrorValue::Opaque(type_name::<R>()));
     }
 }
 level! {
@@ -156,10 +189,35 @@ level! {
 pub struct DebugProbe<'a, R>(pub &'a R);
 
 level! {
-    /// An [`ErrorLabel`] shown by `Debug`.
-    SettleDebugLabelled for &&&DebugProbe<'_, Result<T, E>>, [T, E: ErrorLabel + Debug], |ret, s| if let Err(e) = ret {
+    /// An [`ErrorLabel`] and an [`Error`], shown by `Debug`.
+    SettleDebugLabelledStd for &&&&&&&DebugProbe<'_, Result<T, E>>, [T, E: ErrorLabel + Error], |ret, s| if let Err(e) = ret {
         let error_type = labelled(s, e);
-        failed(s, || error_type, ErrorValue::Debug(e));
+        failed(s, || error_type, type_name::<E>(), ErrorValue::Debug(e, Plain::Std(e)));
+    }
+}
+level! {
+    /// An [`ErrorLabel`] shown by `Debug`.
+    SettleDebugLabelled for &&&&&&DebugProbe<'_, Result<T, E>>, [T, E: ErrorLabel + Debug], |ret, s| if let Err(e) = ret {
+        let error_type = labelled(s, e);
+        failed(s, || error_type, type_name::<E>(), ErrorValue::Debug(e, Plain::None));
+    }
+}
+level! {
+    /// An [`Error`] shown by `Debug`.
+    SettleDebugStd for &&&&&DebugProbe<'_, Result<T, E>>, [T, E: Error], |ret, s| if let Err(e) = ret {
+        failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Debug(e, Plain::Std(e)));
+    }
+}
+level! {
+    /// What derefs to an [`Error`], shown by `Debug`.
+    SettleDebugDeref for &&&&DebugProbe<'_, Result<T, E>>, [T, E: Debug + Deref<Target: Error>], |ret, s| if let Err(e) = ret {
+        failed(s, type_path::<E::Target>, behind::<E>(), ErrorValue::Debug(e, Plain::Std(&&**e)));
+    }
+}
+level! {
+    /// What has a `Display` form, shown by `Debug`.
+    SettleDebugDisplay for &&&DebugProbe<'_, Result<T, E>>, [T, E: Debug + Display], |ret, s| if let Err(e) = ret {
+        failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Debug(e, Plain::Display(e)));
     }
 }
 /// Any error shown by `Debug`. The bound stands on the method, so that an error without `Debug` is told so.
@@ -179,14 +237,14 @@ impl<T, E> SettleDebug for &&DebugProbe<'_, Result<T, E>> {
         E: Debug,
     {
         if let Err(e) = self.0 {
-            failed(s, type_path::<E>, ErrorValue::Debug(e));
+            failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Debug(e, Plain::None));
         }
     }
 }
 level! {
     /// A type that says itself what it means, shown by its name.
     SettleDebugOutcome for &DebugProbe<'_, R>, [R: Outcome], |ret, s| if let Verdict::Error(error_type) = ret.outcome() {
-        failed(s, || error_type, ErrorValue::Opaque(type_name::<R>()));
+        failed(s, || error_type, type_name::<R>(), ErrorValue::Opaque(type_name::<R>()));
     }
 }
 level! {

@@ -39,7 +39,7 @@ impl std::io::Write for Lines {
 /// When that fails.
 pub fn live() -> &'static Live {
     // Panics on purpose would fill the terminal.
-    static LIVE: LazyLock<Live> = LazyLock::new(|| install("none"));
+    static LIVE: LazyLock<Live> = LazyLock::new(|| installed("none", |builder| builder));
     &LIVE
 }
 
@@ -48,14 +48,19 @@ pub fn live() -> &'static Live {
 /// # Panics
 /// When installing fails.
 pub fn live_with_lines() -> &'static Live {
-    static LIVE: LazyLock<Live> = LazyLock::new(|| install("console"));
+    static LIVE: LazyLock<Live> = LazyLock::new(|| installed("console", |builder| builder));
     &LIVE
 }
 
-fn install(logs: &str) -> Live {
+/// The same with what else is said to the builder, for a test program that installs it itself; `logs` is `none` or `console`, the
+/// lines of which are kept in memory.
+///
+/// # Panics
+/// When installing fails.
+pub fn installed(logs: &str, change: impl FnOnce(vitalsign::Builder) -> vitalsign::Builder) -> Live {
     let receiver = Receiver::start();
     let lines = Lines::default();
-    let vitals = vitalsign::builder()
+    let builder = vitalsign::builder()
         .variable("OTEL_SERVICE_NAME", "tests")
         .variable(
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -67,9 +72,8 @@ fn install(logs: &str) -> Live {
         .variable("VITALSIGN_ADMIN", "127.0.0.1:0")
         .variable("OTEL_LOGS_EXPORTER", logs)
         .variable("VITALSIGN_LOG_FORMAT", "json")
-        .log_output(vitalsign::logs::Output::Writer(Box::new(lines.clone())))
-        .install()
-        .expect("vitalsign is installed");
+        .log_output(vitalsign::logs::Output::Writer(Box::new(lines.clone())));
+    let vitals = change(builder).install().expect("vitalsign is installed");
     Live {
         receiver,
         vitals,

@@ -3,8 +3,6 @@
 use opentelemetry::trace::{Link, SpanKind, TraceId, TraceState, Tracer as _};
 use opentelemetry::{Context, KeyValue, global};
 use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
-use std::time::Duration;
-use tests::otlp::Receiver;
 use vitalsign::traced;
 
 /// Keeps what says `keep = true`.
@@ -63,18 +61,7 @@ fn future(keep: bool) -> impl Future<Output = ()> {
 
 #[tokio::test]
 async fn it_decides_by_them() {
-    let receiver = Receiver::start();
-    let vitals = vitalsign::builder()
-        .variable(
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-            format!("{}/v1/traces", receiver.http()),
-        )
-        .variable("OTEL_LOGS_EXPORTER", "none")
-        .variable("OTEL_METRICS_EXPORTER", "none")
-        .admin("off")
-        .sampler_with_attributes(ByAttribute)
-        .install()
-        .expect("vitalsign is installed");
+    let live = tests::live::installed("none", |builder| builder.sampler_with_attributes(ByAttribute));
     for keep in [false, true] {
         plain(keep);
         asynchronous(keep).await;
@@ -85,11 +72,9 @@ async fn it_decides_by_them() {
             .with_attributes([KeyValue::new("keep", keep)]);
         global::tracer("test").in_span_with_builder(span, |_| assert_eq!(sampled(), keep));
     }
-    tokio::task::spawn_blocking(move || assert!(vitals.flush(Duration::from_secs(10))))
-        .await
-        .expect("flushed");
-    receiver.trace("of the api", 1);
-    let spans = receiver.spans();
+    live.flush();
+    live.receiver.trace("of the api", 1);
+    let spans = live.receiver.spans();
     let mut names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(

@@ -92,7 +92,7 @@ fn says_nothing(output: &ReturnType) -> bool {
 
 fn probe(model: &Instrumented, p: &TokenStream) -> TokenStream {
     if model.span.as_ref().is_some_and(|span| span.err == ErrMode::Debug) {
-        return emit!({ use #p::probe::*; (&&&&#p::DebugProbe(ret)).vitalsign_settle(s); });
+        return emit!({ use #p::probe::*; (&&&&&&&&#p::DebugProbe(ret)).vitalsign_settle(s); });
     }
     emit!({ use #p::probe::*; (&&&&&&&&#p::Probe(ret)).vitalsign_settle(s); })
 }

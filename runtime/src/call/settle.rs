@@ -224,7 +224,7 @@ impl Settle<'_> {
             && let Some((site, span)) = self.fail()
         {
             let opaque = ErrorValue::Opaque("error_if");
-            let kind = probe::show(site, span, Cow::Borrowed("_OTHER"), opaque);
+            let kind = probe::show(site, span, Cow::Borrowed("_OTHER"), "", opaque);
             self.error_kind(kind);
         }
         self.ended

@@ -438,11 +438,15 @@ impl EventSink for Logs {
             match &error.value {
                 ErrorValue::Std(error) => fields.display(message, error),
                 ErrorValue::Display(error) => fields.display(message, error),
-                ErrorValue::Debug(error) => fields.debug(message, error),
+                ErrorValue::Debug(error, _) => fields.debug(message, error),
                 ErrorValue::Opaque(name) => fields.str(message, name),
             }
             fields.str(Key::Name("function"), site.def.function);
             fields.str(Key::Name("error.type"), &error.error_type);
+            // Where it says no more than `error.type`, readers are spared it.
+            if let Some(of) = error.exception_type().filter(|of| *of != error.error_type) {
+                fields.str(Key::Name("exception.type"), of);
+            }
             if let ErrorValue::Std(error) = &error.value {
                 fields.error_ref(Key::Name("error"), error);
             }

@@ -445,7 +445,7 @@ impl EventSink for Seen {
         let message = match &error.value {
             ErrorValue::Std(error) => error.to_string(),
             ErrorValue::Display(error) => error.to_string(),
-            ErrorValue::Debug(error) => format!("{error:?}"),
+            ErrorValue::Debug(error, _) => format!("{error:?}"),
             ErrorValue::Opaque(name) => (*name).to_owned(),
         };
         let level = site.def.span.as_ref().map_or(Level::ERROR, |span| span.err_level);

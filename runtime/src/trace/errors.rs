@@ -1,36 +1,32 @@
 //! An error on its way up: status and `error.type` on every span it passes, the exception and one log line only where it first
 //! surfaced.
 //!
-//! A span keeps hashes of the messages that its direct children recorded. One whose own error, or any of its sources, has such
-//! a message is passing it on. Spans that are not recorded keep nothing, so for them a few recent hashes of the thread do.
+//! A span keeps hashes of what its direct children recorded. One whose own error, or any of its sources, is among them is passing
+//! it on. Of spans that are not recorded a small table of the process keeps the same by their ids, since their calls may end on
+//! any thread.
 
 use super::body::{self, Key, PANICKED, Scalar};
 use super::drain;
-use super::local::{self, Ids};
+use super::local::{self, Ids, Local};
 use super::panics;
 use super::pipeline::Exceptions;
 use super::slab::Handle;
 use super::store::{self, Live, SLAB, STATUS_ERROR};
-use crate::probe::{ErrorRef, ErrorValue};
+use crate::probe::{self, ErrorRef, ErrorValue, Plain};
 use crate::site::{ErrMode, Site};
-use std::borrow::Cow;
-use std::cell::RefCell;
+use std::error::Error;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Sources that are followed: a chain may be a ring.
 const DEPTH: usize = 16;
 /// Hashes a span keeps of its children's errors.
-const SEEN: usize = 32;
+const SEEN: usize = 64;
 
-thread_local! {
-    /// Trace and message of errors that surfaced under spans not recorded.
-    static RECENT: RefCell<Vec<(u64, u64)>> = const { RefCell::new(Vec::new()) };
-}
-
-fn hash(message: &str) -> u64 {
+fn hash(of: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    message.hash(&mut hasher);
+    of.hash(&mut hasher);
     hasher.finish()
 }
 
@@ -42,37 +38,94 @@ fn shown(args: fmt::Arguments<'_>) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// The messages of an error and its sources, outermost first.
-fn messages(error: &ErrorRef<'_>) -> Vec<String> {
-    local::guarded(|| match error.value {
-        ErrorValue::Std(error) => {
-            let mut messages = vec![shown(format_args!("{error}"))];
-            let mut source = error.source();
-            while let Some(error) = source
-                && messages.len() < DEPTH
-            {
-                messages.push(shown(format_args!("{error}")));
-                source = error.source();
-            }
-            messages
-        }
-        ErrorValue::Display(error) => vec![shown(format_args!("{error}"))],
-        ErrorValue::Debug(error) => vec![shown(format_args!("{error:?}"))],
-        ErrorValue::Opaque(name) => vec![name.to_owned()],
-    })
+/// An error, looked at once.
+struct Told {
+    /// Its message and those of its sources, outermost first.
+    messages: Vec<String>,
+    /// What to tell the parent, so that it knows the error again.
+    marks: Vec<u64>,
+    /// What a child will have told of it, if it came from there.
+    known_by: Vec<u64>,
 }
+
+fn chain_of(error: &dyn Error) -> Vec<String> {
+    let mut messages = vec![shown(format_args!("{error}"))];
+    let mut source = error.source();
+    while let Some(error) = source
+        && messages.len() < DEPTH
+    {
+        messages.push(shown(format_args!("{error}")));
+        source = error.source();
+    }
+    messages
+}
+
+impl Told {
+    fn of(error: &ErrorRef<'_>) -> Self {
+        local::guarded(|| {
+            // Whatever form is shown, an error is known by its plain one: parent and child may show it in different ways.
+            let (messages, plain) = match error.value {
+                ErrorValue::Std(error) => (chain_of(error), None),
+                ErrorValue::Display(error) => (vec![shown(format_args!("{error}"))], None),
+                ErrorValue::Debug(error, plain) => {
+                    let known_by = match plain {
+                        Plain::Std(error) => Some(chain_of(error)),
+                        Plain::Display(error) => Some(vec![shown(format_args!("{error}"))]),
+                        Plain::None => None,
+                    };
+                    (vec![shown(format_args!("{error:?}"))], known_by)
+                }
+                ErrorValue::Opaque(name) => return Self::opaque(name, error.of),
+            };
+            let mut known_by: Vec<u64> = plain.as_ref().unwrap_or(&messages).iter().map(hash).collect();
+            // A parent that cannot show it, as in a generic function, or a child that could not, goes by the type.
+            let marks = vec![known_by[0], hash((TYPE, error.of))];
+            known_by.push(hash((OPAQUE, error.of)));
+            Self {
+                messages,
+                marks,
+                known_by,
+            }
+        })
+    }
+
+    fn opaque(message: &str, of: &str) -> Self {
+        let by_type = [hash((OPAQUE, of)), hash((TYPE, of))];
+        Self {
+            messages: vec![message.to_owned()],
+            marks: by_type[..1].into(),
+            known_by: by_type.into(),
+        }
+    }
+
+    fn message(&self) -> &str {
+        &self.messages[0]
+    }
+
+    /// The causes, one to a line; none when there are none.
+    fn causes(&self) -> Option<String> {
+        let (_, causes) = self.messages.split_first()?;
+        let lines: Vec<String> = causes.iter().map(|cause| format!("Caused by: {cause}")).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+}
+
+/// Says of a hash that it is of a type whose message is told too.
+const TYPE: u8 = 1;
+/// Says of a hash that it is of a type of which nothing else is known.
+const OPAQUE: u8 = 2;
 
 /// Tells the span, and the world if it first surfaced here.
 pub(crate) fn record(site: &'static Site, ids: &Ids, handle: Option<Handle>, error: &ErrorRef<'_>) {
     let mode = site.def.span.as_ref().map_or(ErrMode::Auto, |span| span.err);
-    let messages = messages(error);
-    let surfaced = surfaced(ids, handle, &messages);
+    let told = Told::of(error);
+    let surfaced = surfaced(ids, handle, &told);
     if let Some(handle) = handle {
         SLAB.with(handle, |live| {
             live.fixed.status = STATUS_ERROR;
             live.set("error.type", Scalar::Text(&error.error_type));
             if mode != ErrMode::Off {
-                live.set("otel.status_description", Scalar::Text(&messages[0]));
+                live.set("otel.status_description", Scalar::Text(told.message()));
             }
         });
     }
@@ -85,12 +138,11 @@ pub(crate) fn record(site: &'static Site, ids: &Ids, handle: Option<Handle>, err
     if let Some(handle) = handle
         && shared.exceptions != Exceptions::Logs
     {
-        let stacktrace = chain(&messages);
         exception(
             handle,
-            &error.error_type,
-            &messages[0],
-            stacktrace.as_deref(),
+            error.exception_type(),
+            told.message(),
+            told.causes().as_deref(),
             shared.limits.attributes_per_event,
         );
     }
@@ -98,35 +150,42 @@ pub(crate) fn record(site: &'static Site, ids: &Ids, handle: Option<Handle>, err
 }
 
 /// An error that the user hands to the current span. Its return from the same call is no second one.
-pub(crate) fn by_hand(handle: Handle, error_type: &str, error: &dyn std::error::Error) {
-    let messages = messages(&ErrorRef {
-        error_type: Cow::Borrowed(""),
-        value: ErrorValue::Std(error),
-    });
+pub(crate) fn by_hand<E: Error>(handle: Handle, error: &E) {
+    let error = ErrorRef {
+        error_type: probe::type_path::<E>(),
+        of: std::any::type_name::<E>(),
+        value: ErrorValue::Std(&error),
+    };
+    let told = Told::of(&error);
     SLAB.with(handle, |live| {
         live.fixed.status = STATUS_ERROR;
-        live.set("error.type", Scalar::Text(error_type));
-        live.set("otel.status_description", Scalar::Text(&messages[0]));
-        if live.seen.len() < SEEN {
-            live.seen.push(hash(&messages[0]));
-        }
+        live.set("error.type", Scalar::Text(&error.error_type));
+        live.set("otel.status_description", Scalar::Text(told.message()));
+        remember(live, &told.marks);
     });
-    exception(handle, error_type, &messages[0], chain(&messages).as_deref(), 128);
+    exception(
+        handle,
+        error.exception_type(),
+        told.message(),
+        told.causes().as_deref(),
+        128,
+    );
 }
 
-/// The causes, one to a line; none when there are none.
-fn chain(messages: &[String]) -> Option<String> {
-    let (_, causes) = messages.split_first()?;
-    let lines: Vec<String> = causes.iter().map(|cause| format!("Caused by: {cause}")).collect();
-    (!lines.is_empty()).then(|| lines.join("\n"))
+fn remember(live: &mut Live, marks: &[u64]) {
+    if live.seen.len() < SEEN {
+        live.seen.extend(marks);
+    }
 }
 
-fn exception(handle: Handle, of: &str, message: &str, stacktrace: Option<&str>, room: u32) {
+fn exception(handle: Handle, of: Option<&str>, message: &str, stacktrace: Option<&str>, room: u32) {
     store::event(
         handle,
         "exception",
         |fields| {
-            fields.named(Key::Name("exception.type"), Scalar::Text(of));
+            if let Some(of) = of {
+                fields.named(Key::Name("exception.type"), Scalar::Text(of));
+            }
             fields.named(Key::Name("exception.message"), Scalar::Text(message));
             if let Some(stacktrace) = stacktrace {
                 fields.named(Key::Name("exception.stacktrace"), Scalar::Text(stacktrace));
@@ -137,52 +196,97 @@ fn exception(handle: Handle, of: &str, message: &str, stacktrace: Option<&str>, 
 }
 
 /// Whether no child told of it, and tells the parent of it.
-fn surfaced(ids: &Ids, handle: Option<Handle>, messages: &[String]) -> bool {
-    let hashes: Vec<u64> = messages.iter().map(|message| hash(message)).collect();
-    let told = |live: &mut Live| {
-        let passed = hashes.iter().any(|hash| live.seen.contains(hash));
-        (passed, live.parent, live.fixed.parent)
+fn surfaced(ids: &Ids, handle: Option<Handle>, told: &Told) -> bool {
+    let seen = |live: &mut Live| {
+        let passed = told.known_by.iter().any(|mark| live.seen.contains(mark));
+        (passed, live.parent, live.fixed.parent, live.fixed.parent_remote)
     };
-    let Some((passed, parent, span)) = handle.and_then(|handle| SLAB.with(handle, told)) else {
-        return surfaced_unrecorded(ids, &hashes);
+    let (passed, parent) = match handle.and_then(|handle| SLAB.with(handle, seen)) {
+        Some((passed, Some(parent), ..)) => (passed, Some(Around::Recorded(parent))),
+        Some((passed, None, span, remote)) => (passed, if remote { None } else { recorded_below(span) }),
+        None => (unrecorded::has(ids.span, &told.known_by), below(ids)),
     };
-    if let Some(parent) = parent.or_else(|| below(span)) {
-        SLAB.with(parent, |live| {
-            if live.seen.len() < SEEN {
-                live.seen.push(hashes[0]);
-            }
-        });
+    match parent {
+        Some(Around::Recorded(parent)) => {
+            SLAB.with(parent, |live| remember(live, &told.marks));
+        }
+        Some(Around::Unrecorded(span)) => unrecorded::tell(span, &told.marks),
+        None => {}
     }
     !passed
 }
 
+/// The span around one that ends.
+enum Around {
+    Recorded(Handle),
+    /// By its id.
+    Unrecorded(u64),
+}
+
 /// A parent that is not in the slab is a plain function's, on the stack of the thread that its child began on.
-fn below(span: u64) -> Option<Handle> {
+fn recorded_below(span: u64) -> Option<Around> {
     if span == 0 {
         return None;
     }
     local::with(|local| {
         let at = local.stack.position_of_span(span)?;
-        store::settle(local, at)
+        around(local, at)
     })
     .flatten()
 }
 
-fn surfaced_unrecorded(ids: &Ids, hashes: &[u64]) -> bool {
-    let trace = ids.trace().0 as u64;
-    RECENT
-        .try_with(|recent| {
-            let Ok(mut recent) = recent.try_borrow_mut() else {
-                return true;
-            };
-            let passed = hashes.iter().any(|hash| recent.contains(&(trace, *hash)));
-            if recent.len() >= SEEN {
-                recent.remove(0);
-            }
-            recent.push((trace, hashes[0]));
-            !passed
-        })
-        .unwrap_or(true)
+/// The span around one that is not recorded: a plain function's frame is still there, a future's was just taken off.
+fn below(ids: &Ids) -> Option<Around> {
+    local::with(|local| {
+        let at = match local.stack.position_of_span(ids.span) {
+            Some(own) => own.checked_sub(1),
+            None => local.stack.last(),
+        }?;
+        let frame = local.stack.at(at, &mut local.rng)?;
+        // One that was given a parent elsewhere has none here.
+        (frame.ids().trace == ids.trace).then(|| around(local, at)).flatten()
+    })
+    .flatten()
+}
+
+fn around(local: &mut Local, at: usize) -> Option<Around> {
+    let frame = local.stack.at(at, &mut local.rng)?;
+    if frame.is_sampled() {
+        store::settle(local, at).map(Around::Recorded)
+    } else {
+        Some(Around::Unrecorded(frame.ids().span))
+    }
+}
+
+/// What the children of spans that are not recorded told them. The table is small and forgets: an error is on its way up for a
+/// moment only.
+mod unrecorded {
+    use super::{AtomicU64, Ordering, hash};
+
+    const SETS: usize = 256;
+    const WAYS: usize = 8;
+    static TABLE: [[AtomicU64; WAYS]; SETS] = [const { [const { AtomicU64::new(0) }; WAYS] }; SETS];
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+
+    fn set(span: u64) -> &'static [AtomicU64; WAYS] {
+        &TABLE[span as usize % SETS]
+    }
+
+    pub(super) fn tell(span: u64, marks: &[u64]) {
+        for mark in marks {
+            let at = NEXT.fetch_add(1, Ordering::Relaxed) as usize % WAYS;
+            set(span)[at].store(hash((span, mark)), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether one of the marks was told to that span. What a child told stands before its end, which the parent waited for.
+    pub(super) fn has(span: u64, marks: &[u64]) -> bool {
+        let told = |mark| {
+            let wanted = hash((span, mark));
+            set(span).iter().any(|entry| entry.load(Ordering::Relaxed) == wanted)
+        };
+        marks.iter().any(told)
+    }
 }
 
 /// A call that unwinds: message and place as the hook kept them. Its log line is written where the hook is: once, traced or not.
@@ -211,7 +315,7 @@ pub(crate) fn panicked(ids: &Ids, handle: Option<Handle>) {
         let place = format!("panicked at {}", panicked.location);
         exception(
             handle,
-            "panic",
+            Some("panic"),
             message,
             Some(&place),
             shared.limits.attributes_per_event,

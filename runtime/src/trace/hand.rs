@@ -156,7 +156,7 @@ impl Current {
     /// ```
     pub fn record_error<E: std::error::Error>(&self, error: &E) {
         if let Some(handle) = self.handle() {
-            errors::by_hand(handle, &crate::probe::type_path::<E>(), error);
+            errors::by_hand(handle, error);
         }
     }
 

@@ -59,7 +59,7 @@ impl EventSink for Kept {
         let shown = match error.value {
             ErrorValue::Std(error) => error.to_string(),
             ErrorValue::Display(error) => error.to_string(),
-            ErrorValue::Debug(error) => format!("{error:?}"),
+            ErrorValue::Debug(error, _) => format!("{error:?}"),
             ErrorValue::Opaque(name) => name.to_owned(),
         };
         let line = (format!("error in {}: {shown}", site.def.function), context.cloned());

@@ -26,6 +26,7 @@ fn log_record(view: &View<'_>, limits: &LogLimits) -> LogRecord {
         kept: Vec::with_capacity(view.fields.len() + 3),
         dropped: 0,
     };
+    let names_type = view.fields.iter().any(|(name, _)| name == "exception.type");
     for (name, value) in &view.fields {
         match value {
             // The names of the semantic conventions for exceptions.
@@ -39,7 +40,9 @@ fn log_record(view: &View<'_>, limits: &LogLimits) -> LogRecord {
                 }
             }
             Value::Text(name_of_type) if name == "error.type" => {
-                attributes.put("exception.type", text(name_of_type, limits));
+                if !names_type && name_of_type != "_OTHER" {
+                    attributes.put("exception.type", text(name_of_type, limits));
+                }
                 attributes.put(name, text(name_of_type, limits));
             }
             value => attributes.put(name, any(value, limits)),
