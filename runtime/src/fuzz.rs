@@ -7,7 +7,7 @@ use crate::config::url::Url;
 use crate::export::otlp::{json, wire};
 use crate::export::retry;
 use crate::export::spool;
-use crate::export::transport::Retry;
+use crate::export::transport::{Retry, Signal};
 use crate::trace::propagate::{extract_by, inject_by};
 use std::time::{Duration, SystemTime};
 
@@ -135,6 +135,16 @@ pub fn propagators(bytes: &[u8]) {
             keys.collect::<std::collections::BTreeSet<_>>()
         };
         assert_eq!(lower(&pairs(&read.baggage)), lower(&pairs(&context.baggage)));
+    }
+}
+
+/// A request as JSON, of whatever stood in the spool: text, or refused; never many times as long, for requests are bounded.
+pub fn json(bytes: &[u8]) {
+    for signal in Signal::ALL {
+        if let Ok(text) = json::text(signal, bytes) {
+            assert!(text.starts_with('{') && text.ends_with('}'), "{text}");
+            assert!(text.len() <= 16 * bytes.len() + 64, "{text}");
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::durations;
 use super::outlet::Outlet;
 use super::retry::Backoff;
 use super::spool::{Entry, Spool};
+use super::stage::Stage;
 use super::stats;
 use super::transport::{Accepted, Retry, SendError};
 use bytes::Bytes;
@@ -18,6 +19,8 @@ use tokio::time::{Instant, sleep, timeout};
 pub(super) struct Backlog {
     outlet: Arc<Outlet>,
     spool: Arc<Spool>,
+    /// What is on its way to the spool.
+    stage: Stage,
     /// Something to do: a batch, a flush, the end.
     pub(super) wake: Notify,
     /// Who sends has it: there is one request at a time.
@@ -31,6 +34,7 @@ impl Backlog {
         Self {
             outlet,
             spool,
+            stage: Stage::default(),
             wake: Notify::new(),
             turn: Arc::default(),
             hold: Mutex::new(None),
@@ -40,18 +44,27 @@ impl Backlog {
     /// Items of this process that wait, and those that were lost there.
     pub(super) fn pending_and_lost(&self) -> (u64, u64) {
         let signal = self.outlet.signal;
-        (self.spool.pending(signal), self.spool.lost(signal))
+        let pending = self.spool.pending(signal, || self.stage.items());
+        (pending, self.spool.lost(signal))
     }
 
     /// Nothing more will come.
     pub(super) fn leave(&self) {
         self.wake.notify_one();
-        self.spool.leave();
+        self.stage.wake.notify_one();
+        if self.stage.items() == 0 {
+            self.spool.leave();
+        }
     }
 
     /// Batches wait, or one is on its way.
     pub(super) fn is_busy(&self) -> bool {
-        self.spool.backlog(self.outlet.signal) > 0 || self.turn.try_lock().is_err()
+        self.spool.backlog(self.outlet.signal) > 0 || self.stage.items() > 0 || self.turn.try_lock().is_err()
+    }
+
+    /// Whatever can be on disk is.
+    pub(super) fn is_settled(&self) -> bool {
+        self.stage.is_settled()
     }
 
     /// The next attempt waits for this first.
@@ -63,10 +76,19 @@ impl Backlog {
         self.hold.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Writes a batch behind all others. False when the disk does not take it: then it waits in memory.
+    /// Puts a batch behind all others, on its way to the disk. False when the disk takes none: then it waits in memory.
+    pub(super) async fn put(&self, body: &Bytes, count: u64) -> bool {
+        self.stage.put(body, count).await
+    }
+
+    /// Writes a batch behind all others, now.
     pub(super) async fn store(&self, body: &Bytes, count: u64) -> bool {
+        self.write(body, count, || {}).await
+    }
+
+    async fn write(&self, body: &Bytes, count: u64, written: impl FnOnce() + Send + 'static) -> bool {
         let (spool, signal, body) = (self.spool.clone(), self.outlet.signal, body.clone());
-        match tokio::task::spawn_blocking(move || spool.write(signal, &body, count)).await {
+        match tokio::task::spawn_blocking(move || spool.write(signal, &body, count, written)).await {
             Ok(Ok(())) => {
                 self.wake.notify_one();
                 true
@@ -77,6 +99,28 @@ impl Backlog {
             }
             // The runtime ends.
             Err(_) => false,
+        }
+    }
+
+    /// Brings to the disk what is on its way there, until the end.
+    pub(super) async fn run_writer(self: Arc<Self>) {
+        const AGAIN: Duration = Duration::from_secs(1);
+        while !self.outlet.is_stopped() {
+            let Some(batch) = self.stage.begin() else {
+                self.stage.wake.notified().await;
+                continue;
+            };
+            let (backlog, count) = (self.clone(), batch.count);
+            let written = self.write(&batch.body, count, move || backlog.stage.written(count)).await;
+            if written {
+                self.outlet.progress.notify_waiters();
+                continue;
+            }
+            self.stage.refused(batch);
+            self.wake.notify_one();
+            self.outlet.progress.notify_waiters();
+            sleep(AGAIN).await;
+            self.stage.again();
         }
     }
 
@@ -149,7 +193,7 @@ impl Backlog {
         // When the first attempt at the oldest batch began.
         let mut began = None;
         while !self.outlet.is_stopped() {
-            if self.spool.backlog(self.outlet.signal) == 0 {
+            if self.spool.backlog(self.outlet.signal) == 0 && !self.stage.has_refused() {
                 self.idle().await;
                 continue;
             }
@@ -185,44 +229,70 @@ impl Backlog {
     /// An error says when to try again.
     async fn send_oldest(&self, began: Instant) -> Result<(), Retry> {
         let (signal, spool) = (self.outlet.signal, self.spool.clone());
-        let Ok(Some((entry, body))) = tokio::task::spawn_blocking(move || spool.take(signal)).await else {
-            return Ok(());
-        };
-        let answer = self.outlet.send(body, entry.count, self.outlet.timeout).await;
-        self.conclude(entry, answer, began).await
+        let taken = tokio::task::spawn_blocking(move || spool.take(signal)).await;
+        let most = self.outlet.timeout;
+        match taken {
+            Ok(Ok(Some((entry, body)))) => {
+                let answer = self.outlet.send(body, entry.count, most).await;
+                self.conclude(entry, answer, began).await
+            }
+            Ok(Ok(None)) => {
+                let Some(batch) = self.stage.take_refused() else { return Ok(()) };
+                let answer = self.outlet.send(batch.body.clone(), batch.count, most).await;
+                self.settle(answer, batch.count, began).map_err(|retry| {
+                    self.stage.put_back(batch);
+                    retry
+                })
+            }
+            Ok(Err(error)) => {
+                self.say(&error);
+                Err(Retry::Backoff)
+            }
+            // The runtime ends.
+            Err(_) => Ok(()),
+        }
     }
 
     /// A batch on disk was sent: it goes, or back to the front.
     async fn conclude(&self, entry: Entry, answer: Result<Accepted, SendError>, began: Instant) -> Result<(), Retry> {
-        let signal = self.outlet.signal;
-        match answer {
-            Ok(accepted) => {
-                stats::SPOOL_SENT.add(1);
-                durations::export(signal, began.elapsed(), accepted.outcome());
-                // What other processes recorded is in their account, not in ours.
-                if entry.adopted {
-                    self.outlet.stats.exported.add(entry.count);
-                } else {
-                    self.outlet.accepted(&accepted, entry.count);
-                }
+        let accepted = answer.is_ok();
+        let settled = match answer {
+            // What other processes recorded is in their account, not in ours.
+            Ok(accepted) if entry.adopted => {
+                durations::export(self.outlet.signal, began.elapsed(), accepted.outcome());
+                self.outlet.stats.exported.add(entry.count);
+                Ok(())
             }
-            Err(error) if error.retry == Retry::Never => {
-                durations::export(signal, began.elapsed(), Some(error.kind.into()));
-                if !entry.adopted {
-                    self.outlet.account.failed(signal, &error, entry.count);
-                }
+            Err(error) if entry.adopted && error.retry == Retry::Never => {
+                durations::export(self.outlet.signal, began.elapsed(), Some(error.kind.into()));
+                Ok(())
             }
-            Err(error) => {
-                self.spool.put_back(entry);
-                return Err(error.retry);
-            }
+            answer => self.settle(answer, entry.count, began),
+        };
+        if let Err(retry) = settled {
+            self.spool.put_back(entry);
+            return Err(retry);
         }
-        self.done(entry).await;
+        stats::SPOOL_SENT.add(u64::from(accepted));
+        let spool = self.spool.clone();
+        let _ = tokio::task::spawn_blocking(move || spool.done(&entry)).await;
         Ok(())
     }
 
-    async fn done(&self, entry: Entry) {
-        let spool = self.spool.clone();
-        let _ = tokio::task::spawn_blocking(move || spool.done(&entry)).await;
+    /// The account of what this process recorded.
+    fn settle(&self, answer: Result<Accepted, SendError>, count: u64, began: Instant) -> Result<(), Retry> {
+        let signal = self.outlet.signal;
+        match answer {
+            Ok(accepted) => {
+                durations::export(signal, began.elapsed(), accepted.outcome());
+                self.outlet.accepted(&accepted, count);
+            }
+            Err(error) if error.retry == Retry::Never => {
+                durations::export(signal, began.elapsed(), Some(error.kind.into()));
+                self.outlet.account.failed(signal, &error, count);
+            }
+            Err(error) => return Err(error.retry),
+        }
+        Ok(())
     }
 }

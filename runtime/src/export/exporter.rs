@@ -166,6 +166,7 @@ impl Ways {
         let pushed = self.metrics.iter().filter_map(|push| push.backlog.as_ref());
         for backlog in self.pipelines().filter_map(|p| p.backlog.as_ref()).chain(pushed) {
             background.spawn_ours(backlog.clone().run());
+            background.spawn_ours(backlog.clone().run_writer());
         }
         if let Some(spool) = &self.spool {
             background.spawn_ours(sync(spool.clone()));

@@ -37,6 +37,8 @@ pub(crate) mod spool;
 #[cfg(all(feature = "otlp", not(feature = "spool")))]
 #[path = "no_spool.rs"]
 pub(crate) mod spool;
+#[cfg(feature = "otlp")]
+mod stage;
 #[cfg(feature = "record")]
 pub(crate) mod stats;
 #[cfg(all(test, feature = "otlp"))]

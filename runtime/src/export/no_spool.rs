@@ -17,7 +17,7 @@ impl Spool {
         Err("VITALSIGN_SPOOL_DIR needs the feature `spool`".to_owned())
     }
 
-    pub(crate) fn write(&self, _signal: Signal, _body: &[u8], _count: u64) -> io::Result<()> {
+    pub(crate) fn write(&self, _signal: Signal, _body: &[u8], _count: u64, _written: impl FnOnce()) -> io::Result<()> {
         match *self {}
     }
 
@@ -25,7 +25,7 @@ impl Spool {
         match *self {}
     }
 
-    pub(crate) fn take(&self, _signal: Signal) -> Option<(Entry, Bytes)> {
+    pub(crate) fn take(&self, _signal: Signal) -> io::Result<Option<(Entry, Bytes)>> {
         match *self {}
     }
 
@@ -41,7 +41,7 @@ impl Spool {
         match *self {}
     }
 
-    pub(crate) fn pending(&self, _signal: Signal) -> u64 {
+    pub(crate) fn pending(&self, _signal: Signal, _coming: impl FnOnce() -> u64) -> u64 {
         match *self {}
     }
 

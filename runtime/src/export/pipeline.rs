@@ -194,7 +194,7 @@ impl Pipeline {
     /// False where there is no spool, or none that works.
     async fn store(&self, body: &Bytes, count: u64) -> bool {
         match &self.backlog {
-            Some(backlog) => backlog.store(body, count).await,
+            Some(backlog) => backlog.put(body, count).await,
             None => false,
         }
     }
@@ -260,7 +260,8 @@ impl Flushing<'_> {
                 return;
             }
             // Nobody is there to wait for; what can be spooled is.
-            if p.outlet.is_refused() && (all || p.backlog.is_none()) {
+            let spooled = p.backlog.as_ref().is_none_or(|backlog| all && backlog.is_settled());
+            if p.outlet.is_refused() && spooled {
                 return;
             }
             progress.await;

@@ -26,6 +26,7 @@ pub(crate) struct Blame {
     pub(crate) client_certificate: &'static str,
     pub(crate) client_key: &'static str,
     pub(crate) has_client: bool,
+    pub(crate) tls: bool,
 }
 
 impl Blame {
@@ -37,6 +38,22 @@ impl Blame {
             client_certificate: named(&otlp.client_certificate, "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
             client_key: named(&otlp.client_key, "OTEL_EXPORTER_OTLP_CLIENT_KEY"),
             has_client: otlp.client_certificate.is_some(),
+            tls: otlp.url.tls,
+        }
+    }
+
+    /// What may mend a connection that broke before there was an answer: who wants a certificate and gets none hangs up, and
+    /// whether the reason arrives is chance.
+    pub(crate) fn hint(&self) -> String {
+        if self.tls && !self.has_client {
+            let Self {
+                client_certificate,
+                client_key,
+                ..
+            } = self;
+            format!("; {client_certificate} and {client_key} are not set: it may ask for a client certificate")
+        } else {
+            String::new()
         }
     }
 }

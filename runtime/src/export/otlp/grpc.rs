@@ -142,10 +142,10 @@ impl Grpc {
         let connect = chain(error)
             .filter_map(|error| error.downcast_ref::<hyper_util::client::legacy::Error>())
             .any(hyper_util::client::legacy::Error::is_connect);
-        let (kind, verb) = if connect {
-            (Kind::Unreachable, "can not be reached")
+        let (kind, verb, hint) = if connect {
+            (Kind::Unreachable, "can not be reached", String::new())
         } else {
-            (Kind::Connection, "broke the connection")
+            (Kind::Connection, "broke the connection", self.blame.hint())
         };
         let port = if !connect && self.url.port == 4318 {
             "; 4318 is the port for HTTP"
@@ -155,7 +155,7 @@ impl Grpc {
         SendError {
             retry: Retry::Backoff,
             kind,
-            message: format!("{} {verb}: {}{port}", self.named, innermost(error)),
+            message: format!("{} {verb}: {}{port}{hint}", self.named, innermost(error)),
         }
     }
 }

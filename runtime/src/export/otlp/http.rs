@@ -125,15 +125,15 @@ impl Http {
                 self.named()
             ));
         }
-        let (kind, verb) = if error.is_connect() {
-            (Kind::Unreachable, "can not be reached")
+        let (kind, verb, hint) = if error.is_connect() {
+            (Kind::Unreachable, "can not be reached", String::new())
         } else {
-            (Kind::Connection, "broke the connection")
+            (Kind::Connection, "broke the connection", self.blame.hint())
         };
         SendError {
             retry: Retry::Backoff,
             kind,
-            message: format!("{} {verb}: {cause}", self.named()),
+            message: format!("{} {verb}: {cause}{hint}", self.named()),
         }
     }
 

@@ -137,17 +137,10 @@ fn told_alert(error: &(dyn Error + 'static)) -> Option<String> {
 }
 
 fn refused_by_server(alert: &str, blame: &Blame) -> String {
-    let Blame {
-        client_certificate,
-        client_key,
-        has_client,
-        ..
-    } = blame;
-    if *has_client {
-        format!("{client_certificate}: the server refused the client's certificate ({alert})")
+    let certificate = blame.client_certificate;
+    if blame.has_client {
+        format!("{certificate}: the server refused the client's certificate ({alert})")
     } else {
-        format!(
-            "{client_certificate} and {client_key} are not set, and the server refused ({alert}): it may ask for a client certificate"
-        )
+        format!("the server refused ({alert}){}", blame.hint())
     }
 }

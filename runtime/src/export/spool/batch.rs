@@ -93,3 +93,11 @@ pub(crate) fn parse(bytes: &Bytes) -> io::Result<(Signal, u64, Bytes)> {
 fn corrupt() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "no whole batch")
 }
+
+/// Whether there is no batch and never will be again, as against a system that can not read it now.
+pub(super) fn is_lost(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound
+    )
+}

@@ -1,6 +1,6 @@
 //! What stands in the folder that the variable names: the processes' own folders, their batches, and what is somebody else's.
 
-use super::batch::Head;
+use super::batch::{Head, is_lost};
 use super::{Entry, on_disk};
 use crate::export::diag::tame;
 use crate::export::stats;
@@ -56,18 +56,21 @@ pub(super) fn batches(folder: &Path) -> Vec<Entry> {
         let Some(stem) = name.strip_suffix(SUFFIX).filter(|stem| is_ours(stem)) else {
             continue;
         };
-        if let Ok(head) = Head::read(&path) {
-            entries.push(Entry {
+        match Head::read(&path) {
+            Ok(head) => entries.push(Entry {
                 name: stem.to_owned(),
                 signal: head.signal,
                 count: head.count,
                 size: on_disk(head.size()),
                 adopted: true,
                 path,
-            });
-        } else {
-            stats::SPOOL_CORRUPT.add(1);
-            let _ = fs::remove_file(path);
+            }),
+            Err(error) if is_lost(&error) => {
+                stats::SPOOL_CORRUPT.add(1);
+                let _ = fs::remove_file(path);
+            }
+            // Left to who can read it.
+            Err(_) => {}
         }
     }
     entries

@@ -132,10 +132,13 @@ impl Spool {
         fs::remove_file(path)
     }
 
-    /// Writes a batch behind all others; the oldest go where it needs their room.
-    pub(crate) fn write(&self, signal: Signal, body: &[u8], count: u64) -> io::Result<()> {
+    /// Writes a batch behind all others; the oldest go where it needs their room. `written` is called in the moment from which on it is
+    /// [`pending`](Self::pending) here.
+    pub(crate) fn write(&self, signal: Signal, body: &[u8], count: u64, written: impl FnOnce()) -> io::Result<()> {
         let entry = self.add(signal, body, count)?;
-        self.state().waiting[signal as usize].push_back(entry);
+        let mut state = self.state();
+        state.waiting[signal as usize].push_back(entry);
+        written();
         Ok(())
     }
 
@@ -180,11 +183,14 @@ impl Spool {
     /// Room for a batch, and its name.
     fn reserve(&self, size: u64) -> String {
         let mut state = self.state();
-        self.make_room(&mut state, size);
+        let evicted = self.make_room(&mut state, size);
         state.bytes += size;
         state.next += 1;
         stats::SPOOL_BYTES.set(state.bytes);
-        format!("{:020}-{:06}", unix_nanos(), state.next)
+        let name = format!("{:020}-{:06}", unix_nanos(), state.next);
+        drop(state);
+        evicted.iter().for_each(Entry::remove);
+        name
     }
 
     /// Files wait for [`sync`](Self::sync).
@@ -203,7 +209,9 @@ impl Spool {
         })
     }
 
-    fn make_room(&self, state: &mut State, size: u64) {
+    /// What has to go for it; the files are the caller's to remove, without the lock.
+    fn make_room(&self, state: &mut State, size: u64) -> Vec<Entry> {
+        let mut evicted = Vec::new();
         while state.bytes + size > self.max_bytes {
             let oldest = Signal::ALL
                 .into_iter()
@@ -214,20 +222,20 @@ impl Spool {
                         .cmp(&state.waiting[*b as usize][0].name)
                 });
             let Some(entry) = oldest.and_then(|signal| state.waiting[signal as usize].pop_front()) else {
-                return;
+                break;
             };
             Self::forget(state, &entry);
             if !entry.adopted {
                 state.lost[entry.signal as usize] += entry.count;
             }
             stats::SPOOL_EVICTED.add(1);
+            evicted.push(entry);
         }
+        evicted
     }
 
-    /// Takes the file away and its size off.
+    /// Its file is gone, or will be.
     fn forget(state: &mut State, entry: &Entry) {
-        // A file that can not be removed would be sent again by the next process; that is all.
-        let _ = fs::remove_file(&entry.path);
         state.bytes = state.bytes.saturating_sub(entry.size);
         if entry.adopted
             && let Some(folder) = entry.path.parent()
@@ -238,32 +246,46 @@ impl Spool {
         stats::SPOOL_BYTES.set(state.bytes);
     }
 
-    /// The oldest batch of a signal, and its bytes. Those that can not be read are counted and gone.
-    pub(crate) fn take(&self, signal: Signal) -> Option<(Entry, Bytes)> {
+    /// The oldest batch of a signal, and its bytes. Those that are not what was written are counted and gone; what can not be read
+    /// now stays.
+    pub(crate) fn take(&self, signal: Signal) -> io::Result<Option<(Entry, Bytes)>> {
         loop {
             let entry = {
                 let mut state = self.state();
-                let entry = state.waiting[signal as usize].pop_front()?;
+                let Some(entry) = state.waiting[signal as usize].pop_front() else {
+                    return Ok(None);
+                };
                 if !entry.adopted {
                     state.sending[signal as usize] += entry.count;
                 }
                 entry
             };
-            if let Ok((_, _, body)) = batch::read(&entry.path) {
-                return Some((entry, body));
+            match batch::read(&entry.path) {
+                Ok((_, _, body)) => return Ok(Some((entry, body))),
+                Err(error) if batch::is_lost(&error) => self.lose(&entry),
+                Err(error) => {
+                    self.put_back(entry);
+                    return Err(error);
+                }
             }
-            stats::SPOOL_CORRUPT.add(1);
-            let mut state = self.state();
-            Self::forget(&mut state, &entry);
-            if !entry.adopted {
-                state.sending[signal as usize] -= entry.count;
-                state.lost[signal as usize] += entry.count;
-            }
+        }
+    }
+
+    fn lose(&self, entry: &Entry) {
+        let signal = entry.signal as usize;
+        stats::SPOOL_CORRUPT.add(1);
+        entry.remove();
+        let mut state = self.state();
+        Self::forget(&mut state, entry);
+        if !entry.adopted {
+            state.sending[signal] -= entry.count;
+            state.lost[signal] += entry.count;
         }
     }
 
     /// The collector has it, or will never take it.
     pub(crate) fn done(&self, entry: &Entry) {
+        entry.remove();
         let mut state = self.state();
         Self::forget(&mut state, entry);
         if !entry.adopted {
@@ -287,11 +309,11 @@ impl Spool {
         self.state().waiting[signal as usize].len()
     }
 
-    /// Items of this process that wait or are being sent.
-    pub(crate) fn pending(&self, signal: Signal) -> u64 {
+    /// Items of this process that wait or are being sent, and in the same moment those on their way here.
+    pub(crate) fn pending(&self, signal: Signal, coming: impl FnOnce() -> u64) -> u64 {
         let state = self.state();
         let own = state.waiting[signal as usize].iter().filter(|entry| !entry.adopted);
-        own.map(|entry| entry.count).sum::<u64>() + state.sending[signal as usize]
+        own.map(|entry| entry.count).sum::<u64>() + state.sending[signal as usize] + coming()
     }
 
     /// Items of this process that were lost here: no room, or not readable any more.
@@ -324,9 +346,11 @@ impl Spool {
                 left,
                 _lock: lock,
             });
-            self.make_room(&mut state, 0);
-            state.adopted.retain(Adopted::is_kept);
+            let evicted = self.make_room(&mut state, 0);
             stats::SPOOL_BYTES.set(state.bytes);
+            drop(state);
+            evicted.iter().for_each(Entry::remove);
+            self.state().adopted.retain(Adopted::is_kept);
         }
     }
 
@@ -336,6 +360,13 @@ impl Spool {
         if state.waiting.iter().all(VecDeque::is_empty) && state.sending.iter().all(|items| *items == 0) {
             folder::remove(self.disk.folder());
         }
+    }
+}
+
+impl Entry {
+    fn remove(&self) {
+        // A file that can not be removed would be sent again by the next process; that is all.
+        let _ = fs::remove_file(&self.path);
     }
 }
 

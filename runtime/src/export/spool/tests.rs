@@ -47,36 +47,36 @@ fn first_in_first_out_by_signal() {
         (Signal::Logs, "two"),
         (Signal::Traces, "three"),
     ] {
-        spool.write(signal, body.as_bytes(), 2).unwrap();
+        spool.write(signal, body.as_bytes(), 2, || ()).unwrap();
     }
-    assert_eq!((spool.backlog(Signal::Traces), spool.pending(Signal::Traces)), (2, 4));
-    let (entry, body) = spool.take(Signal::Traces).unwrap();
-    assert_eq!((&body[..], spool.pending(Signal::Traces)), (&b"one"[..], 4));
+    assert_eq!((spool.backlog(Signal::Traces), spool.pending(Signal::Traces, || 0)), (2, 4));
+    let (entry, body) = spool.take(Signal::Traces).unwrap().unwrap();
+    assert_eq!((&body[..], spool.pending(Signal::Traces, || 0)), (&b"one"[..], 4));
     spool.put_back(entry);
-    let (entry, body) = spool.take(Signal::Traces).unwrap();
+    let (entry, body) = spool.take(Signal::Traces).unwrap().unwrap();
     assert_eq!(&body[..], b"one");
     spool.done(&entry);
-    assert_eq!(spool.pending(Signal::Traces), 2);
-    let (entry, body) = spool.take(Signal::Traces).unwrap();
+    assert_eq!(spool.pending(Signal::Traces, || 0), 2);
+    let (entry, body) = spool.take(Signal::Traces).unwrap().unwrap();
     assert_eq!(&body[..], b"three");
     spool.done(&entry);
-    assert!(spool.take(Signal::Traces).is_none() && spool.take(Signal::Logs).is_some());
+    assert!(spool.take(Signal::Traces).unwrap().is_none() && spool.take(Signal::Logs).unwrap().is_some());
 }
 
 #[test]
 fn the_next_process_adopts_what_is_left_and_a_neighbour_does_not() {
     let dir = Dir::new();
     let first = dir.open();
-    first.write(Signal::Traces, b"left", 3).unwrap();
+    first.write(Signal::Traces, b"left", 3, || ()).unwrap();
     let neighbour = dir.open();
     assert_eq!(neighbour.backlog(Signal::Traces), 0, "its process lives");
     drop(first);
     neighbour.adopt();
     assert_eq!(
-        (neighbour.backlog(Signal::Traces), neighbour.pending(Signal::Traces)),
+        (neighbour.backlog(Signal::Traces), neighbour.pending(Signal::Traces, || 0)),
         (1, 0)
     );
-    let (entry, body) = neighbour.take(Signal::Traces).unwrap();
+    let (entry, body) = neighbour.take(Signal::Traces).unwrap().unwrap();
     assert_eq!((&body[..], entry.count), (&b"left"[..], 3));
     neighbour.done(&entry);
     drop(neighbour);
@@ -88,18 +88,18 @@ fn the_oldest_make_room_and_are_counted() {
     let dir = Dir::new();
     let spool = Spool::open(&dir.config(2 * 4096)).unwrap();
     for n in 0..5_u8 {
-        spool.write(Signal::Traces, &[n; 100], 10).unwrap();
+        spool.write(Signal::Traces, &[n; 100], 10, || ()).unwrap();
     }
     assert_eq!((spool.backlog(Signal::Traces), spool.lost(Signal::Traces)), (2, 30));
-    assert_eq!(spool.take(Signal::Traces).unwrap().1[0], 3);
-    assert!(spool.write(Signal::Traces, &[0; 2 * 4096], 1).is_err());
+    assert_eq!(spool.take(Signal::Traces).unwrap().unwrap().1[0], 3);
+    assert!(spool.write(Signal::Traces, &[0; 2 * 4096], 1, || ()).is_err());
 }
 
 #[test]
 fn files_that_are_cut_flipped_or_forged_are_skipped() {
     let dir = Dir::new();
     let spool = dir.open();
-    spool.write(Signal::Traces, b"some bytes of a batch", 1).unwrap();
+    spool.write(Signal::Traces, b"some bytes of a batch", 1, || ()).unwrap();
     let path = files(&dir.0).remove(0);
     let whole = fs::read(&path).unwrap();
     assert!(batch::read(&path).is_ok());
@@ -120,9 +120,9 @@ fn files_that_are_cut_flipped_or_forged_are_skipped() {
     fs::write(&path, &longer).unwrap();
     assert!(batch::read(&path).is_err());
     // In its own process and in the next.
-    assert!(spool.take(Signal::Traces).is_none());
+    assert!(spool.take(Signal::Traces).unwrap().is_none());
     assert_eq!(spool.lost(Signal::Traces), 1);
-    spool.write(Signal::Traces, b"x", 1).unwrap();
+    spool.write(Signal::Traces, b"x", 1, || ()).unwrap();
     let path = files(&dir.0).remove(0);
     fs::write(&path, b"garbage").unwrap();
     drop(spool);
@@ -160,6 +160,6 @@ fn a_folder_that_vanishes_is_an_error_not_a_panic() {
     let dir = Dir::new();
     let spool = dir.open();
     fs::remove_dir_all(&dir.0).unwrap();
-    assert!(spool.write(Signal::Logs, b"x", 1).is_err());
+    assert!(spool.write(Signal::Logs, b"x", 1, || ()).is_err());
     assert_eq!(spool.backlog(Signal::Logs), 0);
 }

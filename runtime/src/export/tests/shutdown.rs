@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 const DEADLINE: Duration = Duration::from_secs(1);
-/// A loaded machine is slow to wake a thread.
-const GRACE: Duration = Duration::from_millis(700);
+/// A loaded machine is slow to wake a thread, and to print a panic. Who hangs, hangs for longer.
+const GRACE: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Collector {

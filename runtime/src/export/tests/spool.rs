@@ -23,6 +23,20 @@ impl Dir {
         self.0.to_str().unwrap()
     }
 
+    /// Until nobody holds what is left here: a dropped exporter ends in the background.
+    fn wait_until_left(&self) {
+        use rustix::fs::{FlockOperation, flock};
+        let held = |folder: fs::DirEntry| {
+            let lock = fs::File::open(folder.path().join("lock"));
+            lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockShared).is_err())
+        };
+        let until = Instant::now() + LONG;
+        while fs::read_dir(&self.0).into_iter().flatten().flatten().any(held) {
+            assert!(Instant::now() < until, "still held");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// The spans in whole batches on disk.
     fn spans(&self) -> Vec<String> {
         let mut spans = Vec::new();
@@ -113,6 +127,7 @@ fn what_a_dead_collector_leaves_at_the_shutdown_is_sent_by_the_next_process() {
         while dir.spans().len() < 700 && Instant::now() < until {
             thread::sleep(Duration::from_millis(5));
         }
+        dir.wait_until_left();
         let receiver = Receiver::start();
         let second = exporter(&receiver.url(), &vars);
         record(&second, 1000, 1);
@@ -221,6 +236,7 @@ fn the_last_push_of_metrics_is_sent_by_the_next_process() {
     );
     assert_eq!(first.shutdown(LONG).metrics, tally(0, 0, 1, 1));
     drop(first);
+    dir.wait_until_left();
     let receiver = Receiver::at(address);
     let second = start(0);
     let requests = receiver.wait_for(1);

@@ -158,8 +158,9 @@ fn certificates_that_do_not() {
             let mut vars = vars.clone();
             vars.push((PROTOCOL, protocol.to_owned()));
             let error = send(&url(&receiver), &vars).unwrap_err();
-            assert_eq!(error.kind, Kind::Tls, "{protocol}: {error}");
-            assert!(error.message.starts_with(says), "{protocol}: {error}");
+            // Whether a server's reason arrives before the end of the connection is chance.
+            assert!(error.kind == Kind::Tls || wants_client, "{protocol}: {error}");
+            assert!(error.message.contains(says), "{protocol}: {error}");
             assert!(receiver.requests().is_empty());
         }
     }
