@@ -10,8 +10,9 @@
 
 use std::process::Command;
 
-const RUNS: [(&str, &str); 5] = [
+const RUNS: [(&str, &str); 9] = [
     (env!("CARGO_BIN_EXE_soak"), "--seconds 60 --rate 500"),
+    (env!("CARGO_BIN_EXE_soak"), "--seconds 30 --rate 500 --protocol grpc"),
     (env!("CARGO_BIN_EXE_outage"), "--seconds 20 --rate 2000 --loose --spool"),
     (
         env!("CARGO_BIN_EXE_outage"),
@@ -20,6 +21,18 @@ const RUNS: [(&str, &str); 5] = [
     (
         env!("CARGO_BIN_EXE_outage"),
         "--seconds 20 --rate 2000 --loose --memory",
+    ),
+    (
+        env!("CARGO_BIN_EXE_outage"),
+        "--seconds 10 --rate 2000 --loose --memory --how drip",
+    ),
+    (
+        env!("CARGO_BIN_EXE_outage"),
+        "--seconds 10 --rate 2000 --loose --memory --how huge",
+    ),
+    (
+        env!("CARGO_BIN_EXE_outage"),
+        "--seconds 20 --rate 2000 --loose --spool --how reset --protocol grpc",
     ),
     (env!("CARGO_BIN_EXE_kills"), "--times 20"),
 ];

@@ -51,10 +51,12 @@ pub fn headers(bytes: &[u8]) {
         assert!(http::HeaderName::try_from(name).is_ok(), "{name:?}");
         assert!(http::HeaderValue::try_from(&value.0).is_ok(), "{:?}", value.0);
     }
-    let shown = format!("{:?}{warnings:?}", otlp.headers);
-    for (_, value) in otlp.headers.iter().filter(|(_, value)| value.0.len() > 20) {
-        assert!(!shown.contains(&value.0), "{shown}");
-    }
+    // A value may stand in a name as well, which is no secret.
+    assert!(otlp.headers.iter().all(|(_, value)| format!("{value:?}") == "***"));
+    assert!(
+        text.trim().len() <= 20 || !warnings.concat().contains(text.trim()),
+        "{warnings:?}"
+    );
 }
 
 /// An endpoint: what is taken reads back as the same.

@@ -6,7 +6,7 @@
 //! Programs with a spool are started, meet a collector in one mood or another, and are killed (SIGKILL) at random moments. After
 //! each the files are read by a reader of our own; a last program sends what is left.
 
-use benches::load::collector::{Collector, MOODS, Mood};
+use benches::load::collector::{Collector, MOODS, Mood, Protocol};
 use benches::load::spool::Folder;
 use benches::load::{Random, calls, options, verdict};
 use std::process::{Child, Command, Stdio};
@@ -65,7 +65,7 @@ fn start(role: &str, life: u64, collector: &Collector, folder: &Folder) -> Child
 fn kill() -> Vec<String> {
     let times: u64 = options::value("--times").unwrap_or(200);
     let mut random = Random::new(options::seed());
-    let (mut collector, folder) = (Collector::start(), Folder::new());
+    let (mut collector, folder) = (Collector::start(Protocol::Http), Folder::new());
     let (mut must, mut wrong) = (Vec::new(), Vec::new());
     for life in 1..=times {
         // Two lives of three find nobody, or nobody who takes anything.

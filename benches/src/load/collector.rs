@@ -1,6 +1,7 @@
-//! A collector over HTTP that is in whatever mood it is told to be, and knows which numbers arrived.
+//! A collector over HTTP or gRPC that is in whatever mood it is told to be, and knows which numbers arrived.
 
 use super::arrived::Arrived;
+use super::grpc;
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
@@ -29,16 +30,25 @@ pub enum Mood {
     Reset,
     /// The last span of each request is rejected.
     Partial,
+    /// Answered with one byte a second.
+    Drip,
+    /// Answered with bytes that are no answer.
+    Garbage,
+    /// Answered with 64 MiB.
+    Huge,
 }
 
 /// All of them.
-pub const MOODS: [Mood; 6] = [
+pub const MOODS: [Mood; 9] = [
     Mood::Well,
     Mood::Gone,
     Mood::Silent,
     Mood::Unavailable,
     Mood::Reset,
     Mood::Partial,
+    Mood::Drip,
+    Mood::Garbage,
+    Mood::Huge,
 ];
 
 impl Mood {
@@ -47,6 +57,48 @@ impl Mood {
         MOODS
             .into_iter()
             .find(|mood| format!("{mood:?}").eq_ignore_ascii_case(name))
+    }
+
+    /// What is sent meanwhile may not be sent again: it is lost.
+    pub const fn loses(self) -> bool {
+        matches!(self, Self::Partial | Self::Garbage | Self::Huge)
+    }
+
+    /// Who waits for an answer would wait for long after the mood has changed.
+    const fn holds(self) -> bool {
+        matches!(self, Self::Silent | Self::Drip)
+    }
+}
+
+/// What is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 with protobuf.
+    #[default]
+    Http,
+    /// gRPC.
+    Grpc,
+}
+
+impl Protocol {
+    /// As `OTEL_EXPORTER_OTLP_PROTOCOL` has it, and `--protocol`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http/protobuf",
+            Self::Grpc => "grpc",
+        }
+    }
+
+    /// The one that `--protocol` asks for.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn asked() -> Self {
+        let Some(asked) = super::options::value::<String>("--protocol") else {
+            return Self::default();
+        };
+        let named = [Self::Http, Self::Grpc].into_iter().find(|known| known.name() == asked);
+        named.expect("--protocol http/protobuf or grpc")
     }
 }
 
@@ -66,12 +118,40 @@ pub struct Heard {
 }
 
 #[derive(Default)]
-struct Shared {
+pub(super) struct Shared {
+    protocol: Protocol,
     mood: AtomicU8,
     closed: AtomicBool,
     heard: Mutex<Heard>,
     open: Mutex<Vec<TcpStream>>,
 }
+
+impl Shared {
+    pub(super) fn mood(&self) -> Mood {
+        MOODS[usize::from(self.mood.load(Ordering::SeqCst))]
+    }
+
+    /// Keeps what is in a request; the answer's bytes.
+    pub(super) fn take(&self, path: &str, body: &[u8], partial: bool) -> Vec<u8> {
+        let heard = &mut lock(&self.heard);
+        match path {
+            "/v1/traces" => take_spans(body, heard, partial),
+            "/v1/logs" => {
+                heard.logs += log_records(body);
+                Vec::new()
+            }
+            _ => {
+                heard.pushes += 1;
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// What stands where an answer is to be.
+pub(super) const GARBAGE: &[u8] = b"<html>welcome</html>";
+/// The length of an answer that is too long.
+pub(super) const HUGE: usize = 64 << 20;
 
 /// A running one.
 pub struct Collector {
@@ -91,11 +171,14 @@ impl Collector {
     /// # Panics
     /// When there is none.
     #[must_use]
-    pub fn start() -> Self {
+    pub fn start(protocol: Protocol) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let mut collector = Self {
             address: listener.local_addr().expect("an address"),
-            shared: Arc::default(),
+            shared: Arc::new(Shared {
+                protocol,
+                ..Shared::default()
+            }),
             accepting: None,
         };
         collector.listen(listener);
@@ -117,7 +200,10 @@ impl Collector {
                     open.push(copy);
                 }
                 let shared = Arc::clone(&shared);
-                thread::spawn(move || serve(&stream, &shared));
+                thread::spawn(move || match shared.protocol {
+                    Protocol::Http => drop(serve(&stream, &shared)),
+                    Protocol::Grpc => grpc::serve(stream, &shared),
+                });
             }
         }));
     }
@@ -140,7 +226,7 @@ impl Collector {
             let _ = self.accepting.take().map(JoinHandle::join);
         }
         // Who waits for an answer that will not come hears so now, as when a machine is back.
-        if mood == Mood::Gone || before == Mood::Silent {
+        if mood == Mood::Gone || before.holds() {
             for stream in lock(&self.shared.open).drain(..) {
                 let _ = stream.shutdown(Shutdown::Both);
             }
@@ -164,41 +250,53 @@ fn serve(stream: &TcpStream, shared: &Shared) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     loop {
         let (path, length) = head(&mut reader)?;
-        let mood = MOODS[usize::from(shared.mood.load(Ordering::SeqCst))];
-        if mood == Mood::Reset {
+        if shared.mood() == Mood::Reset {
             std::io::copy(&mut reader.by_ref().take(length / 2), &mut std::io::sink()).ok()?;
             let _ = stream.shutdown(Shutdown::Both);
             return None;
         }
         let mut body = vec![0; usize::try_from(length).ok()?];
         reader.read_exact(&mut body).ok()?;
-        let answer = match MOODS[usize::from(shared.mood.load(Ordering::SeqCst))] {
-            Mood::Well => take(&path, &body, &mut lock(&shared.heard), false),
-            Mood::Partial => take(&path, &body, &mut lock(&shared.heard), true),
+        let mut writer = stream;
+        match shared.mood() {
+            Mood::Well => writer.write_all(&whole(&shared.take(&path, &body, false))).ok()?,
+            Mood::Partial => writer.write_all(&whole(&shared.take(&path, &body, true))).ok()?,
             Mood::Gone | Mood::Reset => return None,
             Mood::Silent => {
                 // Until the connection is closed from one of its sides.
                 let _ = reader.read(&mut [0]);
                 return None;
             }
-            Mood::Unavailable => {
-                let mut writer = stream;
-                writer
-                    .write_all(b"HTTP/1.1 503 Not now\r\ncontent-length: 0\r\n\r\n")
-                    .ok()?;
-                continue;
+            Mood::Unavailable => writer
+                .write_all(b"HTTP/1.1 503 Not now\r\ncontent-length: 0\r\n\r\n")
+                .ok()?,
+            Mood::Drip => {
+                for byte in whole(b"") {
+                    writer.write_all(&[byte]).ok()?;
+                    thread::sleep(Duration::from_secs(1));
+                }
             }
-        };
-        let mut whole = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
-            answer.len()
-        )
-        .into_bytes();
-        whole.extend(answer);
-        // In one piece: head and body apart would wait for each other's acknowledgement.
-        let mut writer = stream;
-        writer.write_all(&whole).ok()?;
+            Mood::Garbage => writer.write_all(&whole(GARBAGE)).ok()?,
+            Mood::Huge => {
+                writer.write_all(&head_of_answer(HUGE)).ok()?;
+                let block = vec![0x0a; 64 << 10];
+                for _ in 0..HUGE / block.len() {
+                    writer.write_all(&block).ok()?;
+                }
+            }
+        }
     }
+}
+
+fn head_of_answer(length: usize) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: {length}\r\n\r\n").into_bytes()
+}
+
+/// An answer in one piece: head and body apart would wait for each other's acknowledgement.
+fn whole(answer: &[u8]) -> Vec<u8> {
+    let mut whole = head_of_answer(answer.len());
+    whole.extend(answer);
+    whole
 }
 
 /// Path and length of the body.
@@ -218,21 +316,6 @@ fn head(reader: &mut BufReader<&TcpStream>) -> Option<(String, u64)> {
         }
         if let Some(value) = header.strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
-        }
-    }
-}
-
-/// Keeps what is in a request; the answer's bytes.
-fn take(path: &str, body: &[u8], heard: &mut Heard, partial: bool) -> Vec<u8> {
-    match path {
-        "/v1/traces" => take_spans(body, heard, partial),
-        "/v1/logs" => {
-            heard.logs += log_records(body);
-            Vec::new()
-        }
-        _ => {
-            heard.pushes += 1;
-            Vec::new()
         }
     }
 }

@@ -4,6 +4,8 @@
 pub mod arrived;
 pub mod calls;
 pub mod collector;
+pub mod footprint;
+mod grpc;
 pub mod options;
 pub mod remote;
 pub mod spool;

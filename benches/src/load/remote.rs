@@ -1,6 +1,6 @@
 //! The collector as a process of its own, so that its work and memory are not those of the program that is measured.
 
-use super::collector::{Collector, Mood};
+use super::collector::{Collector, Mood, Protocol};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -12,7 +12,7 @@ pub fn collector_if_asked() {
     if std::env::args().nth(1).as_deref() != Some(ROLE) {
         return;
     }
-    let mut collector = Collector::start();
+    let mut collector = Collector::start(Protocol::asked());
     println!("{}", collector.address);
     for line in std::io::stdin().lines().map_while(Result::ok) {
         if let Some(mood) = Mood::named(&line) {
@@ -61,10 +61,10 @@ impl Remote {
     /// # Panics
     /// When it cannot be started.
     #[must_use]
-    pub fn start() -> Self {
+    pub fn start(protocol: Protocol) -> Self {
         let program = std::env::current_exe().expect("this program");
         let mut child = Command::new(program)
-            .arg(ROLE)
+            .args([ROLE, "--protocol", protocol.name()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -111,7 +111,9 @@ impl Backlog {
                 continue;
             };
             let (backlog, count) = (self.clone(), batch.count);
-            let written = self.write(&batch.body, count, move || backlog.stage.written(count)).await;
+            let written = self
+                .write(&batch.body, count, move || backlog.stage.written(count))
+                .await;
             if written {
                 self.outlet.progress.notify_waiters();
                 continue;
@@ -237,12 +239,15 @@ impl Backlog {
                 self.conclude(entry, answer, began).await
             }
             Ok(Ok(None)) => {
-                let Some(batch) = self.stage.take_refused() else { return Ok(()) };
+                let Some(batch) = self.stage.take_refused() else {
+                    return Ok(());
+                };
                 let answer = self.outlet.send(batch.body.clone(), batch.count, most).await;
-                self.settle(answer, batch.count, began).map_err(|retry| {
+                let settled = self.settle(answer, batch.count, began);
+                if settled.is_err() {
                     self.stage.put_back(batch);
-                    retry
-                })
+                }
+                settled
             }
             Ok(Err(error)) => {
                 self.say(&error);

@@ -190,7 +190,10 @@ mod tests {
         assert!(stage.take_refused().is_none(), "the disk comes first");
         let first = stage.begin().unwrap();
         stage.refused(first);
-        assert_eq!((stage.items(), stage.has_refused(), stage.is_settled()), (6, true, true));
+        assert_eq!(
+            (stage.items(), stage.has_refused(), stage.is_settled()),
+            (6, true, true)
+        );
         assert_eq!(now(stage.put(&body(5), 4)), Some(false));
         let sent = stage.take_refused().unwrap();
         assert_eq!((sent.count, stage.items()), (1, 5));

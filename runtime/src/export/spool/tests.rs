@@ -49,7 +49,10 @@ fn first_in_first_out_by_signal() {
     ] {
         spool.write(signal, body.as_bytes(), 2, || ()).unwrap();
     }
-    assert_eq!((spool.backlog(Signal::Traces), spool.pending(Signal::Traces, || 0)), (2, 4));
+    assert_eq!(
+        (spool.backlog(Signal::Traces), spool.pending(Signal::Traces, || 0)),
+        (2, 4)
+    );
     let (entry, body) = spool.take(Signal::Traces).unwrap().unwrap();
     assert_eq!((&body[..], spool.pending(Signal::Traces, || 0)), (&b"one"[..], 4));
     spool.put_back(entry);
@@ -73,7 +76,10 @@ fn the_next_process_adopts_what_is_left_and_a_neighbour_does_not() {
     drop(first);
     neighbour.adopt();
     assert_eq!(
-        (neighbour.backlog(Signal::Traces), neighbour.pending(Signal::Traces, || 0)),
+        (
+            neighbour.backlog(Signal::Traces),
+            neighbour.pending(Signal::Traces, || 0)
+        ),
         (1, 0)
     );
     let (entry, body) = neighbour.take(Signal::Traces).unwrap().unwrap();
