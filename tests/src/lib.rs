@@ -6,11 +6,13 @@
 //! - [`span::Span`] and [`span::Trace`] are what a test asserts on: names, parents, outcomes, attributes.
 //! - [`process::Process`] runs a program of the workspace and ends it.
 //! - [`live::live`] is vitalsign installed in the test's process.
+//! - [`own_process!`] runs a test in a process of its own.
 //! - [`server`] finds real servers, and fails where CI says that they must be there.
 
 pub mod http;
 pub mod live;
 pub mod otlp;
+pub mod own_process;
 pub mod page;
 pub mod process;
 pub mod server;

@@ -1,0 +1,7 @@
+//! Health: the engine, the probes, real servers, Kubernetes.
+
+mod engine;
+mod k8s;
+mod log;
+mod probes;
+mod servers;

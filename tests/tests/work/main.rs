@@ -1,0 +1,5 @@
+//! Databases and jobs.
+
+mod db_call;
+mod db_sqlx;
+mod jobs;
