@@ -93,11 +93,30 @@ where
         let State::Running(future) = &mut this.state else {
             resumed()
         };
-        // SAFETY: `future` stands inside the pinned `self` and is treated as pinned from here on, as shown above.
-        let future = unsafe { Pin::new_unchecked(future) };
         if !this.call.on() {
-            return future.poll(cx);
+            // SAFETY: `future` stands inside the pinned `self` and is treated as pinned from here on, as shown above.
+            return unsafe { Pin::new_unchecked(future) }.poll(cx);
         }
+        this.poll_recorded(cx)
+    }
+}
+
+impl<C, F, S, const SIGNALS: u8> Instrumented<C, F, S, SIGNALS>
+where
+    F: Future,
+    S: Fn(&F::Output, &mut Settle<'_>),
+{
+    /// A poll of a call that something records. Apart, so that one which nothing records is a few instructions in its caller.
+    ///
+    /// `self` is pinned: [`Future::poll`] alone calls this.
+    #[inline(never)]
+    fn poll_recorded(&mut self, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self;
+        let State::Running(future) = &mut this.state else {
+            resumed()
+        };
+        // SAFETY: as in `poll`, which is the only caller and has `self` pinned.
+        let future = unsafe { Pin::new_unchecked(future) };
         let entered = Entered::new(&mut this.call);
         let polled = if SIGNALS & signals::BUSY == 0 {
             future.poll(cx)
@@ -123,11 +142,18 @@ impl<C, F, S, const SIGNALS: u8> Drop for Instrumented<C, F, S, SIGNALS> {
     #[inline]
     fn drop(&mut self) {
         if self.call.is_open() {
-            // What the body drops belongs to its span.
-            let entered = Entered::new(&mut self.call);
-            self.state = State::Done;
-            entered.leave();
+            self.drop_open();
         }
+    }
+}
+
+impl<C, F, S, const SIGNALS: u8> Instrumented<C, F, S, SIGNALS> {
+    /// What the body drops belongs to its span.
+    #[inline(never)]
+    fn drop_open(&mut self) {
+        let entered = Entered::new(&mut self.call);
+        self.state = State::Done;
+        entered.leave();
     }
 }
 

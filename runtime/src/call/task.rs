@@ -129,13 +129,25 @@ impl<const SIGNALS: u8> Task<SIGNALS> {
     #[inline]
     pub(crate) fn first_poll(&mut self) {
         if switch::on() {
-            self.live = Some(ManuallyDrop::new(Live::new(Stage::Begun, Self::now())));
+            self.begin();
         }
+    }
+
+    #[inline(never)]
+    fn begin(&mut self) {
+        self.live = Some(ManuallyDrop::new(Live::new(Stage::Begun, Self::now())));
     }
 
     /// Any poll of a future whose call was [prepared](super::Call::prepare): the first begins it.
     #[inline]
     pub(crate) fn poll_prepared(&mut self) {
+        if self.live.is_some() {
+            self.first_poll_prepared();
+        }
+    }
+
+    #[inline(never)]
+    fn first_poll_prepared(&mut self) {
         let Some(live) = &mut self.live else { return };
         match live.stage {
             Stage::Prepared => {
