@@ -1,4 +1,4 @@
-//! The ring and the slab of the spans under every interleaving that loom finds: nothing is lost or torn, no span is closed twice, and a
+//! The ring, the slab, and the table of spans that are passed over, under every interleaving that loom finds: nothing is lost or torn, no span is closed twice, and a
 //! stale id reaches nobody else's span. That no two threads touch one cell at once is checked too, cell by cell.
 //!
 //! `LOOM_MAX_PREEMPTIONS=4 cargo test --release --test loom_spans` looks further than the two preemptions of the ordinary run.
@@ -11,16 +11,20 @@ mod ring;
 #[allow(dead_code, reason = "the models call a part of it")]
 #[path = "../src/trace/slab.rs"]
 mod slab;
+#[allow(dead_code, reason = "the models call a part of it")]
+#[path = "../src/trace/passed/table.rs"]
+mod table;
 
 /// What the modules agree by here.
 mod sync {
     use loom::cell::{ConstPtr, MutPtr, UnsafeCell};
     pub(super) use loom::hint::spin_loop;
-    pub(super) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+    pub(super) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
     pub(super) use loom::thread::yield_now;
     use std::ops::RangeInclusive;
 
     pub(super) const FIRST_CHUNK: u32 = 2;
+    pub(super) const PASSED_SLOTS: usize = 1;
 
     /// A cell of loom's for each of the module's own.
     pub(super) struct Track(Vec<UnsafeCell<()>>);
@@ -53,7 +57,9 @@ mod sync {
 
 use loom::thread;
 use slab::{FreeSlot, Handle, Slab};
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use table::{Contents, Owner, Released, Table};
 
 /// Explores with a bound on preemptions, unless the environment sets one.
 fn model(f: impl Fn() + Send + Sync + 'static) {
@@ -176,5 +182,89 @@ fn a_look_at_all_spans_meets_only_live_ones() {
         assert!(seen.iter().all(|value| [1, 2].contains(value)), "{seen:?}");
         let two = thread.join().unwrap();
         assert_eq!(slab.with(two, |value| *value), Some(2));
+    });
+}
+
+static META: u8 = 7;
+
+/// A table of one slot.
+fn one_slot() -> (Arc<Table<u8>>, Owner<Arc<Table<u8>>>) {
+    let table = Arc::new(Table::new());
+    (Arc::clone(&table), Owner::new(table, 0, |_| ()))
+}
+
+fn contents(n: u64) -> Contents<u8> {
+    Contents {
+        nonce: n,
+        trace: [n, n],
+        bits: n,
+        meta: &META,
+    }
+}
+
+#[test]
+fn a_slot_is_free_when_both_counts_come_to_nothing_and_not_before() {
+    model(|| {
+        let (table, mut owner) = one_slot();
+        let place = owner.fill(&contents(1), |_| ()).unwrap();
+        assert!(owner.retain(place));
+        let other = {
+            let table = Arc::clone(&table);
+            thread::spawn(move || {
+                // As one who clones its own and drops both.
+                assert!(table.retain(place));
+                table.release(place);
+                assert_eq!(table.peek(place), Some(contents(1)));
+                table.release(place);
+            })
+        };
+        assert_eq!(table.peek(place), Some(contents(1)));
+        owner.release(place);
+        // The other's reference keeps it until the other is done with it; then the slot is found.
+        let early = owner.fill(&contents(2), |_| ());
+        other.join().unwrap();
+        let next = early.or_else(|| owner.fill(&contents(2), |_| ())).expect("freed");
+        assert_ne!(next, place);
+        assert_eq!(table.peek(place), None);
+        assert_eq!(table.peek(next), Some(contents(2)));
+    });
+}
+
+#[test]
+fn a_stale_id_is_told_nothing_of_the_next_span() {
+    model(|| {
+        let (table, mut owner) = one_slot();
+        let old = owner.fill(&contents(1), |_| ()).unwrap();
+        let reader = thread::spawn(move || table.peek(old));
+        assert_eq!(owner.release(old), Released::Last(None));
+        owner.fill(&contents(2), |_| ()).unwrap();
+        let seen = reader.join().unwrap();
+        assert!(seen.is_none() || seen == Some(contents(1)), "{seen:?}");
+    });
+}
+
+#[test]
+fn what_a_span_was_forwarded_to_is_given_back_once() {
+    model(|| {
+        let (table, mut owner) = one_slot();
+        let place = owner.fill(&contents(1), |_| ()).unwrap();
+        assert!(owner.retain(place));
+        let to = NonZeroU64::new(77).unwrap();
+        let other = thread::spawn(move || {
+            assert!(table.forward(place, to) && !table.forward(place, to));
+            table.release(place)
+        });
+        let mine = owner.release(place);
+        let theirs = other.join().unwrap();
+        let mut given: Vec<_> = [mine, theirs]
+            .into_iter()
+            .filter_map(|released| match released {
+                Released::Last(forward) => forward,
+                Released::No => None,
+            })
+            .collect();
+        // At the latest when the owner looks for a slot.
+        owner.fill(&contents(2), |forward| given.push(forward)).expect("freed");
+        assert_eq!(given, [to]);
     });
 }

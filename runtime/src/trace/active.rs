@@ -116,7 +116,7 @@ impl SpanOptions {
     }
 }
 
-fn record(site: &'static Site, values: &[&dyn Value], fields: &mut Fields<'_>) {
+pub(super) fn record(site: &'static Site, values: &[&dyn Value], fields: &mut Fields<'_>) {
     for (field, value) in site.metadata().fields().iter().zip(values) {
         value.record(&field, fields);
     }
@@ -170,6 +170,7 @@ impl ActiveSpan {
                 Some(Parent::Of(context)) => ParentRef::Context(context),
             },
             ticks,
+            low: 0,
         };
         if shared.sampler.is_custom() {
             chosen(shared, &start, options);
@@ -210,12 +211,18 @@ impl ActiveSpan {
             for context in &links {
                 store::link(handle, context);
             }
-            SLAB.with(handle, |live| {
+            let handle = super::passed::resolved(handle);
+            let known = SLAB.with(handle, |live| {
                 live.fixed.site = Some(site);
                 live.fixed.kind = site.span_kind();
                 self.ids = live.ids.clone();
                 self.handle = live.fixed.recorded.then_some(handle);
             });
+            if known.is_none()
+                && let Some(ids) = store::ids_of(handle)
+            {
+                self.ids = ids;
+            }
         }
     }
 

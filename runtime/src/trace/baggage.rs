@@ -5,7 +5,6 @@
 
 use super::local::{self, Carried};
 use super::slab::Handle;
-use super::stack::Frame;
 use super::store;
 use crate::export::diag;
 use pin_project_lite::pin_project;
@@ -224,8 +223,7 @@ impl Baggage {
             let state = ids.carried.as_ref().and_then(|carried| carried.trace_state.clone());
             ids.carried = Carried::of(state, self);
             let entered = Entered::Frame(ids.span);
-            let mut again = Frame::copy(ids, frame.handle, meta);
-            again.noted = frame.noted;
+            let again = frame.again(ids, meta);
             local.stack.push(again);
             entered
         })
@@ -427,7 +425,7 @@ impl Drop for Entered {
             }
             Self::Frame(span) => {
                 let left = local::with(|local| local.stack.take_span(*span, &mut local.rng)).flatten();
-                left.and_then(|frame| frame.handle.filter(|_| frame.owned))
+                left.and_then(|left| left.owned)
             }
         };
         if let Some(handle) = named {

@@ -4,16 +4,17 @@
 //! there into the ring when the call ends. Only what others ask for by an id goes through the slab.
 
 use super::active::{self, ActiveSpan, Parent, SpanOptions};
-use super::body::{Key, Scalar};
+use super::body::{self, Fields, Key, Scalar};
 use super::context::{SpanId, TraceFlags, TraceId};
 use super::errors;
 use super::local::{self, Ids, Local};
+use super::modes;
 use super::open;
 use super::otel;
 use super::pipeline::{self, Shared};
 use super::sampler::Quick;
 use super::slab::Handle;
-use super::stack::{self, FOREIGN, Frame, RECORDED, Root, TOKEN_STEP};
+use super::stack::{self, FOREIGN, Frame, RECORDED, TOKEN_STEP};
 use super::store::{self, Head, ParentRef, Start};
 use super::timing;
 use crate::clock;
@@ -31,11 +32,27 @@ thread_local! {
 
 /// Opens the span of a call and makes it current: its token, or 0 where there is none. `ticks` is 0 when no one has read the clock
 /// yet.
+///
+/// What is usual is a straight line here; the rest stands apart, so that nothing is saved for it on the way.
 #[inline(never)]
 pub(crate) fn open(site: &'static Site, ticks: u64) -> u64 {
     if local::is_turned_away() {
         return 0;
     }
+    match dispatcher::get_default(pipeline::global) {
+        Some(shared) if !modes::any() && !shared.sampler.is_custom() => {
+            if is_off(site, shared) {
+                return 0;
+            }
+            local::with(|local| decide(local, site, shared, ticks, 0)).unwrap_or(0)
+        }
+        _ => open_apart(site, ticks),
+    }
+}
+
+/// The same under other circumstances.
+#[inline(never)]
+fn open_apart(site: &'static Site, ticks: u64) -> u64 {
     let token = dispatcher::get_default(|dispatch| match pipeline::of(dispatch) {
         Some(shared) => open_ours(site, shared, ticks),
         None => open_elsewhere(site, dispatch, None),
@@ -62,7 +79,7 @@ pub(crate) fn open_with(site: &'static Site, ticks: u64, options: Box<SpanOption
 }
 
 /// Tells those who want to know. Nothing of ours is borrowed here.
-#[inline]
+#[cold]
 fn entered(token: u64, site: &'static Site) {
     if token & FOREIGN != 0 {
         elsewhere(token, |span| span.enter(site));
@@ -83,9 +100,14 @@ fn identity(token: u64) -> Option<Ids> {
     .flatten()
 }
 
+/// No span of the site exists now.
 #[inline]
+fn is_off(site: &'static Site, shared: &Shared) -> bool {
+    shared.is_closed() || !site.slots.span.enabled(site, shared)
+}
+
 fn open_ours(site: &'static Site, shared: &Shared, ticks: u64) -> u64 {
-    if shared.is_closed() || !site.slots.span.enabled(site, shared) {
+    if is_off(site, shared) {
         return 0;
     }
     if shared.sampler.is_custom() {
@@ -93,43 +115,68 @@ fn open_ours(site: &'static Site, shared: &Shared, ticks: u64) -> u64 {
     }
     local::with(|local| {
         if otel::newer(local).is_some() || open::is_watched() {
-            return ask(local, site, shared, ticks, ParentRef::Current).0;
-        }
-        let parent = local.stack.peek().filter(|frame| frame.pipeline() == shared.id);
-        let is_root = parent.is_none();
-        match shared.sampler.quick(parent.map(Frame::is_sampled)) {
-            Quick::Drop => pass(local, site, shared, is_root, 0),
-            Quick::Keep => keep(local, site, shared, ticks, 0),
-            Quick::Draw(ratio) => {
-                let low = local.rng.next();
-                if ratio.keeps([0, low]) {
-                    keep(local, site, shared, ticks, low)
-                } else {
-                    pass(local, site, shared, is_root, low)
-                }
-            }
-            Quick::Ask => ask(local, site, shared, ticks, ParentRef::Current).0,
+            ask(local, site, shared, ticks, ParentRef::Current).0
+        } else {
+            decide(local, site, shared, ticks, otel::noted())
         }
     })
     .unwrap_or(0)
 }
 
-/// A span that is not recorded.
-#[inline]
-fn pass(local: &mut Local, site: &'static Site, shared: &Shared, is_root: bool, low: u64) -> u64 {
+/// Asks the sampler about a span under the innermost of ours.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a child that is not recorded is a few stores")]
+fn decide(local: &mut Local, site: &'static Site, shared: &Shared, ticks: u64, noted: u32) -> u64 {
+    if shared.follows
+        && let Some(parent) = local.stack.peek().filter(|frame| frame.pipeline() == shared.id)
+    {
+        return if parent.is_sampled() {
+            keep(local, site, shared, ticks, 0, noted)
+        } else {
+            pass(local, site, shared, None, noted)
+        };
+    }
+    decide_root(local, site, shared, ticks, noted)
+}
+
+/// The same where it does not go by the parent alone.
+#[inline(never)]
+fn decide_root(local: &mut Local, site: &'static Site, shared: &Shared, ticks: u64, noted: u32) -> u64 {
+    let parent = local.stack.peek().filter(|frame| frame.pipeline() == shared.id);
+    let is_root = parent.is_none();
+    let low = match shared.sampler.quick(parent.map(Frame::is_sampled)) {
+        Quick::Drop => 0,
+        Quick::Keep => return keep(local, site, shared, ticks, 0, noted),
+        Quick::Draw(ratio) => {
+            let low = local.rng.next();
+            if ratio.keeps([0, low]) {
+                return keep(local, site, shared, ticks, low, noted);
+            }
+            low
+        }
+        Quick::Ask => return ask(local, site, shared, ticks, ParentRef::Current).0,
+    };
+    let carried = if is_root { store::base(local) } else { None };
+    let token = pass(local, site, shared, is_root.then_some(low), noted);
+    if carried.is_some() {
+        local.stack.carry(carried);
+    }
+    token
+}
+
+/// A span that is not recorded. Of a root, the half of its trace's id that was drawn for the sampler, or 0.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "see `decide`")]
+fn pass(local: &mut Local, site: &'static Site, shared: &Shared, root: Option<u64>, noted: u32) -> u64 {
     local.counters().sampled_out.add(1);
     let token = local.stack.token(false);
-    let root = is_root.then(|| Root {
-        low,
-        carried: store::base(local),
-    });
-    local.stack.push(Frame::lazy(site, token, shared.id, root));
+    local.stack.push_lazy(site, token, shared.id, root, noted);
     token
 }
 
 /// A recorded span under what is current. `low` is the half of a new trace's id that was drawn already, or 0.
-#[inline]
-fn keep(local: &mut Local, site: &'static Site, shared: &Shared, ticks: u64, low: u64) -> u64 {
+#[inline(never)]
+fn keep(local: &mut Local, site: &'static Site, shared: &Shared, ticks: u64, low: u64, noted: u32) -> u64 {
     local.counters().started.add(1);
     local.remember(shared);
     let token = local.stack.token(true);
@@ -143,7 +190,7 @@ fn keep(local: &mut Local, site: &'static Site, shared: &Shared, ticks: u64, low
             carried: from.carried.clone(),
             bits: Ids::bits(shared.id, flags),
         };
-        Frame::own(site, token, ids, from.span, from.remote())
+        Frame::own(site, token, ids, (from.span, from.remote()), noted)
     } else {
         let trace = if low == 0 {
             local.rng.trace_words()
@@ -160,7 +207,7 @@ fn keep(local: &mut Local, site: &'static Site, shared: &Shared, ticks: u64, low
             carried,
             bits: Ids::bits(shared.id, TraceFlags::RANDOM.with(TraceFlags::SAMPLED)),
         };
-        Frame::own(site, token, ids, 0, false)
+        Frame::own(site, token, ids, (0, false), noted)
     };
     // Last: what it cost to get here is ours, not the span's.
     frame.start = if ticks == 0 { clock::now() } else { ticks };
@@ -176,6 +223,7 @@ fn start<'a>(site: &'static Site, ticks: u64, parent: ParentRef<'a>) -> Start<'a
         kind: site.span_kind(),
         parent,
         ticks,
+        low: 0,
     }
 }
 
@@ -192,10 +240,7 @@ fn ask(
     let mut ids = Ids::default();
     let handle = store::start(shared, local, &start, &mut ids);
     let token = local.stack.token(handle.is_some());
-    let mut frame = Frame::copy(ids, handle, start.meta);
-    frame.token = token;
-    frame.owned = handle.is_some();
-    local.stack.push(frame);
+    local.stack.push(Frame::of_call(token, ids, handle, start.meta));
     if let Some(handle) = handle {
         timing::entered(handle);
     }
@@ -203,7 +248,7 @@ fn ask(
 }
 
 fn open_said(site: &'static Site, shared: &Shared, ticks: u64, options: &SpanOptions) -> u64 {
-    if shared.is_closed() || !site.slots.span.enabled(site, shared) {
+    if is_off(site, shared) {
         return 0;
     }
     let parent = match &options.parent {
@@ -230,6 +275,20 @@ pub(crate) fn is_recorded(token: u64) -> bool {
 /// Ends the span of a call. `end` is 0 when no one has read the clock yet.
 #[inline(never)]
 pub(crate) fn close(token: u64, end: u64, outcome: CallOutcome) {
+    if token & (RECORDED | FOREIGN) != 0 || modes::any() {
+        return close_known(token, end, outcome);
+    }
+    if token == 0 {
+        return;
+    }
+    if outcome == CallOutcome::Panic || local::with(|local| local.stack.pop_lazy(token)) != Some(true) {
+        close_apart(token, end, outcome);
+    }
+}
+
+/// One that is recorded, or of another subscriber's, or that someone wants to know of.
+#[inline(never)]
+fn close_known(token: u64, end: u64, outcome: CallOutcome) {
     if token == 0 {
         return;
     }
@@ -254,8 +313,12 @@ pub(crate) fn close(token: u64, end: u64, outcome: CallOutcome) {
             && let Some(site) = frame.site
         {
             let head = Head::of_frame(frame, site, end, outcome);
-            local.counters().ended.add(1);
-            local.hand_over(head, &[]);
+            if frame.has_said() {
+                hand_over_said(local, head);
+            } else {
+                local.counters().ended.add(1);
+                local.hand_over(head, &[]);
+            }
         }
         local.stack.pop_plain();
         true
@@ -263,6 +326,20 @@ pub(crate) fn close(token: u64, end: u64, outcome: CallOutcome) {
     if closed != Some(true) {
         close_apart(token, end, outcome);
     }
+}
+
+/// Hands the innermost span over with what was said of it.
+#[inline(never)]
+fn hand_over_said(local: &mut Local, head: Head) {
+    let Some(at) = local.stack.last() else { return };
+    let dropped = local.stack.peek().map_or(0, |frame| frame.said().1);
+    let mut body = local.stack.take_body(at);
+    if dropped != 0 {
+        body::dropped(&mut body, [dropped, 0, 0]);
+    }
+    local.counters().ended.add(1);
+    local.hand_over(head, &body);
+    local.stack.keep_body(at, body);
 }
 
 /// One that others know, or that is out of turn, or that unwinds.
@@ -283,10 +360,7 @@ fn close_apart(token: u64, end: u64, outcome: CallOutcome) {
     {
         errors::panicked(ids, *handle);
     }
-    let handle = local::with(|local| {
-        let frame = local.stack.take_token(token, &mut local.rng)?;
-        frame.handle.filter(|_| frame.owned)
-    });
+    let handle = local::with(|local| local.stack.take_token(token, &mut local.rng)?.owned);
     if let Some(Some(handle)) = handle {
         timing::left(handle);
         store::close(handle, |live| live.ended(end, outcome));
@@ -312,9 +386,52 @@ fn named(token: u64) -> Option<(Ids, Option<Handle>)> {
 pub(crate) fn fields(token: u64, site: &'static Site, values: &[&dyn Value]) {
     if token & FOREIGN != 0 {
         elsewhere(token, |span| span.fields(site, values));
-    } else if let Some((_, Some(handle))) = named(token) {
+    } else if token & RECORDED != 0
+        && !fields_here(token, site, values)
+        && let Some((_, Some(handle))) = named(token)
+    {
         active::record_fields(handle, site, values);
     }
+}
+
+/// The same for a span that lives in its frame, and goes on doing so; false where it does not.
+fn fields_here(token: u64, site: &'static Site, values: &[&dyn Value]) -> bool {
+    let room = local::with(|local| {
+        let frame = local
+            .stack
+            .peek()
+            .filter(|frame| frame.token == token && frame.is_own())?;
+        let limits = local.limits_of(frame.pipeline());
+        Some((limits.attributes.saturating_sub(frame.said().0), limits.value_length))
+    });
+    let Some(Some((room, longest))) = room else {
+        return false;
+    };
+    local::formatted(
+        |out| {
+            let mut fields = Fields {
+                out,
+                by_index: true,
+                room,
+                dropped: 0,
+                written: 0,
+                longest,
+            };
+            active::record(site, values, &mut fields);
+            (fields.written, fields.dropped)
+        },
+        |(written, dropped), bytes, local| {
+            let Some(at) = local.stack.position(token) else { return };
+            if !local.stack.say(at, bytes, written, dropped) {
+                // A value's formatting asked for the span by an id.
+                let handle = local.stack.at(at, &mut local.rng).and_then(|frame| frame.handle);
+                if let Some(handle) = handle {
+                    store::said(handle, bytes, written, dropped);
+                }
+            }
+        },
+    );
+    true
 }
 
 /// Another attribute, whose name was not given before.
@@ -398,10 +515,9 @@ pub(crate) fn detach(token: u64) -> ActiveSpan {
     if let Some(handle) = handle {
         timing::left(handle);
     }
-    let frame = local::with(|local| local.stack.take_token(token, &mut local.rng)).flatten();
-    if let Some(frame) = frame
-        && handle.is_none()
-        && let Some(name) = frame.handle.filter(|_| frame.owned)
+    let left = local::with(|local| local.stack.take_token(token, &mut local.rng)).flatten();
+    if handle.is_none()
+        && let Some(name) = left.and_then(|left| left.owned)
     {
         store::close(name, |_| ());
     }

@@ -4,17 +4,14 @@
 //! ids, so that it takes no lock of the registry's and leaves nothing in its extensions.
 
 use super::local;
-use super::otel;
+use super::passed;
 use super::pipeline::Shared;
+use super::places::Places;
 use super::slab::Handle;
-use super::stack::Frame;
-use super::store::{self, ParentRef, SLAB};
+use super::store::{self, ParentRef};
 use super::subscriber;
-use super::timing;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::subscriber::Interest;
 use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
@@ -64,41 +61,19 @@ pub(crate) fn pipeline() -> Option<&'static Arc<Shared>> {
     PIPELINE.get()
 }
 
-/// Registry ids are well mixed by a multiplication.
-#[derive(Default)]
-struct Mix(u64);
-
-impl Hasher for Mix {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = (self.0 ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-}
-
-type Shard = Mutex<HashMap<u64, Handle, BuildHasherDefault<Mix>>>;
-const SHARDS: usize = 64;
-static SPANS: OnceLock<Box<[Shard]>> = OnceLock::new();
-
-/// The part of the map that holds an id. Threads that take turns with it are those that share a span.
-fn shard(id: &Id) -> MutexGuard<'static, HashMap<u64, Handle, BuildHasherDefault<Mix>>> {
-    let shards = SPANS.get_or_init(|| (0..SHARDS).map(|_| Mutex::default()).collect());
-    let at = id.into_u64().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58;
-    shards[at as usize].lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// The store's spans by ids of the registry.
+static SPANS: OnceLock<Places> = OnceLock::new();
 
 /// The store's span behind a span of the registry.
 pub(crate) fn handle_of(id: &Id) -> Option<Handle> {
+    named(id).map(passed::resolved)
+}
+
+/// The place that it was given when it began.
+fn named(id: &Id) -> Option<Handle> {
     pipeline()?;
-    shard(id).get(&id.into_u64()).copied()
+    let place = SPANS.get()?.find(id.into_non_zero_u64())?;
+    Handle::from_u64(place.get())
 }
 
 struct SpanLayer;
@@ -127,7 +102,8 @@ where
             }
         };
         if let Some(handle) = subscriber::open(shared, attributes, parent) {
-            shard(id).insert(id.into_u64(), handle);
+            let spans = SPANS.get_or_init(Places::new);
+            spans.insert(id.into_non_zero_u64(), handle.get());
         }
     }
 
@@ -141,9 +117,9 @@ where
 
     fn on_follows_from(&self, id: &Id, follows: &Id, _: Context<'_, S>) {
         if let (Some(handle), Some(follows)) = (handle_of(id), handle_of(follows))
-            && let Some(context) = SLAB.with(follows, |live| live.ids.context())
+            && let Some(ids) = store::ids_of(follows)
         {
-            store::link(handle, &context);
+            store::link(handle, &ids.context());
         }
     }
 
@@ -158,27 +134,21 @@ where
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
-        if let Some(handle) = handle_of(id)
-            && let Some((ids, Some(meta))) = SLAB.with(handle, |live| (live.ids.clone(), live.fixed.meta))
-        {
-            local::with(|local| {
-                local.stack.push(Frame::copy(ids.clone(), Some(handle), meta));
-            });
-            otel::entered(&ids);
-            timing::entered(handle);
+        if let Some(handle) = named(id) {
+            subscriber::enter(handle);
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        if let Some(handle) = handle_of(id) {
+        if let Some(handle) = named(id) {
             subscriber::leave(handle);
         }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        let handle = pipeline().and_then(|_| shard(&id).remove(&id.into_u64()));
-        if let Some(handle) = handle {
-            store::close(handle, |_| ());
+        let place = SPANS.get().and_then(|spans| spans.remove(id.into_non_zero_u64()));
+        if let Some(handle) = place.and_then(|place| Handle::from_u64(place.get())) {
+            subscriber::close(handle);
         }
     }
 }

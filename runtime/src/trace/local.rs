@@ -8,6 +8,7 @@ use super::chosen::Decided;
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use super::drain::{self, Counters};
 use super::ids::Rng;
+use super::passed;
 use super::pipeline::{Limits, Shared};
 use super::ring::Writer;
 use super::slab::{BATCH, FreeSlot, Handle};
@@ -130,6 +131,16 @@ pub(crate) struct Local {
     free: Vec<FreeSlot<Live>>,
     writer: Option<Writer<Head>>,
     scratch: Vec<u8>,
+    /// Spans that are passed over; none where there are too many threads.
+    passed: Passed,
+    nonce: u64,
+}
+
+enum Passed {
+    /// Not asked for yet.
+    Unknown,
+    None,
+    Own(passed::Own),
 }
 
 thread_local! {
@@ -145,6 +156,8 @@ thread_local! {
             free: Vec::new(),
             writer: None,
             scratch: Vec::new(),
+            passed: Passed::Unknown,
+            nonce: 0,
         })
     };
     static AWAY: Cell<u8> = const { Cell::new(0) };
@@ -163,10 +176,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Local) -> R) -> Option<R> {
 #[inline]
 pub(crate) fn leave_span(span: u64) {
     super::otel::left(span);
-    let named = with(|local| {
-        let frame = local.stack.take_span(span, &mut local.rng)?;
-        frame.handle.filter(|_| frame.owned)
-    });
+    let named = with(|local| local.stack.take_span(span, &mut local.rng)?.owned);
     if let Some(Some(handle)) = named {
         super::store::close(handle, |_| ());
     }
@@ -297,6 +307,37 @@ impl Local {
         self.counters.get_or_insert_with(drain::new_counters)
     }
 
+    /// This thread's table of spans that are passed over.
+    #[inline]
+    pub(crate) fn passed(&mut self) -> Option<&mut passed::Own> {
+        if let Passed::Unknown = self.passed {
+            self.passed = passed::own().map_or(Passed::None, Passed::Own);
+        }
+        match &mut self.passed {
+            Passed::Own(own) => Some(own),
+            _ => None,
+        }
+    }
+
+    /// The same, if it is that one.
+    #[inline]
+    pub(crate) fn passed_if(&mut self, number: usize) -> Option<&mut passed::Own> {
+        match &mut self.passed {
+            Passed::Own(own) if own.number() == number => Some(own),
+            _ => None,
+        }
+    }
+
+    /// A number that no other span of the process is likely to have.
+    #[inline]
+    pub(crate) fn next_nonce(&mut self) -> u64 {
+        if self.nonce == 0 {
+            self.nonce = self.rng.next();
+        }
+        self.nonce = self.nonce.wrapping_add(passed::NONCE_STEP);
+        self.nonce
+    }
+
     /// Hands a finished span to the drainer.
     #[inline(always)]
     #[expect(
@@ -350,6 +391,9 @@ impl Drop for Local {
             }
         }
         SLAB.give_back(self.free.drain(..));
+        if let Passed::Own(own) = std::mem::replace(&mut self.passed, Passed::None) {
+            passed::give_up(&own);
+        }
         if let Some(counters) = self.counters.take() {
             drain::retire_counters(&counters);
         }

@@ -19,6 +19,7 @@ mod ids;
 #[cfg(feature = "logs")]
 pub(crate) mod layer;
 pub(crate) mod local;
+mod modes;
 pub(crate) mod open;
 #[cfg(feature = "otel")]
 pub mod otel;
@@ -26,7 +27,10 @@ pub mod otel;
 #[path = "no_otel.rs"]
 pub(crate) mod otel;
 mod panics;
+mod passed;
 pub(crate) mod pipeline;
+#[cfg(feature = "logs")]
+mod places;
 pub(crate) mod probability;
 pub mod propagate;
 mod ring;

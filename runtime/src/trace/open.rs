@@ -5,12 +5,13 @@
 //! times asked for, such spans go to the store too.
 
 use super::context::{SpanContext, SpanId, TraceId};
+use super::modes;
 use super::slab::Handle;
 use super::store::SLAB;
 use crate::clock;
 use crate::export::diag::{self, Level};
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tracing_core::Metadata;
 
@@ -26,15 +27,13 @@ pub(super) fn oldest() -> Duration {
 }
 
 /// Someone wants to know of every span while it is open.
-static WATCHED: AtomicBool = AtomicBool::new(false);
-
 pub(crate) fn watch() {
-    WATCHED.store(true, Ordering::Relaxed);
+    modes::set(modes::WATCHED);
 }
 
 #[inline]
 pub(super) fn is_watched() -> bool {
-    WATCHED.load(Ordering::Relaxed)
+    modes::has(modes::WATCHED)
 }
 
 /// `VITALSIGN_LONG_SPANS`, in milliseconds; 0 for never.

@@ -137,6 +137,8 @@ impl std::error::Error for InstallError {
 pub(crate) struct Shared {
     pub(crate) id: u32,
     pub(crate) sampler: Sampler,
+    /// It goes by the parent, where there is one.
+    pub(crate) follows: bool,
     /// What roots carry that a ratio kept. None where the tail rules choose again, after which no threshold tells a span's share.
     pub(crate) mark: Option<Arc<Carried>>,
     pub(crate) limits: Limits,
@@ -201,11 +203,21 @@ fn remember_global(shared: &Arc<Shared>) {
     }
 }
 
+/// The same as [`of`], where the dispatcher is the process's.
+#[inline]
+pub(crate) fn global(dispatch: &Dispatch) -> Option<&'static Shared> {
+    if std::ptr::eq(dispatch, GLOBAL.load(Ordering::Acquire)) {
+        GLOBAL_SHARED.get().map(|shared| &**shared)
+    } else {
+        None
+    }
+}
+
 /// The pipeline that records what goes to this dispatcher, if it is ours.
 #[inline]
 pub(crate) fn of(dispatch: &Dispatch) -> Option<&Shared> {
-    if std::ptr::eq(dispatch, GLOBAL.load(Ordering::Acquire)) {
-        GLOBAL_SHARED.get().map(|shared| &**shared)
+    if let Some(shared) = global(dispatch) {
+        Some(shared)
     } else {
         dispatch.downcast_ref::<Recorder>().map(|recorder| &*recorder.shared)
     }
@@ -231,6 +243,7 @@ impl Pipeline {
         let shared = drain::add(|id| Shared {
             id,
             mark,
+            follows: matches!(setup.sampler, Sampler::ParentBased(_)),
             sampler: setup.sampler,
             limits: setup.limits,
             filter,

@@ -62,13 +62,13 @@ impl SpanExt for tracing::Span {
         let parent = parent.as_parent();
         self.with_subscriber(|(id, dispatch)| {
             let shared = &dispatch.downcast_ref::<Recorder>()?.shared;
-            store::set_parent(shared, subscriber::handle(id)?, parent.as_ref());
+            store::set_parent(shared, subscriber::named(id)?, parent.as_ref());
             Some(())
         });
     }
 
     fn context(&self) -> Option<SpanContext> {
-        SLAB.with(handle(self)?, |live| live.ids.context())
+        store::ids_of(handle(self)?).map(|ids| ids.context())
     }
 
     fn set_attribute<'v>(&self, key: &str, value: impl Into<AttributeValue<'v>>) {

@@ -8,6 +8,7 @@ use super::context::TraceFlags;
 use super::ids::Rng;
 use super::local::{Carried, Ids};
 use super::otel;
+use super::passed;
 use super::slab::Handle;
 use crate::site::Site;
 use std::cell::Cell;
@@ -23,17 +24,26 @@ pub(crate) struct Frame {
     pub(crate) handle: Option<Handle>,
     /// Which call pushed it; 0 for whoever finds it by its span.
     pub(crate) token: u64,
-    pub(crate) meta: Option<&'static Metadata<'static>>,
+    meta: Option<&'static Metadata<'static>>,
     pub(crate) site: Option<&'static Site>,
     /// Of the parent, 0 for a root; of a span that lives here.
     pub(crate) parent: u64,
     pub(crate) start: u64,
+    marks: Marks,
+    /// Attributes in the body of a span that lives here, and those for which there was no room.
+    written: u32,
+    dropped: u32,
+}
+
+/// What there is to say of a frame in few bits, in one word that is written at once.
+#[derive(Clone, Copy)]
+struct Marks {
+    /// Of the context of the `opentelemetry` API that was attached when the frame was pushed.
+    noted: u32,
     kind: Kind,
-    /// Of the context of the `opentelemetry` API that was attached when this was pushed.
-    pub(crate) noted: u32,
-    /// The frame holds a reference to `handle`.
-    pub(crate) owned: bool,
-    pub(crate) parent_remote: bool,
+    /// The frame holds a reference to its handle.
+    owned: bool,
+    parent_remote: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,13 +56,8 @@ enum Kind {
     LazyRoot,
     /// The same; its trace is that of the frame below.
     LazyChild,
-}
-
-/// What is known of a trace that is not recorded.
-pub(crate) struct Root {
-    /// The half of its id that the sampler saw, 0 where it saw none.
-    pub(crate) low: u64,
-    pub(crate) carried: Option<Arc<Carried>>,
+    /// A span of `tracing` that is not recorded; its handle knows its ids.
+    Passed,
 }
 
 impl Frame {
@@ -67,16 +72,41 @@ impl Frame {
             site: None,
             parent: 0,
             start: 0,
-            kind: Kind::Copy,
-            noted: otel::noted(),
-            owned: false,
-            parent_remote: false,
+            marks: Marks {
+                noted: otel::noted(),
+                kind: Kind::Copy,
+                owned: false,
+                parent_remote: false,
+            },
+            written: 0,
+            dropped: 0,
         }
+    }
+
+    /// The span of a call that goes by way of the slab; the frame holds the reference.
+    pub(crate) fn of_call(token: u64, ids: Ids, handle: Option<Handle>, meta: &'static Metadata<'static>) -> Self {
+        let mut frame = Self::copy(ids, handle, meta);
+        frame.token = token;
+        frame.marks.owned = handle.is_some();
+        frame
+    }
+
+    /// The same span once more, under other ids' baggage.
+    pub(crate) fn again(&self, ids: Ids, meta: &'static Metadata<'static>) -> Self {
+        let mut again = Self::copy(ids, self.handle, meta);
+        again.marks.noted = self.marks.noted;
+        again
     }
 
     /// A recorded span of a call, to live here.
     #[inline]
-    pub(crate) fn own(site: &'static Site, token: u64, ids: Ids, parent: u64, parent_remote: bool) -> Self {
+    pub(crate) fn own(
+        site: &'static Site,
+        token: u64,
+        ids: Ids,
+        (parent, parent_remote): (u64, bool),
+        noted: u32,
+    ) -> Self {
         Self {
             ids,
             handle: None,
@@ -85,37 +115,40 @@ impl Frame {
             site: Some(site),
             parent,
             start: 0,
-            kind: Kind::Own,
-            noted: otel::noted(),
-            owned: false,
-            parent_remote,
+            marks: Marks {
+                noted,
+                kind: Kind::Own,
+                owned: false,
+                parent_remote,
+            },
+            written: 0,
+            dropped: 0,
         }
     }
 
-    /// A span of a call that is not recorded; a child has its parent's trace.
-    #[inline]
-    pub(crate) fn lazy(site: &'static Site, token: u64, pipeline: u32, root: Option<Root>) -> Self {
-        let (kind, low, carried) = match root {
-            Some(Root { low, carried }) => (Kind::LazyRoot, low, carried),
-            None => (Kind::LazyChild, 0, None),
-        };
+    /// A place to write to.
+    const fn empty() -> Self {
         Self {
             ids: Ids {
-                trace: [0, low],
+                trace: [0; 2],
                 span: 0,
-                carried,
-                bits: Ids::bits(pipeline, TraceFlags::RANDOM),
+                carried: None,
+                bits: 0,
             },
             handle: None,
-            token,
+            token: 0,
             meta: None,
-            site: Some(site),
+            site: None,
             parent: 0,
             start: 0,
-            kind,
-            noted: otel::noted(),
-            owned: false,
-            parent_remote: false,
+            marks: Marks {
+                noted: 0,
+                kind: Kind::Copy,
+                owned: false,
+                parent_remote: false,
+            },
+            written: 0,
+            dropped: 0,
         }
     }
 
@@ -131,7 +164,17 @@ impl Frame {
 
     #[inline]
     pub(crate) fn is_own(&self) -> bool {
-        self.kind == Kind::Own
+        self.marks.kind == Kind::Own
+    }
+
+    #[inline]
+    pub(crate) fn parent_remote(&self) -> bool {
+        self.marks.parent_remote
+    }
+
+    #[inline]
+    pub(crate) fn noted(&self) -> u32 {
+        self.marks.noted
     }
 
     /// The identity of a span that is not lazy; see [`Stack::top`].
@@ -141,15 +184,31 @@ impl Frame {
         &self.ids
     }
 
+    /// Attributes in its body, and those for which there was no room.
+    #[inline]
+    pub(crate) fn said(&self) -> (u32, u32) {
+        (self.written, self.dropped)
+    }
+
+    #[inline]
+    pub(crate) fn has_said(&self) -> bool {
+        self.written | self.dropped != 0
+    }
+
     /// The frame's span lives in the slab from here on; the frame holds the reference.
     pub(crate) fn moved(&mut self, handle: Handle) {
-        self.kind = Kind::Copy;
+        self.marks.kind = Kind::Copy;
         self.handle = Some(handle);
-        self.owned = true;
+        self.marks.owned = true;
     }
 
     pub(crate) fn metadata(&self) -> Option<&'static Metadata<'static>> {
-        self.meta.or_else(|| self.site.map(Site::metadata))
+        self.site.map(Site::metadata).or(self.meta)
+    }
+
+    /// The reference that the frame holds.
+    fn owned(&self) -> Option<Handle> {
+        self.handle.filter(|_| self.marks.owned)
     }
 
     /// Nothing to drop.
@@ -157,6 +216,13 @@ impl Frame {
     fn is_plain(&self) -> bool {
         self.ids.carried.is_none()
     }
+}
+
+/// A frame that was taken off.
+pub(crate) struct Left {
+    pub(crate) span: u64,
+    /// The reference that it held, which is now the taker's.
+    pub(crate) owned: Option<Handle>,
 }
 
 thread_local! {
@@ -176,9 +242,16 @@ pub(crate) fn any_sampled() -> bool {
     SAMPLED.with(Cell::get) != 0
 }
 
+/// A body that grew beyond this gives its memory back.
+const KEEP_BODY: usize = 1024;
+
 /// The frames of one thread.
 pub(crate) struct Stack {
+    /// The first `depth` are current. Those above were, and are written over: of a span that is not recorded only what it has.
     frames: Vec<Frame>,
+    depth: usize,
+    /// The attributes of spans that live in the frames at the same places, as far as any have some.
+    bodies: Vec<Vec<u8>>,
     /// The last token given out; they rise, and are odd where the span is recorded.
     tokens: u64,
 }
@@ -187,6 +260,8 @@ impl Stack {
     pub(crate) const fn new() -> Self {
         Self {
             frames: Vec::new(),
+            depth: 0,
+            bodies: Vec::new(),
             tokens: 0,
         }
     }
@@ -198,23 +273,96 @@ impl Stack {
         self.tokens | u64::from(recorded)
     }
 
+    /// Where the next frame is written.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "so that the frame is built where it goes")]
+    fn next(&mut self) -> &mut Frame {
+        let at = self.depth;
+        if at == self.frames.len() {
+            self.grow();
+        }
+        self.depth = at + 1;
+        &mut self.frames[at]
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.frames.push(Frame::empty());
+    }
+
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "so that the frame is built where it goes")]
     pub(crate) fn push(&mut self, frame: Frame) {
         count_sampled(|n| n + u32::from(frame.is_sampled()));
-        self.frames.push(frame);
+        *self.next() = frame;
+    }
+
+    /// Pushes a span of a call that is not recorded: a child, which has its parent's trace, or a root, with the half of its trace's
+    /// id that the sampler saw, 0 where it saw none.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "it is a few stores")]
+    pub(crate) fn push_lazy(&mut self, site: &'static Site, token: u64, pipeline: u32, root: Option<u64>, noted: u32) {
+        let frame = self.next();
+        frame.site = Some(site);
+        frame.token = token;
+        frame.handle = None;
+        frame.ids.span = 0;
+        frame.ids.bits = Ids::bits(pipeline, TraceFlags::RANDOM);
+        let kind = if let Some(low) = root {
+            frame.ids.trace[1] = low;
+            Kind::LazyRoot
+        } else {
+            Kind::LazyChild
+        };
+        frame.marks = Marks {
+            noted,
+            kind,
+            owned: false,
+            parent_remote: false,
+        };
+    }
+
+    /// What travels with the root that was pushed last.
+    #[cold]
+    pub(crate) fn carry(&mut self, carried: Option<Arc<Carried>>) {
+        if let Some(frame) = self.frames[..self.depth].last_mut() {
+            frame.ids.carried = carried;
+        }
+    }
+
+    /// Pushes a span of `tracing` that is not recorded.
+    #[inline]
+    pub(crate) fn push_passed(&mut self, handle: Handle, bits: u64, meta: &'static Metadata<'static>) {
+        let frame = self.next();
+        frame.site = None;
+        frame.meta = Some(meta);
+        frame.token = 0;
+        frame.handle = Some(handle);
+        frame.ids.span = 0;
+        frame.ids.bits = bits;
+        frame.marks = Marks {
+            noted: 0,
+            kind: Kind::Passed,
+            owned: false,
+            parent_remote: false,
+        };
+    }
+
+    #[inline]
+    fn current(&self) -> &[Frame] {
+        &self.frames[..self.depth]
     }
 
     /// The innermost frame, its ids perhaps still to be made.
     #[inline]
     pub(crate) fn peek(&self) -> Option<&Frame> {
-        self.frames.last()
+        self.frames.get(self.depth.wrapping_sub(1))
     }
 
     /// The innermost frame, its ids made.
     #[inline]
     pub(crate) fn top(&mut self, rng: &mut Rng) -> Option<&mut Frame> {
-        let at = self.frames.len().checked_sub(1)?;
+        let at = self.depth.checked_sub(1)?;
         if self.frames[at].ids.span == 0 {
             self.resolve(at, rng);
         }
@@ -224,99 +372,170 @@ impl Stack {
     /// Where the frame stands that a call pushed.
     #[inline]
     pub(crate) fn position(&self, token: u64) -> Option<usize> {
-        self.frames.iter().rposition(|frame| frame.token == token)
+        self.current().iter().rposition(|frame| frame.token == token)
     }
 
     /// Where the innermost frame of a span stands.
     pub(crate) fn position_of_span(&self, span: u64) -> Option<usize> {
-        self.frames.iter().rposition(|frame| frame.ids.span == span)
+        self.current().iter().rposition(|frame| frame.ids.span == span)
     }
 
     /// The frames of a span take its identity anew.
     pub(crate) fn identify(&mut self, handle: Handle, ids: &Ids) {
-        for frame in self.frames.iter_mut().filter(|frame| frame.handle == Some(handle)) {
+        let current = self.frames[..self.depth].iter_mut();
+        for frame in current.filter(|frame| frame.handle == Some(handle)) {
             frame.ids.clone_from(ids);
         }
     }
 
     /// Where the innermost frame stands.
     pub(crate) fn last(&self) -> Option<usize> {
-        self.frames.len().checked_sub(1)
+        self.depth.checked_sub(1)
     }
 
     /// The frame at a position, its ids made.
     pub(crate) fn at(&mut self, at: usize, rng: &mut Rng) -> Option<&mut Frame> {
-        if self.frames.get(at)?.ids.span == 0 {
+        if self.current().get(at)?.ids.span == 0 {
             self.resolve(at, rng);
         }
         self.frames.get_mut(at)
     }
 
+    /// Attributes for a span that lives here; false where it does not.
+    pub(crate) fn say(&mut self, at: usize, attributes: &[u8], written: u32, dropped: u32) -> bool {
+        let Some(frame) = self.frames[..self.depth].get_mut(at).filter(|frame| frame.is_own()) else {
+            return false;
+        };
+        if self.bodies.len() <= at {
+            self.bodies.resize_with(at + 1, Vec::new);
+        }
+        let body = &mut self.bodies[at];
+        if !frame.has_said() {
+            body.clear();
+        }
+        body.extend_from_slice(attributes);
+        frame.written += written;
+        frame.dropped += dropped;
+        true
+    }
+
+    /// What was said of a span that lives here, to be given back by [`keep_body`](Self::keep_body).
+    pub(crate) fn take_body(&mut self, at: usize) -> Vec<u8> {
+        let said = self.frames.get(at).is_some_and(Frame::has_said);
+        let body = self.bodies.get_mut(at).filter(|_| said);
+        body.map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The room of a body, for the next one.
+    pub(crate) fn keep_body(&mut self, at: usize, mut body: Vec<u8>) {
+        if body.capacity() <= KEEP_BODY
+            && let Some(place) = self.bodies.get_mut(at)
+        {
+            body.clear();
+            *place = body;
+        }
+    }
+
     /// Takes off the innermost frame, which has nothing to drop.
     #[inline]
     pub(crate) fn pop_plain(&mut self) {
-        std::mem::forget(self.pop());
+        if let Some(frame) = self.peek() {
+            if frame.is_sampled() {
+                count_sampled(|n| n.saturating_sub(1));
+            }
+            self.depth -= 1;
+        }
+    }
+
+    /// Takes off the innermost frame if it is that call's, which is not recorded and has nothing to drop.
+    #[inline]
+    pub(crate) fn pop_lazy(&mut self, token: u64) -> bool {
+        let last = self.ends_with(token).is_some();
+        if last {
+            self.depth -= 1;
+        }
+        last
+    }
+
+    /// Takes off the innermost frame if it is that of a span of `tracing` which is not recorded, and whose ids nobody asked for.
+    #[inline]
+    pub(crate) fn pop_passed(&mut self, handle: Handle) -> bool {
+        let is_it = |frame: &Frame| frame.handle == Some(handle) && frame.marks.kind == Kind::Passed;
+        let last = self.peek().is_some_and(is_it);
+        if last {
+            self.depth -= 1;
+        }
+        last
     }
 
     #[inline]
-    fn pop(&mut self) -> Option<Frame> {
-        let frame = self.frames.pop()?;
-        count_sampled(|n| n.saturating_sub(frame.is_sampled().into()));
-        Some(frame)
+    fn pop(&mut self) -> Option<Left> {
+        let frame = self.frames.get_mut(self.depth.wrapping_sub(1))?;
+        if frame.is_sampled() {
+            count_sampled(|n| n.saturating_sub(1));
+        }
+        if !frame.is_plain() {
+            frame.ids.carried = None;
+        }
+        self.depth -= 1;
+        Some(Left {
+            span: frame.ids.span,
+            owned: frame.owned(),
+        })
     }
 
     /// Whether the innermost frame is the call's and needs no more than to be taken off.
     #[inline]
     pub(crate) fn ends_with(&self, token: u64) -> Option<&Frame> {
-        self.frames
-            .last()
+        self.peek()
             .filter(|frame| frame.token == token && frame.handle.is_none() && frame.is_plain())
     }
 
     /// Takes off the frame of a call, wherever it stands.
-    pub(crate) fn take_token(&mut self, token: u64, rng: &mut Rng) -> Option<Frame> {
-        if self.frames.last().is_some_and(|frame| frame.token == token) {
+    pub(crate) fn take_token(&mut self, token: u64, rng: &mut Rng) -> Option<Left> {
+        if self.peek().is_some_and(|frame| frame.token == token) {
             return self.pop();
         }
         let at = self.position(token)?;
-        Some(self.take(at, rng))
+        self.take(at, rng)
     }
 
     /// Takes off the innermost frame of a span, wherever it stands.
     #[inline]
-    pub(crate) fn take_span(&mut self, span: u64, rng: &mut Rng) -> Option<Frame> {
-        if self.frames.last().is_some_and(|frame| frame.ids.span == span) {
+    pub(crate) fn take_span(&mut self, span: u64, rng: &mut Rng) -> Option<Left> {
+        if self.peek().is_some_and(|frame| frame.ids.span == span) {
             return self.pop();
         }
-        let at = self.frames.iter().rposition(|frame| frame.ids.span == span)?;
-        Some(self.take(at, rng))
+        let at = self.position_of_span(span)?;
+        self.take(at, rng)
     }
 
     /// Takes off the innermost frame that stands for a span of the slab without holding it: one that does was pushed by a call,
     /// which takes it off itself. Returns its span.
     #[inline]
     pub(crate) fn leave(&mut self, handle: Handle, rng: &mut Rng) -> Option<u64> {
-        let of = |frame: &Frame| frame.handle == Some(handle) && !frame.owned;
-        let left = if self.frames.last().is_some_and(of) {
+        let of = |frame: &Frame| frame.handle == Some(handle) && !frame.marks.owned;
+        let left = if self.peek().is_some_and(of) {
             self.pop()
         } else {
-            let at = self.frames.iter().rposition(of)?;
-            Some(self.take(at, rng))
+            let at = self.current().iter().rposition(of)?;
+            self.take(at, rng)
         };
-        left.map(|frame| frame.ids.span)
+        left.map(|frame| frame.span)
     }
 
     #[cold]
-    fn take(&mut self, at: usize, rng: &mut Rng) -> Frame {
+    fn take(&mut self, at: usize, rng: &mut Rng) -> Option<Left> {
         // Frames above may have yet to learn their trace from this one.
-        if let Some(last) = self.frames.len().checked_sub(1) {
-            for above in at..=last {
-                self.resolve(above, rng);
-            }
+        for above in at..self.depth {
+            self.resolve(above, rng);
         }
-        let frame = self.frames.remove(at);
-        count_sampled(|n| n.saturating_sub(frame.is_sampled().into()));
-        frame
+        self.frames[at..self.depth].rotate_left(1);
+        if self.bodies.len() > at {
+            self.bodies.resize_with(self.frames.len(), Vec::new);
+            self.bodies[at..self.depth].rotate_left(1);
+        }
+        self.pop()
     }
 
     /// Makes the ids of a frame that has none yet.
@@ -324,7 +543,7 @@ impl Stack {
     fn resolve(&mut self, at: usize, rng: &mut Rng) {
         // The nearest frame that knows its trace, or begins one.
         let mut from = at;
-        while self.frames[from].kind == Kind::LazyChild && from > 0 {
+        while self.frames[from].marks.kind == Kind::LazyChild && from > 0 {
             from -= 1;
         }
         for at in from..=at {
@@ -332,28 +551,38 @@ impl Stack {
                 .checked_sub(1)
                 .map(|below| (self.frames[below].ids.trace, self.frames[below].ids.carried.clone()));
             let frame = &mut self.frames[at];
-            match (frame.kind, below) {
+            match (frame.marks.kind, below) {
                 (Kind::Copy | Kind::Own, _) => continue,
                 (Kind::LazyChild, Some((trace, carried))) => {
                     frame.ids.trace = trace;
                     frame.ids.carried = carried;
                 }
-                (Kind::LazyRoot | Kind::LazyChild, _) => {
+                (Kind::Passed, _) => {
+                    frame.marks.kind = Kind::Copy;
+                    if let Some((ids, _)) = frame.handle.and_then(passed::known) {
+                        frame.ids = ids;
+                        continue;
+                    }
+                    // It is closed, and current nevertheless.
+                    frame.ids.trace = rng.trace_words();
+                }
+                (Kind::LazyRoot, _) => {
                     let [high, low] = rng.trace_words();
                     let drawn = frame.ids.trace[1];
                     frame.ids.trace = [high, if drawn == 0 { low } else { drawn }];
                 }
+                (Kind::LazyChild, None) => frame.ids.trace = rng.trace_words(),
             }
             frame.ids.span = rng.span_id().0;
-            frame.kind = Kind::Copy;
+            frame.marks.kind = Kind::Copy;
         }
     }
 
     /// What is left when the thread ends: the references that frames hold.
     pub(crate) fn drain_owned(&mut self) -> impl Iterator<Item = Handle> {
         self.frames
-            .drain(..)
-            .filter_map(|frame| if frame.owned { frame.handle } else { None })
+            .drain(..std::mem::take(&mut self.depth))
+            .filter_map(|frame| frame.owned())
     }
 }
 
@@ -388,8 +617,8 @@ mod tests {
         let mut stack = Stack::new();
         let tokens = [(); 3].map(|()| stack.token(false));
         for (at, token) in tokens.into_iter().enumerate() {
-            let root = (at == 0 && root).then_some(Root { low: 0, carried: None });
-            stack.push(Frame::lazy(&SITE, token, 1, root));
+            let root = (at == 0 && root).then_some(0);
+            stack.push_lazy(&SITE, token, 1, root, 0);
         }
         (stack, Rng::unseeded(), tokens)
     }
@@ -416,8 +645,7 @@ mod tests {
     fn a_drawn_half_stays() {
         let mut stack = Stack::new();
         let token = stack.token(false);
-        let root = Root { low: 77, carried: None };
-        stack.push(Frame::lazy(&SITE, token, 1, Some(root)));
+        stack.push_lazy(&SITE, token, 1, Some(77), 0);
         let ids = stack.top(&mut Rng::unseeded()).unwrap().ids().clone();
         assert_eq!(ids.trace[1], 77);
         assert_ne!(ids.trace[0], 0);
@@ -429,7 +657,7 @@ mod tests {
             let (mut stack, mut rng, tokens) = lazies(root);
             let gone = stack.take_token(tokens[0], &mut rng).unwrap();
             let inner = stack.top(&mut rng).unwrap().ids().clone();
-            assert_eq!(gone.ids().trace, inner.trace);
+            assert!(gone.span != 0 && gone.span != inner.span && gone.owned.is_none());
             assert!(stack.take_token(tokens[0], &mut rng).is_none());
             assert!(stack.ends_with(tokens[2]).is_some());
             stack.pop_plain();

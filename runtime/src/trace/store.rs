@@ -6,6 +6,7 @@ use super::context::{SpanContext, TraceFlags};
 use super::drain;
 use super::local::{self, Carried, Ids, Local};
 use super::otel;
+use super::passed;
 use super::pipeline::{Limits, Shared};
 use super::sampler::Decision;
 use super::slab::{Handle, Slab};
@@ -105,7 +106,7 @@ impl Head {
                 | ((site.span_kind() as u64) << KIND)
                 | (u64::from(status) << STATUS)
                 | ((outcome as u64 + 1) << OUTCOME)
-                | (u64::from(frame.parent_remote) * PARENT_REMOTE),
+                | (u64::from(frame.parent_remote()) * PARENT_REMOTE),
         }
     }
 
@@ -186,6 +187,8 @@ pub(crate) struct Start<'a> {
     pub(crate) parent: ParentRef<'a>,
     /// Ticks at the beginning; 0: now.
     pub(crate) ticks: u64,
+    /// The half of a new trace's id that was drawn for the sampler already, or 0.
+    pub(crate) low: u64,
 }
 
 /// The parent as the sampler sees it, and what the child takes from it.
@@ -214,7 +217,7 @@ pub(crate) fn parent_of(local: &mut Local, pipeline: u32, parent: ParentRef<'_>)
             ids: Ids::of(context),
             handle: None,
         }),
-        ParentRef::Local(handle) => SLAB.with(handle, |live| live.ids.clone()).map(|ids| ParentIds {
+        ParentRef::Local(handle) => ids_of(handle).map(|ids| ParentIds {
             ids,
             handle: Some(handle),
         }),
@@ -264,7 +267,11 @@ pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>, ids: 
         (parent.ids.trace, TraceFlags(random))
     } else {
         let drawn = decided.as_ref().map(|decided| decided.trace);
-        (drawn.unwrap_or_else(|| local.rng.trace_words()), TraceFlags::RANDOM)
+        let trace = drawn.unwrap_or_else(|| match start.low {
+            0 => local.rng.trace_words(),
+            low => [local.rng.next(), low],
+        });
+        (trace, TraceFlags::RANDOM)
     };
     let Decision { sampled, state } = match &decided {
         Some(decided) => decided.decision(),
@@ -339,6 +346,14 @@ pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>, ids: 
     handle
 }
 
+/// The identity of a span that `tracing` has an id for, recorded or not.
+pub(crate) fn ids_of(handle: Handle) -> Option<Ids> {
+    if passed::is_passed(handle) {
+        return passed::known(handle).map(|(ids, _)| ids);
+    }
+    SLAB.with(handle, |live| live.ids.clone())
+}
+
 /// A slot for a span that is not recorded, so that `tracing` has an id to name it by.
 pub(crate) fn name(local: &mut Local, meta: &'static Metadata<'static>, ids: &Ids) -> Option<Handle> {
     let free = local.free_slot()?;
@@ -354,6 +369,9 @@ pub(crate) fn name(local: &mut Local, meta: &'static Metadata<'static>, ids: &Id
 
 /// Moves a span under another parent, or to a trace of its own, and asks the sampler again.
 pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanContext>) {
+    if passed::is_passed(handle) {
+        return passed::set_parent(shared, handle, parent);
+    }
     let Some(Some((meta, site, kind, was_recorded))) = SLAB.with(handle, |live| {
         let fixed = &live.fixed;
         fixed.meta.map(|meta| (meta, fixed.site, fixed.kind, fixed.recorded))
@@ -366,6 +384,7 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
         kind,
         parent: parent.map_or(ParentRef::Root, ParentRef::Context),
         ticks: 0,
+        low: 0,
     };
     if shared.sampler.is_custom() {
         let body = SLAB.with(handle, |live| live.body.clone()).unwrap_or_default();
@@ -429,14 +448,21 @@ pub(crate) fn attributes(handle: Handle, by_index: bool, later: bool, write: imp
             (fields.written, fields.dropped)
         },
         |(written, dropped), bytes, _| {
-            SLAB.with(handle, |live| {
-                live.body.extend_from_slice(bytes);
-                live.attributes_left = live.attributes_left.saturating_sub(written);
-                live.fixed.dropped_attributes += dropped;
-                live.fixed.repeated |= later;
-            });
+            said(handle, bytes, written, dropped);
+            if later {
+                SLAB.with(handle, |live| live.fixed.repeated = true);
+            }
         },
     );
+}
+
+/// Appends attributes that are encoded.
+pub(crate) fn said(handle: Handle, bytes: &[u8], written: u32, dropped: u32) {
+    SLAB.with(handle, |live| {
+        live.body.extend_from_slice(bytes);
+        live.attributes_left = live.attributes_left.saturating_sub(written);
+        live.fixed.dropped_attributes += dropped;
+    });
 }
 
 /// Whether what is said of a span is kept.
@@ -633,10 +659,12 @@ pub(crate) fn settle(local: &mut Local, at: usize) -> Option<Handle> {
     }
     let (ids, meta, site) = (frame.ids().clone(), frame.metadata()?, frame.site);
     let handle = if frame.is_own() {
-        let (parent, parent_remote, start) = (frame.parent, frame.parent_remote, frame.start);
+        let (parent, parent_remote, start) = (frame.parent, frame.parent_remote(), frame.start);
+        let (written, dropped_attributes) = frame.said();
         let limits = local.limits_of(ids.pipeline());
         let free = local.free_slot()?;
-        SLAB.fill(free, |live| {
+        let body = local.stack.take_body(at);
+        let handle = SLAB.fill(free, |live| {
             live.fixed = Fixed {
                 meta: Some(meta),
                 site,
@@ -645,12 +673,17 @@ pub(crate) fn settle(local: &mut Local, at: usize) -> Option<Handle> {
                 kind: site.map_or(SpanKind::Internal, Site::span_kind),
                 parent_remote,
                 recorded: true,
+                dropped_attributes,
                 ..Fixed::default()
             };
             live.ids = ids;
             live.parent = None;
             live.allow(&limits);
-        })
+            live.attributes_left = live.attributes_left.saturating_sub(written);
+            live.body.extend_from_slice(&body);
+        });
+        local.stack.keep_body(at, body);
+        handle
     } else {
         name(local, meta, &ids)
     }?;

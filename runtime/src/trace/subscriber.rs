@@ -5,6 +5,7 @@ use super::chosen::{self, Given};
 use super::context::SpanContext;
 use super::local::{self, Ids};
 use super::otel;
+use super::passed::{self, Opened};
 use super::pipeline::Shared;
 use super::slab::Handle;
 use super::stack::Frame;
@@ -38,44 +39,21 @@ impl Recorder {
     }
 }
 
+/// Where what is said of a span belongs.
 #[inline]
 pub(crate) fn handle(id: &Id) -> Option<Handle> {
+    named(id).map(passed::resolved)
+}
+
+/// The place that an id names.
+#[inline]
+pub(crate) fn named(id: &Id) -> Option<Handle> {
     Handle::from_u64(id.into_u64())
 }
 
 /// An id that leads nowhere: for what is made while a field is being formatted, or on a thread that ends.
 pub(crate) fn nowhere() -> Id {
     Id::from_u64(u64::MAX)
-}
-
-/// A span of the `tracing` macros, opened; `None` where the sampler wants nothing kept of it.
-pub(super) fn open(shared: &Shared, attributes: &Attributes<'_>, parent: ParentRef<'_>) -> Option<Handle> {
-    let start = Start {
-        meta: attributes.metadata(),
-        site: None,
-        kind: SpanKind::Internal,
-        parent,
-        ticks: 0,
-    };
-    chosen::ask(
-        shared,
-        &start,
-        start.meta.name(),
-        &[],
-        &Given::Fields(&|fields| attributes.record(fields)),
-    );
-    let (handle, recorded) = local::with(|local| {
-        let mut ids = Ids::default();
-        match store::start(shared, local, &start, &mut ids) {
-            Some(handle) => (Some(handle), true),
-            None => (store::name(local, start.meta, &ids), false),
-        }
-    })?;
-    let handle = handle?;
-    if recorded && !attributes.values().is_empty() {
-        store::attributes(handle, true, false, |fields| attributes.record(fields));
-    }
-    Some(handle)
 }
 
 impl Subscriber for Recorder {
@@ -122,9 +100,9 @@ impl Subscriber for Recorder {
 
     fn record_follows_from(&self, span: &Id, follows: &Id) {
         if let (Some(span), Some(follows)) = (handle(span), handle(follows))
-            && let Some(context) = SLAB.with(follows, |live| live.ids.context())
+            && let Some(ids) = store::ids_of(follows)
         {
-            store::link(span, &context);
+            store::link(span, &ids.context());
         }
     }
 
@@ -137,33 +115,30 @@ impl Subscriber for Recorder {
     }
 
     fn enter(&self, span: &Id) {
-        let Some(handle) = handle(span) else { return };
-        let Some((ids, meta)) = SLAB.with(handle, |live| (live.ids.clone(), live.fixed.meta)) else {
-            return;
-        };
-        let Some(meta) = meta else { return };
-        local::with(|local| {
-            local.stack.push(Frame::copy(ids.clone(), Some(handle), meta));
-        });
-        otel::entered(&ids);
-        timing::entered(handle);
+        if let Some(handle) = named(span) {
+            enter(handle);
+        }
     }
 
     fn exit(&self, span: &Id) {
-        if let Some(handle) = handle(span) {
+        if let Some(handle) = named(span) {
             leave(handle);
         }
     }
 
     fn clone_span(&self, id: &Id) -> Id {
-        if let Some(handle) = handle(id) {
-            SLAB.retain(handle);
+        if let Some(handle) = named(id) {
+            if passed::is_passed(handle) {
+                passed::retain(handle);
+            } else {
+                SLAB.retain(handle);
+            }
         }
         id.clone()
     }
 
     fn try_close(&self, id: Id) -> bool {
-        handle(&id).is_some_and(|handle| store::close(handle, |_| ()))
+        named(&id).is_some_and(close)
     }
 
     fn current_span(&self) -> Current {
@@ -184,7 +159,7 @@ pub(crate) fn current_of(
         return None;
     }
     if let Some(parent) = event.parent() {
-        return handle(parent).and_then(|handle| SLAB.with(handle, |live| (live.ids.context(), Some(handle))));
+        return handle(parent).and_then(|handle| Some((store::ids_of(handle)?.context(), Some(handle))));
     }
     local::with(|local| {
         if event.metadata().target().starts_with(API) {
@@ -209,12 +184,97 @@ pub(crate) fn told(shared: &Shared, event: &Event<'_>, current: Option<&(SpanCon
     }
 }
 
+/// Opens a span of `tracing`, recorded or not.
+#[inline]
+pub(crate) fn open(shared: &Shared, attributes: &Attributes<'_>, parent: ParentRef<'_>) -> Option<Handle> {
+    let passed = local::with(|local| passed::open(local, shared, attributes.metadata(), parent));
+    match passed? {
+        Opened::Passed(handle) => Some(handle),
+        Opened::Ask { low } => open_apart(shared, attributes, parent, low),
+    }
+}
+
+/// The same of one that more has to be known of.
+#[inline(never)]
+fn open_apart(shared: &Shared, attributes: &Attributes<'_>, parent: ParentRef<'_>, low: u64) -> Option<Handle> {
+    let start = Start {
+        meta: attributes.metadata(),
+        site: None,
+        kind: SpanKind::Internal,
+        parent,
+        ticks: 0,
+        low,
+    };
+    chosen::ask(
+        shared,
+        &start,
+        start.meta.name(),
+        &[],
+        &Given::Fields(&|fields| attributes.record(fields)),
+    );
+    let (handle, recorded) = local::with(|local| {
+        let mut ids = Ids::default();
+        match store::start(shared, local, &start, &mut ids) {
+            Some(handle) => Some((handle, true)),
+            None => Some((store::name(local, start.meta, &ids)?, false)),
+        }
+    })
+    .flatten()?;
+    if recorded && !attributes.values().is_empty() {
+        store::attributes(handle, true, false, |fields| attributes.record(fields));
+    }
+    Some(handle)
+}
+
+/// Makes the span that `tracing` names so current on this thread.
+#[inline]
+pub(crate) fn enter(named: Handle) {
+    if !passed::is_passed(named) || !passed::enter(named) {
+        enter_known(named);
+    }
+}
+
+#[inline(never)]
+fn enter_known(named: Handle) {
+    let handle = passed::resolved(named);
+    if let Some((ids, Some(meta))) = SLAB.with(handle, |live| (live.ids.clone(), live.fixed.meta)) {
+        local::with(|local| {
+            local.stack.push(Frame::copy(ids.clone(), Some(handle), meta));
+        });
+        otel::entered(&ids);
+        timing::entered(handle);
+    }
+}
+
 /// Takes the innermost frame of that span off this thread's stack.
+#[inline]
 pub(crate) fn leave(handle: Handle) {
+    if !passed::is_passed(handle) || !passed::leave(handle) {
+        leave_known(handle);
+    }
+}
+
+#[inline(never)]
+fn leave_known(handle: Handle) {
     timing::left(handle);
-    let left = local::with(|local| local.stack.leave(handle, &mut local.rng));
-    if let Some(Some(span)) = left {
-        otel::left(span);
+    match local::with(|local| local.stack.leave(handle, &mut local.rng)) {
+        Some(Some(span)) => otel::left(span),
+        _ if passed::is_passed(handle) => {
+            if let Some(handle) = passed::forwarded(handle) {
+                leave_known(handle);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// One reference to the span less; true where it was the last.
+#[inline]
+pub(crate) fn close(named: Handle) -> bool {
+    if passed::is_passed(named) {
+        passed::release(named)
+    } else {
+        store::close(named, |_| ())
     }
 }
 

@@ -480,6 +480,7 @@ fn a_ratio_says_its_threshold_on_what_it_kept() {
             tracing::info_span!("of tracing").in_scope(|| {
                 let root = super::current().unwrap();
                 kept += usize::from(root.is_sampled());
+                assert_eq!(root.trace_id.0 >> 55 & 1 == 1, root.is_sampled(), "drawn once");
                 assert_eq!(root.trace_state.as_deref(), root.is_sampled().then_some("ot=th:8"));
             });
         }
@@ -558,7 +559,235 @@ fn clones_threads_and_odd_orders() {
 fn context(span: &tracing::Span) -> SpanContext {
     let id = span.id().unwrap();
     let handle = super::subscriber::handle(&id).unwrap();
-    super::store::SLAB.with(handle, |live| live.ids.context()).unwrap()
+    super::store::ids_of(handle).unwrap().context()
+}
+
+fn is_passed(span: &tracing::Span) -> bool {
+    super::passed::is_passed(super::subscriber::named(&span.id().unwrap()).unwrap())
+}
+
+/// A caller that sent headers.
+fn caller(sampled: bool, trace_state: Option<&str>) -> SpanContext {
+    SpanContext {
+        trace_id: TraceId(77 << 64 | 5),
+        span_id: SpanId(9),
+        flags: TraceFlags(if sampled { 3 } else { 2 }),
+        is_remote: true,
+        trace_state: trace_state.map(Into::into),
+        ..SpanContext::default()
+    }
+}
+
+#[test]
+fn what_is_sampled_out_has_one_trace_wherever_it_goes() {
+    use super::SpanExt as _;
+    let traced = Traced::new(|setup| setup.sampler = Sampler::ParentBased(Root::AlwaysOff));
+    let (root, held) = traced.run(|| {
+        let root = tracing::info_span!("root", n = tracing::field::Empty);
+        assert!(is_passed(&root), "it takes no slot of the slab");
+        let known = context(&root);
+        assert!(known.is_valid() && !known.is_sampled());
+        let other = tracing::info_span!("other");
+        assert_ne!(context(&other).trace_id, known.trace_id);
+        root.record("n", 1);
+        root.follows_from(&other);
+        root.set_attribute("k", "v");
+        let child = tracing::info_span!(parent: &root, "child");
+        let held = root.in_scope(|| {
+            assert_eq!(super::current().unwrap(), known, "the same whoever asks");
+            assert_eq!(tracing::Span::current(), root);
+            let below = plain(site!("below"), || {
+                let inner = tracing::info_span!("inner");
+                assert!(is_passed(&inner));
+                assert_eq!(super::current().unwrap().trace_id, known.trace_id);
+                inner
+            });
+            assert_eq!(super::current().unwrap(), known);
+            below
+        });
+        for span in [&child, &held] {
+            assert_eq!(context(span).trace_id, known.trace_id);
+            assert_ne!(context(span).span_id, known.span_id);
+        }
+        let (dispatch, clone, expected) = (traced.dispatch.clone(), root.clone(), known.clone());
+        drop(root);
+        let root = std::thread::spawn(move || {
+            dispatcher::with_default(&dispatch, || {
+                let again = clone.clone();
+                drop(clone);
+                again.in_scope(|| {
+                    assert_eq!(super::current().unwrap(), expected);
+                    let here = tracing::info_span!("elsewhere");
+                    assert_eq!(context(&here).trace_id, expected.trace_id);
+                });
+                again
+            })
+        })
+        .join()
+        .unwrap();
+        assert_eq!(context(&root), known);
+        assert!(super::current().is_none(), "the stack is empty again");
+        (root, held)
+    });
+    let handle = super::subscriber::handle(&root.id().unwrap()).unwrap();
+    drop(root);
+    assert!(super::store::ids_of(handle).is_none(), "closed with the last");
+    assert!(!context(&held).is_sampled(), "which its child outlives");
+    drop(held);
+    assert!(traced.spans().is_empty());
+}
+
+#[test]
+fn what_is_sampled_out_outlives_its_thread() {
+    let traced = Traced::new(|setup| setup.sampler = Sampler::AlwaysOff);
+    let span = || {
+        let dispatch = traced.dispatch.clone();
+        let made = std::thread::spawn(move || dispatcher::with_default(&dispatch, || tracing::info_span!("left")));
+        made.join().unwrap()
+    };
+    let first = span();
+    let known = context(&first);
+    let others: Vec<_> = (0..4).map(|_| span()).collect();
+    for other in &others {
+        assert!(is_passed(other) && other.id() != first.id());
+        assert_ne!(context(other).trace_id, known.trace_id);
+    }
+    drop(others);
+    assert_eq!(context(&first), known);
+}
+
+#[test]
+fn more_sampled_out_spans_than_a_table_has_slots() {
+    let traced = Traced::new(|setup| setup.sampler = Sampler::AlwaysOff);
+    traced.run(|| {
+        for _ in 0..3 {
+            let open: Vec<_> = (0..300).map(|_| tracing::info_span!("open")).collect();
+            assert!(is_passed(&open[0]) && !is_passed(&open[299]));
+            let mut ids: Vec<_> = open.iter().map(|span| context(span).span_id.0).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!(ids.len(), 300);
+            // Dropped by others, the slots are found again.
+            std::thread::spawn(move || drop(open)).join().unwrap();
+        }
+    });
+    assert!(traced.spans().is_empty());
+}
+
+#[test]
+fn a_parent_that_comes_later_decides_anew() {
+    use super::SpanExt as _;
+    let traced = Traced::new(|setup| setup.sampler = Sampler::ParentBased(Root::AlwaysOff));
+    let held = traced.run(|| {
+        let span = tracing::info_span!("request", n = tracing::field::Empty);
+        assert!(is_passed(&span));
+        let before = context(&span);
+        let entered = span.clone().entered();
+        span.set_parent(&caller(true, Some("a=b")));
+        drop(entered);
+        assert!(super::current().is_none(), "left by the name it was entered by");
+        let now = context(&span);
+        assert_eq!(
+            (now.trace_id, now.span_id),
+            (caller(true, None).trace_id, before.span_id)
+        );
+        assert!(now.is_sampled() && now.trace_state.as_deref() == Some("a=b"));
+        span.record("n", 7);
+        span.in_scope(|| drop(tracing::info_span!("below")));
+        let unsampled = tracing::info_span!("unsampled");
+        unsampled.set_parent(&caller(false, Some("a=b")));
+        unsampled.in_scope(|| {
+            let inner = tracing::info_span!("carries the state");
+            assert_eq!(context(&inner).trace_state.as_deref(), Some("a=b"));
+            assert!(!context(&inner).is_sampled());
+        });
+        span
+    });
+    assert_eq!(traced.spans().len(), 1, "open still");
+    std::thread::spawn(move || drop(held)).join().unwrap();
+    let (request, below) = (traced.span("request"), traced.span("below"));
+    assert_eq!(request.parent_span_id, 9_u64.to_be_bytes());
+    assert_eq!(below.parent_span_id, request.span_id);
+    assert_eq!(request.attributes.iter().filter(|a| a.key == "n").count(), 1);
+    assert_eq!(traced.spans().len(), 2);
+}
+
+/// A call with two fields.
+fn with_fields<R>(site: &'static Site, fields: [&dyn p::Value; 2], body: impl FnOnce() -> R) -> R {
+    let mut call = p::Call::<{ SPAN | SAID }>::idle(site);
+    call.begin();
+    if call.open() {
+        call.fields(&fields);
+    }
+    call.enter();
+    let ret = body();
+    call.finish(&ret, |_, _| ());
+    ret
+}
+
+#[test]
+fn fields_stay_with_their_calls() {
+    /// Asks for the current span by a handle while it is being formatted.
+    struct Asks;
+    impl fmt::Debug for Asks {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{}", super::hand::current().is_recording())
+        }
+    }
+    let traced = Traced::new(|setup| setup.limits.attributes = 2);
+    traced.run(|| {
+        for n in 0..3_u32 {
+            with_fields(site!("outer", fields: &["n", "of"]), [&n, &"outer"], || {
+                with_fields(site!("inner", fields: &["n", "of"]), [&n, &"inner"], || {
+                    if n == 1 {
+                        super::hand::current().set("one too many", 1);
+                    }
+                });
+                plain(site!("bare"), || ());
+            });
+        }
+        with_fields(
+            site!("asked", fields: &["n", "asks"]),
+            [&7_u32, &tracing_core::field::debug(Asks)],
+            || (),
+        );
+        let mut early = p::Call::<{ SPAN | SAID }>::idle(site!("early", fields: &["n"]));
+        early.begin();
+        assert!(early.open());
+        early.fields(&[&1_u32 as &dyn p::Value]);
+        early.enter();
+        with_fields(site!("late", fields: &["n", "of"]), [&2_u32, &"late"], || {
+            early.finish(&(), |(), _| ()); // out of order
+        });
+        assert!(super::current().is_none());
+    });
+    let spans = traced.spans();
+    for (of, dropped) in [("outer", [0; 3]), ("inner", [0, 1, 0])] {
+        let named: Vec<_> = spans.iter().filter(|(_, span)| span.name == of).collect();
+        assert_eq!(named.len(), 3);
+        for (n, (_, span)) in named.iter().enumerate() {
+            assert_eq!(value(span, "n"), Some(Value::IntValue(n as i64)));
+            assert_eq!(text(span, "of").unwrap(), of);
+            assert_eq!(span.dropped_attributes_count, dropped[n]);
+        }
+    }
+    for (_, bare) in spans.iter().filter(|(_, span)| span.name == "bare") {
+        assert_eq!(value(bare, "n"), None, "nobody else's");
+    }
+    assert_eq!(value(&traced.span("asked"), "n"), Some(Value::IntValue(7)));
+    assert!(text(&traced.span("asked"), "asks").is_some());
+    assert_eq!(value(&traced.span("early"), "n"), Some(Value::IntValue(1)));
+    assert_eq!(value(&traced.span("late"), "n"), Some(Value::IntValue(2)));
+    assert_eq!(text(&traced.span("late"), "of").unwrap(), "late");
+}
+
+#[test]
+fn fields_beyond_the_limit_are_counted() {
+    let traced = Traced::new(|setup| setup.limits.attributes = 1);
+    traced.run(|| with_fields(site!("many", fields: &["a", "b"]), [&1_u32, &2_u32], || ()));
+    let span = traced.span("many");
+    assert_eq!(value(&span, "a"), Some(Value::IntValue(1)));
+    assert_eq!((value(&span, "b"), span.dropped_attributes_count), (None, 1));
 }
 
 #[test]
@@ -566,7 +795,18 @@ fn forged_ids_do_no_harm() {
     let traced = Traced::new(|_| ());
     let live = traced.run(|| tracing::info_span!("live"));
     let id = live.id().unwrap().into_u64();
-    for forged in [1, u64::MAX, id + 1, id ^ (1 << 40), id + (1 << 32)] {
+    let tagged = 1 << 31;
+    for forged in [
+        1,
+        u64::MAX,
+        id + 1,
+        id ^ (1 << 40),
+        id + (1 << 32),
+        tagged,
+        tagged | 2 << 32,
+        tagged | 1 << 32 | 4095 << 7,
+        tagged | 1 << 32 | 0x7fff_ffff,
+    ] {
         let forged = tracing_core::span::Id::from_u64(forged);
         traced.dispatch.enter(&forged);
         traced.dispatch.exit(&forged);

@@ -1,12 +1,11 @@
 //! `builder().otel_context(true)`: each of our spans is attached as a context of the `opentelemetry` API where it is entered, for
 //! readers that know that one only. They see its ids; what they set on it goes nowhere.
 
-use super::{ATTACHING, MODE, with_context};
+use super::{OTEL_ATTACHING, modes, with_context};
 use crate::trace::local::Ids;
 use opentelemetry::ContextGuard;
 use opentelemetry::trace::TraceContextExt as _;
 use std::cell::RefCell;
-use std::sync::atomic::Ordering;
 
 /// The guards of this thread's entered spans, by span id, the innermost last.
 struct Guards(Vec<(u64, ContextGuard)>);
@@ -27,7 +26,7 @@ thread_local! {
 /// Whether [`entered`] and [`left`] do anything.
 #[inline]
 pub(crate) fn is_attaching() -> bool {
-    MODE.load(Ordering::Relaxed) & ATTACHING != 0
+    modes::has(OTEL_ATTACHING)
 }
 
 /// A span of ours was made current. Not to be called while this thread's state is borrowed: contexts hold values of others.

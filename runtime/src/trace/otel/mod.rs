@@ -5,7 +5,7 @@
 //! asks for the current span is told the context's; else ours is the newer one. [`TracerProvider`] and [`Propagator`] ask in
 //! the same way, so each side sees the other's spans as parents.
 //!
-//! Programs that never touch the API pay one load of `MODE` where a span begins and one where it is entered.
+//! Programs that never touch the API pay one load of [`modes`] where a span begins and one where it is entered.
 
 mod attach;
 mod convert;
@@ -26,33 +26,25 @@ pub(crate) use span::handle_of;
 
 use super::context::SpanContext;
 use super::local::Local;
+use super::modes::{self, OTEL_ATTACHING, OTEL_USED};
+use super::stack::Frame;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, ContextGuard};
-use std::sync::atomic::{AtomicU8, Ordering};
-
-/// [`USED`] and [`ATTACHING`], as bits.
-static MODE: AtomicU8 = AtomicU8::new(0);
-/// Someone made a span by the API or read headers into one of its contexts, so contexts are worth looking at.
-const USED: u8 = 1;
-/// `builder().otel_context(true)`.
-const ATTACHING: u8 = 2;
 
 /// Whether contexts are looked at.
 #[inline]
 pub(crate) fn is_used() -> bool {
-    MODE.load(Ordering::Relaxed) & USED != 0
+    modes::has(OTEL_USED)
 }
 
-/// From here on attached contexts are looked at.
+/// Someone made a span by the API or read headers into one of its contexts: from here on attached contexts are looked at.
 pub(super) fn set_used() {
-    if !is_used() {
-        MODE.fetch_or(USED, Ordering::Relaxed);
-    }
+    modes::set(OTEL_USED);
 }
 
-/// From here on our spans are attached for foreign readers.
+/// `builder().otel_context(true)`: from here on our spans are attached for foreign readers.
 pub(crate) fn attach_always() {
-    MODE.fetch_or(USED | ATTACHING, Ordering::Relaxed);
+    modes::set(OTEL_USED | OTEL_ATTACHING);
 }
 
 /// Runs with the attached context, where there still is one: a thread that ends has none.
@@ -103,10 +95,10 @@ pub(crate) fn newer(local: &mut Local) -> Option<SpanContext> {
 fn newer_apart(local: &mut Local) -> Option<SpanContext> {
     let Local { stack, rng, base, .. } = local;
     let top = stack.top(rng);
-    let top = top.as_deref();
+    let top: Option<&Frame> = top.as_deref();
     with_context(|cx| {
         let note = note_of(cx);
-        if note == 0 || note == top.map_or(0, |frame| frame.noted) {
+        if note == 0 || note == top.map_or(0, Frame::noted) {
             return None;
         }
         let carried = top.map_or(&*base, |frame| &frame.ids().carried);

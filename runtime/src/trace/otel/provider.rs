@@ -122,6 +122,7 @@ impl api::Tracer for Tracer {
             kind: kind(builder.span_kind.as_ref()),
             parent,
             ticks: 0,
+            low: 0,
         };
         if shared.sampler.is_custom() {
             let (links, attributes) = super::span::told(&builder);
