@@ -29,6 +29,10 @@ impl Diagnostics {
         result.map_err(|error| self.push(error)).ok()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.errors.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.errors.is_empty()
     }

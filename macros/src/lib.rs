@@ -297,6 +297,20 @@ pub fn carried(arguments: TokenStream, item: TokenStream) -> TokenStream {
     fused(Stack::carried(arguments.into()), item)
 }
 
+/// One definition of `metrics!`, with its errors where they belong. Generated code only.
+#[doc(hidden)]
+#[proc_macro]
+pub fn definition(input: TokenStream) -> TokenStream {
+    lower::declared::definition(input.into()).into()
+}
+
+/// What `metrics!` cannot read. Generated code only.
+#[doc(hidden)]
+#[proc_macro]
+pub fn no_metric(input: TokenStream) -> TokenStream {
+    lower::declared::wrong(input.into()).into()
+}
+
 fn fused(stack: Stack, item: TokenStream) -> TokenStream {
     match stack::gather(stack, item.into()) {
         Gathered::Hop(tokens) => tokens,

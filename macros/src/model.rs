@@ -19,6 +19,8 @@ pub(crate) struct Instrumented {
     pub(crate) receiver: Receiver,
     /// The return type is spelled `Result`.
     pub(crate) fallible: bool,
+    /// What it returns, where that is a `Result` that a static can name and only its type decides on the outcome.
+    pub(crate) result: Option<Type>,
     pub(crate) span: Option<SpanModel>,
     pub(crate) counter: Option<Counter>,
     pub(crate) timer: Option<Timer>,

@@ -8,7 +8,7 @@ pub use crate::future::{Instrumented, future, future_prepared};
 pub use crate::health::private as health;
 pub use crate::kept::kept;
 pub use crate::metrics::label::{
-    ErrorLabelType, LabelElement, LabelIx, LabelTuple, LabelType, Labels, Limit, label, labels, limit,
+    ErrorLabelType, ErrorsOf, LabelElement, LabelIx, LabelTuple, LabelType, Labels, Limit, label, labels, limit,
 };
 pub use crate::metrics::{DECLARED, Metric};
 pub use crate::operation::{Carried, CodeProbe, DbDef, JobDef, OperationDef, message};
@@ -23,11 +23,12 @@ pub use crate::trace::discard;
 pub use linkme;
 pub use tracing_core::Level;
 pub use tracing_core::field::{Value, debug, display};
-pub use vitalsign_macros::carried;
+pub use vitalsign_macros::{carried, definition, no_metric};
 
 /// The traits that ask a returned value what it means. Imported by glob where it is asked, so they come without names: none can
 /// stand in a user's way.
 pub mod probe {
+    pub use crate::metrics::label::ErrorsOfAny as _;
     pub use crate::probe::{
         KindOfFuture as _, KindOfLocalFuture as _, KindOfValue as _, OkOfAny as _, OkOfResult as _, SettleAny as _,
         SettleDebug as _, SettleDebugAny as _, SettleDebugDeref as _, SettleDebugDisplay as _,

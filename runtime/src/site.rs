@@ -5,7 +5,7 @@
 //! All sites of a program stand in one link-time list, so the catalogue and the zeros of /metrics are known before the
 //! first call.
 
-use crate::metrics::label::{LabelType, Limit};
+use crate::metrics::label::{ErrorLabelType, LabelType, Limit};
 use crate::metrics::{CounterSlot, TimerSlot};
 use crate::operation::OperationDef;
 use crate::trace::active::SpanSlot;
@@ -83,12 +83,6 @@ impl Site {
     /// The call site `tracing` knows this function's span by.
     pub(crate) fn callsite(&'static self) -> &'static dyn Callsite {
         self.known()
-    }
-
-    /// The histogram counts the calls, see [`CounterDef::by_timer`].
-    #[inline]
-    pub(crate) fn counts_by_timer(&'static self) -> bool {
-        self.def.counter.as_ref().is_some_and(|counter| counter.by_timer)
     }
 
     /// The kind of this function's span.
@@ -248,9 +242,11 @@ pub struct CounterDef {
     pub outcome: bool,
     /// Also a gauge of the calls under way.
     pub in_flight: bool,
-    /// The histogram of the same function counts the same calls under the same labels of theirs, so nothing is added here, and
-    /// whoever scrapes reads the histogram.
+    /// The histogram of the same function counts the same calls under the same labels of theirs, so the function does not say
+    /// `COUNT`, and whoever scrapes reads the histogram.
     pub by_timer: bool,
+    /// The names of the errors that the function returns, where their type has some and can be named without a call.
+    pub errors: Option<&'static ErrorLabelType>,
 }
 
 impl CounterDef {
@@ -264,6 +260,7 @@ impl CounterDef {
         outcome: true,
         in_flight: false,
         by_timer: false,
+        errors: None,
     };
 }
 

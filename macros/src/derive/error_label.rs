@@ -1,6 +1,6 @@
 //! `#[derive(ErrorLabel)]`
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, TokenStream};
 use quote::ToTokens;
 
 use super::derived;
@@ -32,11 +32,20 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
             .filter(|(_, harmless)| **harmless)
             .map(|((variant, _), _)| &variant.ident)
             .collect();
+        let places = variants
+            .harmless
+            .iter()
+            .enumerate()
+            .filter(|(_, harmless)| **harmless)
+            .map(|(place, _)| Literal::usize_unsuffixed(place));
         let is_failure = (!harmless.is_empty()).then(|| {
             emit! {
                 #[inline]
                 fn is_failure(&self) -> bool {
                     !::core::matches!(self, #(Self::#harmless { .. })|*)
+                }
+                fn fails(index: usize) -> bool {
+                    !::core::matches!(index, #(#places)|*)
                 }
             }
         });

@@ -22,7 +22,8 @@ pub(super) fn signals(model: &Instrumented) -> Literal {
 fn signal_bits(model: &Instrumented) -> u8 {
     let mut bits = 0;
     if let Some(counter) = &model.counter {
-        bits |= 1 | if counter.in_flight { 8 } else { 0 };
+        let counts = !by_timer(counter, model.timer.as_ref());
+        bits |= u8::from(counts) | if counter.in_flight { 8 } else { 0 };
     }
     if let Some(timer) = &model.timer {
         bits |= 2 | if timer.busy { 16 } else { 0 };
@@ -102,12 +103,7 @@ fn def(model: &Instrumented) -> TokenStream {
     };
     let fallible = model.fallible || !matches!(model.verdict, Verdict::ByType);
     let span = optional(model.span.as_ref().map(|span| span_def(&p, span)));
-    let counter = optional(
-        model
-            .counter
-            .as_ref()
-            .map(|counter| counter_def(&p, counter, model.timer.as_ref())),
-    );
+    let counter = optional(model.counter.as_ref().map(|counter| counter_def(&p, model, counter)));
     let timer = optional(model.timer.as_ref().map(|timer| timer_def(&p, timer)));
     emit! {
         #p::Def {
@@ -188,15 +184,18 @@ fn by_timer(counter: &Counter, timer: Option<&Timer>) -> bool {
     counter.by.is_none() && fixed(&counter.family) && timer.is_some_and(|timer| fixed(&timer.family))
 }
 
-fn counter_def(p: &TokenStream, counter: &Counter, timer: Option<&Timer>) -> TokenStream {
+fn counter_def(p: &TokenStream, model: &Instrumented, counter: &Counter) -> TokenStream {
     let family = family(&counter.family, COUNT_LABELS);
     let unit = counter.unit.as_ref().map(|unit| emit!(unit: #unit,));
     let in_flight = counter.in_flight.then(|| emit!(in_flight: true,));
     let outcome = (!counter.outcome).then(|| emit!(outcome: false,));
-    let by_timer = by_timer(counter, timer).then(|| emit!(by_timer: true,));
+    let by_timer = by_timer(counter, model.timer.as_ref()).then(|| emit!(by_timer: true,));
+    let result = model.result.as_ref().filter(|_| counter.outcome);
+    let errors =
+        result.map(|ty| emit!(errors: { #[allow(unused_imports)] use #p::probe::*; <#p::ErrorsOf<#ty>>::ERRORS },));
     changed(
         &emit!(#p::CounterDef),
-        &emit!(#family #unit #in_flight #outcome #by_timer),
+        &emit!(#family #unit #in_flight #outcome #by_timer #errors),
     )
 }
 

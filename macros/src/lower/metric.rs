@@ -89,20 +89,24 @@ fn help(said: &Said<'_>, subject: &Subject, diag: &mut Diagnostics) -> Help {
 
 /// A name of OpenTelemetry's form, for counters and for the shared name of `observed`.
 pub(super) fn valid_name(name: &LitStr, diag: &mut Diagnostics) -> bool {
-    let text = name.value();
-    let fits = text.starts_with(|char: char| char.is_ascii_alphabetic())
-        && text.len() <= 255
-        && text
-            .chars()
-            .all(|char| char.is_ascii_alphanumeric() || "_.-/".contains(char));
-    if !fits {
-        let fixed = fixed_name(&text);
+    let fixed = plain_name(&name.value());
+    if let Some(fixed) = &fixed {
         let message = format!(
             "a metric's name begins with a letter and has letters, digits, `_`, `.`, `-`, `/`; write `name = \"{fixed}\"`"
         );
         diag.error(name, message);
     }
-    fits
+    fixed.is_none()
+}
+
+/// What would do, where this is no name.
+pub(super) fn plain_name(text: &str) -> Option<String> {
+    let fits = text.starts_with(|char: char| char.is_ascii_alphabetic())
+        && text.len() <= 255
+        && text
+            .chars()
+            .all(|char| char.is_ascii_alphanumeric() || "_.-/".contains(char));
+    (!fits).then(|| fixed_name(text))
 }
 
 fn fixed_name(text: &str) -> String {
@@ -148,7 +152,7 @@ const UNITS: &[(&str, &str)] = &[
 ];
 
 /// The name without `suffix`, which stands behind `_` or `.`.
-fn without<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
+pub(super) fn without<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
     text.strip_suffix(suffix)?
         .strip_suffix(['_', '.'])
         .filter(|rest| !rest.is_empty())
@@ -190,7 +194,7 @@ fn timer_name(name: &LitStr, diag: &mut Diagnostics) {
     }
 }
 
-fn ucum(unit: &LitStr, diag: &mut Diagnostics) {
+pub(super) fn ucum(unit: &LitStr, diag: &mut Diagnostics) {
     let text = unit.value();
     if text.is_empty() || text.len() > 63 || !text.chars().all(|char| char.is_ascii_graphic()) {
         diag.error(
@@ -258,7 +262,7 @@ fn exponential(three: &[Expr; 3], diag: &mut Diagnostics) {
 }
 
 /// A number written as a literal.
-fn number(expr: &Expr) -> Option<f64> {
+pub(super) fn number(expr: &Expr) -> Option<f64> {
     match expr {
         Expr::Lit(ExprLit {
             lit: Lit::Float(float), ..

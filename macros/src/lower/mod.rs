@@ -1,5 +1,6 @@
 //! Arguments and signature become the model. Every rule lives here and reports to [`Diagnostics`].
 
+pub(crate) mod declared;
 mod early;
 mod flow;
 pub(crate) mod health;
@@ -19,7 +20,7 @@ use syn::{FnArg, GenericParam, LitStr, Pat, ReturnType, Type};
 
 use crate::args::{self, Options};
 use crate::diag::Diagnostics;
-use crate::model::{Flow, Instrumented, Receiver, Run};
+use crate::model::{Flow, Instrumented, Receiver, Run, Verdict};
 use crate::paths::Root;
 use crate::stack::Stack;
 use crate::tokens::{Attr, Function, mentions};
@@ -189,6 +190,7 @@ pub(crate) fn function(mut function: Function, body: &Group, stack: &Stack, diag
     Instrumented {
         late,
         root,
+        result: result(&function.signature.output, &subject).filter(|_| matches!(verdict, Verdict::ByType)),
         name: subject.name,
         fallible: spelled_result(&function.signature.output),
         flow,
@@ -218,6 +220,14 @@ fn spelled_result(output: &ReturnType) -> bool {
         &ty.to_token_stream(),
         &|tree| matches!(tree, TokenTree::Ident(word) if word == "Result"),
     )
+}
+
+/// The return type, where it is a path to a `Result` that a static can name.
+fn result(output: &ReturnType, subject: &Subject) -> Option<Type> {
+    let ReturnType::Type(_, ty) = output else { return None };
+    let Type::Path(path) = &**ty else { return None };
+    let named = path.path.segments.last()?.ident == "Result" && path.qself.is_none() && subject.nameable(ty);
+    named.then(|| (**ty).clone())
 }
 
 /// A function that cannot be measured: each attribute says why, and its own mistakes besides.

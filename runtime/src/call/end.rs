@@ -3,8 +3,8 @@
 use super::operation;
 use super::settle::Ended;
 use super::signals::{BUSY, COUNT, IN_FLIGHT, OPERATION, SPAN, TIME};
-use crate::metrics::label::Labels;
-use crate::metrics::{Amount, CallLabels, CallRef};
+use crate::metrics::label::{Dims, Labels};
+use crate::metrics::{Amount, CallLabels, CallRef, Ids};
 use crate::operation::Kept;
 use crate::outcome::CallOutcome;
 use crate::site::Site;
@@ -35,38 +35,79 @@ pub(super) fn counted(site: &'static Site, outcome: CallOutcome) {
     if switch::capturing() {
         return whole(Parts::plain(COUNT, site, 0, 0), &Ended::by(outcome));
     }
-    site.slots.counter.count(site, outcome);
+    site.slots.counter.count(site, Labels::NONE, outcome, 1, (0, 0));
 }
 
 /// The end of a call that only counts whole numbers, by labels of its arguments.
 #[inline(never)]
 pub(super) fn counted_with(site: &'static Site, labels: Labels, amount: u64, outcome: CallOutcome) {
     if switch::capturing() {
-        let call = Parts {
-            count_labels: labels,
-            amount: Amount::Whole(amount),
-            ..Parts::plain(COUNT, site, 0, 0)
-        };
-        return whole(call, &Ended::by(outcome));
+        let none = Labels::NONE;
+        return whole_with(COUNT, site, 0, [labels, none], Amount::Whole(amount), outcome);
     }
-    site.slots.counter.count_with(site, labels, outcome, amount);
+    site.slots.counter.count(site, labels, outcome, amount, (0, 0));
+}
+
+/// The end of a call that is only timed, without labels.
+#[inline(never)]
+pub(super) fn timed(site: &'static Site, start: u64, outcome: CallOutcome) {
+    let end = clock::now();
+    if switch::capturing() {
+        return whole(Parts::plain(TIME, site, start, 0), &Ended::by(outcome));
+    }
+    let ticks = end.saturating_sub(start);
+    site.slots.timer.time(site, Labels::NONE, outcome, ticks, end, 0);
+}
+
+/// The end of a call that is only timed, by labels of its arguments.
+#[inline(never)]
+pub(super) fn timed_with(site: &'static Site, labels: Labels, start: u64, outcome: CallOutcome) {
+    let end = clock::now();
+    if switch::capturing() {
+        let none = Labels::NONE;
+        return whole_with(TIME, site, start, [none, labels], Amount::Whole(1), outcome);
+    }
+    let ticks = end.saturating_sub(start);
+    site.slots.timer.time(site, labels, outcome, ticks, end, 0);
+}
+
+/// The end of a call that is counted in whole numbers and timed, by labels of its arguments.
+#[inline(never)]
+pub(super) fn both_with(
+    site: &'static Site,
+    [count, time]: [Labels; 2],
+    start: u64,
+    amount: u64,
+    outcome: CallOutcome,
+) {
+    let end = clock::now();
+    if switch::capturing() {
+        return whole_with(COUNT | TIME, site, start, [count, time], Amount::Whole(amount), outcome);
+    }
+    let ticks = end.saturating_sub(start);
+    site.slots.timer.time(site, time, outcome, ticks, end, 0);
+    site.slots.counter.count(site, count, outcome, amount, (end, 0));
 }
 
 /// The end of a call without labels.
 #[inline(never)]
 pub(super) fn plain(signals: u8, site: &'static Site, start: u64, span: u64, outcome: CallOutcome) {
     let timed = signals & TIME != 0;
-    let end = if timed { clock::now() } else { 0 };
+    // The end of a recorded span is read off the clock anyway.
+    let end = if timed || direct::is_recorded(span) {
+        clock::now()
+    } else {
+        0
+    };
     if switch::capturing() {
         return whole(Parts::plain(signals, site, start, span), &Ended::by(outcome));
     }
     if timed {
-        site.slots
-            .timer
-            .observe_plain(site, outcome, end.saturating_sub(start), end, span);
+        let ticks = end.saturating_sub(start);
+        site.slots.timer.time(site, Labels::NONE, outcome, ticks, end, span);
     }
-    if signals & COUNT != 0 && !(timed && site.counts_by_timer()) {
-        site.slots.counter.count(site, outcome);
+    if signals & COUNT != 0 {
+        site.slots.counter.count(site, Labels::NONE, outcome, 1, (end, span));
     }
     if signals & IN_FLIGHT != 0 {
         in_flight(site, Labels::NONE, -1);
@@ -74,6 +115,26 @@ pub(super) fn plain(signals: u8, site: &'static Site, start: u64, span: u64, out
     if signals & SPAN != 0 {
         direct::close(span, end, outcome);
     }
+}
+
+/// The end of a call with labels that is told to a test, or unwinds.
+#[cold]
+#[inline(never)]
+fn whole_with(
+    signals: u8,
+    site: &'static Site,
+    start: u64,
+    [count_labels, time_labels]: [Labels; 2],
+    amount: Amount,
+    outcome: CallOutcome,
+) {
+    let call = Parts {
+        count_labels,
+        time_labels,
+        amount,
+        ..Parts::plain(signals, site, start, 0)
+    };
+    whole(call, &Ended::by(outcome));
 }
 
 /// The end of a call without labels of its arguments.
@@ -87,6 +148,24 @@ pub(super) fn labelled(signals: u8, site: &'static Site, start: u64, span: u64, 
 #[inline(never)]
 pub(super) fn unwound(signals: u8, site: &'static Site, start: u64, span: u64) {
     plain(signals, site, start, span, CallOutcome::Panic);
+}
+
+/// The end of a call that only counts, by labels, and unwinds. What it is told fits into registers: with more, a function's landing
+/// pad takes the address of the call, which then has to stand in memory.
+#[cold]
+#[inline(never)]
+pub(super) fn unwound_counted(site: &'static Site, dims: &'static Dims, index: u32, bits: u64, real: bool) {
+    let labels = [Labels { index, dims }, Labels::NONE];
+    let amount = Amount::of_parts((bits, real));
+    whole_with(COUNT, site, 0, labels, amount, CallOutcome::Panic);
+}
+
+/// The end of a call that is only timed, by labels, and unwinds.
+#[cold]
+#[inline(never)]
+pub(super) fn unwound_timed(site: &'static Site, start: u64, dims: &'static Dims, index: u32) {
+    let labels = [Labels::NONE, Labels { index, dims }];
+    whole_with(TIME, site, start, labels, Amount::Whole(1), CallOutcome::Panic);
 }
 
 /// The end of any call that unwinds.
@@ -107,7 +186,7 @@ pub(super) fn in_flight(site: &'static Site, labels: Labels, delta: i64) {
 #[expect(clippy::needless_pass_by_value, reason = "dropped here, not in every function")]
 pub(super) fn whole(call: Parts, ended: &Ended) {
     let Parts { signals, site, .. } = call;
-    let end = if signals & (TIME | OPERATION) != 0 {
+    let end = if signals & (TIME | OPERATION) != 0 || direct::is_recorded(call.span) {
         clock::now()
     } else {
         0
@@ -121,7 +200,8 @@ pub(super) fn whole(call: Parts, ended: &Ended) {
         ticks,
         end,
     };
-    measured.settle(signals, ended, || direct::exemplar(call.span));
+    let ids = || direct::exemplar(call.span);
+    measured.settle(signals, ended, direct::may_be_example(call.span).then_some(&ids));
     if signals & IN_FLIGHT != 0 && call.open {
         in_flight(site, call.count_labels, -1);
     }
@@ -160,34 +240,28 @@ pub(super) struct Measured<'a> {
     pub(super) amount: Amount,
     /// How long it took.
     pub(super) ticks: u64,
-    /// The clock's reading at its end.
+    /// The clock's reading at its end, 0 where nobody has read it.
     pub(super) end: u64,
 }
 
 impl Measured<'_> {
-    /// Counter and histogram; `exemplar` gives the ids of the call's span where it is sampled.
+    /// Counter and histogram; `ids` are those of the call's span where it is sampled.
     #[inline]
-    pub(super) fn settle(
-        &self,
-        signals: u8,
-        ended: &Ended,
-        exemplar: impl FnOnce() -> Option<(crate::trace::TraceId, crate::trace::SpanId)>,
-    ) {
+    pub(super) fn settle(&self, signals: u8, ended: &Ended, ids: Option<Ids<'_>>) {
         let site = self.site;
         let (outcome, error) = (ended.outcome, ended.error.as_ref());
         if signals & (COUNT | TIME) != 0 && switch::capturing() {
             self.captured(ended);
         }
-        if signals & COUNT != 0 && !(signals & TIME != 0 && site.counts_by_timer()) {
+        if signals & COUNT != 0 {
             let labels = CallRef {
                 entry: self.count_labels,
                 returned: &ended.count,
                 error,
                 outcome,
             };
-            site.slots
-                .counter
-                .add(site, labels, ended.amount.unwrap_or(self.amount));
+            let amount = ended.amount.unwrap_or(self.amount);
+            site.slots.counter.add(site, labels, amount, self.end, ids);
         }
         if signals & TIME != 0 {
             let labels = CallRef {
@@ -196,7 +270,7 @@ impl Measured<'_> {
                 error,
                 outcome,
             };
-            site.slots.timer.observe(site, labels, self.ticks, self.end, exemplar);
+            site.slots.timer.observe(site, labels, self.ticks, self.end, ids);
         }
     }
 

@@ -262,9 +262,17 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
         }
         self.on = false;
         if SIGNALS & SAID != 0 {
+            let (site, outcome) = (self.site, ended.outcome());
             match self.amount {
                 Amount::Whole(amount) if SIGNALS == COUNT | SAID && ended.is_plain() => {
-                    end::counted_with(self.site, self.count_labels, amount, ended.outcome());
+                    end::counted_with(site, self.count_labels, amount, outcome);
+                }
+                Amount::Whole(_) if SIGNALS == TIME | SAID && ended.is_plain() => {
+                    end::timed_with(site, self.time_labels, self.start, outcome);
+                }
+                Amount::Whole(amount) if SIGNALS == COUNT | TIME | SAID && ended.is_plain() => {
+                    let labels = [self.count_labels, self.time_labels];
+                    end::both_with(site, labels, self.start, amount, outcome);
                 }
                 _ => end::whole(self.parts(), ended),
             }
@@ -274,6 +282,8 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
             let outcome = ended.outcome();
             if SIGNALS == COUNT {
                 end::counted(self.site, outcome);
+            } else if SIGNALS == TIME {
+                end::timed(self.site, self.start, outcome);
             } else if SIGNALS == SPAN {
                 direct::close(self.span, 0, outcome);
             } else {
@@ -328,6 +338,12 @@ impl<const SIGNALS: u8> Drop for Call<SIGNALS> {
         if self.on {
             if SIGNALS & SAID == 0 {
                 end::unwound(SIGNALS, self.site, self.start, self.span);
+            } else if SIGNALS == COUNT | SAID {
+                let (Labels { index, dims }, (bits, real)) = (self.count_labels, self.amount.parts());
+                end::unwound_counted(self.site, dims, index, bits, real);
+            } else if SIGNALS == TIME | SAID {
+                let Labels { index, dims } = self.time_labels;
+                end::unwound_timed(self.site, self.start, dims, index);
             } else {
                 end::unwound_whole(self.parts());
             }

@@ -467,7 +467,9 @@ impl Live {
             },
             end,
         };
-        measured.settle(signals, ended, || self.span.exemplar());
+        let ids = || self.span.exemplar();
+        let may_be = self.span.recording() || direct::may_be_example(0);
+        measured.settle(signals, ended, may_be.then_some(&ids));
         if signals & IN_FLIGHT != 0 && self.stage == Stage::Open {
             in_flight(site, self.count_labels, -1);
         }

@@ -86,6 +86,8 @@ pub(crate) fn check(bounds: &[f64]) -> Result<(), BadBounds> {
 pub(crate) struct Layout {
     buckets: Buckets,
     pub(crate) shape: Shape,
+    /// In ticks: up to here it is bucket 0, whatever the shape.
+    lowest: u64,
     /// Cells of one series.
     pub(crate) width: usize,
     seconds_per_tick: f64,
@@ -146,6 +148,10 @@ impl Layout {
                     Shape::Classic { ticks, .. } => ticks.len(),
                     Shape::Native { highest } => (highest - LOWEST) as usize + 2,
                 },
+            lowest: match &shape {
+                Shape::Classic { ticks, .. } => ticks[0],
+                Shape::Native { .. } => 0,
+            },
             shape,
             seconds_per_tick: 1.0 / ticks_per_second,
         }
@@ -154,16 +160,28 @@ impl Layout {
     /// The bucket of a duration.
     #[inline]
     pub(crate) fn bucket(&self, duration: u64) -> usize {
-        match &self.shape {
-            Shape::Classic { ticks, start, .. } => {
-                let mut at = usize::from(start[duration.leading_zeros() as usize & 127]);
-                while duration > ticks[at] {
-                    at += 1;
-                }
-                at
-            }
+        self.near_bucket(duration).unwrap_or_else(|| match &self.shape {
             Shape::Native { highest } => native_bucket(self.seconds(duration), *highest),
+            Shape::Classic { bounds, .. } => bounds.len(),
+        })
+    }
+
+    /// The same, where it takes no arithmetic. Most calls end below the first bound, and those are the ones of which a nanosecond
+    /// is a part worth speaking of.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a comparison, in every record")]
+    pub(crate) fn near_bucket(&self, duration: u64) -> Option<usize> {
+        if duration <= self.lowest {
+            return Some(0);
         }
+        let Shape::Classic { ticks, start, .. } = &self.shape else {
+            return None;
+        };
+        let mut at = usize::from(*start.get(duration.leading_zeros() as usize)?);
+        while duration > *ticks.get(at)? {
+            at += 1;
+        }
+        Some(at)
     }
 
     /// The bucket of a value that is not negative.

@@ -1,19 +1,9 @@
 //! Cells: plain numbers, one copy per stripe, added up by whoever scrapes.
 
+use super::lines::{Directory, LINE};
 use super::{dropped, handover, stripe};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
-
-/// Two cache lines, because processors fetch them in pairs: no two stripes share one.
-#[repr(align(128))]
-struct Line([AtomicU64; LINE]);
-const LINE: usize = 16;
-
-impl Line {
-    const fn new() -> Self {
-        Self([const { AtomicU64::new(0) }; LINE])
-    }
-}
 
 /// No table has more series than this: an index beyond is dropped, and counted as such.
 pub(crate) const MAX_UNITS: usize = 1 << 18;
@@ -44,7 +34,7 @@ pub(crate) fn admit(series: usize) -> bool {
 
 /// The cells of all series of one table. What is never used takes no more than its place in a directory.
 pub(crate) struct Grid {
-    stripes: Box<[Stripe]>,
+    stripes: Stripes,
     /// The blocks that have room under the cap.
     admitted: Box<[AtomicBool]>,
     units: usize,
@@ -54,44 +44,47 @@ pub(crate) struct Grid {
     shift: u32,
 }
 
-/// One stripe's copy: made when a thread of that stripe first comes here.
-struct Stripe(OnceLock<Box<[Block]>>);
-
-/// Cells of one group of series.
-struct Block(OnceLock<&'static [Line]>);
-
-/// Lines that no block has yet, by stripe: cut from larger pieces, because an allocation of one aligned line takes the room
-/// of two. They are never given back, as tables are not.
-static SPARE: Mutex<Vec<&'static [Line]>> = Mutex::new(Vec::new());
-const PIECE: usize = 32;
-
-fn cut(stripe: usize, lines: usize) -> &'static [Line] {
-    let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
-    if spare.is_empty() {
-        spare.resize(stripe::count(), &[]);
-    }
-    let rest = &mut spare[stripe];
-    if rest.len() < lines {
-        *rest = (0..lines.max(PIECE)).map(|_| Line::new()).collect::<Vec<_>>().leak();
-    }
-    let (cut, left) = rest.split_at(lines);
-    *rest = left;
-    cut
+/// Where a block of a stripe is.
+enum Stripes {
+    /// Of a few blocks, in one directory, stripe by stripe.
+    Flat(Directory),
+    /// Of many: a directory to a stripe, made when a thread of that stripe first comes here.
+    Deep(Box<[OnceLock<Directory>]>),
 }
+
+/// A table of more blocks, and of more places for all stripes together, has a directory to each stripe.
+const FLAT: usize = 4;
+const FLAT_PLACES: usize = 1024;
 
 impl Grid {
     /// `units` series of `width` cells. As many series share a block as fill a line.
     pub(crate) fn new(units: usize, width: usize) -> Self {
         let units = units.min(MAX_UNITS);
         let shift = (LINE / width.clamp(1, LINE)).ilog2();
+        let blocks = units.div_ceil(1 << shift);
         Self {
-            stripes: (0..stripe::count()).map(|_| Stripe(OnceLock::new())).collect(),
-            admitted: (0..units.div_ceil(1 << shift))
-                .map(|_| AtomicBool::new(false))
-                .collect(),
+            stripes: if blocks <= FLAT || blocks * stripe::count() <= FLAT_PLACES {
+                Stripes::Flat(Directory::new(stripe::count() * blocks, width << shift))
+            } else {
+                Stripes::Deep((0..stripe::count()).map(|_| OnceLock::new()).collect())
+            },
+            admitted: (0..blocks).map(|_| AtomicBool::new(false)).collect(),
             units,
             width,
             shift,
+        }
+    }
+
+    /// The short way to the cells, where there is one.
+    pub(crate) fn direct(&self) -> Option<Direct> {
+        match &self.stripes {
+            Stripes::Flat(directory) => Some(Direct {
+                directory: *directory,
+                blocks: self.admitted.len(),
+                width: self.width as u32,
+                shift: self.shift,
+            }),
+            Stripes::Deep(_) => None,
         }
     }
 
@@ -105,24 +98,24 @@ impl Grid {
         clippy::inline_always,
         reason = "its result is too large to be handed over in registers"
     )]
-    pub(crate) fn mine(&self, unit: usize) -> Option<Mine<'_>> {
+    pub(crate) fn mine(&self, unit: usize) -> Option<Mine> {
         let stripe = stripe::mine();
-        let lines = match self.lines(stripe, unit) {
-            Some(lines) => lines,
+        let block = match self.block(stripe, unit) {
+            Some(block) => block,
             None => self.grow(stripe, unit)?,
         };
         Some(Mine {
-            lines,
+            block,
             first: self.first(unit),
             shared: stripe == stripe::SHARED,
         })
     }
 
     /// The shared copy of the cells of a series, where one value is to be set rather than many added up.
-    pub(crate) fn single(&self, unit: usize) -> Option<Mine<'_>> {
+    pub(crate) fn single(&self, unit: usize) -> Option<Mine> {
         Some(Mine {
-            lines: self
-                .lines(stripe::SHARED, unit)
+            block: self
+                .block(stripe::SHARED, unit)
                 .or_else(|| self.grow(stripe::SHARED, unit))?,
             first: self.first(unit),
             shared: true,
@@ -131,9 +124,23 @@ impl Grid {
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a few loads, in every record")]
-    fn lines(&self, stripe: usize, unit: usize) -> Option<&[Line]> {
-        let blocks = self.stripes.get(stripe)?.0.get()?;
-        blocks.get(unit >> self.shift)?.0.get().copied()
+    fn block(&self, stripe: usize, unit: usize) -> Option<&'static [AtomicU64]> {
+        let (directory, at) = self.place(stripe, unit)?;
+        directory.get(at)
+    }
+
+    /// The directory of a block, if there is one yet, and the place in it.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few loads, in every record")]
+    fn place(&self, stripe: usize, unit: usize) -> Option<(&Directory, usize)> {
+        let (blocks, block) = (self.admitted.len(), unit >> self.shift);
+        if block >= blocks {
+            return None;
+        }
+        match &self.stripes {
+            Stripes::Flat(directory) => Some((directory, stripe * blocks + block)),
+            Stripes::Deep(stripes) => Some((stripes.get(stripe)?.get()?, block)),
+        }
     }
 
     #[inline]
@@ -142,20 +149,18 @@ impl Grid {
     }
 
     #[cold]
-    fn grow(&self, stripe: usize, unit: usize) -> Option<&[Line]> {
+    fn grow(&self, stripe: usize, unit: usize) -> Option<&'static [AtomicU64]> {
         if !self.admit(unit >> self.shift) {
             dropped::count(dropped::Reason::SeriesLimit);
             return None;
         }
-        let blocks = self.stripes.get(stripe)?.0.get_or_init(|| {
-            let blocks = self.admitted.len();
-            (0..blocks).map(|_| Block(OnceLock::new())).collect()
-        });
-        let lines = blocks
-            .get(unit >> self.shift)?
-            .0
-            .get_or_init(|| cut(stripe, (self.width << self.shift).div_ceil(LINE)));
-        Some(lines)
+        if let Stripes::Deep(stripes) = &self.stripes {
+            stripes
+                .get(stripe)?
+                .get_or_init(|| Directory::new(self.admitted.len(), self.width << self.shift));
+        }
+        let (directory, at) = self.place(stripe, unit)?;
+        directory.make(at, stripe)
     }
 
     /// Whether a block may have cells, in whichever stripe.
@@ -186,23 +191,22 @@ impl Grid {
 
 /// This thread's copy of the cells of one series.
 #[derive(Clone, Copy)]
-pub(crate) struct Mine<'a> {
-    lines: &'a [Line],
+pub(crate) struct Mine {
+    block: &'static [AtomicU64],
     first: usize,
     shared: bool,
 }
 
-impl Mine<'_> {
+impl Mine {
     #[inline]
-    pub(crate) fn cell(&self, cell: usize) -> &AtomicU64 {
-        let cell = self.first + cell;
-        &self.lines[cell / LINE].0[cell % LINE]
+    pub(crate) fn cell(&self, cell: usize) -> &'static AtomicU64 {
+        &self.block[self.first + cell]
     }
 
-    /// Adds a whole number.
+    /// Adds a whole number, and tells what was there.
     #[inline]
-    pub(crate) fn add(&self, cell: usize, amount: u64) {
-        handover::add(self.cell(cell), self.shared, amount);
+    pub(crate) fn add(&self, cell: usize, amount: u64) -> u64 {
+        handover::add(self.cell(cell), self.shared, amount)
     }
 
     /// Adds to a float.
@@ -220,6 +224,49 @@ impl Mine<'_> {
     }
 }
 
+/// The way from a site to the cells without a look at their table: the place, then the block.
+#[derive(Clone, Copy)]
+pub(crate) struct Direct {
+    directory: Directory,
+    /// Blocks of one stripe.
+    blocks: usize,
+    width: u32,
+    shift: u32,
+}
+
+impl Direct {
+    /// The cells of a series that this thread has to itself; `None` for a thread without a stripe of its own, and for cells that
+    /// are still to be made.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few loads, in every record")]
+    pub(crate) fn own(&self, unit: usize) -> Option<Alone> {
+        let (stripe, block) = (stripe::known(), unit >> self.shift);
+        if stripe == stripe::SHARED || block >= self.blocks {
+            return None;
+        }
+        // A thread that has not asked for its stripe has none below the end of the directory.
+        let place = stripe.wrapping_mul(self.blocks).wrapping_add(block);
+        let block = self.directory.get(place)?;
+        let first = (unit & !(usize::MAX << self.shift)) * self.width as usize;
+        Some(Alone { block, first })
+    }
+}
+
+/// Cells that no other thread writes to.
+pub(crate) struct Alone {
+    block: &'static [AtomicU64],
+    first: usize,
+}
+
+impl Alone {
+    /// Adds a whole number, and tells what was there.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "an addition, in every record")]
+    pub(crate) fn add(&self, cell: usize, amount: u64) -> u64 {
+        handover::add(&self.block[self.first + cell], false, amount)
+    }
+}
+
 /// One series in all its copies.
 #[derive(Clone, Copy)]
 pub(crate) struct Series<'a> {
@@ -230,9 +277,9 @@ pub(crate) struct Series<'a> {
 impl Series<'_> {
     fn copies(self, cell: usize) -> impl Iterator<Item = u64> {
         let cell = self.grid.first(self.unit) + cell;
-        (0..self.grid.stripes.len()).filter_map(move |stripe| {
-            let lines = self.grid.lines(stripe, self.unit)?;
-            Some(lines[cell / LINE].0[cell % LINE].load(Ordering::Relaxed))
+        (0..stripe::count()).filter_map(move |stripe| {
+            let block = self.grid.block(stripe, self.unit)?;
+            Some(block[cell].load(Ordering::Relaxed))
         })
     }
 
@@ -250,11 +297,10 @@ impl Series<'_> {
     pub(crate) fn sums(self, first: usize, count: usize) -> Vec<u64> {
         let mut sums = vec![0u64; count];
         let first = self.grid.first(self.unit) + first;
-        for stripe in 0..self.grid.stripes.len() {
-            if let Some(lines) = self.grid.lines(stripe, self.unit) {
+        for stripe in 0..stripe::count() {
+            if let Some(block) = self.grid.block(stripe, self.unit) {
                 for (at, sum) in sums.iter_mut().enumerate() {
-                    let cell = first + at;
-                    *sum = sum.wrapping_add(lines[cell / LINE].0[cell % LINE].load(Ordering::Relaxed));
+                    *sum = sum.wrapping_add(block[first + at].load(Ordering::Relaxed));
                 }
             }
         }
@@ -268,7 +314,6 @@ mod tests {
 
     #[test]
     fn stripes_share_no_line() {
-        assert_eq!(size_of::<Line>(), 128);
         let grid = Grid::new(1, 20);
         grid.mine(0).unwrap().add(17, 3);
         std::thread::scope(|scope| {
@@ -279,6 +324,34 @@ mod tests {
         assert_eq!(series.sum(17), 12);
         assert_eq!(series.sum(1), 0);
         assert_eq!(series.sums(16, 3), [0, 12, 0]);
+    }
+
+    #[test]
+    fn the_short_way_leads_to_the_same_cells() {
+        let wide = Grid::new(8, LINE);
+        let narrow = Grid::new(40, 1);
+        for grid in [&wide, &narrow] {
+            let direct = grid.direct().unwrap();
+            let last = grid.units() - 1;
+            assert!(direct.own(last).is_none(), "not made yet");
+            grid.mine(last).unwrap().add(0, 1);
+            assert_eq!(direct.own(last).unwrap().add(0, 2), 1);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    assert!(direct.own(last).is_none(), "a thread that has no stripe yet");
+                    grid.mine(last).unwrap().add(0, 4);
+                    assert_eq!(direct.own(last).unwrap().add(0, 8), 4);
+                });
+            });
+            assert_eq!(grid.existing(last).unwrap().sum(0), 15);
+            // Never the cells of the next stripe.
+            assert!(
+                [grid.units() + LINE, usize::MAX >> 2]
+                    .into_iter()
+                    .all(|unit| direct.own(unit).is_none())
+            );
+        }
+        assert!(Grid::new(MAX_UNITS, LINE).direct().is_none());
     }
 
     #[test]

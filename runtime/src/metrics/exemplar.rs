@@ -79,11 +79,17 @@ pub(crate) fn decided(trace: TraceId, keep: bool) {
     }
 }
 
-/// The examples of one series: a slot to each bucket, made when the first sampled span comes.
+/// The examples of a table: for each series a slot to each bucket, made when the first sampled span comes.
 pub(crate) struct Exemplars {
-    series: Box<[OnceLock<Arc<[Slot]>>]>,
+    chunks: Box<[OnceLock<Chunk>]>,
+    /// Series in a chunk.
+    chunk: usize,
     slots: usize,
 }
+
+/// The examples of neighbouring series.
+type Chunk = Box<[OnceLock<Arc<[Slot]>>]>;
+const CHUNK: usize = 64;
 
 /// What was kept of a span.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,9 +106,16 @@ impl Exemplars {
     /// For so many series of so many buckets.
     pub(crate) fn new(series: usize, slots: usize) -> Self {
         Self {
-            series: (0..series).map(|_| OnceLock::new()).collect(),
+            chunks: (0..series.div_ceil(CHUNK)).map(|_| OnceLock::new()).collect(),
+            chunk: series.min(CHUNK),
             slots,
         }
+    }
+
+    /// The slots of a series, if there are any yet.
+    #[inline]
+    fn slots(&self, series: usize) -> Option<&Arc<[Slot]>> {
+        self.chunks.get(series / CHUNK)?.get()?.get(series % CHUNK)?.get()
     }
 
     /// Keeps this one if the bucket's last is old enough. `ids` is asked only then.
@@ -115,35 +128,64 @@ impl Exemplars {
         now: u64,
         ids: impl FnOnce() -> Option<(TraceId, SpanId)>,
     ) {
-        let Some(place) = self.series.get(series) else {
-            return;
-        };
-        if let Some(slots) = place.get()
-            && slots
-                .get(slot)
-                .is_some_and(|slot| now < slot.next.load(Ordering::Relaxed))
+        if let Some(slot) = self.slots(series).and_then(|slots| slots.get(slot))
+            && now < slot.next.load(Ordering::Relaxed)
         {
             return;
         }
+        self.keep(series, slot, value, now, ids);
+    }
+
+    /// The same where nobody has read the clock, which takes longer than counting: the more often it was in vain, the fewer
+    /// `turn`s read it.
+    #[inline]
+    pub(crate) fn offer_in_turn(
+        &self,
+        series: usize,
+        slot: usize,
+        value: u64,
+        turn: u64,
+        ids: impl FnOnce() -> Option<(TraceId, SpanId)>,
+    ) {
+        let known = self.slots(series).and_then(|slots| slots.get(slot));
+        if known.is_some_and(|slot| turn & ((1 << slot.haste.load(Ordering::Relaxed)) - 1) != 0) {
+            return;
+        }
+        let now = clock::now();
+        if let Some(slot) = known {
+            let haste = slot.haste.load(Ordering::Relaxed);
+            if now < slot.next.load(Ordering::Relaxed) {
+                return slot.haste.store((haste + 1).min(MAX_HASTE), Ordering::Relaxed);
+            }
+            slot.haste.store(haste.saturating_sub(1), Ordering::Relaxed);
+        }
+        self.keep(series, slot, value, now, ids);
+    }
+
+    fn keep(&self, series: usize, slot: usize, value: u64, now: u64, ids: impl FnOnce() -> Option<(TraceId, SpanId)>) {
+        let Some(chunk) = self.chunks.get(series / CHUNK) else {
+            return;
+        };
         if OFF.load(Ordering::Relaxed) {
             return;
         }
-        if let Some((trace_id, span_id)) = ids() {
-            let slots = place.get_or_init(|| (0..self.slots).map(|_| Slot::default()).collect());
-            let kept = Kept {
-                value,
-                at: now,
-                trace_id,
-                span_id,
-            };
-            let Some(here) = slots.get(slot) else { return };
-            if !WAITS.load(Ordering::Relaxed) {
-                here.put(&kept);
-            } else if let Ok(mut undecided) = UNDECIDED.try_lock() {
-                // Nobody waits for an example.
-                here.next.store(now.saturating_add(pause()), Ordering::Relaxed);
-                undecided.get_or_insert_default().add(slots, slot, kept);
-            }
+        let Some((trace_id, span_id)) = ids() else { return };
+        let chunk = chunk.get_or_init(|| (0..self.chunk).map(|_| OnceLock::new()).collect());
+        let Some(place) = chunk.get(series % CHUNK) else { return };
+        let slots = place.get_or_init(|| (0..self.slots).map(|_| Slot::default()).collect());
+        let kept = Kept {
+            value,
+            at: now,
+            trace_id,
+            span_id,
+        };
+        let Some(here) = slots.get(slot) else { return };
+        if !WAITS.load(Ordering::Relaxed) {
+            here.put(&kept);
+        } else if let Ok(mut undecided) = UNDECIDED.try_lock() {
+            // Nobody waits for an example.
+            here.next.store(now.saturating_add(pause()), Ordering::Relaxed);
+            undecided.get_or_insert_default().add(slots, slot, kept);
         }
     }
 
@@ -159,7 +201,7 @@ impl Exemplars {
 
     /// What is kept of a series, with the slots.
     pub(crate) fn of(&self, series: usize) -> impl Iterator<Item = (usize, Kept)> {
-        let slots = self.series.get(series).and_then(OnceLock::get);
+        let slots = self.slots(series);
         let slots = slots.map_or(&[] as &[Slot], |slots| &**slots);
         slots
             .iter()
@@ -167,6 +209,9 @@ impl Exemplars {
             .filter_map(|(at, slot)| Some((at, slot.take()?)))
     }
 }
+
+/// At most so seldom: each 256th time.
+const MAX_HASTE: u32 = 8;
 
 /// A quarter of a second: four examples a second are more than anyone scrapes.
 fn pause() -> u64 {
@@ -178,6 +223,8 @@ fn pause() -> u64 {
 #[derive(Default)]
 struct Slot {
     sequence: AtomicU32,
+    /// How seldom [`Exemplars::offer_in_turn`] looks at the clock: each second time, fourth, eighth.
+    haste: AtomicU32,
     /// Nothing is taken before this reading of the clock.
     next: AtomicU64,
     value: AtomicU64,
@@ -239,6 +286,39 @@ mod tests {
         exemplars.offer(1, 2, 13, 1000 + pause(), ids(3));
         assert_eq!(exemplars.of(1).next().unwrap().1.value, 13);
         assert_eq!(exemplars.of(0).count(), 0);
+    }
+
+    #[test]
+    fn who_counts_in_haste_looks_at_the_clock_seldom() {
+        let exemplars = Exemplars::new(100, 1);
+        let asked = std::cell::Cell::new(0);
+        let offer = |turn: u64| {
+            let ids = || {
+                asked.set(asked.get() + 1);
+                Some((TraceId(1), SpanId(turn + 1)))
+            };
+            exemplars.offer_in_turn(70, 0, turn, turn, ids);
+        };
+        let haste = || exemplars.slots(70).unwrap()[0].haste.load(Ordering::Relaxed);
+        offer(0);
+        assert_eq!((asked.get(), haste()), (1, 0));
+        // Not yet time for another. Whoever comes in vain makes the next wait longer.
+        let far = &exemplars.slots(70).unwrap()[0].next;
+        far.store(u64::MAX, Ordering::Relaxed);
+        for turn in 1..100_000 {
+            offer(turn);
+        }
+        assert_eq!((asked.get(), haste()), (1, MAX_HASTE));
+        // Now it is, but only for the turn that looks.
+        far.store(0, Ordering::Relaxed);
+        offer(1);
+        assert_eq!(asked.get(), 1);
+        offer(1 << MAX_HASTE);
+        assert_eq!((asked.get(), haste()), (2, MAX_HASTE - 1));
+        assert_eq!(exemplars.of(70).next().unwrap().1.value, 1 << MAX_HASTE);
+        assert_eq!(exemplars.of(6).count(), 0);
+        // Nowhere.
+        exemplars.offer_in_turn(1000, 0, 1, 1, || Some((TraceId(1), SpanId(1))));
     }
 
     #[test]

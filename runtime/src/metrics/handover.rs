@@ -22,12 +22,14 @@ impl Free {
     }
 }
 
-/// Adds to a cell. In a stripe of one's own nobody else writes, so a load and a store are enough.
+/// Adds to a cell, and tells what was there. In a stripe of one's own nobody else writes, so a load and a store are enough.
 #[inline]
-pub(crate) fn add(cell: &AtomicU64, shared: bool, amount: u64) {
+pub(crate) fn add(cell: &AtomicU64, shared: bool, amount: u64) -> u64 {
     if shared {
-        cell.fetch_add(amount, Ordering::Relaxed);
+        cell.fetch_add(amount, Ordering::Relaxed)
     } else {
-        cell.store(cell.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+        let before = cell.load(Ordering::Relaxed);
+        cell.store(before.wrapping_add(amount), Ordering::Relaxed);
+        before
     }
 }

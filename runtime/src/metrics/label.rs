@@ -85,7 +85,27 @@ pub trait ErrorLabel {
     fn is_failure(&self) -> bool {
         true
     }
+    /// The same by the index, for the series that stand at 0 before the first call.
+    fn fails(index: usize) -> bool {
+        index < Self::LEN
+    }
 }
+
+/// Asks a return type for the errors that it can say the names of; `E` of `Result<T, E>` is one or it is not.
+pub struct ErrorsOf<R>(PhantomData<fn() -> R>);
+
+impl<T, E: ErrorLabel> ErrorsOf<Result<T, E>> {
+    /// Their names. Where there are none, [`ErrorsOfAny`] answers.
+    pub const ERRORS: Option<&'static ErrorLabelType> = Some(&LabelType::of_error::<E>());
+}
+
+/// See [`ErrorsOf`].
+pub trait ErrorsOfAny {
+    /// No names.
+    const ERRORS: Option<&'static ErrorLabelType> = None;
+}
+
+impl<R> ErrorsOfAny for ErrorsOf<R> {}
 
 /// A label type as data: what a table is laid out by.
 #[derive(Clone, Copy)]
@@ -121,6 +141,7 @@ impl LabelType {
         ErrorLabelType {
             len: T::LEN,
             value: T::value,
+            fails: T::fails,
         }
     }
 }
@@ -136,6 +157,15 @@ impl std::fmt::Debug for LabelType {
 pub struct ErrorLabelType {
     pub(crate) len: usize,
     pub(crate) value: fn(usize) -> &'static str,
+    pub(crate) fails: fn(usize) -> bool,
+}
+
+impl ErrorLabelType {
+    /// The names of those that are failures.
+    pub(crate) fn failures(&self) -> Vec<&'static str> {
+        let failures = (0..self.len).filter(|&index| (self.fails)(index));
+        failures.map(self.value).collect()
+    }
 }
 
 /// One value of an [`ErrorLabel`].

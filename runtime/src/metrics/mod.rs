@@ -14,6 +14,7 @@ pub(crate) mod exemplar;
 pub(crate) mod facade;
 mod handover;
 pub(crate) mod label;
+mod lines;
 #[cfg(feature = "otel")]
 pub(crate) mod meters;
 mod process;
@@ -52,4 +53,4 @@ pub use declared::{DECLARED, Gathered, Metric};
 pub use declared::{Summary, SummarySeries};
 #[doc(hidden)]
 pub use slot::{Amount, CounterSlot, TimerSlot};
-pub(crate) use slot::{CallLabels, CallRef};
+pub(crate) use slot::{CallLabels, CallRef, Ids};

@@ -2,7 +2,7 @@
 
 use super::bucket::{self, Layout};
 use super::columns::{Columns, known};
-use super::label::LabelType;
+use super::label::{ErrorLabelType, LabelType};
 use super::slot::{BEGUN, ENDED};
 use super::table::{Cells, Found};
 use super::value::{empty_histogram, histogram};
@@ -233,6 +233,7 @@ impl Gathering {
             Signal::Counter {
                 asynchronous: site.def.asynchronous,
                 fallible: site.def.fallible,
+                errors: counter.errors,
             },
         );
         for cells in whole {
@@ -241,13 +242,13 @@ impl Gathering {
                     Some(layout) => layout.count(&found.series),
                     None => found.series.sum(0),
                 };
-                (value > 0).then_some(PointValue::number(Number::U64(value)))
+                (value > 0).then(|| found.counted(Number::U64(value), by_timer))
             });
         }
         for cells in slot.real.all() {
             self.table(at, &columns, cells, |found| {
                 let value = found.series.sum_f64(0);
-                (value > 0.0).then_some(PointValue::number(Number::F64(value)))
+                (value > 0.0).then(|| found.counted(Number::F64(value), false))
             });
         }
         if counter.in_flight {
@@ -316,21 +317,38 @@ impl Gathering {
             return;
         };
         let back = if returned { back } else { Vec::new() };
-        let by_return: &[CallOutcome] = match signal {
-            Signal::Counter { fallible: true, .. } => &[CallOutcome::Ok, CallOutcome::Error],
-            _ => &[CallOutcome::Ok],
+        let ok = vec![(CallOutcome::Ok, None)];
+        let error = |name| (CallOutcome::Error, name);
+        let mut by_return = match signal {
+            // Each failure by its name, and none without: that series would never move.
+            Signal::Counter {
+                errors: Some(errors), ..
+            } => ok
+                .into_iter()
+                .chain(errors.failures().into_iter().map(Some).map(error))
+                .collect(),
+            Signal::Counter { fallible: true, .. } => vec![ok[0], error(None)],
+            _ => ok,
         };
-        let by_itself: &[CallOutcome] = match signal {
-            Signal::Counter { asynchronous: true, .. } => &[CallOutcome::Panic, CallOutcome::Cancelled],
-            Signal::Counter { .. } => &[CallOutcome::Panic],
-            _ => &[],
+        let by_itself = match signal {
+            Signal::Counter { asynchronous: true, .. } => {
+                vec![(CallOutcome::Panic, None), (CallOutcome::Cancelled, None)]
+            }
+            Signal::Counter { .. } => vec![(CallOutcome::Panic, None)],
+            _ => Vec::new(),
         };
         let product = |types: &[LabelType]| types.iter().map(|of| of.len).fold(1, usize::saturating_mul);
-        let zeros = product(&entry)
-            .saturating_mul(product(&back))
-            .saturating_mul(by_return.len())
-            .saturating_add(product(&entry).saturating_mul(by_itself.len()));
-        if zeros > MAX_ZEROS {
+        let zeros = |by_return: usize| {
+            product(&entry)
+                .saturating_mul(product(&back))
+                .saturating_mul(by_return)
+                .saturating_add(product(&entry).saturating_mul(by_itself.len()))
+        };
+        if zeros(by_return.len()) > MAX_ZEROS && by_return.len() > 2 {
+            // Too many names.
+            by_return = vec![(CallOutcome::Ok, None), error(None)];
+        }
+        if zeros(by_return.len()) > MAX_ZEROS {
             return;
         }
         // A table with these types shows its own values; the zeros then fall together with them.
@@ -338,11 +356,11 @@ impl Gathering {
             self.share(at);
         }
         let empty = Vec::new();
-        for (back, outcomes) in [(&back, by_return), (&empty, by_itself)] {
+        for (back, outcomes) in [(&back, &by_return), (&empty, &by_itself)] {
             let layout = columns.layout(&entry, back);
             for set in 0..product(&entry) * product(back) {
-                for &outcome in outcomes {
-                    if let Some(labels) = layout.labels(set, Some(outcome), None) {
+                for &(outcome, error) in outcomes {
+                    if let Some(labels) = layout.labels(set, Some(outcome), error) {
                         let value = signal.zero();
                         self.add(at, point(labels, value));
                     }
@@ -432,7 +450,11 @@ impl Gathering {
 
 #[derive(Clone, Copy)]
 enum Signal {
-    Counter { asynchronous: bool, fallible: bool },
+    Counter {
+        asynchronous: bool,
+        fallible: bool,
+        errors: Option<&'static ErrorLabelType>,
+    },
     InFlight,
     Timer(&'static TimerDef),
 }

@@ -2,8 +2,9 @@
 
 use super::bucket::{self, Layout};
 use super::dropped;
+use super::exemplar::Exemplars;
 use super::label::{Dims, ErrorIndex, Labels};
-use super::table::{Plan, Tables};
+use super::table::{Own, Plan, Short, Tables, Way};
 use crate::outcome::CallOutcome;
 use crate::site::{CounterDef, LabelDef, Site, TimerDef};
 use crate::trace::{SpanId, TraceId, direct};
@@ -15,6 +16,25 @@ pub enum Amount {
     Whole(u64),
     /// Anything else.
     Real(f64),
+}
+
+impl Amount {
+    /// The bits of the number, and whether it is a float.
+    #[inline]
+    pub(crate) fn parts(self) -> (u64, bool) {
+        match self {
+            Self::Whole(amount) => (amount, false),
+            Self::Real(amount) => (amount.to_bits(), true),
+        }
+    }
+
+    pub(crate) fn of_parts((bits, real): (u64, bool)) -> Self {
+        if real {
+            Self::Real(f64::from_bits(bits))
+        } else {
+            Self::Whole(bits)
+        }
+    }
 }
 
 /// The labels of one finished call.
@@ -35,8 +55,12 @@ pub(crate) struct CallRef<'a> {
     pub(crate) outcome: CallOutcome,
 }
 
+/// Asks for the ids of the sampled span that a call belongs to.
+pub(crate) type Ids<'a> = &'a dyn Fn() -> Option<(TraceId, SpanId)>;
+
 /// The counter of a site.
 pub struct CounterSlot {
+    short: Short,
     pub(crate) whole: Tables,
     /// Made only where an amount is no whole number.
     pub(crate) real: Tables,
@@ -51,77 +75,105 @@ pub(crate) const ENDED: usize = 1;
 impl CounterSlot {
     pub(crate) const fn new() -> Self {
         Self {
+            short: Short::new(),
             whole: Tables::new(),
             real: Tables::new(),
             flight: Tables::new(),
         }
     }
 
-    /// One call without labels.
-    #[inline]
-    pub(crate) fn count(&'static self, site: &'static Site, outcome: CallOutcome) {
-        let cells = self.whole.plain(|| plan(site, 4, 1));
-        if let Some(mine) = cells.of_outcome(outcome) {
-            mine.add(0, 1);
-        }
-    }
-
-    /// One call with labels of its arguments.
-    #[inline]
-    pub(crate) fn count_with(&'static self, site: &'static Site, entry: Labels, outcome: CallOutcome, amount: u64) {
-        let cells = self.whole.cells(entry.dims, Dims::NONE, || plan(site, 4, 1));
-        if let Some(mine) = cells.of_entry(entry.index, outcome) {
-            mine.add(0, amount);
-        }
-    }
-
-    #[inline]
-    pub(crate) fn add(&'static self, site: &'static Site, call: CallRef<'_>, amount: Amount) {
-        match amount {
-            Amount::Whole(amount) => {
-                self.add_whole(site, call.entry, call.returned, call.error, call.outcome, amount);
-            }
-            Amount::Real(amount) => self.add_real(site, call, amount),
-        }
-    }
-
-    /// Compiled once: one call of it stands in a function that counts, its arguments in registers.
-    #[inline(never)]
-    fn add_whole(
+    /// A call, with labels of its arguments or none, and the token of its span. `end` is the clock's reading at its end, 0 where
+    /// nobody has read it.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few loads and an addition: the whole of a record")]
+    pub(crate) fn count(
         &'static self,
         site: &'static Site,
-        entry: &Labels,
-        returned: &Labels,
-        error: Option<&ErrorIndex>,
+        entry: Labels,
         outcome: CallOutcome,
         amount: u64,
+        (end, span): (u64, u64),
+    ) {
+        if let Some(way) = self.short.to(entry.dims)
+            && let Some(cells) = way.own(entry.index, outcome)
+        {
+            let turn = cells.add(0, amount);
+            if direct::may_be_example(span) {
+                counted_example(way, entry.index, outcome, amount, (end, turn), span);
+            }
+        } else {
+            self.count_apart(site, entry, outcome, amount, (end, span));
+        }
+    }
+
+    /// The first on its thread, one without a stripe of its own, one of many series.
+    #[inline(never)]
+    fn count_apart(
+        &'static self,
+        site: &'static Site,
+        entry: Labels,
+        outcome: CallOutcome,
+        amount: u64,
+        (end, span): (u64, u64),
     ) {
         let call = CallRef {
-            entry,
-            returned,
-            error,
+            entry: &entry,
+            returned: &Labels::NONE,
+            error: None,
             outcome,
         };
-        let cells = self.whole.cells(entry.dims, returned.dims, || plan(site, 4, 1));
-        if let Some(own) = cells.of(call) {
-            own.cells.add(0, amount);
+        let ids = || direct::exemplar(span);
+        let ids = direct::may_be_example(span).then_some(&ids as Ids<'_>);
+        self.add(site, call, Amount::Whole(amount), end, ids);
+        let cells = self.whole.cells(entry.dims, Dims::NONE, || plan(site, 4, 1));
+        self.short.make(entry.dims, cells);
+    }
+
+    /// `ids` are those of the sampled span it belongs to.
+    #[inline(never)]
+    pub(crate) fn add(
+        &'static self,
+        site: &'static Site,
+        call: CallRef<'_>,
+        amount: Amount,
+        end: u64,
+        ids: Option<Ids<'_>>,
+    ) {
+        let (added, turn) = match amount {
+            Amount::Whole(amount) => (amount as f64, self.add_whole(site, call, amount)),
+            Amount::Real(amount) => (amount, self.add_real(site, call, amount)),
+        };
+        if let (Some(ids), Some((own, turn))) = (ids, turn) {
+            offer(own.exemplars, own.unit, added, (end, turn), ids);
         }
+    }
+
+    #[inline]
+    fn add_whole(&'static self, site: &'static Site, call: CallRef<'_>, amount: u64) -> Option<(Own, u64)> {
+        let cells = self
+            .whole
+            .cells(call.entry.dims, call.returned.dims, || plan(site, 4, 1));
+        let own = cells.of(call)?;
+        let turn = own.cells.add(0, amount);
+        Some((own, turn))
     }
 
     #[cold]
-    fn add_real(&'static self, site: &'static Site, call: CallRef<'_>, amount: f64) {
+    fn add_real(&'static self, site: &'static Site, call: CallRef<'_>, amount: f64) -> Option<(Own, u64)> {
         if !amount.is_finite() {
-            return dropped::count(dropped::Reason::NotFinite);
+            dropped::count(dropped::Reason::NotFinite);
+            return None;
         }
         if amount < 0.0 {
-            return dropped::count(dropped::Reason::Negative);
+            dropped::count(dropped::Reason::Negative);
+            return None;
         }
         let cells = self
             .real
             .cells(call.entry.dims, call.returned.dims, || plan(site, 4, 1));
-        if let Some(own) = cells.of(call) {
-            own.cells.add_f64(0, amount);
-        }
+        let own = cells.of(call)?;
+        own.cells.add_f64(0, amount);
+        Some((own, 0))
     }
 
     /// `+1` when a call begins, `-1` when it ends.
@@ -150,49 +202,81 @@ fn plan(site: &'static Site, outcomes: usize, width: usize) -> Plan {
 
 /// The histogram of a site.
 pub struct TimerSlot {
+    short: Short,
     pub(crate) tables: Tables,
 }
 
 impl TimerSlot {
     pub(crate) const fn new() -> Self {
-        Self { tables: Tables::new() }
+        Self {
+            short: Short::new(),
+            tables: Tables::new(),
+        }
     }
 
-    /// One call without labels, and the token of its span. `end` is the clock's reading at its end.
-    #[inline]
-    pub(crate) fn observe_plain(
+    /// A call, with labels of its arguments or none, and the token of its span. `end` is the clock's reading at its end.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a few loads and two additions: the whole of a record"
+    )]
+    pub(crate) fn time(
         &'static self,
         site: &'static Site,
+        entry: Labels,
         outcome: CallOutcome,
         ticks: u64,
         end: u64,
         span: u64,
     ) {
-        let cells = self.tables.plain(|| timer_plan(site));
-        let (Some(layout), Some(mine)) = (cells.plan.layout, cells.of_outcome(outcome)) else {
-            return;
-        };
-        let bucket = layout.bucket(ticks);
-        mine.add(bucket::FIRST_BUCKET + bucket, 1);
-        mine.add(bucket::SUM, ticks);
-        if site.def.timer.as_ref().is_some_and(|timer| timer.exemplars) && direct::may_be_example(span) {
-            cells
-                .exemplars
-                .offer(outcome as usize, layout.slot(bucket), ticks, end, || {
-                    direct::exemplar(span)
-                });
+        if let Some(way) = self.short.to(entry.dims)
+            && let Some(cells) = way.own(entry.index, outcome)
+            && let Some(layout) = way.layout
+            && let Some(bucket) = layout.near_bucket(ticks)
+        {
+            cells.add(bucket::FIRST_BUCKET + bucket, 1);
+            cells.add(bucket::SUM, ticks);
+            if direct::may_be_example(span) {
+                example(site, way, (entry, outcome), (layout.slot(bucket), ticks, end), span);
+            }
+        } else {
+            self.time_apart(site, entry, outcome, ticks, end, span);
         }
     }
 
-    /// `end` is the clock's reading at the end of the call.
-    #[inline]
+    /// The first on its thread, one without a stripe of its own, one of many series.
+    #[inline(never)]
+    fn time_apart(
+        &'static self,
+        site: &'static Site,
+        entry: Labels,
+        outcome: CallOutcome,
+        ticks: u64,
+        end: u64,
+        span: u64,
+    ) {
+        let call = CallRef {
+            entry: &entry,
+            returned: &Labels::NONE,
+            error: None,
+            outcome,
+        };
+        let ids = || direct::exemplar(span);
+        let ids = direct::may_be_example(span).then_some(&ids as Ids<'_>);
+        self.observe(site, call, ticks, end, ids);
+        let cells = self.tables.cells(entry.dims, Dims::NONE, || timer_plan(site));
+        self.short.make(entry.dims, cells);
+    }
+
+    /// `end` is the clock's reading at the end of the call, `ids` are those of the sampled span it belongs to.
+    #[inline(never)]
     pub(crate) fn observe(
         &'static self,
         site: &'static Site,
         call: CallRef<'_>,
         ticks: u64,
         end: u64,
-        exemplar: impl FnOnce() -> Option<(TraceId, SpanId)>,
+        ids: Option<Ids<'_>>,
     ) {
         let cells = self
             .tables
@@ -203,11 +287,44 @@ impl TimerSlot {
         let bucket = layout.bucket(ticks);
         found.cells.add(bucket::FIRST_BUCKET + bucket, 1);
         found.cells.add(bucket::SUM, ticks);
-        if site.def.timer.as_ref().is_some_and(|timer| timer.exemplars) {
-            found
-                .exemplars
-                .offer(found.unit, layout.slot(bucket), ticks, end, exemplar);
+        if let Some(ids) = ids
+            && site.def.timer.as_ref().is_some_and(|timer| timer.exemplars)
+        {
+            let slot = layout.slot(bucket);
+            found.exemplars.offer(found.unit, slot, ticks, end, ids);
         }
+    }
+}
+
+/// A counted call under a sampled span.
+#[inline(never)]
+fn counted_example(way: &Way, entry: u32, outcome: CallOutcome, amount: u64, (end, turn): (u64, u64), span: u64) {
+    let unit = entry as usize * 4 + outcome as usize;
+    offer(way.exemplars(), unit, amount as f64, (end, turn), &|| {
+        direct::exemplar(span)
+    });
+}
+
+fn offer(exemplars: &Exemplars, unit: usize, amount: f64, (end, turn): (u64, u64), ids: Ids<'_>) {
+    if end == 0 {
+        exemplars.offer_in_turn(unit, 0, amount.to_bits(), turn, ids);
+    } else {
+        exemplars.offer(unit, 0, amount.to_bits(), end, ids);
+    }
+}
+
+/// A timed call under a sampled span.
+#[inline(never)]
+fn example(
+    site: &'static Site,
+    way: &Way,
+    (entry, outcome): (Labels, CallOutcome),
+    (slot, ticks, end): (usize, u64, u64),
+    span: u64,
+) {
+    if site.def.timer.as_ref().is_some_and(|timer| timer.exemplars) {
+        let unit = entry.index as usize * 4 + outcome as usize;
+        way.exemplars().offer(unit, slot, ticks, end, || direct::exemplar(span));
     }
 }
 

@@ -38,6 +38,13 @@ pub(crate) fn mine() -> usize {
     if mine == NONE { take() } else { mine }
 }
 
+/// The same, where it is known: a thread that has not asked yet gets a number that is no stripe's.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "one load in every record")]
+pub(crate) fn known() -> usize {
+    MINE.get()
+}
+
 #[cold]
 fn take() -> usize {
     let Some(mine) = FREE.take(count) else {

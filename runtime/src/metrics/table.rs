@@ -6,13 +6,13 @@
 
 use super::CallRef;
 use super::bucket::Layout;
-use super::cell::{Grid, Mine, Series};
+use super::cell::{Alone, Direct, Grid, Mine, Series};
 use super::exemplar::Exemplars;
 use super::label::{Dims, ErrorIndex, ErrorLabelType, LabelType, Limit};
-use crate::clock;
+use crate::export::snapshot::{Exemplar, Number, PointValue};
 use crate::outcome::CallOutcome;
 use crate::site::{LabelDef, LabelSource};
-use crate::trace::{SpanId, TraceId};
+use crate::trace::active;
 use std::sync::OnceLock;
 
 /// What a table is laid out by, besides label types.
@@ -58,12 +58,6 @@ impl Tables {
             Some(table) if std::ptr::eq(table.entry, entry) && std::ptr::eq(table.returned, returned) => table.cells,
             _ => self.seek(entry, returned, plan),
         }
-    }
-
-    /// The cells without labels.
-    #[inline]
-    pub(crate) fn plain(&self, plan: impl FnOnce() -> Plan) -> &'static Cells {
-        self.cells(Dims::NONE, Dims::NONE, plan)
     }
 
     #[cold]
@@ -120,6 +114,57 @@ impl Tables {
     }
 }
 
+/// The way to a table's cells that needs no look at the table: of the first one without labels of the returned value.
+pub(crate) struct Short(OnceLock<Way>);
+
+pub(crate) struct Way {
+    entry: &'static Dims,
+    own: Direct,
+    cells: &'static Cells,
+    pub(crate) layout: Option<&'static Layout>,
+}
+
+impl Short {
+    pub(crate) const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// The way to the cells for these label types, once it was [made](Self::make).
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a comparison, in every record")]
+    pub(crate) fn to(&self, entry: &'static Dims) -> Option<&Way> {
+        self.0.get().filter(|way| std::ptr::eq(way.entry, entry))
+    }
+
+    /// Makes it for those who come after.
+    pub(crate) fn make(&self, entry: &'static Dims, cells: &'static Cells) {
+        if self.0.get().is_none()
+            && let Some(own) = cells.grid.direct()
+        {
+            self.0.get_or_init(|| Way {
+                entry,
+                own,
+                cells,
+                layout: cells.plan.layout,
+            });
+        }
+    }
+}
+
+impl Way {
+    /// The cells of a finished call, if this thread has some of its own.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few loads, in every record")]
+    pub(crate) fn own(&self, entry: u32, outcome: CallOutcome) -> Option<Alone> {
+        self.own.own(entry as usize * 4 + outcome as usize)
+    }
+
+    /// Where examples of it go.
+    pub(crate) fn exemplars(&self) -> &'static Exemplars {
+        &self.cells.exemplars
+    }
+}
+
 impl Plan {
     const NONE: Self = Self {
         labels: &[],
@@ -151,7 +196,7 @@ struct ErrorCells {
 
 /// This thread's cells of one series, and where its examples are.
 pub(crate) struct Own {
-    pub(crate) cells: Mine<'static>,
+    pub(crate) cells: Mine,
     pub(crate) exemplars: &'static Exemplars,
     pub(crate) unit: usize,
 }
@@ -161,6 +206,23 @@ pub(crate) struct Found {
     pub(crate) series: Series<'static>,
     pub(crate) exemplars: &'static Exemplars,
     pub(crate) unit: usize,
+}
+
+impl Found {
+    /// The value of a counter, with its latest example. Where a histogram counts, each call was one.
+    pub(crate) fn counted(&self, value: Number, by_timer: bool) -> PointValue {
+        let exemplar = self
+            .exemplars
+            .floats(self.unit)
+            .max_by_key(|example| example.unix_nanos);
+        PointValue::Number {
+            value,
+            exemplar: exemplar.map(|example| Exemplar {
+                value: if by_timer { 1.0 } else { example.value },
+                ..example
+            }),
+        }
+    }
 }
 
 impl Cells {
@@ -201,33 +263,21 @@ impl Cells {
         }
     }
 
-    /// The cells of an outcome, where there are no labels.
-    #[inline]
-    pub(crate) fn of_outcome(&'static self, outcome: CallOutcome) -> Option<Mine<'static>> {
-        self.grid.mine(outcome as usize)
-    }
-
-    /// The cells of a set of labels taken from the arguments, by outcome.
-    #[inline]
-    pub(crate) fn of_entry(&'static self, entry: u32, outcome: CallOutcome) -> Option<Mine<'static>> {
-        self.grid
-            .mine(entry as usize * self.returned_len * 4 + outcome as usize)
-    }
-
     /// The cells of a set of labels without an outcome.
     #[inline]
-    pub(crate) fn plain(&'static self, entry: u32) -> Option<Mine<'static>> {
+    pub(crate) fn plain(&'static self, entry: u32) -> Option<Mine> {
         self.grid.mine(entry as usize)
     }
 
-    /// Keeps an example of a value, where there is to be one.
-    pub(crate) fn example(&self, unit: usize, slot: usize, value: f64, ids: (TraceId, SpanId)) {
+    /// Keeps an example of a value under the current span, where there is to be one.
+    #[inline(never)]
+    pub(crate) fn example(&self, unit: usize, slot: usize, value: f64, turn: u64) {
         self.exemplars
-            .offer(unit, slot, value.to_bits(), clock::now(), || Some(ids));
+            .offer_in_turn(unit, slot, value.to_bits(), turn, active::sampled);
     }
 
     /// The one copy of the cells of a value that is set.
-    pub(crate) fn single(&'static self, set: usize) -> Option<Mine<'static>> {
+    pub(crate) fn single(&'static self, set: usize) -> Option<Mine> {
         self.grid.single(set)
     }
 
@@ -301,7 +351,7 @@ impl Plan {
     fn exemplars(&self, series: usize) -> Exemplars {
         match self.layout {
             Some(layout) => Exemplars::new(series, layout.slots()),
-            None => Exemplars::new(0, 0),
+            None => Exemplars::new(series, 1),
         }
     }
 }

@@ -131,7 +131,13 @@ impl PointValue {
     )]
     pub(crate) fn merge(&mut self, other: Self) {
         match (self, other) {
-            (Self::Number { value, .. }, Self::Number { value: other, .. }) => *value = value.plus(other),
+            (Self::Number { value, exemplar }, Self::Number { value: v, exemplar: e }) => {
+                *value = value.plus(v);
+                let at = |exemplar: &Option<Exemplar>| exemplar.as_ref().map(|example| example.unix_nanos);
+                if at(&e) > at(exemplar) {
+                    *exemplar = e;
+                }
+            }
             (
                 Self::Histogram {
                     bounds,

@@ -39,6 +39,12 @@ fn place(channel: Channel, shop: &str, ok: Result<(), OrderError>) -> Result<(),
     ok
 }
 
+/// Payments.
+#[counted(name = "orders.paid")]
+fn pay(ok: Result<(), OrderError>) -> Result<(), OrderError> {
+    ok
+}
+
 #[counted(name = "rows.read", unit = "{row}", by = rows, labels(channel: Channel = channel), outcome = off)]
 fn read(channel: Channel, rows: u32) {}
 
@@ -110,6 +116,20 @@ fn calls_show_on_the_page() {
             before.text
         );
     }
+    // An error that has a name stands there by its name, and one that is no failure does not.
+    let paid: Vec<&str> = before
+        .text
+        .lines()
+        .filter(|line| line.starts_with("orders_paid_total"))
+        .collect();
+    assert_eq!(
+        paid,
+        [
+            "orders_paid_total{outcome=\"ok\"} 0",
+            "orders_paid_total{outcome=\"error\",error_type=\"Rejected\"} 0",
+            "orders_paid_total{outcome=\"panic\"} 0",
+        ]
+    );
     assert_eq!(before.value("rows_read_total", &[("channel", "shop")]), Some(0.0));
     assert_eq!(before.value("uploads_size_bytes_count", &[]), Some(0.0));
 
@@ -118,6 +138,8 @@ fn calls_show_on_the_page() {
     place(Channel::Shop, "rome", Ok(())).unwrap();
     place(Channel::Shop, "oslo", Err(OrderError::Rejected)).unwrap_err();
     place(Channel::Shop, "rome", Err(OrderError::Repeated)).unwrap_err();
+    pay(Err(OrderError::Rejected)).unwrap_err();
+    pay(Err(OrderError::Repeated)).unwrap_err();
     read(Channel::Shop, 12);
     read(Channel::Shop, 30);
     ORDER_VALUE.with(Channel::Web, "say \"hi\"\\\n").add(2.5);
@@ -137,6 +159,18 @@ fn calls_show_on_the_page() {
     assert_eq!(placed("shop", "other", "error"), Some(1.0));
     let rejected = [("channel", "shop"), ("error_type", "Rejected")];
     assert_eq!(page.sum("orders_placed_total", &rejected), 1.0, "{}", page.text);
+    assert_eq!(
+        page.sum("orders_paid_total", &[("error_type", "Rejected")]),
+        1.0,
+        "{}",
+        page.text
+    );
+    assert_eq!(
+        page.sum("orders_paid_total", &[("outcome", "ok")]),
+        1.0,
+        "{}",
+        page.text
+    );
     assert_eq!(page.sum("vitalsign_label_overflow_total", &[("label", "shop")]), 3.0);
     assert_eq!(page.value("rows_read_total", &[("channel", "shop")]), Some(42.0));
     assert_eq!(page.sum("orders_placed_in_flight", &[]), 0.0);

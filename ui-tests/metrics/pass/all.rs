@@ -11,6 +11,8 @@ enum Channel {
     Shop,
 }
 
+const LARGE: f64 = 10.0;
+
 vitalsign::metrics! {
     /// Orders.
     pub static ORDERS: Counter = "orders", unit = "{order}";
@@ -24,6 +26,8 @@ vitalsign::metrics! {
     static ASKED: ObservableGauge = "asked";
     /// Sizes.
     static SIZES: Histogram<(channel: Channel)> = "sizes", unit = "By", buckets = [1.0, 10.0];
+    /// Bounds by name, and whole numbers among them.
+    static BOUNDS: Histogram = "bounds", buckets = [1, LARGE, 100];
     /// Native.
     static NATIVE: Histogram = "native", native = true;
     /// Quantiles.
@@ -39,6 +43,7 @@ fn main() {
     LEVEL.set(0.5);
     ASKED.observe(|| 1.0);
     SIZES.with(Channel::Web).observe(3.0);
+    BOUNDS.observe(3.0);
     NATIVE.observe(3.0);
     WAITING.observe(3.0);
     FACTS.set([("color", "green")]);

@@ -1,4 +1,4 @@
-//! A page of 100 000 series, recording beside a scrape, memory of a series. Each measurement is a process of its own.
+//! A page of 100 000 series, recording beside a scrape, memory of a series, threads by the thousand. Each measurement is a process of its own.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -116,6 +116,7 @@ pub(crate) fn part(args: &[String]) {
         }
         ["beside"] => recording_beside(),
         ["memory", who, what] => println!("measured {}", bytes_of(who, what)),
+        ["threads"] => short_threads(),
         other => panic!("no part {other:?}"),
     }
 }
@@ -266,6 +267,43 @@ pub(crate) fn beside() {
         spread(&mut beside),
         spread(&mut loss)
     );
+}
+
+/// Threads that count and end at once.
+const SHORT: u64 = 10_000;
+const CALLS: u64 = 10;
+
+/// Prints what memory grew by from the tenth part of them to the last, and how many calls are missing.
+fn short_threads() {
+    vitalsign::__private::discard::install(None);
+    let some = |count: u64| {
+        for _ in 0..count / 10 {
+            std::thread::scope(|scope| {
+                for _ in 0..10 {
+                    scope.spawn(|| (0..CALLS).for_each(|i| crate::consume(recorded(i))));
+                }
+            });
+        }
+    };
+    some(SHORT / 10);
+    let before = resident();
+    some(SHORT - SHORT / 10);
+    let grown = resident().saturating_sub(before);
+    let counted = vitalsign::__private::discard::total("beside.calls");
+    println!("measured {} {}", grown / 1024, (SHORT * CALLS).abs_diff(counted));
+}
+
+/// Ten thousand short threads: no count lost, memory flat.
+pub(crate) fn threads() {
+    let (mut grown, mut lost) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let measured = child(&["threads"]);
+        grown.push(measured[0]);
+        lost.push(measured[1]);
+    }
+    println!("\n{SHORT} threads of {CALLS} calls each, ten at a time: median of 5 [lowest to highest]\n");
+    println!("| memory after the first tenth, kB more | calls lost |\n|---|---|");
+    println!("| {} | {} |", spread(&mut grown), spread(&mut lost));
 }
 
 /// What so many series take, each recorded to by two threads.

@@ -1,8 +1,8 @@
 //! Promises of the metrics: what a counter and a histogram cost a call, alone and with a second thread on the same call site,
-//! beside the peers; the page of 100 000 series; recording beside a scrape; memory of a series.
+//! beside the peers; the page of 100 000 series; recording beside a scrape; memory of a series; short threads.
 //!
-//! `cargo run --release -p benches --features peers --bin metrics` prints three tables. With words only the calls whose names
-//! have one of them; `-- page`, `-- beside`, `-- memory` for one of the other parts. The method for calls is in `measure`; every
+//! `cargo run --release -p benches --features peers --bin metrics` prints a table of each. With words only the calls whose names
+//! have one of them; `-- page`, `-- beside`, `-- memory`, `-- threads` for one of the other parts. The method for calls is in `measure`; every
 //! adapter asserts that it recorded what it was given.
 
 #[path = "../calls/metrics.rs"]
@@ -29,7 +29,10 @@ fn main() {
         return large::part(rest);
     }
     let part = |name| args.is_empty() || args.iter().any(|arg| arg == name);
-    if !matches!(args.first().map(String::as_str), Some("page" | "beside" | "memory")) {
+    if !matches!(
+        args.first().map(String::as_str),
+        Some("page" | "beside" | "memory" | "threads")
+    ) {
         let mut cases: Vec<Case> = plain::CASES.to_vec();
         cases.extend(families::CASES);
         cases.extend(peers::CASES);
@@ -43,5 +46,8 @@ fn main() {
     }
     if part("memory") {
         large::memory();
+    }
+    if part("threads") {
+        large::threads();
     }
 }

@@ -70,7 +70,18 @@ fn timed_plain(i: u64) -> Result<u64, std::fmt::Error> {
     body(i)
 }
 
-pub(crate) const CASES: [Case; 7] = [
+#[timed(name = "bench.timed.labelled", labels(channel = channel, size = size))]
+fn timed_labelled(channel: Channel, size: Size, i: u64) -> Result<u64, std::fmt::Error> {
+    body(i)
+}
+
+#[counted(name = "bench.both.labelled", labels(channel = channel, size = size))]
+#[timed(name = "bench.both.timed")]
+fn both_labelled(channel: Channel, size: Size, i: u64) -> Result<u64, std::fmt::Error> {
+    body(i)
+}
+
+pub(crate) const CASES: [Case; 9] = [
     case("bare call", |n| {
         for i in 0..n {
             consume(bare(i));
@@ -120,4 +131,21 @@ pub(crate) const CASES: [Case; 7] = [
     })
     .setup(crate::ours::init)
     .check(|n| assert_eq!(discard::total("bench.timed"), n)),
+    case("time: #[timed], two enum labels", |n| {
+        for i in 0..n {
+            consume(timed_labelled(Channel::of(i), Size::of(i), i));
+        }
+    })
+    .setup(crate::ours::init)
+    .check(|n| assert_eq!(discard::total("bench.timed.labelled"), n)),
+    case("count and time: ours, two enum labels on the counter", |n| {
+        for i in 0..n {
+            consume(both_labelled(Channel::of(i), Size::of(i), i));
+        }
+    })
+    .setup(crate::ours::init)
+    .check(|n| {
+        assert_eq!(discard::total("bench.both.labelled"), n);
+        assert_eq!(discard::total("bench.both.timed"), n);
+    }),
 ];

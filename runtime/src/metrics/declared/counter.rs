@@ -5,6 +5,7 @@ use super::label::{Index, Label, Number, usable, with};
 use super::{Definition, Gathered, Metric};
 use crate::export::snapshot::{Kind, PointValue};
 use crate::metrics::table::Cells;
+use crate::trace::direct;
 use std::marker::PhantomData;
 
 /// The cell of the value, and one that says that there is one.
@@ -67,7 +68,7 @@ macro_rules! counters {
                     } else {
                         found.series.sum(VALUE)
                     };
-                    (found.series.sum(MOVES) > 0).then(|| PointValue::number(N::of_bits(value)))
+                    (found.series.sum(MOVES) > 0).then(|| found.counted(N::of_bits(value), false))
                 });
             }
         }
@@ -95,7 +96,10 @@ macro_rules! counters {
                     } else {
                         mine.add(VALUE, amount.bits());
                     }
-                    mine.add(MOVES, 1);
+                    let turn = mine.add(MOVES, 1);
+                    if $only_up && direct::may_be_example(0) {
+                        self.cells.example(self.index as usize, 0, N::of_bits(amount.bits()).as_f64(), turn);
+                    }
                 }
             }
 

@@ -9,7 +9,7 @@ use crate::metrics::bucket::{self, Layout};
 use crate::metrics::dropped::{self, Reason};
 use crate::metrics::table::Cells;
 use crate::metrics::value;
-use crate::trace::active;
+use crate::trace::direct;
 use std::marker::PhantomData;
 
 /// Values counted in buckets, and their sum. Values that are negative or not finite are dropped and counted in
@@ -105,11 +105,11 @@ impl HistogramSeries {
         }
         if let Some(mine) = self.cells.plain(self.index) {
             let bucket = self.layout.bucket_of(value);
-            mine.add(bucket::FIRST_BUCKET + bucket, 1);
+            let turn = mine.add(bucket::FIRST_BUCKET + bucket, 1);
             mine.add_f64(bucket::SUM, value);
-            if let Some(ids) = active::sampled() {
+            if direct::may_be_example(0) {
                 self.cells
-                    .example(self.index as usize, self.layout.slot(bucket), value, ids);
+                    .example(self.index as usize, self.layout.slot(bucket), value, turn);
             }
         }
     }

@@ -169,8 +169,9 @@ macro_rules! metrics {
         $crate::metrics!($($rest)*);
     };
     ($($wrong:tt)+) => {
-        ::core::compile_error!(
+        $crate::__private::no_metric!(
             "a metric is written `static NAME: Counter<f64, (label: Type)> = \"base.name\", unit = \"By\";`"
+            $($wrong)+
         );
     };
 }
@@ -200,10 +201,11 @@ macro_rules! __metric {
     ($docs:tt $vis:vis $name:ident [Info] [] $($rest:tt)*) => {
         $crate::__metric_static!($docs $vis $name [Info] [] $($rest)*);
     };
-    ($($wrong:tt)*) => {
-        ::core::compile_error!(
-            "a metric is a `Counter`, `UpDownCounter`, `Gauge`, `Histogram` or `Summary`, with or without labels, \
-             or an `ObservableGauge` or `Info`, without"
+    ($docs:tt $vis:vis $name:ident [$($wrong:tt)*] $($rest:tt)*) => {
+        $crate::__private::no_metric!(
+            "a metric is a `Counter`, `UpDownCounter`, `Gauge`, `Histogram` or `Summary`, with or without labels, or an \
+             `ObservableGauge` or `Info`, without"
+            $($wrong)*
         );
     };
 }
@@ -232,25 +234,12 @@ macro_rules! __metric_static {
                 }
             }),*];
             <$crate::__metric_type!($kind [$($type,)*])>::new(
-                $crate::metrics::Definition::new($base, &[$($doc),*], ::core::file!(), ::core::line!())
-                    .labels(LABELS)
-                    $(.$option($crate::__metric_option!($option $value)))*
+                $crate::__private::definition!(
+                    { $crate::metrics::Definition } $kind { $base } { &[$($doc),*], ::core::file!(), ::core::line!() } { LABELS }
+                    { $($option $value)* }
+                )
             )
         };
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __metric_option {
-    (buckets $value:tt) => {
-        &$value
-    };
-    (quantiles $value:tt) => {
-        &$value
-    };
-    ($option:ident $value:tt) => {
-        $value
     };
 }
 
