@@ -222,7 +222,8 @@ fn endpoint(signal: Signal, otlp: Option<&Otlp>) -> Result<Option<Endpoint>, Str
 
 /// One that can not be opened is said and gone without.
 fn spool(config: &Config) -> Option<Arc<Spool>> {
-    let opened = Spool::open(config.spool.as_ref()?);
+    let sends = [&config.traces.otlp, &config.metrics.otlp, &config.logs.otlp].map(Option::is_some);
+    let opened = Spool::open(config.spool.as_ref()?, sends);
     opened
         .inspect_err(|problem| say(Level::Warn, format_args!("{problem}")))
         .ok()

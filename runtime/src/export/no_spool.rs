@@ -13,7 +13,7 @@ pub(crate) struct Entry {
 
 impl Spool {
     /// The configuration is refused before, with the line for Cargo.toml.
-    pub(crate) fn open(_config: &crate::config::env::Spool) -> Result<Self, String> {
+    pub(crate) fn open(_config: &crate::config::env::Spool, _sends: [bool; 3]) -> Result<Self, String> {
         Err("VITALSIGN_SPOOL_DIR needs the feature `spool`".to_owned())
     }
 

@@ -29,6 +29,21 @@ fn a_wrong_variable_is_one_warning_and_the_program_runs() {
         ("OTEL_TRACES_SAMPLER", "sometimes", "using parentbased_always_on"),
         ("OTEL_SDK_DISABLED", "perhaps", "using false"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "using"),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "collector:4318",
+            "it reads http://HOST:PORT",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+            "gopher://collector",
+            "neither http:// nor https://",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+            "http://collector:70000",
+            "beyond 65535",
+        ),
         ("OTEL_PROPAGATORS", "pigeon", "pigeon"),
         ("VITALSIGN_LOG_FORMAT", "xml", "using"),
     ];

@@ -62,11 +62,13 @@ impl Running {
         self.page().sum(name, labels) as u64
     }
 
-    /// Lines that say something of the variable.
+    /// Lines that say something of the variable, once there is one: lines are written on a thread of their own.
     fn said(&self) -> Vec<String> {
-        let mut lines = self.process.lines();
-        lines.retain(|line| line.contains("VITALSIGN_SPOOL_DIR"));
-        lines
+        wait_for("a line", LIMIT, || {
+            let mut lines = self.process.lines();
+            lines.retain(|line| line.contains("VITALSIGN_SPOOL_DIR"));
+            (!lines.is_empty()).then_some(lines)
+        })
     }
 }
 
@@ -256,17 +258,17 @@ fn a_folder_of_somebody_else_s_is_said_and_left_alone() {
         fs::write(dir.path().join(name), b"mine").expect("it is written");
     }
     let program = Running::start(None, 5, &receiver, dir.path(), &ONE_BY_ONE);
-    let said = program.said();
     let expected = format!(
         "VITALSIGN_SPOOL_DIR={} holds what is not the spool's (a, b, notes.txt and 1 more); it is left alone. Name a folder that nothing else uses",
         dir.path().display()
     );
-    assert!(matches!(&*said, [line] if line.contains(&expected)), "{said:?}");
     wait_for("all of it on disk", LIMIT, || {
         (program.count("vitalsign_spool_written_total", &[]) >= 5).then_some(())
     });
     back(&receiver);
     wait_for("the spans", LIMIT, || (receiver.spans().len() == 5).then_some(()));
+    let said = program.said();
+    assert!(matches!(&*said, [line] if line.contains(&expected)), "{said:?}");
     for name in ["photos/00000000000000000001-000001.batch", "notes.txt", "a", "b"] {
         assert_eq!(fs::read(dir.path().join(name)).expect("it stands"), b"mine", "{name}");
     }

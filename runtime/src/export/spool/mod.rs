@@ -40,6 +40,8 @@ pub(crate) struct Spool {
     /// This process's folder.
     disk: Disk,
     max_bytes: u64,
+    /// The signals that this process sends: what dead ones left of others is not its to hold.
+    sends: [bool; 3],
     state: Mutex<State>,
     /// Keeps neighbours away; freed by the system when the process ends.
     _lock: File,
@@ -80,8 +82,8 @@ pub(crate) struct Entry {
 }
 
 impl Spool {
-    /// Makes a place for this process under `root` and adopts what dead ones left. The error is for a person.
-    pub(crate) fn open(config: &config::Spool) -> Result<Self, String> {
+    /// Makes a place for this process and adopts what dead ones left of the signals that it sends. The error is for a person.
+    pub(crate) fn open(config: &config::Spool, sends: [bool; 3]) -> Result<Self, String> {
         let root = config.dir.as_path();
         let failed = |error: io::Error| {
             format!(
@@ -101,7 +103,7 @@ impl Spool {
             );
         }
         let own = root.join(format!("{:020}-{}", unix_nanos(), std::process::id()));
-        let spool = Self::make(config, &own).map_err(|error| {
+        let spool = Self::make(config, sends, &own).map_err(|error| {
             folder::remove(&own);
             failed(error)
         })?;
@@ -109,11 +111,12 @@ impl Spool {
         Ok(spool)
     }
 
-    fn make(config: &config::Spool, own: &Path) -> io::Result<Self> {
+    fn make(config: &config::Spool, sends: [bool; 3], own: &Path) -> io::Result<Self> {
         private(own)?;
         let spool = Self {
             root: config.dir.clone(),
             max_bytes: config.max_bytes,
+            sends,
             state: Mutex::default(),
             _lock: folder::lock(own)?,
             disk: Disk::new(&config.dir, own.to_owned(), config.sync)?,
@@ -333,6 +336,7 @@ impl Spool {
             // A living process holds it.
             let Ok(lock) = folder::lock(&path) else { continue };
             let mut entries = folder::batches(&path);
+            entries.retain(|entry| self.sends[entry.signal as usize]);
             let left = entries.len();
             let mut state = self.state();
             state.bytes += entries.iter().map(|entry| entry.size).sum::<u64>();

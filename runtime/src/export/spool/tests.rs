@@ -17,7 +17,7 @@ impl Dir {
     }
 
     fn open(&self) -> Spool {
-        Spool::open(&self.config(1 << 20)).unwrap()
+        Spool::open(&self.config(1 << 20), [true; 3]).unwrap()
     }
 }
 
@@ -90,9 +90,25 @@ fn the_next_process_adopts_what_is_left_and_a_neighbour_does_not() {
 }
 
 #[test]
+fn what_a_process_does_not_send_it_leaves_to_others() {
+    let dir = Dir::new();
+    let first = dir.open();
+    for signal in Signal::ALL {
+        first.write(signal, b"left", 1, || ()).unwrap();
+    }
+    drop(first);
+    let spans_only = Spool::open(&dir.config(1 << 20), [true, false, false]).unwrap();
+    assert_eq!(Signal::ALL.map(|signal| spans_only.backlog(signal)), [1, 0, 0]);
+    let (entry, _) = spans_only.take(Signal::Traces).unwrap().unwrap();
+    spans_only.done(&entry);
+    let all = dir.open();
+    assert_eq!(Signal::ALL.map(|signal| all.backlog(signal)), [0, 1, 1]);
+}
+
+#[test]
 fn the_oldest_make_room_and_are_counted() {
     let dir = Dir::new();
-    let spool = Spool::open(&dir.config(2 * 4096)).unwrap();
+    let spool = Spool::open(&dir.config(2 * 4096), [true; 3]).unwrap();
     for n in 0..5_u8 {
         spool.write(Signal::Traces, &[n; 100], 10, || ()).unwrap();
     }
@@ -153,7 +169,7 @@ fn somebody_else_s_files_stay() {
 fn a_path_that_is_a_file_is_an_error_that_names_the_variable() {
     let dir = Dir::new();
     fs::write(&dir.0, b"").unwrap();
-    let error = Spool::open(&dir.config(1 << 20)).err().unwrap();
+    let error = Spool::open(&dir.config(1 << 20), [true; 3]).err().unwrap();
     assert!(
         error.starts_with("VITALSIGN_SPOOL_DIR=") && error.contains("in memory only"),
         "{error}"
