@@ -89,7 +89,8 @@ fn a_port_for_grpc_spoken_to_in_http() {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
     ]);
     let said = said(&output);
-    assert!(said.len() <= 2, "{output}");
+    // The check at the start; and the sender, once where it reads frames of HTTP/2 before it asked and once where after.
+    assert!(said.len() <= 3, "{output}");
     for part in [
         "gRPC",
         "OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
