@@ -8,37 +8,21 @@
 //!
 //! They run side by side, whatever the number of test threads, so that all of it takes as long as the soak.
 
+use benches::load::programs::{PROGRAMS, Program};
 use std::process::Command;
 
-const RUNS: [(&str, &str); 9] = [
-    (env!("CARGO_BIN_EXE_soak"), "--seconds 60 --rate 500"),
-    (env!("CARGO_BIN_EXE_soak"), "--seconds 30 --rate 500 --protocol grpc"),
-    (env!("CARGO_BIN_EXE_outage"), "--seconds 20 --rate 2000 --loose --spool"),
-    (
-        env!("CARGO_BIN_EXE_outage"),
-        "--seconds 20 --rate 2000 --loose --spool --how silent",
-    ),
-    (
-        env!("CARGO_BIN_EXE_outage"),
-        "--seconds 20 --rate 2000 --loose --memory",
-    ),
-    (
-        env!("CARGO_BIN_EXE_outage"),
-        "--seconds 10 --rate 2000 --loose --memory --how drip",
-    ),
-    (
-        env!("CARGO_BIN_EXE_outage"),
-        "--seconds 10 --rate 2000 --loose --memory --how huge",
-    ),
-    (
-        env!("CARGO_BIN_EXE_outage"),
-        "--seconds 20 --rate 2000 --loose --spool --how reset --protocol grpc",
-    ),
-    (env!("CARGO_BIN_EXE_kills"), "--times 20"),
-];
+/// Where cargo put it.
+fn executable(program: &Program) -> &'static str {
+    match program.name {
+        "soak" => env!("CARGO_BIN_EXE_soak"),
+        "outage" => env!("CARGO_BIN_EXE_outage"),
+        "kills" => env!("CARGO_BIN_EXE_kills"),
+        other => panic!("{other} has no row here"),
+    }
+}
 
 /// What it printed where it failed.
-fn run((program, arguments): (&str, &str)) -> Option<String> {
+fn run(program: &str, arguments: &str) -> Option<String> {
     let output = Command::new(program)
         .args(arguments.split(' '))
         .output()
@@ -54,10 +38,29 @@ fn run((program, arguments): (&str, &str)) -> Option<String> {
 
 #[test]
 fn soak_outages_and_kills() {
-    let runs = RUNS.map(|run_of| std::thread::spawn(move || run(run_of)));
+    let runs = PROGRAMS.iter().flat_map(|program| {
+        let quick = program.quick.iter();
+        quick.map(|arguments| (executable(program), *arguments))
+    });
+    let runs: Vec<_> = runs
+        .map(|(program, arguments)| std::thread::spawn(move || run(program, arguments)))
+        .collect();
     let failed: Vec<_> = runs
         .into_iter()
         .filter_map(|run| run.join().expect("no panic"))
         .collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn what_a_program_does_not_know_it_refuses() {
+    for program in &PROGRAMS {
+        let wrong = ["--minuets 5", "--seed", "--rate many", "5"];
+        for wrong in wrong {
+            assert!(program.understands(wrong.split(' ')).is_err(), "{}: {wrong}", program.name);
+        }
+        let output = Command::new(executable(program)).arg("--loud").output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("`--loud` is none of"));
+    }
 }

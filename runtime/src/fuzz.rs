@@ -193,6 +193,20 @@ mod tests {
         }
     }
 
+    /// `context` is replayed by the package `tests`, for it needs no more than what is public.
+    #[test]
+    fn every_target_is_replayed() {
+        let manifest = include_str!("../../fuzz/Cargo.toml");
+        let mut targets: Vec<_> = manifest
+            .split("[[bin]]\nname = \"")
+            .skip(1)
+            .filter_map(|bin| bin.split('"').next())
+            .collect();
+        targets.retain(|target| *target != "context");
+        targets.sort_unstable();
+        assert_eq!(targets, TARGETS.map(|(name, _)| name));
+    }
+
     #[test]
     fn whole_files_are_read() {
         let mut file = spool::header(crate::export::transport::Signal::Logs, b"body", 1).to_vec();

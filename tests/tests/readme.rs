@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use tests::process::{Process, build, workspace};
 
+#[path = "../../benches/src/load/programs.rs"]
+mod programs;
 #[allow(dead_code, unused_macros)]
 #[path = "../../macros/src/args/table.rs"]
 mod table;
@@ -152,12 +154,10 @@ enum Tested {
     Starts,
     /// By CI, as a step or as the command that runs this test.
     ByCi,
-    /// Its quick form, by a test that has these words.
-    Shorter(&'static str, &'static str),
-}
-
-fn shorter(program: &'static str) -> Tested {
-    Tested::Shorter("benches/tests/endurance.rs", program)
+    /// In its quick form, by `cargo test`: the program takes these words, and has a quick form.
+    Shorter,
+    /// By `cargo test`, which replays the inputs of that target; the fuzzer makes new ones.
+    Replayed,
 }
 
 #[test]
@@ -175,29 +175,18 @@ fn every_command_is_known_here() {
             "cargo run -p benches --features peers --bin calls -- --quick",
             Tested::ByCi,
         ),
-        (
-            "cargo run --release -p benches --bin outage -- --minutes 5",
-            shorter("outage"),
-        ),
-        (
-            "cargo run --release -p benches --bin kills -- --times 200",
-            shorter("kills"),
-        ),
-        (
-            "cargo run --release -p benches --bin soak -- --minutes 60",
-            shorter("soak"),
-        ),
-        (
-            "cargo +nightly fuzz run spool",
-            Tested::Shorter("runtime/src/fuzz.rs", "spool"),
-        ),
+        ("cargo run --release -p benches --bin outage -- --minutes 5", Tested::Shorter),
+        ("cargo run --release -p benches --bin kills -- --times 200", Tested::Shorter),
+        ("cargo run --release -p benches --bin soak -- --minutes 60", Tested::Shorter),
+        ("cargo +nightly fuzz run spool", Tested::Replayed),
     ]);
     for command in commands() {
         match how.get(command.as_str()) {
             None => panic!("{command}: say in this test how it is tested"),
             Some(Tested::Runs) => runs(&command),
             Some(Tested::Starts) => starts(&command),
-            Some(Tested::Shorter(test, words)) => assert!(read(test).contains(words), "{test} runs {words}"),
+            Some(Tested::Shorter) => shorter(&command),
+            Some(Tested::Replayed) => replayed(&command),
             Some(Tested::ByCi) => assert!(read(".ci/run").contains(&command), "{command} is CI's"),
         }
     }
@@ -218,6 +207,22 @@ fn runs(command: &str) {
         "{command}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+fn shorter(command: &str) {
+    let (_, words) = command.split_once("--bin ").expect("a program");
+    let (name, arguments) = words.split_once(" -- ").expect("its arguments");
+    let program = programs::Program::named(name).unwrap_or_else(|| panic!("{name} is no program of endurance"));
+    program.understands(arguments.split(' ')).expect(command);
+    assert!(!program.quick.is_empty(), "{name} has a quick form, which benches/tests/endurance.rs runs");
+}
+
+/// A target of `fuzz/` whose corpus is not empty; that each is replayed, a test beside those functions says.
+fn replayed(command: &str) {
+    let target = command.rsplit(' ').next().expect("a target");
+    assert!(read("fuzz/Cargo.toml").contains(&format!("\nname = \"{target}\"\n")), "{target}");
+    let corpus = std::fs::read_dir(workspace().join("fuzz/corpus").join(target)).expect(target);
+    assert!(corpus.count() > 0, "{target}");
 }
 
 /// It shows where to look, and within a minute the tree of an order.

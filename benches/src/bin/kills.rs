@@ -20,7 +20,10 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("live") => live(true),
         Some("drain") => live(false),
-        _ => verdict(&kill()),
+        _ => {
+            options::of("kills");
+            verdict(&kill());
+        }
     }
 }
 

@@ -24,6 +24,7 @@ const RECOVERY: Duration = Duration::from_secs(5 + 3);
 
 fn main() {
     collector_if_asked();
+    options::of("outage");
     if options::flag("--spool") || options::flag("--memory") {
         verdict(&Outage::of_arguments().run());
     }

@@ -18,6 +18,7 @@ use vitalsign::{Report, Tally, Vitals};
 
 fn main() {
     collector_if_asked();
+    options::of("soak");
     verdict(&soak());
 }
 

@@ -7,6 +7,7 @@ pub mod collector;
 pub mod footprint;
 mod grpc;
 pub mod options;
+pub mod programs;
 pub mod remote;
 pub mod spool;
 pub mod windows;

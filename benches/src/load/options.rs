@@ -1,7 +1,21 @@
 //! Arguments of the form `--name value`.
 
+use super::programs::Program;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Ends the program where it is told what it does not know.
+///
+/// # Panics
+/// When the program has no row.
+pub fn of(program: &str) {
+    let program = Program::named(program).expect("a row of PROGRAMS");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Err(wrong) = program.understands(arguments.iter().map(String::as_str)) {
+        eprintln!("{wrong}");
+        std::process::exit(2);
+    }
+}
 
 /// The value behind `--name`.
 pub fn value<T: FromStr>(name: &str) -> Option<T> {
