@@ -8,7 +8,7 @@ usage: orders [--quiet] [--database FILE] [--port N]
 
   --quiet          no visitors, and no trees on the terminal
   --database FILE  keep the orders in a file; in memory without
-  --port N         where the shop listens; 3000, and a free port where that is taken
+  --port N         where the shop listens, 0 for a free port; without, 3000, and a free port where that is taken
   --help           this
 
 Everything else is said by variables: OTEL_EXPORTER_OTLP_ENDPOINT, VITALSIGN_ADMIN, RUST_LOG and those of the README.";
@@ -34,8 +34,8 @@ pub(crate) struct Options {
     pub(crate) quiet: bool,
     /// A file; in memory without.
     pub(crate) database: Option<String>,
-    /// Where the shop listens; a free port where this one is taken.
-    pub(crate) port: u16,
+    /// Where the shop listens, if it was said.
+    pub(crate) port: Option<u16>,
 }
 
 impl Options {
@@ -44,7 +44,7 @@ impl Options {
             role: Role::Shop,
             quiet: false,
             database: None,
-            port: 3000,
+            port: None,
         };
         while let Some(arg) = args.next() {
             match arg.as_str() {
@@ -54,9 +54,8 @@ impl Options {
                 "--database" => options.database = Some(args.next().ok_or("--database needs a file")?),
                 "--port" => {
                     let port = args.next().ok_or("--port needs a number")?;
-                    options.port = port
-                        .parse()
-                        .map_err(|_| format!("--port {port}: not a number from 0 to 65535"))?;
+                    let number = port.parse();
+                    options.port = Some(number.map_err(|_| format!("--port {port}: not a number from 0 to 65535"))?);
                 }
                 other => {
                     return Err(format!("{other}: no such option"));

@@ -12,6 +12,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::io::ErrorKind;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use vitalsign::{ErrorLabel, HealthCheck, LabelValue, Vitals, counted, timed, traced};
@@ -185,10 +186,16 @@ fn show(service: &str, api: &str, admin: Option<String>) {
     }
 }
 
-async fn listen(port: u16) -> std::io::Result<TcpListener> {
-    match TcpListener::bind(("127.0.0.1", port)).await {
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => TcpListener::bind("127.0.0.1:0").await,
-        bound => bound,
+/// Where it was told to, or at the usual port, or at a free one where that is taken.
+async fn listen(port: Option<u16>) -> Fallible<TcpListener> {
+    const USUAL: u16 = 3000;
+    match (TcpListener::bind(("127.0.0.1", port.unwrap_or(USUAL))).await, port) {
+        (Ok(listener), _) => Ok(listener),
+        (Err(error), Some(port)) if error.kind() == ErrorKind::AddrInUse => {
+            Err(format!("--port {port}: taken; end what listens there, or write `--port 0` for a free one").into())
+        }
+        (Err(error), None) if error.kind() == ErrorKind::AddrInUse => Ok(TcpListener::bind("127.0.0.1:0").await?),
+        (Err(error), _) => Err(error.into()),
     }
 }
 

@@ -192,6 +192,28 @@ fn logs(service: &Service, trace: &Trace) {
     assert!(text.contains(&span.trace_id) && text.contains(&span.span_id), "{text}");
 }
 
+/// A port that was asked for and is taken ends the program, with what asked for it and what to write instead.
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address");
+    let orders = |port: &str, admin: &str| {
+        let output = Command::new(build("orders"))
+            .args(["--quiet", "--port", port])
+            .env("VITALSIGN_ADMIN", admin)
+            .output()
+            .expect("it starts");
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let said = orders("0", &address.to_string());
+    let expected = format!("orders: VITALSIGN_ADMIN: {address} is taken by another; set VITALSIGN_ADMIN to a free address");
+    assert!(said.contains(&expected), "{said}");
+    let said = orders(&address.port().to_string(), "127.0.0.1:0");
+    let expected = format!("orders: --port {}: taken; end what listens there, or write `--port 0`", address.port());
+    assert!(said.contains(&expected), "{said}");
+}
+
 fn children_of(id: u32) -> Vec<u32> {
     let file = format!("/proc/{id}/task/{id}/children");
     let text = std::fs::read_to_string(file).unwrap_or_default();
