@@ -59,8 +59,10 @@ pub(crate) enum Run {
     InPlace,
     /// Where it stands, in a block that it leaves instead of the function: the rewritten body.
     Labelled(TokenStream),
-    /// In a function of its own that is `#[track_caller]` too.
+    /// In a function of its own, inside, that is `#[track_caller]` too.
     Hoisted(Box<syn::Signature>),
+    /// In a method of its own, beside this one.
+    Beside(Box<syn::Signature>),
 }
 
 /// A body that ends in an `async` block.

@@ -33,6 +33,8 @@ pub(crate) struct Stack {
     pub(crate) within: Option<String>,
     /// The names of the block's own generic parameters, which a static in the function cannot use.
     pub(crate) outer: Vec<String>,
+    /// The block is an `impl` of no trait: it takes further methods.
+    pub(crate) inherent: bool,
 }
 
 pub(crate) enum Gathered {
@@ -83,8 +85,7 @@ impl Stack {
         };
         Self {
             entries: vec![entry],
-            within: None,
-            outer: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -96,6 +97,7 @@ impl Stack {
         for tree in tokens {
             match tree {
                 TokenTree::Ident(word) if word == "block" => block = true,
+                TokenTree::Ident(word) if word == "inherent" => stack.inherent = true,
                 TokenTree::Ident(word) => name = Some(word),
                 TokenTree::Literal(literal) => stack.within = text(&literal),
                 TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket => {
@@ -124,6 +126,7 @@ impl Stack {
         self.entries.splice(0..0, other.entries);
         self.within = self.within.take().or(other.within);
         self.outer.extend(other.outer);
+        self.inherent |= other.inherent;
     }
 
     /// The attribute that carries this stack on; `siblings`, the arguments of those still to come, may say where the crate is.
@@ -133,8 +136,9 @@ impl Stack {
         let path = root.carried();
         let within = self.within.as_ref().map(|name| Literal::string(name));
         let outer = self.outer.iter().map(|name| Ident::new(name, Span::call_site()));
+        let inherent = self.inherent.then(|| Ident::new("inherent", Span::call_site()));
         let entries = &self.entries;
-        quote!(#[#path(#within [#(#outer)*] #(#entries)*)])
+        quote!(#[#path(#within [#(#outer)*] #inherent #(#entries)*)])
     }
 }
 

@@ -45,9 +45,19 @@ impl Attr {
         }
     }
 
+    /// The attributes that these tokens are.
+    pub(crate) fn all(tokens: TokenStream) -> Vec<Self> {
+        take_attrs(&mut tokens.into_iter().collect::<Vec<_>>().into_iter().peekable())
+    }
+
     /// Whether its path is this one name.
     pub(crate) fn is(&self, name: &str) -> bool {
         matches!(self.path.as_slice(), [only] if only == name)
+    }
+
+    /// Whether it sets lints.
+    pub(crate) fn is_lint_level(&self) -> bool {
+        ["allow", "expect", "warn", "deny", "forbid"].iter().any(|level| self.is(level))
     }
 
     /// Whether its path ends in this name.

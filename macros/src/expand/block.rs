@@ -18,6 +18,7 @@ pub(super) fn block(stack: &Stack, item: &Item, keyword: Keyword, diag: &mut Dia
     // A trait's parameters follow its name.
     let begin = keyword.at + 1 + usize::from(keyword.name == "trait");
     below.outer = item.rest.get(begin..).map(parameters).unwrap_or_default();
+    below.inherent = keyword.name == "impl" && item.rest.get(begin..).is_some_and(|head| !is_of_a_trait(head));
     below.entries.iter_mut().for_each(|entry| entry.block = true);
     let carried = with_each(item, Some(&below.carrier(&[])), diag);
     if diag.is_empty() {
@@ -109,6 +110,19 @@ fn parameters(head: &[TokenTree]) -> Vec<String> {
     names
 }
 
+/// `impl Trait for Type`, by its `for`: the one of `for<'a>` belongs to a type.
+fn is_of_a_trait(head: &[TokenTree]) -> bool {
+    head.iter().enumerate().any(|(at, tree)| is_for(tree) && !is_binder(head, at))
+}
+
+fn is_for(tree: &TokenTree) -> bool {
+    matches!(tree, TokenTree::Ident(word) if word == "for")
+}
+
+fn is_binder(head: &[TokenTree], at: usize) -> bool {
+    matches!(head.get(at + 1), Some(TokenTree::Punct(punct)) if punct.as_char() == '<')
+}
+
 /// The last name of the type that an `impl` is for.
 pub(super) fn self_type(head: &[TokenTree]) -> String {
     let mut depth = 0_i32;
@@ -120,14 +134,8 @@ pub(super) fn self_type(head: &[TokenTree]) -> String {
             // `->` closes nothing.
             TokenTree::Punct(punct) if punct.as_char() == '>' && !dash => depth -= 1,
             TokenTree::Ident(word) if depth == 0 && word == "where" => break,
-            TokenTree::Ident(word) if depth == 0 && word == "for" => {
-                // `for<'a>` belongs to the type.
-                let binder = matches!(head.get(at + 1), Some(TokenTree::Punct(punct)) if punct.as_char() == '<');
-                if !binder {
-                    name.clear();
-                }
-            }
-            TokenTree::Ident(word) if depth == 0 && !["dyn", "mut", "const"].iter().any(|keyword| word == keyword) => {
+            tree if depth == 0 && is_for(tree) && !is_binder(head, at) => name.clear(),
+            TokenTree::Ident(word) if depth == 0 && !["dyn", "mut", "const", "for"].iter().any(|keyword| word == keyword) => {
                 name = word.to_string();
             }
             TokenTree::Group(group) if name.is_empty() => name = group.to_string(),

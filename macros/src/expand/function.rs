@@ -3,11 +3,13 @@
 mod body;
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote_spanned};
+use quote::{ToTokens, format_ident, quote_spanned};
+use syn::ext::IdentExt as _;
 use syn::{FnArg, GenericParam, Pat, ReturnType, Signature, Type};
 
 use self::body::{braced, conditions, edge_inside, edge_of_future, erased, hold, inner_attributes, item, rebinds, tie};
 use super::{entry, settle, site};
+use crate::lower::expects::{self, Spared};
 use crate::model::{Flow, Instrumented, Rebind, Run, Tail};
 use crate::paths;
 use crate::tokens::mentions_ident;
@@ -31,11 +33,16 @@ pub(super) fn function(model: &Instrumented, body: &Group) -> TokenStream {
         Flow::FutureOutside(run) => future_outside(model, &body, run),
         Flow::Stream { boxed } => stream(model, &body, *boxed),
     };
-    let attrs = &model.function.attrs;
+    let beside = beside(model, &body);
+    let attrs = if beside.is_some() {
+        expects::of_attributes(&model.function.attrs, Spared::All)
+    } else {
+        model.function.attrs.clone()
+    };
     let before = &model.function.before;
     let limits = site::limits(model);
     let kept = kept(model);
-    emit!(#(#attrs)* #(#inner)* #before #signature { #limits #kept #block })
+    emit!(#(#attrs)* #(#inner)* #before #signature { #limits #kept #block } #beside)
 }
 
 /// Arguments that are read once the body is done have to outlast it.
@@ -120,6 +127,10 @@ fn returned(model: &Instrumented, body: &Group, run: &Run, said: &TokenStream) -
         Run::InPlace => in_place(model, &body.to_token_stream(), said),
         Run::Labelled(body) => in_place(model, body, said),
         Run::Hoisted(signature) => hoisted(signature, body, said),
+        Run::Beside(signature) => {
+            let (call, said) = (called(&renamed(signature)), here(said));
+            emit!(#said let ret = Self::#call;)
+        }
     }
 }
 
@@ -183,10 +194,17 @@ fn borrow(said: &TokenStream) -> Option<TokenStream> {
     (!said.is_empty()).then(|| emit!(let call = &mut call;))
 }
 
-/// The body as a function that is told the caller's location.
+/// The body as a function inside that is told the caller's location.
 fn hoisted(signature: &Signature, body: &Group, said: &TokenStream) -> TokenStream {
     let mut inner = signature.clone();
     inner.ident = Ident::new("__vitalsign_body", Span::mixed_site());
+    let call = called(&inner);
+    let said = here(said);
+    emit!(#said let ret = { #[track_caller] #inner #body #call };)
+}
+
+/// A call of the body's function with the names in its signature.
+fn called(inner: &Signature) -> TokenStream {
     let name = &inner.ident;
     let arguments = inner.inputs.iter().filter_map(|input| match input {
         FnArg::Typed(arg) => match &*arg.pat {
@@ -196,11 +214,32 @@ fn hoisted(signature: &Signature, body: &Group, said: &TokenStream) -> TokenStre
             }
             _ => None,
         },
-        FnArg::Receiver(_) => None,
+        FnArg::Receiver(receiver) => Some(receiver.self_token.to_token_stream()),
     });
     let generics = names_of(&inner.generics.params);
-    let said = here(said);
-    emit!(#said let ret = { #[track_caller] #inner #body #name::<#(#generics),*>(#(#arguments),*) };)
+    emit!(#name::<#(#generics),*>(#(#arguments),*))
+}
+
+/// The method that the body stands in, where it stands beside.
+fn beside(model: &Instrumented, body: &Group) -> Option<TokenStream> {
+    let (Flow::Sync { run, .. } | Flow::FutureOutside(run)) = &model.flow else {
+        return None;
+    };
+    let Run::Beside(signature) = run else { return None };
+    let inner = renamed(signature);
+    let attrs = model.function.attrs.iter().filter(|attr| attr.is("cfg") || attr.is_lint_level());
+    Some(emit! {
+        #(#attrs)*
+        #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools, clippy::type_complexity)]
+        #[doc(hidden)] #[track_caller] #inner #body
+    })
+}
+
+/// The signature of the method beside.
+fn renamed(signature: &Signature) -> Signature {
+    let mut inner = signature.clone();
+    inner.ident = format_ident!("__vitalsign_body_of_{}", signature.ident.unraw(), span = Span::mixed_site());
+    inner
 }
 
 /// A body that never returns leaves only by unwinding, which the call's drop sees.

@@ -10,7 +10,13 @@ use crate::paths::Root;
 use crate::tokens::{Attr, Function, mentions};
 
 /// How control goes through the function.
-pub(super) fn flow(function: &Function, body: &Group, root: &Root, nameable: &dyn Fn(&TokenStream) -> bool) -> Flow {
+pub(super) fn flow(
+    function: &Function,
+    body: &Group,
+    root: &Root,
+    inherent: bool,
+    nameable: &dyn Fn(&TokenStream) -> bool,
+) -> Flow {
     let signature = &function.signature;
     let never = matches!(&signature.output, ReturnType::Type(_, ty) if matches!(**ty, Type::Never(_)));
     if signature.asyncness.is_some() {
@@ -35,7 +41,7 @@ pub(super) fn flow(function: &Function, body: &Group, root: &Root, nameable: &dy
         return Flow::FutureInside(tail);
     }
     let run = match function.attrs.iter().any(|attr| attr.is("track_caller")) {
-        true => tracked(signature, body, root, nameable),
+        true => tracked(function, body, root, inherent, nameable),
         false if returns_a_closure(signature, nameable) => Run::Tied,
         false => Run::Closure,
     };
@@ -116,26 +122,69 @@ fn known_lifetimes(tokens: &TokenStream, own: &mut Vec<String>) -> bool {
     true
 }
 
-/// Where the body is told its caller's location. In a closure, where it is not, only if it may leave in a way that cannot be seen.
-fn tracked(signature: &Signature, body: &Group, root: &Root, nameable: &dyn Fn(&TokenStream) -> bool) -> Run {
+/// Where the body is told its caller's location. In a closure, where it is not, only if it may leave in a way that cannot be seen
+/// and nothing can be put beside the function.
+fn tracked(
+    function: &Function,
+    body: &Group,
+    root: &Root,
+    inherent: bool,
+    nameable: &dyn Fn(&TokenStream) -> bool,
+) -> Run {
+    let signature = &function.signature;
     if !early::may_leave(&body.stream()) {
         return Run::InPlace;
     }
-    if repeatable(signature, body, nameable) {
+    let repeatable = repeatable(signature);
+    let receiver = signature.receiver().is_some();
+    if repeatable && !receiver && !mentions(&body.stream(), &is_self) && nameable(&signature.to_token_stream()) {
         return Run::Hoisted(Box::new(signature.clone()));
     }
-    early::leaving_a_block(body, root).map_or(Run::Closure, Run::Labelled)
+    if let Some(body) = early::leaving_a_block(body, root) {
+        return Run::Labelled(body);
+    }
+    // Only a method of an `impl` of no trait has a visibility.
+    let inherent = inherent || begins_with_pub(&function.before);
+    let method = receiver || mentions(&quote!(#signature #body), &is_self_type);
+    if repeatable && inherent && method {
+        return Run::Beside(Box::new(signature.clone()));
+    }
+    Run::Closure
 }
 
-/// Whether a function inside can have the same signature, and be called with the names in it.
-fn repeatable(signature: &Signature, body: &Group, nameable: &dyn Fn(&TokenStream) -> bool) -> bool {
-    let words = |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if word == "self" || word == "Self");
-    let names = signature
-        .inputs
-        .iter()
-        .all(|input| matches!(input, FnArg::Typed(arg) if plain_name(&arg.pat).is_some()));
-    let plain = matches!(signature.safety, Safety::Default) && signature.abi.is_none();
-    names && plain && !mentions(&body.stream(), &words) && nameable(&signature.to_token_stream())
+/// The arguments without their `mut`, which another function has that the body stands in.
+pub(super) fn immutable(signature: &mut Signature) {
+    for input in &mut signature.inputs {
+        match input {
+            FnArg::Receiver(receiver) => receiver.mutability = None,
+            FnArg::Typed(arg) => {
+                if let Pat::Ident(pat) = &mut *arg.pat {
+                    pat.mutability = None;
+                }
+            }
+        }
+    }
+}
+
+/// Whether another function can have the same signature, and be called with the names in it.
+fn repeatable(signature: &Signature) -> bool {
+    let names = signature.inputs.iter().all(|input| match input {
+        FnArg::Typed(arg) => plain_name(&arg.pat).is_some(),
+        FnArg::Receiver(_) => true,
+    });
+    names && matches!(signature.safety, Safety::Default) && signature.abi.is_none()
+}
+
+fn is_self_type(tree: &TokenTree) -> bool {
+    matches!(tree, TokenTree::Ident(word) if word == "Self")
+}
+
+fn is_self(tree: &TokenTree) -> bool {
+    is_self_type(tree) || matches!(tree, TokenTree::Ident(word) if word == "self")
+}
+
+fn begins_with_pub(before: &TokenStream) -> bool {
+    matches!(before.clone().into_iter().next(), Some(TokenTree::Ident(word)) if word == "pub")
 }
 
 /// Attributes that act on the word `async`: those we do not know to be inert. `#[must_use]` speaks of the awaited value

@@ -2,6 +2,7 @@
 
 pub(crate) mod declared;
 mod early;
+pub(crate) mod expects;
 mod flow;
 pub(crate) mod health;
 mod label;
@@ -24,6 +25,7 @@ use crate::model::{Flow, Instrumented, Receiver, Run, Verdict};
 use crate::paths::Root;
 use crate::stack::Stack;
 use crate::tokens::{Attr, Function, mentions};
+use expects::Spared;
 pub(crate) use metric::float;
 use signals::Signals;
 
@@ -153,6 +155,9 @@ fn first_doc_line(attrs: &[Attr]) -> Option<String> {
 /// A function under a whole stack of attributes. The model is of use only if `diag` stayed empty.
 pub(crate) fn function(mut function: Function, body: &Group, stack: &Stack, diag: &mut Diagnostics) -> Instrumented {
     let options = parse(stack, diag);
+    let read = stack.entries.iter().any(|entry| !entry.arguments.is_empty());
+    function.attrs = expects::of_attributes(&function.attrs, Spared::Unmet { read });
+    expects::of_arguments(&mut function.signature, Spared::Unmet { read });
     let signals = Signals::new(&options, diag);
     if let Some(name) = signals.name {
         metric::valid_name(name, diag);
@@ -174,10 +179,14 @@ pub(crate) fn function(mut function: Function, body: &Group, stack: &Stack, diag
     let root = Root::new(signals.crate_path());
     let streams = signals.traced.as_ref().and_then(|said| said.option("stream"));
     let stream = streams.and_then(|option| stream::flow(&signals, &function.signature, option, diag));
-    let flow = stream.unwrap_or_else(|| flow::flow(&function, body, &root, &|ty| subject.nameable_with_generics(ty)));
+    let nameable = |ty: &TokenStream| subject.nameable_with_generics(ty);
+    let flow = stream.unwrap_or_else(|| flow::flow(&function, body, &root, stack.inherent, &nameable));
     let (rebinds, receiver) = match &flow {
         Flow::Diverges | Flow::FutureInside(_) => (Vec::new(), Receiver::None),
         Flow::Sync { run, .. } | Flow::FutureOutside(run) if !matches!(run, Run::Closure | Run::Tied) => {
+            if matches!(run, Run::Hoisted(_) | Run::Beside(_)) {
+                flow::immutable(&mut function.signature);
+            }
             (Vec::new(), Receiver::None)
         }
         _ => (

@@ -19,8 +19,7 @@ fn lower(attributes: &[(Attribute, &str)], item: &str) -> (Instrumented, Vec<Str
     });
     let stack = Stack {
         entries: entries.collect(),
-        within: None,
-        outer: Vec::new(),
+        ..Stack::default()
     };
     let item = Item::new(item.parse().unwrap());
     let mut diag = Diagnostics::default();
@@ -265,7 +264,7 @@ fn what_the_function_says_goes_before_what_the_block_says() {
             entry("level = \"warn\", error_if = b", false),
         ],
         within: Some("Store".to_owned()),
-        outer: Vec::new(),
+        ..Stack::default()
     };
     let item = Item::new("fn f() {}".parse().unwrap());
     let mut diag = Diagnostics::default();

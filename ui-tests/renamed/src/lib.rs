@@ -214,3 +214,37 @@ impl Store {
         Some(std::panic::Location::caller())
     }
 }
+
+/// What is expected of a function stays expected, or is allowed where nothing looks into generated code any more.
+pub mod expectations {
+    use telemetry::{observed, traced};
+
+    /// Clippy passes over functions that a macro wrote.
+    #[observed(crate = telemetry)]
+    #[expect(clippy::needless_return, clippy::needless_pass_by_value, reason = "as it was written")]
+    pub fn returns(list: Vec<u8>) -> usize {
+        return list.len();
+    }
+
+    /// The option reads what nothing else does.
+    #[traced(crate = telemetry, args)]
+    #[expect(unused_variables)]
+    pub async fn reads(text: &str, list: Vec<u8>) {
+        std::future::ready(()).await;
+    }
+
+    /// The same of one argument.
+    #[traced(crate = telemetry, fields(text))]
+    pub fn reads_one(#[expect(unused_variables)] text: &str) {}
+
+    /// What rustc finds, it finds.
+    #[observed(crate = telemetry)]
+    #[expect(unused_variables, unused_mut)]
+    pub fn finds(mut value: u8) -> u8 {
+        return 1;
+    }
+
+    #[traced(crate = telemetry)]
+    #[expect(dead_code)]
+    fn nobody_calls() {}
+}

@@ -85,6 +85,46 @@ struct Shelf {
     items: Vec<u32>,
 }
 
+/// In an `impl` of no trait such a body leaves a method beside.
+impl Shelf {
+    #[observed(traced(args))]
+    #[track_caller]
+    pub fn bails(mut self, mut n: u32) -> Option<(Self, u32)> {
+        if n == 0 {
+            bail!();
+        }
+        n -= n;
+        self.items.push(n);
+        Some((self, n + Location::caller().line()))
+    }
+
+    #[observed]
+    #[track_caller]
+    #[cfg(not(any()))]
+    pub fn of<T, const N: usize>(items: [u32; N], more: &impl Sized) -> Option<(Self, T)>
+    where
+        T: From<u32>,
+    {
+        if N == 0 && size_of_val(more) > 0 {
+            bail!();
+        }
+        Some((Self { items: items.to_vec() }, T::from(Location::caller().line())))
+    }
+}
+
+#[observed]
+impl<'a> Lent<'a> {
+    #[track_caller]
+    fn bails(&mut self, n: u32) -> Option<(&mut &'a str, u32)> {
+        if n == 0 {
+            bail!();
+        }
+        Some((&mut self.0, Location::caller().line()))
+    }
+}
+
+struct Lent<'a>(&'a str);
+
 #[derive(Debug, PartialEq)]
 struct Error;
 
@@ -235,5 +275,10 @@ async fn main() {
     shelf.nothing(&mut lines);
     assert_eq!(lines, [line!() - 1]);
     assert_eq!(shelf.located(Some(0)), Some(line!()));
+    assert_eq!(Shelf { items: vec![] }.bails(1).map(|(_, line)| line), Some(line!()));
+    assert!(Shelf { items: vec![] }.bails(0).is_none());
+    assert_eq!(Shelf::of::<u64, 1>([0], &"").map(|(_, line)| line), Some(u64::from(line!())));
+    assert_eq!(Lent("a").bails(1), Some((&mut "a", line!())));
+    assert_eq!(Lent("a").bails(0), None);
     assert_eq!(shelf.consumes((2, Some(1))).ok().map(|(_, line)| line), Some(line!()));
 }
