@@ -57,9 +57,16 @@ fn what_a_program_does_not_know_it_refuses() {
     for program in &PROGRAMS {
         let wrong = ["--minuets 5", "--seed", "--rate many", "5"];
         for wrong in wrong {
-            assert!(program.understands(wrong.split(' ')).is_err(), "{}: {wrong}", program.name);
+            assert!(
+                program.understands(wrong.split(' ')).is_err(),
+                "{}: {wrong}",
+                program.name
+            );
         }
-        let output = Command::new(executable(program)).arg("--loud").output().expect("it runs");
+        let output = Command::new(executable(program))
+            .arg("--loud")
+            .output()
+            .expect("it runs");
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains("`--loud` is none of"));
     }

@@ -57,7 +57,9 @@ impl Attr {
 
     /// Whether it sets lints.
     pub(crate) fn is_lint_level(&self) -> bool {
-        ["allow", "expect", "warn", "deny", "forbid"].iter().any(|level| self.is(level))
+        ["allow", "expect", "warn", "deny", "forbid"]
+            .iter()
+            .any(|level| self.is(level))
     }
 
     /// Whether its path ends in this name.

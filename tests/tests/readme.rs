@@ -175,9 +175,18 @@ fn every_command_is_known_here() {
             "cargo run -p benches --features peers --bin calls -- --quick",
             Tested::ByCi,
         ),
-        ("cargo run --release -p benches --bin outage -- --minutes 5", Tested::Shorter),
-        ("cargo run --release -p benches --bin kills -- --times 200", Tested::Shorter),
-        ("cargo run --release -p benches --bin soak -- --minutes 60", Tested::Shorter),
+        (
+            "cargo run --release -p benches --bin outage -- --minutes 5",
+            Tested::Shorter,
+        ),
+        (
+            "cargo run --release -p benches --bin kills -- --times 200",
+            Tested::Shorter,
+        ),
+        (
+            "cargo run --release -p benches --bin soak -- --minutes 60",
+            Tested::Shorter,
+        ),
         ("cargo +nightly fuzz run spool", Tested::Replayed),
     ]);
     for command in commands() {
@@ -214,13 +223,19 @@ fn shorter(command: &str) {
     let (name, arguments) = words.split_once(" -- ").expect("its arguments");
     let program = programs::Program::named(name).unwrap_or_else(|| panic!("{name} is no program of endurance"));
     program.understands(arguments.split(' ')).expect(command);
-    assert!(!program.quick.is_empty(), "{name} has a quick form, which benches/tests/endurance.rs runs");
+    assert!(
+        !program.quick.is_empty(),
+        "{name} has a quick form, which benches/tests/endurance.rs runs"
+    );
 }
 
 /// A target of `fuzz/` whose corpus is not empty; that each is replayed, a test beside those functions says.
 fn replayed(command: &str) {
     let target = command.rsplit(' ').next().expect("a target");
-    assert!(read("fuzz/Cargo.toml").contains(&format!("\nname = \"{target}\"\n")), "{target}");
+    assert!(
+        read("fuzz/Cargo.toml").contains(&format!("\nname = \"{target}\"\n")),
+        "{target}"
+    );
     let corpus = std::fs::read_dir(workspace().join("fuzz/corpus").join(target)).expect(target);
     assert!(corpus.count() > 0, "{target}");
 }

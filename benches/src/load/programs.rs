@@ -69,7 +69,10 @@ impl Program {
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
             let wrong = |word: &str| format!("{}: `{word}` is none of {}", self.name, self.options.join(", "));
-            let option = self.options.iter().find(|option| option.split(' ').next() == Some(word));
+            let option = self
+                .options
+                .iter()
+                .find(|option| option.split(' ').next() == Some(word));
             let takes = option.ok_or_else(|| wrong(word))?.split(' ').nth(1);
             let number = |value: &str| value.parse::<f64>().is_ok();
             match (takes, takes.and_then(|_| words.next())) {

@@ -112,7 +112,9 @@ fn parameters(head: &[TokenTree]) -> Vec<String> {
 
 /// `impl Trait for Type`, by its `for`: the one of `for<'a>` belongs to a type.
 fn is_of_a_trait(head: &[TokenTree]) -> bool {
-    head.iter().enumerate().any(|(at, tree)| is_for(tree) && !is_binder(head, at))
+    head.iter()
+        .enumerate()
+        .any(|(at, tree)| is_for(tree) && !is_binder(head, at))
 }
 
 fn is_for(tree: &TokenTree) -> bool {
@@ -135,7 +137,9 @@ pub(super) fn self_type(head: &[TokenTree]) -> String {
             TokenTree::Punct(punct) if punct.as_char() == '>' && !dash => depth -= 1,
             TokenTree::Ident(word) if depth == 0 && word == "where" => break,
             tree if depth == 0 && is_for(tree) && !is_binder(head, at) => name.clear(),
-            TokenTree::Ident(word) if depth == 0 && !["dyn", "mut", "const", "for"].iter().any(|keyword| word == keyword) => {
+            TokenTree::Ident(word)
+                if depth == 0 && !["dyn", "mut", "const", "for"].iter().any(|keyword| word == keyword) =>
+            {
                 name = word.to_string();
             }
             TokenTree::Group(group) if name.is_empty() => name = group.to_string(),

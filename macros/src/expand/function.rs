@@ -227,7 +227,11 @@ fn beside(model: &Instrumented, body: &Group) -> Option<TokenStream> {
     };
     let Run::Beside(signature) = run else { return None };
     let inner = renamed(signature);
-    let attrs = model.function.attrs.iter().filter(|attr| attr.is("cfg") || attr.is_lint_level());
+    let attrs = model
+        .function
+        .attrs
+        .iter()
+        .filter(|attr| attr.is("cfg") || attr.is_lint_level());
     Some(emit! {
         #(#attrs)*
         #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools, clippy::type_complexity)]
@@ -238,7 +242,11 @@ fn beside(model: &Instrumented, body: &Group) -> Option<TokenStream> {
 /// The signature of the method beside.
 fn renamed(signature: &Signature) -> Signature {
     let mut inner = signature.clone();
-    inner.ident = format_ident!("__vitalsign_body_of_{}", signature.ident.unraw(), span = Span::mixed_site());
+    inner.ident = format_ident!(
+        "__vitalsign_body_of_{}",
+        signature.ident.unraw(),
+        span = Span::mixed_site()
+    );
     inner
 }
 

@@ -97,12 +97,18 @@ mod tests {
     fn what_is_met_stays_expected() {
         let unread = Spared::Unmet { read: false };
         assert_eq!(
-            divide("#[expect(clippy::pedantic, unused_mut, reason = \"so\")] #[inline]", unread),
+            divide(
+                "#[expect(clippy::pedantic, unused_mut, reason = \"so\")] #[inline]",
+                unread
+            ),
             "#[expect(unused_mut,reason=\"so\")]#[allow(clippy::pedantic,reason=\"so\")]#[inline]"
         );
         let written = "#[expect(unused_variables)]";
         assert_eq!(divide(written, unread), "#[expect(unused_variables,)]");
-        assert_eq!(divide(written, Spared::Unmet { read: true }), "#[allow(unused_variables,)]");
+        assert_eq!(
+            divide(written, Spared::Unmet { read: true }),
+            "#[allow(unused_variables,)]"
+        );
         assert_eq!(divide("#[expect(unused_mut)]", Spared::All), "#[allow(unused_mut,)]");
     }
 }

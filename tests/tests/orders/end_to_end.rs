@@ -207,10 +207,14 @@ fn a_port_that_is_taken_is_named() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let said = orders("0", &address.to_string());
-    let expected = format!("orders: VITALSIGN_ADMIN: {address} is taken by another; set VITALSIGN_ADMIN to a free address");
+    let expected =
+        format!("orders: VITALSIGN_ADMIN: {address} is taken by another; set VITALSIGN_ADMIN to a free address");
     assert!(said.contains(&expected), "{said}");
     let said = orders(&address.port().to_string(), "127.0.0.1:0");
-    let expected = format!("orders: --port {}: taken; end what listens there, or write `--port 0`", address.port());
+    let expected = format!(
+        "orders: --port {}: taken; end what listens there, or write `--port 0`",
+        address.port()
+    );
     assert!(said.contains(&expected), "{said}");
 }
 

@@ -221,7 +221,11 @@ pub mod expectations {
 
     /// Clippy passes over functions that a macro wrote.
     #[observed(crate = telemetry)]
-    #[expect(clippy::needless_return, clippy::needless_pass_by_value, reason = "as it was written")]
+    #[expect(
+        clippy::needless_return,
+        clippy::needless_pass_by_value,
+        reason = "as it was written"
+    )]
     pub fn returns(list: Vec<u8>) -> usize {
         return list.len();
     }
