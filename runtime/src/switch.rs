@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 const INSTALLED: u8 = 1;
 /// Some test captures.
 const CAPTURING: u8 = 2;
+/// `OTEL_SDK_DISABLED`: nothing records, and the contexts that come in go on.
+const PASSING: u8 = 4;
 
 static STATE: AtomicU8 = AtomicU8::new(0);
 
@@ -19,7 +21,21 @@ static STATE: AtomicU8 = AtomicU8::new(0);
     reason = "this load is the whole cost of an annotated function before init()"
 )]
 pub(crate) fn on() -> bool {
-    STATE.load(Ordering::Relaxed) != 0
+    STATE.load(Ordering::Relaxed) & (INSTALLED | CAPTURING) != 0
+}
+
+/// The same for a call; one that `has_context` has it to hand on also where nothing records.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as above; the argument is a constant")]
+pub(crate) fn on_for(has_context: bool) -> bool {
+    let passing = if has_context { PASSING } else { 0 };
+    STATE.load(Ordering::Relaxed) & (INSTALLED | CAPTURING | passing) != 0
+}
+
+/// Nothing records, and calls hand on the context that they name.
+#[inline]
+pub(crate) fn passing() -> bool {
+    STATE.load(Ordering::Relaxed) == PASSING
 }
 
 /// True while some test captures: then each call is told to whoever captures it.
@@ -32,8 +48,13 @@ pub(crate) fn set(on: bool) {
     if on {
         STATE.fetch_or(INSTALLED, Ordering::SeqCst);
     } else {
-        STATE.fetch_and(!INSTALLED, Ordering::SeqCst);
+        STATE.fetch_and(!(INSTALLED | PASSING), Ordering::SeqCst);
     }
+}
+
+/// Contexts that come in go on from here on.
+pub(crate) fn pass_on() {
+    STATE.fetch_or(PASSING, Ordering::SeqCst);
 }
 
 static CAPTURES: Mutex<usize> = Mutex::new(0);

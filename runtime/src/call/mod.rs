@@ -112,7 +112,7 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
     /// The call begins here; [`Call::enter`] follows what is said of its span.
     #[inline]
     pub fn begin(&mut self) {
-        if switch::on() {
+        if switch::on_for(SIGNALS & (SPAN | SAID) == SPAN | SAID) {
             self.begun();
         }
     }

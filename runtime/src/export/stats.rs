@@ -283,6 +283,10 @@ rows! {
     SPANS_SAMPLED_OUT = Counter "otel.sdk.span.started" "{span}" "Spans started." ["otel.span.sampling_result" = "DROP"];
     SPANS_RING_FULL = Counter "vitalsign.span.dropped" "{span}" "Ended spans that were lost before any queue." ["error.type" = "ring_full"];
     SPANS_LATE = Counter "vitalsign.span.dropped" "{span}" "Ended spans that were lost before any queue." ["error.type" = "already_shutdown"];
+    SPANS_DISCARDED = Counter "vitalsign.span.discarded" "{span}" "Ended spans that the rules of VITALSIGN_TAIL did not keep." [];
+    SPANS_ATTRIBUTES = Counter "vitalsign.span.limited" "{item}" "What spans were given beyond their limits, and left out." ["item" = "attribute"];
+    SPANS_EVENTS = Counter "vitalsign.span.limited" "{item}" "What spans were given beyond their limits, and left out." ["item" = "event"];
+    SPANS_LINKS = Counter "vitalsign.span.limited" "{item}" "What spans were given beyond their limits, and left out." ["item" = "link"];
     SPANS_REENTRANT = Counter "vitalsign.span.reentrant" "{span}" "Spans and events turned away because the formatting of a field made them." [];
     BAGGAGE_DROPPED = Counter "vitalsign.baggage.dropped" "{member}" "Members of baggage that were malformed or too much." [];
     SPOOL_BYTES = UpDownCounter "vitalsign.spool.size" "By" "Size of the files that wait for the collector." [];
@@ -309,6 +313,10 @@ pub(crate) fn families() -> Vec<Family> {
     SPANS_SAMPLED_OUT.set(spans.sampled_out);
     SPANS_RING_FULL.set(spans.dropped_ring);
     SPANS_LATE.set(spans.dropped_late);
+    SPANS_DISCARDED.set(spans.discarded_tail);
+    SPANS_ATTRIBUTES.set(spans.limited_attributes);
+    SPANS_EVENTS.set(spans.limited_events);
+    SPANS_LINKS.set(spans.limited_links);
     SPANS_REENTRANT.set(spans.reentrant);
     BAGGAGE_DROPPED.set(spans.dropped_baggage);
     let start = *START.get_or_init(|| crate::clock::unix_nanos(crate::clock::now()));

@@ -21,6 +21,7 @@ use super::words;
 use crate::switch;
 use crate::trace::SpanContext;
 use crate::trace::carrier::AsParent;
+use crate::trace::passing::Through;
 use crate::trace::propagate::{Extract, Inject, extract};
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform};
@@ -144,9 +145,15 @@ where
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         if !switch::on() || self.settings.excludes(request.path()) {
+            let through = Through::of(request.headers());
+            let inner = {
+                let _entered = through.as_ref().map(Through::enter);
+                self.inner.call(request)
+            };
             return ActixFuture {
-                inner: self.inner.call(request),
+                inner,
                 exchange: None,
+                through,
             };
         }
         let exchange = if let Some(route) = self.settings.grouped(request.path()) {
@@ -166,6 +173,7 @@ where
         ActixFuture {
             inner,
             exchange: Some(exchange),
+            through: None,
         }
     }
 }
@@ -183,6 +191,8 @@ pin_project! {
         #[pin]
         inner: F,
         exchange: Option<Box<Exchange>>,
+        // Where no span is made.
+        through: Option<Through>,
     }
 }
 
@@ -197,6 +207,7 @@ where
         let this = self.project();
         let polled = {
             let _entered = this.exchange.as_ref().map(|it| it.enter());
+            let _through = this.through.as_ref().map(Through::enter);
             this.inner.poll(cx)
         };
         let result = ready!(polled);

@@ -11,6 +11,7 @@ use super::rpc::{self, Rpc};
 use super::words;
 use crate::probe::type_path;
 use crate::site::{Site, SpanKind};
+use crate::trace::passing;
 use crate::{switch, trace};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header};
 use pin_project_lite::pin_project;
@@ -84,7 +85,8 @@ impl Exchange {
         }
         exchange.sized(headers.get(header::CONTENT_LENGTH).map(http::HeaderValue::as_bytes));
         if let Some(context) = exchange.span.context().or_else(trace::current) {
-            trace::inject(&context, headers);
+            let baggage = trace::otel::joined(context.baggage.clone());
+            trace::inject(&trace::SpanContext { baggage, ..context }, headers);
         }
         exchange
     }
@@ -195,6 +197,9 @@ where
             let resends = request.extensions().get::<ResendCount>().map_or(0, |count| count.0);
             Exchange::send(&method, &uri, request.headers_mut(), resends)
         });
+        if exchange.is_none() {
+            passing::inject(request.headers_mut());
+        }
         ClientFuture {
             inner: self.inner.call(request),
             exchange,
@@ -247,7 +252,7 @@ pub use of_reqwest::ReqwestTracing;
 
 #[cfg(feature = "reqwest")]
 mod of_reqwest {
-    use super::{Exchange, switch};
+    use super::{Exchange, passing, switch};
     use http::{Extensions, Uri};
     use reqwest::{Request, Response};
     use reqwest_middleware::{Error, Middleware, Next, Result};
@@ -284,6 +289,7 @@ mod of_reqwest {
     impl Middleware for ReqwestTracing {
         async fn handle(&self, mut request: Request, extensions: &mut Extensions, next: Next<'_>) -> Result<Response> {
             if !switch::on() {
+                passing::inject(request.headers_mut());
                 return next.run(request, extensions).await;
             }
             let resends = extensions.get::<Sent>().map_or(0, |sent| sent.0);

@@ -18,6 +18,7 @@ use super::body::Traced;
 use super::exchange::Exchange;
 use super::request_id;
 use crate::switch;
+use crate::trace::passing::Through;
 use http::request::Parts;
 use http::{HeaderName, Request, Response};
 use pin_project_lite::pin_project;
@@ -228,9 +229,15 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if !switch::on() || self.settings.common.excludes(request.uri().path()) {
+            let through = Through::of(request.headers());
+            let inner = {
+                let _entered = through.as_ref().map(Through::enter);
+                self.inner.call(request)
+            };
             return ResponseFuture {
-                inner: self.inner.call(request),
+                inner,
                 exchange: None,
+                through,
             };
         }
         let (mut parts, body) = request.into_parts();
@@ -250,6 +257,7 @@ where
         ResponseFuture {
             inner,
             exchange: Some(exchange),
+            through: None,
         }
     }
 }
@@ -261,6 +269,8 @@ pin_project! {
         #[pin]
         inner: F,
         exchange: Option<Box<Exchange>>,
+        // Where no span is made.
+        through: Option<Through>,
     }
 }
 
@@ -275,6 +285,7 @@ where
         let this = self.project();
         let polled = {
             let _entered = this.exchange.as_ref().map(|it| it.enter());
+            let _through = this.through.as_ref().map(Through::enter);
             this.inner.poll(cx)
         };
         let result = ready!(polled);

@@ -182,7 +182,11 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     );
     #[cfg(feature = "otlp")]
     exporter.look();
-    crate::switch::set(!config.disabled);
+    if config.disabled {
+        crate::switch::pass_on();
+    } else {
+        crate::switch::set(true);
+    }
     Ok(Parts {
         spans,
         #[cfg(feature = "otel-sdk")]
@@ -488,6 +492,10 @@ impl Parts {
     pub(super) fn begin_drain(&self) {
         #[cfg(feature = "health")]
         crate::health::engine().drain();
+    }
+
+    pub(super) fn sampler(&self) -> Option<String> {
+        self.spans.as_ref().map(trace::Pipeline::sampler)
     }
 
     #[cfg(feature = "otel")]

@@ -185,6 +185,12 @@ impl Vitals {
         crate::health::engine().set_ready(ready);
     }
 
+    /// What the sampler in force calls itself, as those of OpenTelemetry do: `ParentBased{root:AlwaysOnSampler,…}`,
+    /// `TraceIdRatioBased{0.000100}`. `AlwaysOffSampler` where nobody exports spans, `None` with `OTEL_SDK_DISABLED`.
+    pub fn sampler(&self) -> Option<String> {
+        self.inner.parts.sampler()
+    }
+
     /// Tracers of the `opentelemetry` API whose spans are recorded here; `init()` has made it the global one unless
     /// [`otel_globals`](crate::Builder::otel_globals) said no. `None` with `OTEL_SDK_DISABLED`.
     #[cfg(feature = "otel")]

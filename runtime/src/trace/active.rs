@@ -7,6 +7,7 @@ use super::drain;
 use super::errors;
 use super::local::{self, Ids};
 use super::otel;
+use super::passing;
 use super::pipeline::{self, Shared};
 use super::slab::Handle;
 use super::stack::Frame;
@@ -148,11 +149,15 @@ impl ActiveSpan {
         if local::is_turned_away() {
             return;
         }
+        let passed = passing::ids(options.as_deref().map(|options| &options.parent));
         let mut options = options;
         dispatcher::get_default(|dispatch| match pipeline::of(dispatch) {
             Some(shared) => self.open_ours(site, shared, start, options.as_deref()),
             None => self.open_foreign(site, dispatch, options.take()),
         });
+        if let Some(ids) = passed {
+            self.ids = ids;
+        }
     }
 
     #[inline]
@@ -274,6 +279,7 @@ impl ActiveSpan {
             self.timed();
         } else if let Some(span) = &self.foreign {
             span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
+            passing::enter(&self.ids, site.metadata());
         }
     }
 
@@ -286,6 +292,7 @@ impl ActiveSpan {
             }
             local::leave_span(self.ids.span);
         } else if let Some(span) = &self.foreign {
+            passing::leave(&self.ids);
             span.with_subscriber(|(id, dispatch)| dispatch.exit(id));
         }
     }

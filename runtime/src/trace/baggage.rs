@@ -399,9 +399,15 @@ pub(super) fn lost() -> u64 {
 
 /// The baggage of this thread where no span is current.
 pub(crate) fn without_span() -> Baggage {
-    local::with(|local| local.base.as_ref().map(|carried| carried.baggage.clone()))
-        .flatten()
-        .unwrap_or_default()
+    local::with(|local| match local.top() {
+        Some(frame) => frame.ids().baggage(),
+        None => local
+            .base
+            .as_ref()
+            .map(|carried| carried.baggage.clone())
+            .unwrap_or_default(),
+    })
+    .unwrap_or_default()
 }
 
 /// Ends [`Baggage::enter`], on the same thread, also when it unwinds.

@@ -11,6 +11,7 @@ use super::local::{self, Ids, Local};
 use super::modes;
 use super::open;
 use super::otel;
+use super::passing;
 use super::pipeline::{self, Shared};
 use super::sampler::Quick;
 use super::slab::Handle;
@@ -67,6 +68,7 @@ pub(crate) fn open_with(site: &'static Site, ticks: u64, options: Box<SpanOption
     if local::is_turned_away() {
         return 0;
     }
+    let passed = passing::ids(Some(&options.parent));
     let mut options = Some(options);
     let token = dispatcher::get_default(|dispatch| match pipeline::of(dispatch) {
         Some(shared) => options
@@ -74,6 +76,10 @@ pub(crate) fn open_with(site: &'static Site, ticks: u64, options: Box<SpanOption
             .map_or(0, |options| open_said(site, shared, ticks, &options)),
         None => open_elsewhere(site, dispatch, options.take()),
     });
+    let token = match passed {
+        Some(ids) => passing::begin(site.metadata(), ids, token),
+        None => token,
+    };
     entered(token, site);
     token
 }
@@ -351,7 +357,7 @@ fn close_apart(token: u64, end: u64, outcome: CallOutcome) {
             span.exit();
             span.close(end, outcome);
         }
-        return;
+        return passing::end_beside(token);
     }
     // The slab has the one end that knows everything.
     let known = named(token);

@@ -152,11 +152,23 @@ pub(crate) fn stats() -> TraceStats {
         delivered: DELIVERED.load(Ordering::Relaxed),
         dropped_late: LATE.load(Ordering::Relaxed),
         discarded_tail: DISCARDED.load(Ordering::Relaxed),
+        limited_attributes: LIMITED[0].load(Ordering::Relaxed),
+        limited_events: LIMITED[1].load(Ordering::Relaxed),
+        limited_links: LIMITED[2].load(Ordering::Relaxed),
         dropped_baggage: super::baggage::lost(),
         open: totals.started.saturating_sub(totals.ended),
         oldest_open,
         told_long: super::open::told(),
         slots: SLAB.capacity() as u64,
+    }
+}
+
+/// What the limits of a span left out: attributes, events, links. Told where spans are encoded.
+static LIMITED: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+
+pub(crate) fn limited(counts: [u32; 3]) {
+    for (all, count) in LIMITED.iter().zip(counts) {
+        all.fetch_add(count.into(), Ordering::Relaxed);
     }
 }
 

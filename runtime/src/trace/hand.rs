@@ -34,7 +34,10 @@ pub fn current() -> Current {
         Some(kept) => kept.ids.baggage(),
         None => baggage::without_span(),
     };
-    Current { kept, baggage }
+    Current {
+        kept,
+        baggage: otel::joined(baggage),
+    }
 }
 
 /// See [`current`].
@@ -62,7 +65,8 @@ impl Here {
                 });
             }
             store::settle_own(local);
-            local.top().map(|frame| Self {
+            // Baggage alone is no span.
+            local.top().filter(|frame| frame.ids().trace().is_valid()).map(|frame| Self {
                 ids: frame.ids().clone(),
                 handle: frame.handle,
             })
@@ -116,10 +120,10 @@ impl Current {
     /// Writes the context and the baggage into headers, so that the next process goes on with this trace. Without a span,
     /// the baggage alone.
     pub fn inject(&self, headers: &mut (impl Inject + ?Sized)) {
-        let context = self.context().unwrap_or_else(|| SpanContext {
+        let context = SpanContext {
             baggage: self.baggage(),
-            ..SpanContext::default()
-        });
+            ..self.context().unwrap_or_default()
+        };
         inject(&context, headers);
     }
 

@@ -28,6 +28,7 @@ pub mod otel;
 pub(crate) mod otel;
 mod panics;
 mod passed;
+pub(crate) mod passing;
 pub(crate) mod pipeline;
 #[cfg(feature = "logs")]
 mod places;
@@ -58,6 +59,7 @@ pub(crate) use pipeline::{
 };
 pub use propagate::{extract, inject};
 pub use span_ext::{SpanExt, Status};
+pub(crate) use drain::limited;
 pub(crate) use store::current;
 
 use std::sync::atomic::{AtomicU64, Ordering};

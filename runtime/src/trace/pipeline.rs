@@ -270,6 +270,11 @@ impl Pipeline {
         super::otel::TracerProvider::new(Arc::clone(&self.shared))
     }
 
+    /// What its sampler calls itself.
+    pub(crate) fn sampler(&self) -> String {
+        self.shared.sampler.to_string()
+    }
+
     /// Its number, by which spans know it.
     #[cfg(test)]
     pub(crate) fn id(&self) -> u32 {
@@ -314,6 +319,12 @@ pub struct TraceStats {
     pub dropped_ring: u64,
     /// Discarded by the tail rules.
     pub discarded_tail: u64,
+    /// Attributes of spans beyond `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, left out.
+    pub limited_attributes: u64,
+    /// Events of spans beyond `OTEL_SPAN_EVENT_COUNT_LIMIT`, left out.
+    pub limited_events: u64,
+    /// Links of spans beyond `OTEL_SPAN_LINK_COUNT_LIMIT`, left out.
+    pub limited_links: u64,
     /// Lost because their pipeline was gone.
     pub dropped_late: u64,
     /// Spans and events turned away because a field's formatting made them.

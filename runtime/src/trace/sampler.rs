@@ -7,6 +7,7 @@ use super::local::Carried;
 use super::probability::{self, Ot};
 use super::store::ParentIds;
 use crate::export::diag;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -126,6 +127,40 @@ pub(crate) enum Quick {
     Ask,
 }
 
+/// As the samplers of `OpenTelemetry` describe themselves: `TraceIdRatioBased{0.000100}`.
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kept = (probability::BITS + 1 - self.threshold) as f64 / (probability::BITS + 1) as f64;
+        write!(f, "TraceIdRatioBased{{{kept:.6}}}")
+    }
+}
+
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlwaysOn => f.write_str("AlwaysOnSampler"),
+            Self::AlwaysOff => f.write_str("AlwaysOffSampler"),
+            Self::Ratio(ratio) => ratio.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Sampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlwaysOn => Root::AlwaysOn.fmt(f),
+            Self::AlwaysOff => Root::AlwaysOff.fmt(f),
+            Self::Ratio(ratio) => ratio.fmt(f),
+            Self::ParentBased(root) => write!(
+                f,
+                "ParentBased{{root:{root},remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,\
+                 localParentSampled:AlwaysOnSampler,localParentNotSampled:AlwaysOffSampler}}"
+            ),
+            Self::Custom(custom) => write!(f, "{custom:?}"),
+        }
+    }
+}
+
 impl Root {
     #[inline]
     fn quick(self) -> Quick {
@@ -194,6 +229,21 @@ mod tests {
     use crate::trace::context::{SpanContext, SpanId, TraceId};
     use crate::trace::ids::Rng;
     use crate::trace::local::Ids;
+
+    #[test]
+    fn samplers_describe_themselves() {
+        let ratio = Ratio::new(0.0001);
+        assert_eq!(Sampler::Ratio(ratio).to_string(), "TraceIdRatioBased{0.000100}");
+        assert_eq!(Sampler::Ratio(Ratio::new(0.0)).to_string(), "TraceIdRatioBased{0.000000}");
+        assert_eq!(Sampler::Ratio(Ratio::new(1.0)).to_string(), "TraceIdRatioBased{1.000000}");
+        assert_eq!(Sampler::AlwaysOn.to_string(), "AlwaysOnSampler");
+        assert_eq!(Sampler::AlwaysOff.to_string(), "AlwaysOffSampler");
+        let parent_based = Sampler::ParentBased(Root::Ratio(ratio)).to_string();
+        assert!(
+            parent_based.starts_with("ParentBased{root:TraceIdRatioBased{0.000100},remoteParentSampled:AlwaysOnSampler,"),
+            "{parent_based}"
+        );
+    }
 
     #[test]
     fn ratios_keep_their_share() {

@@ -409,6 +409,35 @@ fn headers_name_what_is_current() {
     });
 }
 
+/// Baggage without any span, of either side, is on both.
+#[test]
+fn baggage_alone_joins_both_ways() {
+    use opentelemetry::KeyValue;
+    use opentelemetry::baggage::BaggageExt as _;
+    live();
+    let guard = Context::current()
+        .with_baggage([KeyValue::new("tenant", "acme")])
+        .attach();
+    assert_eq!(vitalsign::current().baggage().get("tenant"), Some("acme"));
+    let mut headers = HashMap::new();
+    vitalsign::current().inject(&mut headers);
+    assert_eq!(headers["baggage"], "tenant=acme");
+    assert!(!headers.contains_key("traceparent"));
+    tracing::info_span!("under its baggage").in_scope(|| {
+        let mut headers = HashMap::new();
+        vitalsign::current().inject(&mut headers);
+        assert_eq!(headers["baggage"], "tenant=acme");
+        assert!(headers.contains_key("traceparent"));
+    });
+    drop(guard);
+    assert!(vitalsign::current().baggage().is_empty());
+    vitalsign::current().baggage().with("user", "7").run(|| {
+        let mut headers = HashMap::new();
+        global::get_text_map_propagator(|propagator| propagator.inject(&mut headers));
+        assert_eq!(headers["baggage"], "user=7");
+    });
+}
+
 #[test]
 fn threads_end_in_any_order() {
     live();

@@ -58,6 +58,21 @@ fn inner() {
     assert_eq!(seen(), ours());
 }
 
+#[traced(name = "with baggage")]
+fn with_baggage() {
+    vitalsign::current().baggage().with("tenant", "acme").run(|| {
+        inner_with_baggage();
+    });
+}
+
+#[traced(name = "inner with baggage")]
+fn inner_with_baggage() {
+    use opentelemetry::baggage::BaggageExt as _;
+    let context = Context::current();
+    let tenant = context.baggage().get("tenant").map(ToString::to_string);
+    assert_eq!(tenant.as_deref(), Some("acme"), "the API sees what travels with ours");
+}
+
 #[traced]
 async fn awaits() {
     for _ in 0..3 {
@@ -82,6 +97,7 @@ fn our_spans_are_attached() {
         .expect("vitalsign is installed");
     assert_eq!(seen(), None);
     outer();
+    with_baggage();
     assert_eq!(seen(), None, "what was attached is detached");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -3,7 +3,7 @@
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry::{Key, KeyValue, Value};
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SpanData, SpanExporter};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,6 +17,16 @@ struct Panics;
 impl SpanExporter for Panics {
     async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
         panic!("on purpose");
+    }
+}
+
+/// Says no.
+#[derive(Debug)]
+struct Fails;
+
+impl SpanExporter for Fails {
+    async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+        Err(OTelSdkError::InternalFailure("on purpose".to_owned()))
     }
 }
 
@@ -71,6 +81,7 @@ fn they_get_what_ours_gets() {
         .variable("OTEL_LOGS_EXPORTER", "none")
         .admin("127.0.0.1:0")
         .span_exporter(Panics)
+        .span_exporter(Fails)
         .span_exporter(memory.clone())
         .span_exporter(Blocks(Arc::clone(&resource)))
         .shutdown_timeout(Duration::from_millis(500))
@@ -104,14 +115,15 @@ fn they_get_what_ours_gets() {
     let resource = resource.lock().expect("no panic").clone().expect("a resource");
     assert_eq!(resource.get(&Key::new("service.name")), Some(Value::from("exported")));
 
-    // The one that panics and the one that blocks cost their own spans; nothing of what they do is recorded.
+    // Those that panic, fail and block cost their own spans; nothing of what they do is recorded.
     for _ in 0..3 {
         let _ = outer(false);
     }
     let page = format!("http://{}/metrics", vitals.admin_addr().expect("an address"));
     tests::wait_for("the losses", Duration::from_secs(20), || {
-        let lost = tests::page::get(&page).sum("vitalsign_span_exporter_lost_total", &[("reason", "panicked")]);
-        (lost >= 2.0).then_some(())
+        let page = tests::page::get(&page);
+        let lost = |reason| page.sum("vitalsign_span_exporter_lost_total", &[("reason", reason)]);
+        (lost("panicked") >= 2.0 && lost("failed") >= 2.0).then_some(())
     });
     assert!(receiver.spans().iter().all(|span| span.name != "at_work"));
     let began = Instant::now();

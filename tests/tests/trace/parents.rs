@@ -201,3 +201,105 @@ async fn hold_when_dropped_elsewhere() {
     std::thread::spawn(move || drop(future)).join().expect("the thread");
     assert_eq!(live.outline("wanders", 2), "wanders\n  leaf\n");
 }
+
+/// Spans held by clones on several threads, entered there, the last of them closed elsewhere: one span, open until then.
+#[test]
+fn hold_for_clones_on_other_threads() {
+    let live = live();
+    let held = tracing::info_span!("held");
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let clone = held.clone();
+            std::thread::spawn(move || {
+                clone.in_scope(|| tracing::info_span!("on a thread").in_scope(|| ()));
+                clone
+            })
+        })
+        .collect();
+    let clones: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("it")).collect();
+    let context = vitalsign::SpanExt::context(&held).expect("ours");
+    drop(held);
+    live.flush();
+    let arrived = live.receiver.trace_of(&context.trace_id.to_string());
+    assert_eq!(arrived.spans.len(), 4, "it is open: {}", arrived.outline());
+    std::thread::spawn(move || drop(clones)).join().expect("it");
+    let expected = format!("held\n{}", "  on a thread\n".repeat(4));
+    assert_eq!(live.outline("held", 5), expected);
+}
+
+#[test]
+fn an_order_out_of_the_ordinary_costs_no_span() {
+    let live = live();
+    let (one, two) = (tracing::info_span!("left first"), tracing::info_span!("left last"));
+    let (entered_one, entered_two) = (one.enter(), two.enter());
+    drop(entered_one);
+    tracing::info_span!("under the last").in_scope(|| ());
+    drop(entered_two);
+    assert!(vitalsign::current().span_id().is_none(), "nothing stays behind");
+    drop((one, two));
+    assert_eq!(live.outline("left first", 1), "left first\n");
+    assert_eq!(live.outline("left last", 2), "left last\n  under the last\n");
+}
+
+#[tracing::instrument(fields(late = tracing::field::Empty))]
+fn says_more_later() {
+    tracing::Span::current().record("late", 7);
+    says_more_of_ours();
+}
+
+#[traced(fields(late, unknown))]
+fn says_more_of_ours() {
+    tracing::Span::current().record("late", "of ours");
+}
+
+#[test]
+fn what_is_recorded_on_the_current_span_is_its_own() {
+    let live = live();
+    says_more_later();
+    live.flush();
+    let trace = live.receiver.trace("says_more_later", 2);
+    assert_eq!(trace.span("says_more_later").attribute("late"), "7");
+    let ours = trace.span("says_more_of_ours");
+    assert_eq!(ours.attribute("late"), "of ours");
+    assert!(!ours.attributes.contains_key("unknown"));
+}
+
+#[test]
+fn what_a_span_follows_from_is_a_link() {
+    let live = live();
+    let cause = tracing::info_span!("cause");
+    let effect = tracing::info_span!("effect");
+    effect.follows_from(&cause);
+    let of_other_kind = tracing::span::Id::from_u64(u64::MAX - 1);
+    effect.follows_from(of_other_kind);
+    drop((cause, effect));
+    live.flush();
+    let cause = live.receiver.trace("cause", 1).span("cause").clone();
+    let effect = live.receiver.trace("effect", 1).span("effect").clone();
+    assert_eq!(effect.links, [(cause.trace_id, cause.span_id)]);
+    assert!(effect.parent_id.is_empty());
+}
+
+/// Ids that were never given out, or long ago: entered, left, cloned, closed and recorded on, they touch no span.
+#[test]
+fn hold_against_forged_ids() {
+    let live = live();
+    let span = tracing::info_span!("not forged", field = tracing::field::Empty);
+    let id = span.id().expect("ours").into_u64();
+    let gone = tracing::info_span!("gone").id().expect("ours").into_u64();
+    tracing::dispatcher::get_default(|dispatch| {
+        for forged in [1, u64::MAX, id + 1, id ^ (1 << 40), id.wrapping_add(1 << 32), gone] {
+            let forged = tracing::span::Id::from_u64(forged);
+            dispatch.enter(&forged);
+            assert!(vitalsign::current().span_id().is_none());
+            dispatch.exit(&forged);
+            dispatch.record_follows_from(&forged, &tracing::span::Id::from_u64(id));
+            let clone = dispatch.clone_span(&forged);
+            dispatch.try_close(clone);
+            dispatch.try_close(forged);
+        }
+    });
+    span.in_scope(|| tracing::info_span!("beside it").in_scope(|| ()));
+    drop(span);
+    assert_eq!(live.outline("not forged", 2), "not forged\n  beside it\n");
+}

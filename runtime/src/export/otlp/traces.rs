@@ -371,7 +371,8 @@ fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], said: &mut Said<'a>
                 let dropped = inner(out, 4, head, &mut items);
                 number(out, 5, dropped.into());
             }),
-            Item::Dropped([attributes, events, links]) => {
+            Item::Dropped(counts @ [attributes, events, links]) => {
+                crate::trace::limited(counts);
                 number(out, 10, attributes.into());
                 number(out, 12, events.into());
                 number(out, 14, links.into());

@@ -1,7 +1,8 @@
 //! `builder().otel_context(true)`: each of our spans is attached as a context of the `opentelemetry` API where it is entered, for
-//! readers that know that one only. They see its ids; what they set on it goes nowhere.
+//! readers that know that one only. They see its ids and the baggage that travels with it;
+//! what they set on it goes nowhere.
 
-use super::{OTEL_ATTACHING, modes, with_context};
+use super::{OTEL_ATTACHING, convert, modes, with_context};
 use crate::trace::local::Ids;
 use opentelemetry::ContextGuard;
 use opentelemetry::trace::TraceContextExt as _;
@@ -48,7 +49,15 @@ pub(crate) fn left(span: u64) {
 #[cold]
 fn attach(ids: &Ids) {
     let context = ids.context();
-    if let Some(cx) = with_context(|cx| cx.with_remote_span_context((&context).into())) {
+    let attached = with_context(|cx| {
+        let cx = cx.with_remote_span_context((&context).into());
+        if context.baggage.is_empty() {
+            cx
+        } else {
+            convert::with_baggage(&cx, &context.baggage)
+        }
+    });
+    if let Some(cx) = attached {
         let guard = cx.attach();
         let mut kept = Some((ids.span, guard));
         let _ = GUARDS.try_with(|guards| guards.borrow_mut().0.extend(kept.take()));

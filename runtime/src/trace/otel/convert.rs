@@ -21,6 +21,10 @@ impl From<&api::SpanContext> for SpanContext {
     }
 }
 
+pub(super) fn has_baggage(cx: &Context) -> bool {
+    !cx.baggage().is_empty()
+}
+
 /// The context's baggage over ours.
 pub(super) fn baggage(cx: &Context, ours: Baggage) -> Baggage {
     cx.baggage().iter().fold(ours, |all, (key, (value, metadata))| {

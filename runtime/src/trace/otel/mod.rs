@@ -24,6 +24,7 @@ pub(crate) use attach::{entered, is_attaching, left};
 pub(crate) use scope::{scope_key, scope_of};
 pub(crate) use span::handle_of;
 
+use super::baggage::Baggage;
 use super::context::SpanContext;
 use super::local::Local;
 use super::modes::{self, OTEL_ATTACHING, OTEL_USED};
@@ -111,6 +112,13 @@ fn newer_apart(local: &mut Local) -> Option<SpanContext> {
         (context.is_valid() && !ours).then_some(context)
     })
     .flatten()
+}
+
+/// The attached context's baggage over ours, where one is attached that has any.
+pub(crate) fn joined(ours: Baggage) -> Baggage {
+    with_context(|cx| convert::has_baggage(cx).then(|| convert::baggage(cx, ours.clone())))
+        .flatten()
+        .unwrap_or(ours)
 }
 
 /// Ends what [`Taken`] attached.
