@@ -86,7 +86,8 @@ impl Baggage {
             filling.add(Some(member.clone()));
         }
         for (key, value) in others {
-            if !filling.members.iter().any(|known| *known.key == *key) {
+            // Names of headers have lost the capitals that a key has where it stands in a value.
+            if !filling.members.iter().any(|known| known.key.eq_ignore_ascii_case(&key)) {
                 filling.add(is_token(&key).then(|| Member {
                     key: key.into(),
                     value: decoded(value).into(),

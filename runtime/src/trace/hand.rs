@@ -66,10 +66,13 @@ impl Here {
             }
             store::settle_own(local);
             // Baggage alone is no span.
-            local.top().filter(|frame| frame.ids().trace().is_valid()).map(|frame| Self {
-                ids: frame.ids().clone(),
-                handle: frame.handle,
-            })
+            local
+                .top()
+                .filter(|frame| frame.ids().trace().is_valid())
+                .map(|frame| Self {
+                    ids: frame.ids().clone(),
+                    handle: frame.handle,
+                })
         })
         .flatten()
     }

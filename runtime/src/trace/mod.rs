@@ -54,12 +54,12 @@ pub use environment::Environment;
 pub use hand::{AttributeValue, Current, InContext};
 pub use pipeline::TraceStats;
 
+pub(crate) use drain::limited;
 pub(crate) use pipeline::{
     EncodedSpans, Exceptions, InstallError, Limits, Pipeline, SpanSink, TraceSetup, install, stats,
 };
 pub use propagate::{extract, inject};
 pub use span_ext::{SpanExt, Status};
-pub(crate) use drain::limited;
 pub(crate) use store::current;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -46,7 +46,7 @@ pub(crate) fn begin(meta: &'static Metadata<'static>, ids: Ids, token: u64) -> u
 /// Takes off what stands beside the span of another subscriber.
 pub(crate) fn end_beside(token: u64) {
     if switch::passing() {
-        drop(local::with(|local| local.stack.take_token(token, &mut local.rng)));
+        local::with(|local| local.stack.take_token(token, &mut local.rng));
     }
 }
 

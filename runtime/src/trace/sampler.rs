@@ -234,13 +234,20 @@ mod tests {
     fn samplers_describe_themselves() {
         let ratio = Ratio::new(0.0001);
         assert_eq!(Sampler::Ratio(ratio).to_string(), "TraceIdRatioBased{0.000100}");
-        assert_eq!(Sampler::Ratio(Ratio::new(0.0)).to_string(), "TraceIdRatioBased{0.000000}");
-        assert_eq!(Sampler::Ratio(Ratio::new(1.0)).to_string(), "TraceIdRatioBased{1.000000}");
+        assert_eq!(
+            Sampler::Ratio(Ratio::new(0.0)).to_string(),
+            "TraceIdRatioBased{0.000000}"
+        );
+        assert_eq!(
+            Sampler::Ratio(Ratio::new(1.0)).to_string(),
+            "TraceIdRatioBased{1.000000}"
+        );
         assert_eq!(Sampler::AlwaysOn.to_string(), "AlwaysOnSampler");
         assert_eq!(Sampler::AlwaysOff.to_string(), "AlwaysOffSampler");
         let parent_based = Sampler::ParentBased(Root::Ratio(ratio)).to_string();
         assert!(
-            parent_based.starts_with("ParentBased{root:TraceIdRatioBased{0.000100},remoteParentSampled:AlwaysOnSampler,"),
+            parent_based
+                .starts_with("ParentBased{root:TraceIdRatioBased{0.000100},remoteParentSampled:AlwaysOnSampler,"),
             "{parent_based}"
         );
     }

@@ -236,7 +236,11 @@ async fn without_telemetry_what_came_in_goes_on_unchanged() {
     }
     let alone = calls_of(&service, None, &[("baggage", b"alone=1")], 1).await.remove(0);
     assert_eq!(one(&alone, "baggage"), Some("alone=1"));
-    assert_eq!((one(&alone, "traceparent"), one(&alone, "b3")), (None, None), "nothing is made up");
+    assert_eq!(
+        (one(&alone, "traceparent"), one(&alone, "b3")),
+        (None, None),
+        "nothing is made up"
+    );
     let none = calls_of(&service, None, &[], 1).await.remove(0);
     assert_eq!((one(&none, "traceparent"), one(&none, "baggage")), (None, None));
 }
@@ -335,7 +339,10 @@ async fn a_service_that_discards_its_part_does_not_change_what_it_calls() {
     assert_eq!(flags, "03", "it was sampled when the request left");
     let server = spans.iter().find(|span| span.kind == SpanKind::Server).expect("it");
     assert_eq!((&server.trace_id, server.flags & 0x301), (&trace, 0x301));
-    assert!(!server.parent_id.is_empty(), "its parent is the span that was discarded");
+    assert!(
+        !server.parent_id.is_empty(),
+        "its parent is the span that was discarded"
+    );
     assert!(spans.iter().any(|client| client.span_id == span));
 }
 
