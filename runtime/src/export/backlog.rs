@@ -6,7 +6,7 @@ use super::durations;
 use super::outlet::Outlet;
 use super::retry::Backoff;
 use super::spool::{Entry, Spool};
-use super::stage::Stage;
+use super::stage::{Put, Stage};
 use super::stats;
 use super::transport::{Accepted, Retry, SendError};
 use bytes::Bytes;
@@ -79,6 +79,11 @@ impl Backlog {
     /// Puts a batch behind all others, on its way to the disk. False when the disk takes none: then it waits in memory.
     pub(super) async fn put(&self, body: &Bytes, count: u64) -> bool {
         self.stage.put(body, count).await
+    }
+
+    /// The same, if that takes no waiting.
+    pub(super) fn try_put(&self, body: &Bytes, count: u64) -> bool {
+        self.stage.try_put(body, count) == Put::Taken
     }
 
     /// Writes a batch behind all others, now.

@@ -18,7 +18,7 @@ pub(super) const REFUSALS: u32 = 2;
 pub(super) struct Outlet {
     pub(super) signal: Signal,
     pub(super) endpoint: Option<Endpoint>,
-    console: bool,
+    pub(super) console: bool,
     /// How long one attempt may take.
     pub(super) timeout: Duration,
     pub(super) stats: &'static stats::Pipeline,

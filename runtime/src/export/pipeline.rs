@@ -64,6 +64,7 @@ impl Pipeline {
 
     /// Takes in what there is room for. Never waits.
     pub(super) fn push(&self, bytes: Bytes, count: u64) {
+        while self.queue.lacks_room(count) && self.spill() {}
         let taken = self.queue.push(Chunk { bytes, count });
         self.taken.fetch_add(taken, SeqCst);
         if count > taken {
@@ -75,6 +76,31 @@ impl Pipeline {
         }
         // Whoever pushes has gathered a batch, by size or by time: waiting again would double the delay.
         self.wake.notify_one();
+    }
+
+    /// Puts the oldest batch on its way to the disk, for whoever sends has not come to it: a busy machine may give them no time.
+    fn spill(&self) -> bool {
+        // The console is written to by who sends.
+        let Some(backlog) = self.backlog.as_ref().filter(|_| !self.outlet.console) else {
+            return false;
+        };
+        let Some(batch) = self.queue.take() else {
+            return false;
+        };
+        let (body, count) = self.request(&batch);
+        if !backlog.try_put(&body, count) {
+            self.queue.put_back(batch);
+            return false;
+        }
+        self.outlet.stats.processed.add(count);
+        self.settle(count);
+        true
+    }
+
+    fn request(&self, batch: &[Chunk]) -> (Bytes, u64) {
+        let items: Vec<_> = batch.iter().map(|chunk| chunk.bytes.clone()).collect();
+        let count = batch.iter().map(|chunk| chunk.count).sum();
+        (wire::request(&self.resource, &items), count)
     }
 
     fn drop_newest(&self, dropped: u64) {
@@ -114,9 +140,7 @@ impl Pipeline {
 
     /// Until the batch is settled, or the end comes: then it goes back.
     async fn deliver(&self, batch: Vec<Chunk>, backoff: &mut Backoff) {
-        let count = batch.iter().map(|chunk| chunk.count).sum();
-        let items: Vec<_> = batch.iter().map(|chunk| chunk.bytes.clone()).collect();
-        let body = wire::request(&self.resource, &items);
+        let (body, count) = self.request(&batch);
         self.outlet.print(&body).await;
         if self.outlet.endpoint.is_none() {
             self.outlet.account.delivered.fetch_add(count, Relaxed);

@@ -136,6 +136,12 @@ impl Queue {
         self.state().closed
     }
 
+    /// It is open, and so many find no place.
+    pub(crate) fn lacks_room(&self, count: u64) -> bool {
+        let state = self.state();
+        !state.closed && state.waiting + state.in_flight + count > self.capacity
+    }
+
     /// Waiting and in flight.
     pub(crate) fn len(&self) -> u64 {
         let state = self.state();

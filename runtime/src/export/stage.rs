@@ -15,6 +15,16 @@ pub(super) struct Staged {
     pub(super) count: u64,
 }
 
+/// What became of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    Taken,
+    /// No room until the disk has taken some.
+    Full,
+    /// The disk takes nothing.
+    Refused,
+}
+
 #[derive(Default)]
 pub(super) struct Stage {
     state: Mutex<State>,
@@ -44,24 +54,31 @@ impl Stage {
     pub(super) async fn put(&self, body: &Bytes, count: u64) -> bool {
         loop {
             let room = self.room.notified();
-            {
-                let mut state = self.state();
-                if state.refusing {
-                    return false;
-                }
-                // One alone may be larger.
-                if state.batches.is_empty() || state.bytes + body.len() <= MAX_BYTES {
-                    state.bytes += body.len();
-                    state.items += count;
-                    let body = body.clone();
-                    state.batches.push_back(Staged { body, count });
-                    break;
-                }
+            match self.try_put(body, count) {
+                Put::Taken => return true,
+                Put::Refused => return false,
+                Put::Full => room.await,
             }
-            room.await;
         }
+    }
+
+    /// The same without waiting.
+    pub(super) fn try_put(&self, body: &Bytes, count: u64) -> Put {
+        let mut state = self.state();
+        if state.refusing {
+            return Put::Refused;
+        }
+        // One alone may be larger.
+        if !state.batches.is_empty() && state.bytes + body.len() > MAX_BYTES {
+            return Put::Full;
+        }
+        state.bytes += body.len();
+        state.items += count;
+        let body = body.clone();
+        state.batches.push_back(Staged { body, count });
+        drop(state);
         self.wake.notify_one();
-        true
+        Put::Taken
     }
 
     /// The oldest, to be written: it ends in [`written`](Self::written) or [`refused`](Self::refused).
@@ -212,5 +229,6 @@ mod tests {
         let stage = Stage::default();
         assert_eq!(now(stage.put(&body(MAX_BYTES + 1), 1)), Some(true));
         assert_eq!(now(stage.put(&body(1), 1)), None);
+        assert_eq!(stage.try_put(&body(1), 1), Put::Full);
     }
 }

@@ -107,6 +107,31 @@ fn an_outage_loses_nothing_and_the_oldest_go_first() {
     drop(exporter);
 }
 
+/// All at once, while whoever sends has no time: what the queue can not hold goes to disk.
+#[test]
+fn a_burst_is_spooled() {
+    let (dir, address) = (Dir::new(), free_address());
+    let vars = [
+        ("VITALSIGN_SPOOL_DIR", dir.path()),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "20"),
+    ];
+    let exporter = exporter(&format!("http://{address}"), &vars);
+    for n in 0..500 {
+        record(&exporter, n * 20, 20);
+    }
+    let until = Instant::now() + LONG;
+    while exporter.report().traces.pending < 10_000 && Instant::now() < until {
+        thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(exporter.report().traces.dropped, 0);
+    let receiver = Receiver::at(address);
+    assert_eq!(exporter.shutdown(LONG).traces, tally(10_000, 0, 0, 0));
+    let mut arrived: Vec<u64> = receiver.spans().iter().map(|name| name.parse().unwrap()).collect();
+    arrived.sort_unstable();
+    assert_eq!(arrived, (0..10_000).collect::<Vec<_>>());
+}
+
 #[test]
 fn what_a_dead_collector_leaves_at_the_shutdown_is_sent_by_the_next_process() {
     for script in [None, Some(vec![Answer::Hang(Duration::from_secs(5)); 9])] {
