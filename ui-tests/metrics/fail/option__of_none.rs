@@ -1,0 +1,6 @@
+vitalsign::metrics! {
+    /// A metric.
+    static M: Info = "m", unit = "By";
+}
+
+fn main() {}

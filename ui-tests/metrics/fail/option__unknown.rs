@@ -1,0 +1,6 @@
+vitalsign::metrics! {
+    /// A metric.
+    static M: Counter = "m", unti = "By";
+}
+
+fn main() {}
