@@ -37,6 +37,8 @@ mod future;
 pub mod fuzz;
 #[cfg(feature = "health")]
 pub mod health;
+#[cfg(feature = "record")]
+mod here;
 #[cfg(any(feature = "admin", feature = "tower"))]
 pub mod http;
 #[cfg(not(feature = "record"))]

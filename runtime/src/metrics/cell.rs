@@ -235,12 +235,12 @@ pub(crate) struct Direct {
 }
 
 impl Direct {
-    /// The cells of a series that this thread has to itself; `None` for a thread without a stripe of its own, and for cells that
+    /// The cells of a series that the thread of this stripe has to itself; `None` for a thread without a stripe of its own, and for cells that
     /// are still to be made.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a few loads, in every record")]
-    pub(crate) fn own(&self, unit: usize) -> Option<Alone> {
-        let (stripe, block) = (stripe::known(), unit >> self.shift);
+    pub(crate) fn own(&self, stripe: usize, unit: usize) -> Option<Alone> {
+        let block = unit >> self.shift;
         if stripe == stripe::SHARED || block >= self.blocks {
             return None;
         }
@@ -311,6 +311,7 @@ impl Series<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::here::here;
 
     #[test]
     fn stripes_share_no_line() {
@@ -332,15 +333,16 @@ mod tests {
         let narrow = Grid::new(40, 1);
         for grid in [&wide, &narrow] {
             let direct = grid.direct().unwrap();
+            let own = |unit| direct.own(here(|here| here.stripe.get()), unit);
             let last = grid.units() - 1;
-            assert!(direct.own(last).is_none(), "not made yet");
+            assert!(own(last).is_none(), "not made yet");
             grid.mine(last).unwrap().add(0, 1);
-            assert_eq!(direct.own(last).unwrap().add(0, 2), 1);
+            assert_eq!(own(last).unwrap().add(0, 2), 1);
             std::thread::scope(|scope| {
                 scope.spawn(|| {
-                    assert!(direct.own(last).is_none(), "a thread that has no stripe yet");
+                    assert!(own(last).is_none(), "a thread that has no stripe yet");
                     grid.mine(last).unwrap().add(0, 4);
-                    assert_eq!(direct.own(last).unwrap().add(0, 8), 4);
+                    assert_eq!(own(last).unwrap().add(0, 8), 4);
                 });
             });
             assert_eq!(grid.existing(last).unwrap().sum(0), 15);
@@ -348,7 +350,7 @@ mod tests {
             assert!(
                 [grid.units() + LINE, usize::MAX >> 2]
                     .into_iter()
-                    .all(|unit| direct.own(unit).is_none())
+                    .all(|unit| own(unit).is_none())
             );
         }
         assert!(Grid::new(MAX_UNITS, LINE).direct().is_none());

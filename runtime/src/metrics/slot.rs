@@ -5,6 +5,7 @@ use super::dropped;
 use super::exemplar::Exemplars;
 use super::label::{Dims, ErrorIndex, Labels};
 use super::table::{Own, Plan, Short, Tables, Way};
+use crate::here::here;
 use crate::outcome::CallOutcome;
 use crate::site::{CounterDef, LabelDef, Site, TimerDef};
 use crate::trace::{SpanId, TraceId, direct};
@@ -94,12 +95,14 @@ impl CounterSlot {
         amount: u64,
         (end, span): (u64, u64),
     ) {
+        let (stripe, sampled) = here(|here| (here.stripe.get(), here.sampled.get()));
+        let unit = unit(entry.index, outcome);
         if let Some(way) = self.short.to(entry.dims)
-            && let Some(cells) = way.own(entry.index, outcome)
+            && let Some(cells) = way.own(stripe, unit)
         {
             let turn = cells.add(0, amount);
-            if direct::may_be_example(span) {
-                counted_example(way, entry.index, outcome, amount, (end, turn), span);
+            if direct::may_be_example_where(span, sampled != 0) {
+                counted_example(way, unit, amount, turn, end, span);
             }
         } else {
             self.count_apart(site, entry, outcome, amount, (end, span));
@@ -126,7 +129,7 @@ impl CounterSlot {
         let ids = direct::may_be_example(span).then_some(&ids as Ids<'_>);
         self.add(site, call, Amount::Whole(amount), end, ids);
         let cells = self.whole.cells(entry.dims, Dims::NONE, || plan(site, 4, 1));
-        self.short.make(entry.dims, cells);
+        self.short.make(entry.dims, cells, true);
     }
 
     /// `ids` are those of the sampled span it belongs to.
@@ -229,15 +232,17 @@ impl TimerSlot {
         end: u64,
         span: u64,
     ) {
+        let (stripe, sampled) = here(|here| (here.stripe.get(), here.sampled.get()));
+        let unit = unit(entry.index, outcome);
         if let Some(way) = self.short.to(entry.dims)
-            && let Some(cells) = way.own(entry.index, outcome)
+            && let Some(cells) = way.own(stripe, unit)
             && let Some(layout) = way.layout
             && let Some(bucket) = layout.near_bucket(ticks)
         {
             cells.add(bucket::FIRST_BUCKET + bucket, 1);
             cells.add(bucket::SUM, ticks);
-            if direct::may_be_example(span) {
-                example(site, way, (entry, outcome), (layout.slot(bucket), ticks, end), span);
+            if direct::may_be_example_where(span, sampled != 0) {
+                timed_example(way, unit, bucket, ticks, end, span);
             }
         } else {
             self.time_apart(site, entry, outcome, ticks, end, span);
@@ -265,7 +270,8 @@ impl TimerSlot {
         let ids = direct::may_be_example(span).then_some(&ids as Ids<'_>);
         self.observe(site, call, ticks, end, ids);
         let cells = self.tables.cells(entry.dims, Dims::NONE, || timer_plan(site));
-        self.short.make(entry.dims, cells);
+        let exemplars = site.def.timer.as_ref().is_some_and(|timer| timer.exemplars);
+        self.short.make(entry.dims, cells, exemplars);
     }
 
     /// `end` is the clock's reading at the end of the call, `ids` are those of the sampled span it belongs to.
@@ -296,13 +302,20 @@ impl TimerSlot {
     }
 }
 
-/// A counted call under a sampled span.
+/// The series of an outcome under a set of labels of the arguments.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "an addition, in every record")]
+fn unit(entry: u32, outcome: CallOutcome) -> usize {
+    entry as usize * 4 + outcome as usize
+}
+
+/// A counted call under a sampled span. Told no more than fits into registers, so that who never has one pays for none.
 #[inline(never)]
-fn counted_example(way: &Way, entry: u32, outcome: CallOutcome, amount: u64, (end, turn): (u64, u64), span: u64) {
-    let unit = entry as usize * 4 + outcome as usize;
-    offer(way.exemplars(), unit, amount as f64, (end, turn), &|| {
-        direct::exemplar(span)
-    });
+fn counted_example(way: &Way, unit: usize, amount: u64, turn: u64, end: u64, span: u64) {
+    if let Some(exemplars) = way.exemplars() {
+        let ids = || direct::exemplar(span);
+        offer(exemplars, unit, amount as f64, (end, turn), &ids);
+    }
 }
 
 fn offer(exemplars: &Exemplars, unit: usize, amount: f64, (end, turn): (u64, u64), ids: Ids<'_>) {
@@ -315,16 +328,9 @@ fn offer(exemplars: &Exemplars, unit: usize, amount: f64, (end, turn): (u64, u64
 
 /// A timed call under a sampled span.
 #[inline(never)]
-fn example(
-    site: &'static Site,
-    way: &Way,
-    (entry, outcome): (Labels, CallOutcome),
-    (slot, ticks, end): (usize, u64, u64),
-    span: u64,
-) {
-    if site.def.timer.as_ref().is_some_and(|timer| timer.exemplars) {
-        let unit = entry.index as usize * 4 + outcome as usize;
-        way.exemplars().offer(unit, slot, ticks, end, || direct::exemplar(span));
+fn timed_example(way: &Way, unit: usize, bucket: usize, ticks: u64, end: u64, span: u64) {
+    if let (Some(exemplars), Some(layout)) = (way.exemplars(), way.layout) {
+        exemplars.offer(unit, layout.slot(bucket), ticks, end, || direct::exemplar(span));
     }
 }
 

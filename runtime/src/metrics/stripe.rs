@@ -6,16 +6,14 @@
 //! may come and go by the thousand without a cell more.
 
 use super::handover::Free;
+use crate::here::{NO_STRIPE, here};
 use std::cell::Cell;
 use std::sync::{Mutex, OnceLock};
 
-/// Not asked yet.
-const NONE: usize = usize::MAX;
 /// The stripe that is nobody's own.
 pub(crate) const SHARED: usize = 0;
 
 thread_local! {
-    static MINE: Cell<usize> = const { Cell::new(NONE) };
     static HOLD: Cell<Option<Hold>> = const { Cell::new(None) };
 }
 
@@ -34,27 +32,24 @@ pub(crate) fn count() -> usize {
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "one load in every record")]
 pub(crate) fn mine() -> usize {
-    let mine = MINE.get();
-    if mine == NONE { take() } else { mine }
+    let mine = here(|here| here.stripe.get());
+    if mine == NO_STRIPE { take() } else { mine }
 }
 
-/// The same, where it is known: a thread that has not asked yet gets a number that is no stripe's.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "one load in every record")]
-pub(crate) fn known() -> usize {
-    MINE.get()
+fn set(stripe: usize) {
+    here(|here| here.stripe.set(stripe));
 }
 
 #[cold]
 fn take() -> usize {
     let Some(mine) = FREE.take(count) else {
-        MINE.set(SHARED);
+        set(SHARED);
         return SHARED;
     };
-    MINE.set(mine);
+    set(mine);
     if HOLD.try_with(|hold| hold.set(Some(Hold(mine)))).is_err() {
         // A thread that is ending has no thread-locals left to give the stripe back from.
-        MINE.set(SHARED);
+        set(SHARED);
         FREE.give(mine);
         return SHARED;
     }
@@ -66,7 +61,7 @@ struct Hold(usize);
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        MINE.set(SHARED);
+        set(SHARED);
         FREE.give(self.0);
     }
 }

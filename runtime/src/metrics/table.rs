@@ -122,6 +122,7 @@ pub(crate) struct Way {
     own: Direct,
     cells: &'static Cells,
     pub(crate) layout: Option<&'static Layout>,
+    exemplars: bool,
 }
 
 impl Short {
@@ -137,7 +138,7 @@ impl Short {
     }
 
     /// Makes it for those who come after.
-    pub(crate) fn make(&self, entry: &'static Dims, cells: &'static Cells) {
+    pub(crate) fn make(&self, entry: &'static Dims, cells: &'static Cells, exemplars: bool) {
         if self.0.get().is_none()
             && let Some(own) = cells.grid.direct()
         {
@@ -145,6 +146,7 @@ impl Short {
                 entry,
                 own,
                 cells,
+                exemplars,
                 layout: cells.plan.layout,
             });
         }
@@ -155,13 +157,13 @@ impl Way {
     /// The cells of a finished call, if this thread has some of its own.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a few loads, in every record")]
-    pub(crate) fn own(&self, entry: u32, outcome: CallOutcome) -> Option<Alone> {
-        self.own.own(entry as usize * 4 + outcome as usize)
+    pub(crate) fn own(&self, stripe: usize, unit: usize) -> Option<Alone> {
+        self.own.own(stripe, unit)
     }
 
-    /// Where examples of it go.
-    pub(crate) fn exemplars(&self) -> &'static Exemplars {
-        &self.cells.exemplars
+    /// Where examples of it go, if anywhere.
+    pub(crate) fn exemplars(&self) -> Option<&'static Exemplars> {
+        self.exemplars.then_some(&self.cells.exemplars)
     }
 }
 

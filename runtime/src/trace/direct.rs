@@ -481,8 +481,15 @@ pub(crate) fn error(token: u64, site: &'static Site, error: &ErrorRef<'_>) {
 /// Whether [`exemplar`] can find one: of a call that has a span, by that alone.
 #[inline]
 pub(crate) fn may_be_example(token: u64) -> bool {
+    may_be_example_where(token, stack::any_sampled())
+}
+
+/// The same, by whoever knows whether a sampled span is current on this thread.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a load, in every record")]
+pub(crate) fn may_be_example_where(token: u64, any_sampled: bool) -> bool {
     if token == 0 {
-        stack::any_sampled() || otel::is_used()
+        any_sampled || otel::is_used()
     } else {
         token & (RECORDED | FOREIGN) != 0
     }

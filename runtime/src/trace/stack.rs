@@ -10,8 +10,8 @@ use super::local::{Carried, Ids};
 use super::otel;
 use super::passed;
 use super::slab::Handle;
+use crate::here::here;
 use crate::site::Site;
-use std::cell::Cell;
 use std::sync::Arc;
 use tracing_core::Metadata;
 
@@ -225,21 +225,16 @@ pub(crate) struct Left {
     pub(crate) owned: Option<Handle>,
 }
 
-thread_local! {
-    /// How many frames of this thread are sampled: whether it is worth asking for one.
-    static SAMPLED: Cell<u32> = const { Cell::new(0) };
-}
-
 #[inline]
 fn count_sampled(f: impl FnOnce(u32) -> u32) {
     // `LocalKey::set` is a call.
-    SAMPLED.with(|sampled| sampled.set(f(sampled.get())));
+    here(|here| here.sampled.set(f(here.sampled.get())));
 }
 
-/// Whether some span that is current on this thread is sampled.
+/// Whether some span that is current on this thread is sampled: whether it is worth asking for one.
 #[inline]
 pub(crate) fn any_sampled() -> bool {
-    SAMPLED.with(Cell::get) != 0
+    here(|here| here.sampled.get()) != 0
 }
 
 /// A body that grew beyond this gives its memory back.
