@@ -73,8 +73,9 @@ impl Inner {
 
 #[cfg(feature = "otlp")]
 type Ended = Report;
+/// Nothing is sent, so there is nothing to report.
 #[cfg(not(feature = "otlp"))]
-type Ended = ();
+pub(super) struct Ended;
 
 impl Vitals {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
