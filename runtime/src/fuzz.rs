@@ -169,9 +169,10 @@ mod tests {
     /// A target's name, and its function.
     type Target = (&'static str, fn(&[u8]));
 
-    const TARGETS: [Target; 8] = [
+    const TARGETS: [Target; 9] = [
         ("answer", answer),
         ("headers", headers),
+        ("json", json),
         ("propagators", propagators),
         ("resource", resource),
         ("retry_after", retry_after),
