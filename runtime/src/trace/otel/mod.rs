@@ -5,7 +5,7 @@
 //! asks for the current span is told the context's; else ours is the newer one. [`TracerProvider`] and [`Propagator`] ask in
 //! the same way, so each side sees the other's spans as parents.
 //!
-//! Programs that never touch the API pay one load of [`modes`] where a span begins and one where it is entered.
+//! Programs that never touch the API pay one load where a span begins and one where it is entered.
 
 mod attach;
 mod convert;
