@@ -2,7 +2,7 @@
 //! version.
 
 pub use crate::call::{Call, IntoAmount, Settle, Task, apply, judge, run};
-pub use crate::fields::{Arg, empty, hash, len, redact, truncate};
+pub use crate::fields::{Arg, empty, hash, len, native, redact, truncate};
 pub use crate::future::{Instrumented, future, future_prepared};
 #[cfg(feature = "health")]
 pub use crate::health::private as health;

@@ -15,6 +15,23 @@ pub fn empty() -> field::Empty {
     field::Empty
 }
 
+/// What a field holds as it is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no value that a field holds as it is",
+    label = "neither a number, a `bool`, a string nor an error",
+    note = "`%x` shows it by Display, `?x` by Debug"
+)]
+pub trait FieldValue: Value {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Value> FieldValue for T {}
+
+/// A value as it is.
+#[inline]
+pub fn native<T: FieldValue>(value: &T) -> &dyn Value {
+    value
+}
+
 /// `redact(x)`: there is a value, and that is all.
 pub fn redact<T: ?Sized>(_: &T) -> &'static str {
     "[redacted]"

@@ -1,8 +1,10 @@
 //! `labels(…)`
 
+use proc_macro2::TokenStream;
+use quote::quote;
 use syn::ext::IdentExt as _;
-use syn::parse::ParseStream;
-use syn::{Expr, ExprLit, Ident, Lit, LitInt, Token, Type, parenthesized, token};
+use syn::parse::{ParseStream, Parser as _};
+use syn::{Expr, ExprLit, Ident, Lit, Token, Type, parenthesized, token};
 
 use super::table::Row;
 use super::{Label, LabelValue};
@@ -12,8 +14,13 @@ pub(super) fn label(input: ParseStream<'_>, row: &Row) -> syn::Result<Label> {
         .call(Ident::parse_any)
         .map_err(|_| input.error(format!("expected a label; write `{}`", row.write)))?;
     if input.peek(Token![.]) {
-        let message = format!("a label's name has no dots; write `{key} = …`");
-        return Err(syn::Error::new(key.span(), message));
+        let mut words = vec![key.clone()];
+        while input.parse::<Option<Token![.]>>()?.is_some() {
+            words.push(input.call(Ident::parse_any)?);
+        }
+        let name: Vec<String> = words.iter().map(ToString::to_string).collect();
+        let message = format!("a label's name has no dots; write `{} = …`", name.join("_"));
+        return Err(syn::Error::new_spanned(quote!(#(#words).*), message));
     }
     let ty: Option<Type> = input.parse::<Option<Token![:]>>()?.map(|_| input.parse()).transpose()?;
     let equals: Option<Token![=]> = input.parse()?;
@@ -39,16 +46,20 @@ fn label_value(input: ParseStream<'_>) -> syn::Result<LabelValue> {
         };
         let content;
         parenthesized!(content in input);
-        let expr = content.parse().map_err(|_| form())?;
-        content.parse::<Token![,]>().map_err(|_| form())?;
-        let max: LitInt = content.parse().map_err(|_| form())?;
-        content.parse::<Option<Token![,]>>()?;
-        if !content.is_empty() {
-            return Err(form());
-        }
-        return Ok(LabelValue::Limit(expr, max));
+        // Taken whole, so that a mistake leaves nothing behind to stumble over once more.
+        let tokens: TokenStream = content.parse()?;
+        return limit_of.parse2(tokens).map_err(|_| form());
     }
     input.parse().map(LabelValue::Expr)
+}
+
+/// `expr, 50`
+fn limit_of(input: ParseStream<'_>) -> syn::Result<LabelValue> {
+    let expr = input.parse()?;
+    input.parse::<Token![,]>()?;
+    let max = input.parse()?;
+    input.parse::<Option<Token![,]>>()?;
+    Ok(LabelValue::Limit(expr, max))
 }
 
 /// The text of a literal that can stand for a constant label.

@@ -92,6 +92,9 @@ fn unknown(attr: Attr, typed: &str) -> String {
         };
         return format!("`{name}` has no option `{typed}`, `{other}` has; write `{write}`");
     }
+    if let Some(instead) = of_instrument(attr, typed) {
+        return format!("`{name}` has no option `{typed}`; {instead}");
+    }
     let near = nearest(typed, rows.iter().map(|row| row.name));
     match near.and_then(|near| rows.iter().find(|row| row.name == near)) {
         Some(Row { name: near, write, .. }) => {
@@ -113,6 +116,17 @@ fn elsewhere(attr: Attr, typed: &str) -> Option<(&'static str, &'static str)> {
     rows.filter(|(_, row)| row.name == typed)
         .map(|(other, row)| (other.name(), row.write))
         .next()
+}
+
+/// What users of `#[tracing::instrument]` write where they leave out what is not here.
+fn of_instrument(attr: Attr, typed: &str) -> Option<&'static str> {
+    match (attr, typed) {
+        (Attr::Traced, "skip_all") => {
+            Some("no argument is recorded unless `args` or `fields(…)` asks for it: leave it out")
+        }
+        (Attr::Traced, "follows_from") => Some("write `link = causes`"),
+        _ => None,
+    }
 }
 
 fn all_of(attr: Attr) -> String {

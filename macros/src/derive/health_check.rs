@@ -128,7 +128,7 @@ fn expand(input: &DeriveInput, root: &Root, checks: &[Check<'_>]) -> TokenStream
             } else {
                 emit!(#path(&self.#member).await)
             };
-            let status = status(&h);
+            let status = status(&h, path);
             arms.extend(emit!(if at.here() { let ret = #call; return #status; }));
             continue;
         }

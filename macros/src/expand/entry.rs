@@ -58,12 +58,18 @@ fn span(model: &Instrumented, state: &TokenStream) -> TokenStream {
     let parent = match &span.parent {
         ParentModel::Current => None,
         ParentModel::Root => Some(emit!(#state::root(call);)),
-        ParentModel::Of(parent) => Some(emit!(#state::parent(call, &(#parent));)),
+        ParentModel::Of(parent) => {
+            let parent = reference(parent);
+            Some(emit!(#state::parent(call, #parent);))
+        }
     };
     let link = span.link.as_ref().map(|link| {
+        // What is no link is told where the link stands.
+        let at = Span::mixed_site().located_at(link.span());
+        let asked = quote_spanned!(at=> (&&links).vitalsign_link(each));
         emit!({
             let links = #p::Links::new(#link);
-            #state::link(call, |each| { use #p::probe::*; (&&links).vitalsign_link(each) });
+            #state::link(call, |each| { use #p::probe::*; #asked });
         })
     });
     let operation = span.operation.as_ref().map(|operation| said_of(&p, state, operation));
@@ -115,6 +121,10 @@ fn fields(model: &Instrumented, p: &TokenStream) -> Vec<TokenStream> {
 fn value(p: &TokenStream, capture: &Capture) -> TokenStream {
     match capture {
         Capture::Empty => emit!(&#p::empty()),
+        Capture::Value(Show::Native, expr) => {
+            let value = reference(expr);
+            emit!(#p::native(#value))
+        }
         Capture::Value(show, expr) => shown(p, *show, &reference(expr)),
         Capture::Arg(name) => typed(p, &emit!(&#name)),
         Capture::Hash(expr) => wrapped(&emit!(#p::hash), expr, None),

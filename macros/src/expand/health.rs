@@ -1,8 +1,9 @@
 //! `#[health_check]` on functions and `impl` blocks.
 
-use proc_macro2::{Group, Ident, TokenStream};
-use quote::{ToTokens, quote};
+use proc_macro2::{Group, Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
+use syn::spanned::Spanned;
 use syn::{ItemImpl, LitStr};
 
 use super::fallback;
@@ -64,7 +65,7 @@ fn function(check: &CheckModel, root: &Root, item: &Item, diag: &mut Diagnostics
     let options = options(&h, check);
     let line = quote::quote_spanned!(ident.span()=> ::core::line!());
     let call = awaited(&function, emit!(#ident()));
-    let status = status(&h);
+    let status = status(&h, &function.signature.output);
     let entry = emit! {
         const _: () = {
             #[#p::linkme::distributed_slice(#h::CHECKS)]
@@ -121,7 +122,7 @@ fn block(
         );
         parts.extend(emit!(parts.function(#name, #all);));
         let call = awaited(function, emit!(Self::#ident(self)));
-        let status = status(&h);
+        let status = status(&h, &function.signature.output);
         arms.extend(emit!(if at.here() { let ret = #call; return #status; }));
     }
     let mut generics = parsed.generics.clone();
@@ -230,9 +231,11 @@ pub(crate) fn health(root: &Root) -> TokenStream {
     emit!(#p::health)
 }
 
-/// What a check returned, as a status.
-pub(crate) fn status(h: &TokenStream) -> TokenStream {
-    emit!({ use #h::returned::*; (&&&&Returned(&ret)).health_status() })
+/// What a check returned, as a status. A type that is none is told where it stands.
+pub(crate) fn status(h: &TokenStream, output: &impl Spanned) -> TokenStream {
+    let at = Span::mixed_site().located_at(output.span());
+    let status = quote_spanned!(at=> (&&&&Returned(&ret)).health_status());
+    emit!({ use #h::returned::*; #status })
 }
 
 pub(crate) fn options(h: &TokenStream, check: &CheckModel) -> TokenStream {

@@ -3,6 +3,11 @@
 use crate::metrics::Amount;
 
 /// What `by` accepts: unsigned and signed integers and floats. Negative and non-finite amounts are dropped and counted.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no amount by which a counter moves",
+    label = "neither an integer nor a float",
+    note = "from the arguments: `by = items.len()`; from the returned value: `by = |ret| ret.len()`"
+)]
 pub trait IntoAmount {
     /// The amount.
     fn into_amount(self) -> Amount;

@@ -4,6 +4,11 @@ use super::context::SpanContext;
 use std::cell::Cell;
 
 /// Something that names a span of this or another process.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no span that could be a parent or a link",
+    label = "not a span, a context or a carrier of one",
+    note = "a `vitalsign::trace::SpanContext`, a `tracing::Span`, headers, a map or a list of pairs, or an `Option` of one"
+)]
 pub trait AsParent {
     /// The span's context; `None`, or an invalid one that has baggage alone, starts a new trace.
     fn as_parent(&self) -> Option<SpanContext>;

@@ -7,6 +7,12 @@ use crate::metrics::table::Values;
 use crate::site::LabelDef;
 
 /// A label's type in [`metrics!`](crate::metrics!): a [`LabelValue`], or [`Limited`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no label: its set of values is not bounded",
+    label = "not a `LabelValue`",
+    note = "for an enum: `#[derive(vitalsign::LabelValue)]`",
+    note = "for strings and integers: `Limited<50>` gives the first 50 values a series, the rest share `other`"
+)]
 pub trait Label {
     /// What a series is asked for with.
     type Given<'a>;
@@ -18,6 +24,7 @@ pub trait Label {
     fn index(given: Self::Given<'_>, def: &LabelDef) -> usize;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: LabelValue> Label for T {
     type Given<'a> = T;
     const LIMIT: usize = 0;

@@ -1,0 +1,6 @@
+use vitalsign::counted;
+
+#[counted(by = "3")]
+fn add() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use vitalsign::traced;
+
+#[traced(link = "x")]
+fn run() {}
+
+fn main() {}

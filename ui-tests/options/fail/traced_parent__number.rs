@@ -1,0 +1,6 @@
+use vitalsign::traced;
+
+#[traced(parent = 3)]
+fn run() {}
+
+fn main() {}
