@@ -1,8 +1,8 @@
 //! From a request's method, path, query and `Accept` to an answer, for whatever server there is.
 
-use super::check::Probe;
 use super::engine::Engine;
-use super::report::Selection;
+use super::options::Probe;
+use super::selection::Selection;
 use super::text;
 
 /// A query longer than this, or with more parameters than [`PARAMETERS`], is nobody's probe.

@@ -3,10 +3,13 @@
 //! A probe starts the checks whose answer is too old, all at once, waits for them up to its deadline and reports. Callers that come
 //! meanwhile wait for the same runs. The engine needs no server and no `init()`.
 
-use super::check::{BoxFuture, CHECKS, CheckDef, CheckOptions, HealthCheck, Parts, Probe};
+use super::check::{BoxFuture, CHECKS, CheckDef, HealthCheck};
 use super::entry::{DEADLINE, Entry, Runner, Settings, Waiter};
 use super::exec::{exec, lock};
-use super::report::{Report, Selection};
+use super::options::{CheckOptions, Probe};
+use super::parts::Parts;
+use super::report::Report;
+use super::selection::Selection;
 use super::state::{Lifecycle, Phase};
 use super::status::HealthStatus;
 use std::collections::BTreeMap;

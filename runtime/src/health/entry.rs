@@ -1,7 +1,8 @@
 //! One registered check: its settings, what it last said, and the run that is under way.
 
-use super::check::{BoxFuture, CheckOptions, Probe, Probes};
+use super::check::BoxFuture;
 use super::exec::{Ended, Lost, Task, exec, lock};
+use super::options::{CheckOptions, Probe, Probes};
 use super::status::{Health, HealthStatus};
 use super::text;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

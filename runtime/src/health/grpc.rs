@@ -3,8 +3,8 @@
 //! The service name is empty for readiness; `liveness`, `readiness` and `startup` for the probes; else the name of a check, a group
 //! or a parent. `Check` asks the engine, within a probe's deadline; `Watch` tells each change within a second.
 
-use super::check::Probe;
 use super::engine::Engine;
+use super::options::Probe;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tonic::codegen::BoxStream;

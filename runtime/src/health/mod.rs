@@ -62,15 +62,20 @@ mod exec;
 pub mod grpc;
 #[cfg(feature = "_http")]
 pub mod http;
+mod json;
 mod link;
+mod options;
+mod parts;
 mod report;
+mod selection;
 pub(crate) mod signals;
 mod state;
 mod status;
 mod text;
 
-pub use check::{BoxFuture, CheckFn, CheckOptions, DynHealthCheck, HealthCheck, Probe, Probes, check_fn};
+pub use check::{BoxFuture, CheckFn, DynHealthCheck, HealthCheck, check_fn};
 pub use engine::{Engine, RegisterError, Registration, engine};
+pub use options::{CheckOptions, Probe, Probes};
 pub use report::{CheckReport, Report};
 pub(crate) use signals::families;
 pub use state::{Phase, is_draining, phase};
@@ -105,7 +110,9 @@ pub use status::{CheckResult, Detail, Health, HealthStatus};
 /// ```
 #[doc(hidden)]
 pub mod private {
-    pub use super::check::{BoxFuture, CHECKS, CheckDef, CheckOptions, Cursor, HealthCheck, Parts, boxed, check_all};
+    pub use super::check::{BoxFuture, CHECKS, CheckDef, HealthCheck, boxed};
+    pub use super::options::CheckOptions;
+    pub use super::parts::{Cursor, Parts, check_all};
     pub use super::status::HealthStatus;
 
     /// Imported by glob where a returned value is asked.

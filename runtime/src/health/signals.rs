@@ -1,8 +1,8 @@
 //! What is told about health: a log line in a span of its own per transition, and numbers.
 
-use super::check::Probe;
 use super::engine::Engine;
 use super::entry::{BOUNDS, Settled};
+use super::options::Probe;
 use super::state::Phase;
 use super::status::Health;
 use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};

@@ -1,6 +1,6 @@
 //! Whether a file system has room.
 
-use crate::health::check::Parts;
+use crate::health::parts::Parts;
 use crate::health::{CheckOptions, Detail, HealthCheck, HealthStatus};
 use std::path::PathBuf;
 
