@@ -9,7 +9,7 @@ use syn::spanned::Spanned as _;
 use syn::{Attribute, ReturnType, Type};
 
 use crate::model::{Rebind, Receiver};
-use crate::tokens::mentions_ident;
+use crate::tokens::{mentions, mentions_ident};
 
 /// Inner attributes of the body become outer ones of the function: they mean the same there.
 pub(super) fn inner_attributes(body: &Group) -> (Vec<TokenStream>, Group) {
@@ -104,11 +104,10 @@ pub(super) fn tie(output: &ReturnType) -> (TokenStream, TokenStream) {
         return (emit!(-> ()), TokenStream::new());
     };
     let tokens = ty.to_token_stream();
-    let erased = erased(&tokens);
-    if erased.to_string() == tokens.to_string() {
-        (emit!(#arrow #ty), TokenStream::new())
+    if has_impl(&tokens) {
+        (TokenStream::new(), edge(&erased(&tokens), ty.span()))
     } else {
-        (TokenStream::new(), edge(&erased, ty.span()))
+        (emit!(#arrow #ty), TokenStream::new())
     }
 }
 
@@ -162,7 +161,10 @@ fn associated(tokens: &TokenStream, name: &str) -> Option<TokenStream> {
 /// A return that never runs: it tells inference the type, so that `?` and coercions work as in the bare function. It stands on
 /// the return type, where a mismatch is explained.
 fn edge(ty: &TokenStream, span: Span) -> TokenStream {
-    if ty.to_string() == "_" {
+    let mut trees = ty.clone().into_iter();
+    if let (Some(TokenTree::Ident(word)), None) = (trees.next(), trees.next())
+        && word == "_"
+    {
         return TokenStream::new();
     }
     let ret = Ident::new("ret", Span::mixed_site().located_at(span));
@@ -175,8 +177,15 @@ fn edge(ty: &TokenStream, span: Span) -> TokenStream {
     }
 }
 
+fn has_impl(tokens: &TokenStream) -> bool {
+    mentions(tokens, &|tree| matches!(tree, TokenTree::Ident(word) if word == "impl"))
+}
+
 /// The type with every `impl …` replaced by `_`.
 pub(super) fn erased(tokens: &TokenStream) -> TokenStream {
+    if !has_impl(tokens) {
+        return tokens.clone();
+    }
     let mut out = TokenStream::new();
     let mut trees = tokens.clone().into_iter().peekable();
     while let Some(tree) = trees.next() {
