@@ -6,6 +6,7 @@ use super::context::{SpanContext, SpanId, TraceId};
 use super::drain;
 use super::errors;
 use super::local::{self, Ids};
+use super::modes;
 use super::otel;
 use super::passing;
 use super::pipeline::{self, Shared};
@@ -187,7 +188,7 @@ impl ActiveSpan {
         }
     }
 
-    #[inline]
+    #[cold]
     fn timed(&self) {
         if let Some(handle) = self.handle {
             timing::entered(handle);
@@ -275,8 +276,10 @@ impl ActiveSpan {
                 let frame = Frame::copy(self.identity(), self.handle, site.metadata());
                 local.stack.push(frame);
             });
-            otel::entered(&self.identity());
-            self.timed();
+            if modes::any() {
+                otel::entered(&self.identity());
+                self.timed();
+            }
         } else if let Some(span) = &self.foreign {
             span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
             passing::enter(&self.ids, site.metadata());
@@ -287,7 +290,9 @@ impl ActiveSpan {
     #[inline]
     pub(crate) fn exit(&self) {
         if self.is_direct() {
-            if let Some(handle) = self.handle {
+            if let Some(handle) = self.handle
+                && modes::any()
+            {
                 timing::left(handle);
             }
             local::leave_span(self.ids.span);

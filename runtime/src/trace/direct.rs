@@ -338,13 +338,12 @@ fn close_known(token: u64, end: u64, outcome: CallOutcome) {
 #[inline(never)]
 fn hand_over_said(local: &mut Local, head: Head) {
     let Some(at) = local.stack.last() else { return };
-    let dropped = local.stack.peek().map_or(0, |frame| frame.said().1);
     let mut body = local.stack.take_body(at);
-    if dropped != 0 {
-        body::dropped(&mut body, [dropped, 0, 0]);
+    if body.dropped != 0 {
+        body::dropped(&mut body.bytes, [body.dropped, 0, 0]);
     }
     local.counters().ended.add(1);
-    local.hand_over(head, &body);
+    local.hand_over(head, &body.bytes);
     local.stack.keep_body(at, body);
 }
 
@@ -408,7 +407,8 @@ fn fields_here(token: u64, site: &'static Site, values: &[&dyn Value]) -> bool {
             .peek()
             .filter(|frame| frame.token == token && frame.is_own())?;
         let limits = local.limits_of(frame.pipeline());
-        Some((limits.attributes.saturating_sub(frame.said().0), limits.value_length))
+        let written = local.stack.last().map_or(0, |at| local.stack.written(at));
+        Some((limits.attributes.saturating_sub(written), limits.value_length))
     });
     let Some(Some((room, longest))) = room else {
         return false;

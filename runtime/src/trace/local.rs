@@ -311,12 +311,17 @@ impl Local {
     #[inline]
     pub(crate) fn passed(&mut self) -> Option<&mut passed::Own> {
         if let Passed::Unknown = self.passed {
-            self.passed = passed::own().map_or(Passed::None, Passed::Own);
+            self.own_table();
         }
         match &mut self.passed {
             Passed::Own(own) => Some(own),
             _ => None,
         }
+    }
+
+    #[cold]
+    fn own_table(&mut self) {
+        self.passed = passed::own().map_or(Passed::None, Passed::Own);
     }
 
     /// The same, if it is that one.

@@ -6,9 +6,9 @@ use super::context::SpanContext;
 use super::local::{self, Ids};
 use super::stack::Frame;
 use crate::switch;
-use tracing_core::callsite::Identifier;
-use tracing_core::field::FieldSet;
-use tracing_core::{Callsite, Interest, Kind, Level, Metadata};
+use tracing_core::Metadata;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use tracing_core::{Callsite, Interest, Kind, Level, callsite::Identifier, field::FieldSet};
 
 /// What a call hands on in place of its span: what it names as its parent. None where spans are made.
 #[inline]

@@ -82,6 +82,7 @@ impl<T> FreeSlot<T> {
     }
 }
 
+#[inline]
 pub(super) fn place(index: u32) -> (usize, usize) {
     let n = index / FIRST + 1;
     let chunk = n.ilog2();

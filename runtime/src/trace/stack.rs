@@ -30,9 +30,6 @@ pub(crate) struct Frame {
     pub(crate) parent: u64,
     pub(crate) start: u64,
     marks: Marks,
-    /// Attributes in the body of a span that lives here, and those for which there was no room.
-    written: u32,
-    dropped: u32,
 }
 
 /// What there is to say of a frame in few bits, in one word that is written at once.
@@ -44,6 +41,8 @@ struct Marks {
     /// The frame holds a reference to its handle.
     owned: bool,
     parent_remote: bool,
+    /// Of a span that lives here there is something in [`Stack::bodies`].
+    said: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,9 +76,8 @@ impl Frame {
                 kind: Kind::Copy,
                 owned: false,
                 parent_remote: false,
+                said: false,
             },
-            written: 0,
-            dropped: 0,
         }
     }
 
@@ -98,7 +96,8 @@ impl Frame {
         again
     }
 
-    /// A recorded span of a call, to live here.
+    /// A recorded span of a call, to live here. Made as a whole and copied: one that is written word by word is waited for where
+    /// it is read by pairs of them.
     #[inline]
     pub(crate) fn own(
         site: &'static Site,
@@ -120,9 +119,8 @@ impl Frame {
                 kind: Kind::Own,
                 owned: false,
                 parent_remote,
+                said: false,
             },
-            written: 0,
-            dropped: 0,
         }
     }
 
@@ -146,9 +144,8 @@ impl Frame {
                 kind: Kind::Copy,
                 owned: false,
                 parent_remote: false,
+                said: false,
             },
-            written: 0,
-            dropped: 0,
         }
     }
 
@@ -184,15 +181,10 @@ impl Frame {
         &self.ids
     }
 
-    /// Attributes in its body, and those for which there was no room.
-    #[inline]
-    pub(crate) fn said(&self) -> (u32, u32) {
-        (self.written, self.dropped)
-    }
-
+    /// Something was said of a span that lives here.
     #[inline]
     pub(crate) fn has_said(&self) -> bool {
-        self.written | self.dropped != 0
+        self.marks.said
     }
 
     /// The frame's span lives in the slab from here on; the frame holds the reference.
@@ -237,6 +229,15 @@ pub(crate) fn any_sampled() -> bool {
     here(|here| here.sampled.get()) != 0
 }
 
+/// What was said of a span that lives in a frame.
+#[derive(Default)]
+pub(crate) struct Body {
+    pub(crate) bytes: Vec<u8>,
+    /// Attributes in it, and those for which there was no room.
+    pub(crate) written: u32,
+    pub(crate) dropped: u32,
+}
+
 /// A body that grew beyond this gives its memory back.
 const KEEP_BODY: usize = 1024;
 
@@ -246,7 +247,7 @@ pub(crate) struct Stack {
     frames: Vec<Frame>,
     depth: usize,
     /// The attributes of spans that live in the frames at the same places, as far as any have some.
-    bodies: Vec<Vec<u8>>,
+    bodies: Vec<Body>,
     /// The last token given out; they rise, and are odd where the span is recorded.
     tokens: u64,
 }
@@ -314,6 +315,7 @@ impl Stack {
             kind,
             owned: false,
             parent_remote: false,
+            said: false,
         };
     }
 
@@ -340,6 +342,7 @@ impl Stack {
             kind: Kind::Passed,
             owned: false,
             parent_remote: false,
+            said: false,
         };
     }
 
@@ -402,31 +405,38 @@ impl Stack {
             return false;
         };
         if self.bodies.len() <= at {
-            self.bodies.resize_with(at + 1, Vec::new);
+            self.bodies.resize_with(at + 1, Body::default);
         }
         let body = &mut self.bodies[at];
         if !frame.has_said() {
-            body.clear();
+            body.bytes.clear();
+            (body.written, body.dropped) = (0, 0);
+            frame.marks.said = true;
         }
-        body.extend_from_slice(attributes);
-        frame.written += written;
-        frame.dropped += dropped;
+        body.bytes.extend_from_slice(attributes);
+        body.written += written;
+        body.dropped += dropped;
         true
     }
 
+    /// How many attributes were said of a span that lives here.
+    pub(crate) fn written(&self, at: usize) -> u32 {
+        let said = self.frames.get(at).is_some_and(Frame::has_said);
+        self.bodies.get(at).filter(|_| said).map_or(0, |body| body.written)
+    }
+
     /// What was said of a span that lives here, to be given back by [`keep_body`](Self::keep_body).
-    pub(crate) fn take_body(&mut self, at: usize) -> Vec<u8> {
+    pub(crate) fn take_body(&mut self, at: usize) -> Body {
         let said = self.frames.get(at).is_some_and(Frame::has_said);
         let body = self.bodies.get_mut(at).filter(|_| said);
         body.map(std::mem::take).unwrap_or_default()
     }
 
     /// The room of a body, for the next one.
-    pub(crate) fn keep_body(&mut self, at: usize, mut body: Vec<u8>) {
-        if body.capacity() <= KEEP_BODY
+    pub(crate) fn keep_body(&mut self, at: usize, body: Body) {
+        if body.bytes.capacity() <= KEEP_BODY
             && let Some(place) = self.bodies.get_mut(at)
         {
-            body.clear();
             *place = body;
         }
     }
@@ -527,7 +537,7 @@ impl Stack {
         }
         self.frames[at..self.depth].rotate_left(1);
         if self.bodies.len() > at {
-            self.bodies.resize_with(self.frames.len(), Vec::new);
+            self.bodies.resize_with(self.frames.len(), Body::default);
             self.bodies[at..self.depth].rotate_left(1);
         }
         self.pop()

@@ -660,7 +660,6 @@ pub(crate) fn settle(local: &mut Local, at: usize) -> Option<Handle> {
     let (ids, meta, site) = (frame.ids().clone(), frame.metadata()?, frame.site);
     let handle = if frame.is_own() {
         let (parent, parent_remote, start) = (frame.parent, frame.parent_remote(), frame.start);
-        let (written, dropped_attributes) = frame.said();
         let limits = local.limits_of(ids.pipeline());
         let free = local.free_slot()?;
         let body = local.stack.take_body(at);
@@ -673,14 +672,14 @@ pub(crate) fn settle(local: &mut Local, at: usize) -> Option<Handle> {
                 kind: site.map_or(SpanKind::Internal, Site::span_kind),
                 parent_remote,
                 recorded: true,
-                dropped_attributes,
+                dropped_attributes: body.dropped,
                 ..Fixed::default()
             };
             live.ids = ids;
             live.parent = None;
             live.allow(&limits);
-            live.attributes_left = live.attributes_left.saturating_sub(written);
-            live.body.extend_from_slice(&body);
+            live.attributes_left = live.attributes_left.saturating_sub(body.written);
+            live.body.extend_from_slice(&body.bytes);
         });
         local.stack.keep_body(at, body);
         handle

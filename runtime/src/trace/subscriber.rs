@@ -274,8 +274,13 @@ pub(crate) fn close(named: Handle) -> bool {
     if passed::is_passed(named) {
         passed::release(named)
     } else {
-        store::close(named, |_| ())
+        close_known(named)
     }
+}
+
+#[inline(never)]
+fn close_known(handle: Handle) -> bool {
+    store::close(handle, |_| ())
 }
 
 /// The innermost span as `tracing` sees it: with a place in the slab from now on, so that it can be named.

@@ -148,66 +148,83 @@ pub(crate) enum Opened {
 #[inline]
 pub(crate) fn open(local: &mut Local, shared: &Shared, meta: &'static Meta, parent: ParentRef<'_>) -> Opened {
     let mut low = 0;
-    match try_open(local, shared, meta, parent, &mut low) {
+    let handle = if let (ParentRef::Current, false) = (parent, modes::any()) {
+        open_usual(local, shared, meta, &mut low)
+    } else {
+        open_otherwise(local, shared, meta, parent, &mut low)
+    };
+    match handle {
         Some(handle) => Opened::Passed(handle),
         None => Opened::Ask { low },
     }
 }
 
+/// Under the innermost of this thread's spans.
 #[inline]
-fn try_open(
+fn open_usual(local: &mut Local, shared: &Shared, meta: &'static Meta, low: &mut u64) -> Option<Handle> {
+    let parent = local.stack.peek().filter(|frame| frame.pipeline() == shared.id);
+    let sampled = parent.map(Frame::is_sampled);
+    if is_kept(local, shared, sampled, low) {
+        return None;
+    }
+    if sampled.is_some() {
+        let ids = local.top()?.ids();
+        let (trace, random) = (ids.trace, ids.flags().0 & TraceFlags::RANDOM.0);
+        let bare = ids.carried.is_none();
+        bare.then(|| fill(local, shared, meta, trace, TraceFlags(random)))
+            .flatten()
+    } else if local.base.is_none() {
+        fill(local, shared, meta, [0, *low], TraceFlags::RANDOM)
+    } else {
+        None
+    }
+}
+
+/// Under a parent that was named, or where others have a say.
+#[inline(never)]
+fn open_otherwise(
     local: &mut Local,
     shared: &Shared,
     meta: &'static Meta,
     parent: ParentRef<'_>,
     low: &mut u64,
 ) -> Option<Handle> {
-    let explicit;
-    let sampled = match parent {
-        ParentRef::Current => {
-            if modes::any() && otel::newer(local).is_some() {
-                return None;
-            }
-            let frame = local.stack.peek().filter(|frame| frame.pipeline() == shared.id);
-            explicit = None;
-            frame.map(Frame::is_sampled)
-        }
+    match parent {
+        ParentRef::Current if otel::newer(local).is_none() => open_usual(local, shared, meta, low),
         ParentRef::Local(handle) => {
             let ids = store::ids_of(handle)?;
-            let sampled = ids.flags().is_sampled();
-            explicit = Some(ids);
-            Some(sampled)
-        }
-        ParentRef::Root if local.top().is_none_or(|frame| frame.ids().carried.is_none()) => {
-            explicit = None;
-            None
-        }
-        ParentRef::Root | ParentRef::Context(_) => return None,
-    };
-    match shared.sampler.quick(sampled) {
-        Quick::Drop => {}
-        Quick::Keep | Quick::Ask => return None,
-        Quick::Draw(ratio) => {
-            *low = local.rng.next();
-            if ratio.keeps([0, *low]) {
+            if ids.carried.is_some() || is_kept(local, shared, Some(ids.flags().is_sampled()), low) {
                 return None;
             }
+            let random = ids.flags().0 & TraceFlags::RANDOM.0;
+            fill(local, shared, meta, ids.trace, TraceFlags(random))
+        }
+        ParentRef::Root => {
+            let bare = local.base.is_none() && local.top().is_none_or(|frame| frame.ids().carried.is_none());
+            if !bare || is_kept(local, shared, None, low) {
+                return None;
+            }
+            fill(local, shared, meta, [0, *low], TraceFlags::RANDOM)
+        }
+        ParentRef::Current | ParentRef::Context(_) => None,
+    }
+}
+
+/// Whether the sampler keeps it, or has to be asked otherwise. `low`: see [`Opened::Ask`].
+#[inline]
+fn is_kept(local: &mut Local, shared: &Shared, parent: Option<bool>, low: &mut u64) -> bool {
+    match shared.sampler.quick(parent) {
+        Quick::Drop => false,
+        Quick::Keep | Quick::Ask => true,
+        Quick::Draw(ratio) => {
+            *low = local.rng.next();
+            ratio.keeps([0, *low])
         }
     }
-    let (trace, flags) = if sampled.is_some() {
-        let ids = match &explicit {
-            Some(ids) => ids,
-            None => local.top()?.ids(),
-        };
-        if ids.carried.is_some() {
-            return None;
-        }
-        (ids.trace, TraceFlags(ids.flags().0 & TraceFlags::RANDOM.0))
-    } else if local.base.is_some() {
-        return None;
-    } else {
-        ([0, *low], TraceFlags::RANDOM)
-    };
+}
+
+#[inline]
+fn fill(local: &mut Local, shared: &Shared, meta: &'static Meta, trace: [u64; 2], flags: TraceFlags) -> Option<Handle> {
     let contents = Contents {
         nonce: local.next_nonce(),
         trace,
@@ -279,16 +296,21 @@ pub(crate) fn release(handle: Handle) -> bool {
     let own = local::with(|local| Some(local.passed_if(place.table)?.release(place)));
     let released = match own.flatten() {
         Some(released) => released,
-        None => table(place).map_or(Released::No, |table| table.release(place)),
+        None => release_elsewhere(place),
     };
     match released {
-        Released::No => false,
         Released::Last(None) => true,
+        Released::No => false,
         Released::Last(Some(forward)) => {
             late(forward);
             true
         }
     }
+}
+
+#[inline(never)]
+fn release_elsewhere(place: Place) -> Released {
+    table(place).map_or(Released::No, |table| table.release(place))
 }
 
 /// Moves the span under another parent, or to a trace of its own, and asks the sampler again: it gets a place in the slab.
