@@ -1,0 +1,163 @@
+//! Requests on a schedule that does not wait for answers.
+
+use super::collector::Collector;
+use super::server::Server;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+const CONNECTIONS: usize = 32;
+pub const REQUEST: &[u8] = b"GET /orders/7 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: curl/8.5.0\r\nAccept: */*\r\n\
+    traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n";
+/// A server that is so far behind will not catch up.
+const HOPELESS: Duration = Duration::from_secs(2);
+/// Turns of the loop between two looks at the collector.
+const COLLECTOR_TURNS: u32 = 32;
+
+/// Who makes it, and looks after the collector meanwhile: it never sleeps.
+pub struct Load {
+    pub collector: Collector,
+}
+
+impl Load {
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            collector: Collector::start()?,
+        })
+    }
+
+    /// That many requests a second for that long.
+    pub fn run(&mut self, server: &mut Server, rate: f64, length: Duration) -> std::io::Result<Latencies> {
+        let total = (rate * length.as_secs_f64()) as usize;
+        let gap = Duration::from_secs_f64(1.0 / rate);
+        let mut latencies = Latencies(Vec::with_capacity(total));
+        let (mut sent, mut turn) = (0, 0_u32);
+        let mut due = Instant::now();
+        while latencies.0.len() < total {
+            let now = Instant::now();
+            while sent < total
+                && due <= now
+                && let Some(connection) = server.free.pop()
+            {
+                server.busy.push(connection.send(due)?);
+                server.sent += 1;
+                sent += 1;
+                due += gap;
+            }
+            if sent < total && now.saturating_duration_since(due) > HOPELESS {
+                break;
+            }
+            let mut at = 0;
+            while at < server.busy.len() {
+                if server.busy[at].is_answered(server.answer)? {
+                    let connection = server.busy.swap_remove(at);
+                    latencies.0.push(connection.due.elapsed());
+                    server.free.push(connection);
+                } else {
+                    at += 1;
+                }
+            }
+            turn += 1;
+            if turn.is_multiple_of(COLLECTOR_TURNS) {
+                self.collector.look()?;
+            }
+        }
+        while !server.busy.is_empty() {
+            if server.busy[0].is_answered(server.answer)? {
+                server.free.push(server.busy.swap_remove(0));
+            }
+        }
+        latencies.0.resize(total, HOPELESS);
+        Ok(latencies)
+    }
+
+    /// Answers a second where every connection asks again at once: an upper bound on what is stable.
+    pub fn flat_out(&mut self, server: &mut Server, length: Duration) -> std::io::Result<f64> {
+        let start = Instant::now();
+        let mut answers = 0_u32;
+        while start.elapsed() < length {
+            while let Some(connection) = server.free.pop() {
+                server.busy.push(connection.send(Instant::now())?);
+                server.sent += 1;
+            }
+            for at in (0..server.busy.len()).rev() {
+                if server.busy[at].is_answered(server.answer)? {
+                    answers += 1;
+                    server.free.push(server.busy.swap_remove(at));
+                }
+            }
+        }
+        let rate = f64::from(answers) / start.elapsed().as_secs_f64();
+        while let Some(connection) = server.busy.last_mut() {
+            if connection.is_answered(server.answer)? {
+                server.free.extend(server.busy.pop());
+            }
+        }
+        Ok(rate)
+    }
+}
+
+/// In the order of the answers.
+pub struct Latencies(Vec<Duration>);
+
+impl Latencies {
+    /// In microseconds.
+    pub fn percentile(&self, percent: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let at = (sorted.len() as f64 * percent / 100.0) as usize;
+        sorted[at.min(sorted.len() - 1)].as_secs_f64() * 1e6
+    }
+
+    /// Whether nothing piles up: the end is as quick as the beginning, and the slowest are within `micros`.
+    pub fn is_stable(&self, micros: f64) -> bool {
+        let quarter = self.0.len() / 4;
+        let median = |part: &[Duration]| Self(part.to_vec()).percentile(50.0);
+        let (first, last) = (median(&self.0[..quarter]), median(&self.0[self.0.len() - quarter..]));
+        self.percentile(99.0) <= micros && last <= first * 2.0
+    }
+}
+
+/// One request at a time.
+pub struct Connection {
+    stream: TcpStream,
+    /// When the request under way was to be sent.
+    due: Instant,
+    got: usize,
+}
+
+impl Connection {
+    /// Those of a server.
+    pub fn all(address: &str) -> std::io::Result<Vec<Self>> {
+        let open = |_| {
+            let stream = TcpStream::connect(address)?;
+            stream.set_nodelay(true)?;
+            stream.set_nonblocking(true)?;
+            Ok(Self {
+                stream,
+                due: Instant::now(),
+                got: 0,
+            })
+        };
+        (0..CONNECTIONS).map(open).collect()
+    }
+
+    fn send(mut self, due: Instant) -> std::io::Result<Self> {
+        self.stream.write_all(REQUEST)?;
+        (self.due, self.got) = (due, 0);
+        Ok(self)
+    }
+
+    fn is_answered(&mut self, answer: usize) -> std::io::Result<bool> {
+        let mut bytes = [0; 1024];
+        match self.stream.read(&mut bytes) {
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+            Ok(n) => {
+                self.got += n;
+                Ok(self.got >= answer)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}

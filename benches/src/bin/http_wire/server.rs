@@ -1,0 +1,131 @@
+//! The servers, each a process of its own.
+
+use super::cores::Cores;
+use super::load::{Connection, Load, REQUEST};
+use axum::Router;
+use axum::routing::get;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::Duration;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Becomes a server where the arguments say so, until its standard input ends.
+pub fn served_if_asked() -> Result<bool, Failure> {
+    let mut arguments = std::env::args().skip(1);
+    match (arguments.next().as_deref(), arguments.next()) {
+        (Some("bare"), _) => serve(router())?,
+        (Some("layered"), Some(collector)) => {
+            let vitals = vitalsign::builder()
+                .service_name("orders")
+                .otlp_endpoint(collector)
+                .admin("127.0.0.1:0")
+                .install()?;
+            serve(router().layer(vitalsign::http::layer().access_line(false)))?;
+            drop(vitals);
+            let spans = vitalsign::diagnostics();
+            println!("{} spans handed over, {} dropped", spans.delivered, spans.dropped_ring);
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn router() -> Router {
+    Router::new().route("/orders/{id}", get(|| async { "an order" }))
+}
+
+/// As `#[tokio::main]` runs it: as many workers as there are cores to run on.
+fn serve(router: Router) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        println!("listening {}", listener.local_addr()?);
+        let (say_ended, ended) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            say_ended.send(())
+        });
+        tokio::select! {
+            result = axum::serve(listener, router) => result?,
+            _ = ended => {}
+        }
+        Ok(())
+    })
+}
+
+pub struct Server {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    /// The length of an answer: all are alike.
+    pub answer: usize,
+    pub sent: u64,
+    pub free: Vec<Connection>,
+    pub busy: Vec<Connection>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    pub fn start(kind: &str, cores: &Cores, load: &mut Load) -> Result<Self, Failure> {
+        let mut child = cores
+            .server()?
+            .arg(kind)
+            .arg(format!("http://{}", load.collector.address()?))
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut output = BufReader::new(child.stdout.take().ok_or("its output")?);
+        let address = loop {
+            let mut line = String::new();
+            if output.read_line(&mut line)? == 0 {
+                return Err(format!("the {kind} server ended").into());
+            }
+            if let Some(address) = line.trim().strip_prefix("listening ") {
+                break address.to_owned();
+            }
+        };
+        let answer = answer(&address)?;
+        Ok(Self {
+            child,
+            output,
+            answer,
+            sent: 1,
+            free: Connection::all(&address)?,
+            busy: Vec::new(),
+        })
+    }
+
+    /// Ends it; what it says last.
+    pub fn end(mut self, load: &mut Load) -> Result<String, Failure> {
+        drop(self.child.stdin.take());
+        // Its last spans want to be taken.
+        while self.child.try_wait()?.is_none() {
+            load.collector.look()?;
+        }
+        let mut said = String::new();
+        self.output.read_to_string(&mut said)?;
+        Ok(said.lines().last().unwrap_or_default().to_owned())
+    }
+}
+
+/// How long its answers are.
+fn answer(address: &str) -> Result<usize, Failure> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(REQUEST)?;
+    stream.set_read_timeout(Some(Duration::from_millis(300)))?;
+    let mut answer = Vec::new();
+    // Until it is silent.
+    let _ = stream.read_to_end(&mut answer);
+    if !answer.starts_with(b"HTTP/1.1 200") || !answer.ends_with(b"an order") {
+        return Err(String::from_utf8_lossy(&answer).into_owned().into());
+    }
+    Ok(answer.len())
+}
