@@ -137,13 +137,6 @@ fn all_of(attr: Attr) -> String {
 fn value(row: &Row, key: &Ident, input: ParseStream<'_>, diag: &mut Diagnostics) -> syn::Result<Option<Value>> {
     let wrong = |found: &str| syn::Error::new(key.span(), format!("`{}` {found}; write `{}`", row.name, row.write));
     match row.form {
-        Form::Unbuilt => {
-            skip_to_comma(input)?;
-            Err(syn::Error::new(
-                key.span(),
-                format!("`{}` is not supported yet", row.name),
-            ))
-        }
         Form::Flag | Form::Ret if !input.peek(Token![=]) && !input.peek(token::Paren) => {
             Ok(Some(if row.form == Form::Flag {
                 Value::Flag
@@ -177,13 +170,6 @@ fn value(row: &Row, key: &Ident, input: ParseStream<'_>, diag: &mut Diagnostics)
             after_equals(row, input).map(Some)
         }
     }
-}
-
-fn skip_to_comma(input: ParseStream<'_>) -> syn::Result<()> {
-    while !input.is_empty() && !input.peek(Token![,]) {
-        input.parse::<proc_macro2::TokenTree>()?;
-    }
-    Ok(())
 }
 
 fn after_equals(row: &Row, input: ParseStream<'_>) -> syn::Result<Value> {

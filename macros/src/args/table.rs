@@ -41,8 +41,6 @@ pub enum Form {
     Nested(Attr),
     /// `job = "…"`, or `job(name = "…", …)` for more.
     TextOrNested(Attr),
-    /// Known, but its runtime is not here yet: an error, never ignored.
-    Unbuilt,
 }
 
 /// The attributes that take options.
