@@ -11,12 +11,17 @@
 //! Wrap the `App` with it last, so that it stands outside of the others. Routes are the patterns of the resources; what no resource
 //! matches has none. An error that another middleware returns is recorded with its status; its response, which actix-web makes later,
 //! has neither a size nor the request id.
+//!
+//! A client that leaves before the head is `cancelled` where actix-web drops its handler: when the connection was reset, or with
+//! `HttpServer::h1_allow_half_closed(false)` when it was closed. By default a client may close its side and still read, so that the
+//! handler of one that left in good order runs to its end.
 
-use super::exchange::Exchange;
+use super::body::{Answering, Step};
+use super::exchange::{Exchange, Handling};
 use super::head::{Head, KeptPath};
-use super::layer::Settings;
 use super::request_id::{self, RequestId};
 use super::rpc::Rpc;
+use super::settings::{self, Settings};
 use super::words;
 use crate::switch;
 use crate::trace::SpanContext;
@@ -29,7 +34,6 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::{Error, HttpMessage as _};
 use bytes::Bytes;
 use pin_project_lite::pin_project;
-use std::borrow::Cow;
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,50 +52,13 @@ pub struct ActixLayer {
     settings: Arc<Settings>,
 }
 
-/// Configured before it is cloned; later it panics.
 impl ActixLayer {
     fn settings(&mut self) -> &mut Settings {
         Arc::get_mut(&mut self.settings).expect("an `ActixLayer` is configured before it is cloned")
     }
-
-    /// No span, no measurement and no line for this path, or for all that begin so: `"/healthz"`, `"/static/*"`.
-    #[must_use]
-    pub fn exclude(mut self, path: impl Into<String>) -> Self {
-        self.settings().exclude(path.into());
-        self
-    }
-
-    /// One route for all paths that begin so: `group("/static/*", "/static/{file}")`.
-    #[must_use]
-    pub fn group(mut self, paths: impl Into<String>, route: impl Into<Cow<'static, str>>) -> Self {
-        self.settings().group(paths.into(), route.into());
-        self
-    }
-
-    /// Whether each request gets a line at level info (error for 5xx and panics), target `vitalsign::access`. On.
-    #[must_use]
-    pub fn access_line(mut self, on: bool) -> Self {
-        self.settings().access_line = on;
-        self
-    }
-
-    /// Whether `X-Request-ID` is honoured or minted, echoed, and a field of every line. On.
-    #[must_use]
-    pub fn request_id(mut self, on: bool) -> Self {
-        self.settings().request_id = on;
-        self
-    }
-
-    /// Records a request header as `http.request.header.NAME`. None is recorded unasked, and never one whose name is secret.
-    #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "as the tower layer takes it")]
-    pub fn request_header(mut self, name: HeaderName) -> Self {
-        if let Ok(name) = name.as_str().parse() {
-            self.settings().request_header(name);
-        }
-        self
-    }
 }
+
+settings::words!(ActixLayer, HeaderName, |layer| layer.settings());
 
 impl std::fmt::Debug for ActixLayer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -146,14 +113,8 @@ where
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         if !switch::on() || self.settings.excludes(request.path()) {
             let through = Through::of(request.headers());
-            let inner = {
-                let _entered = through.as_ref().map(Through::enter);
-                self.inner.call(request)
-            };
             return ActixFuture {
-                inner,
-                exchange: None,
-                through,
+                handling: Handling::past(through, || self.inner.call(request)),
             };
         }
         let exchange = if let Some(route) = self.settings.grouped(request.path()) {
@@ -166,14 +127,8 @@ where
             put(id, request.headers_mut());
             request.extensions_mut().insert(id.clone());
         }
-        let inner = {
-            let _entered = exchange.enter();
-            self.inner.call(request)
-        };
         ActixFuture {
-            inner,
-            exchange: Some(exchange),
-            through: None,
+            handling: Handling::call(Some(exchange), || self.inner.call(request)),
         }
     }
 }
@@ -187,12 +142,8 @@ fn put(id: &RequestId, headers: &mut HeaderMap) {
 pin_project! {
     /// The future of [`ActixService`].
     pub struct ActixFuture<F> {
-        // Dropped before the exchange, so that what it holds ends within the request's span.
         #[pin]
-        inner: F,
-        exchange: Option<Box<Exchange>>,
-        // Where no span is made.
-        through: Option<Through>,
+        handling: Handling<F>,
     }
 }
 
@@ -204,14 +155,7 @@ where
     type Output = Result<ServiceResponse<ActixBody<B>>, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let polled = {
-            let _entered = this.exchange.as_ref().map(|it| it.enter());
-            let _through = this.through.as_ref().map(Through::enter);
-            this.inner.poll(cx)
-        };
-        let result = ready!(polled);
-        let exchange = this.exchange.take();
+        let (result, exchange) = ready!(self.project().handling.poll(cx));
         Poll::Ready(match result {
             Ok(mut response) => {
                 let exchange = exchange.map(|mut exchange| {
@@ -242,27 +186,25 @@ pin_project! {
     pub struct ActixBody<B: MessageBody> {
         #[pin]
         inner: B,
-        exchange: Option<Box<Exchange>>,
+        exchange: Answering,
         left: BodySize,
     }
 
     impl<B: MessageBody> PinnedDrop for ActixBody<B> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            // One that is dropped open: the client has left.
-            if let Some(exchange) = this.exchange.take()
-                && (exchange.wants_no_body() || this.left.is_eof())
-            {
-                exchange.completed();
-            }
+            this.exchange.saw(Step::Dropped(this.left.is_eof()));
         }
     }
 }
 
 impl<B: MessageBody> ActixBody<B> {
     fn new(inner: B, exchange: Option<Box<Exchange>>) -> Self {
-        let left = inner.size();
-        Self { inner, exchange, left }
+        Self {
+            left: inner.size(),
+            exchange: Answering::new(exchange, false),
+            inner,
+        }
     }
 }
 
@@ -282,35 +224,23 @@ impl<B: MessageBody> MessageBody for ActixBody<B> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
         let this = self.project();
         let polled = {
-            let _entered = this.exchange.as_ref().map(|it| it.enter());
+            let _entered = this.exchange.enter();
             this.inner.poll_next(cx)
         };
         match &polled {
             Poll::Pending => {}
             Poll::Ready(Some(Ok(bytes))) => {
                 let passed = bytes.len() as u64;
+                this.exchange.saw(Step::Data(passed));
                 if let BodySize::Sized(left) = this.left {
                     *left = left.saturating_sub(passed);
                 }
-                if let Some(exchange) = this.exchange.as_mut() {
-                    exchange.pass(passed);
-                }
-                if this.left.is_eof()
-                    && let Some(exchange) = this.exchange.take()
-                {
-                    exchange.completed();
+                if this.left.is_eof() {
+                    this.exchange.saw(Step::Complete);
                 }
             }
-            Poll::Ready(Some(Err(_))) => {
-                if let Some(exchange) = this.exchange.take() {
-                    exchange.failed("_OTHER");
-                }
-            }
-            Poll::Ready(None) => {
-                if let Some(exchange) = this.exchange.take() {
-                    exchange.completed();
-                }
-            }
+            Poll::Ready(Some(Err(_))) => this.exchange.saw(Step::Failed),
+            Poll::Ready(None) => this.exchange.saw(Step::Complete),
         }
         polled
     }

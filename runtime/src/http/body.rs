@@ -1,10 +1,57 @@
 //! A response's body that ends its request's span.
 
-use super::exchange::Exchange;
+use super::exchange::{Entered, Exchange};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+
+/// The request that a body answers, until its end: what all frameworks' bodies tell it.
+pub(super) struct Answering(Option<Box<Exchange>>);
+
+/// What came of a poll of the body, or of its end.
+pub(super) enum Step<'a> {
+    /// So many bytes.
+    Data(u64),
+    Trailers(&'a HeaderMap),
+    Failed,
+    /// All of it was handed over.
+    Complete,
+    /// It was dropped, and nothing was missing if this is true. Else the client has left.
+    Dropped(bool),
+}
+
+impl Answering {
+    /// Nothing, where the body has no end to wait for.
+    pub(super) fn new(exchange: Option<Box<Exchange>>, complete: bool) -> Self {
+        let mut this = Self(exchange);
+        if complete {
+            this.saw(Step::Complete);
+        }
+        this
+    }
+
+    pub(super) fn enter(&self) -> Option<Entered<'_>> {
+        self.0.as_ref().map(|exchange| exchange.enter())
+    }
+
+    pub(super) fn saw(&mut self, step: Step<'_>) {
+        let Some(exchange) = &mut self.0 else { return };
+        match step {
+            Step::Data(bytes) => exchange.pass(bytes),
+            Step::Trailers(trailers) => exchange.look(trailers),
+            Step::Failed => self.end(|exchange| exchange.failed("_OTHER")),
+            Step::Complete => self.end(Exchange::completed),
+            Step::Dropped(complete) if complete || exchange.wants_no_body() => self.end(Exchange::completed),
+            Step::Dropped(_) => self.0 = None,
+        }
+    }
+
+    fn end(&mut self, end: impl FnOnce(Box<Exchange>)) {
+        self.0.take().map(end);
+    }
+}
 
 pin_project! {
     /// The body of a response in a layer. On a server the request's span lives until its last byte; on a client the span of a call
@@ -12,46 +59,29 @@ pin_project! {
     pub struct Traced<B: Body> {
         #[pin]
         inner: B,
-        exchange: Option<Box<Exchange>>,
+        exchange: Answering,
     }
 
     impl<B: Body> PinnedDrop for Traced<B> {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if let Some(exchange) = this.exchange.take() {
-                let inner = this.inner.as_ref();
-                let complete = exchange.wants_no_body()
-                    || inner.is_end_stream()
-                    || inner.size_hint().exact().is_some_and(|left| left == 0);
-                if complete {
-                    exchange.completed();
-                }
-                // Else it is dropped open: the client has left.
-            }
+            let inner = this.inner.as_ref();
+            this.exchange
+                .saw(Step::Dropped(inner.is_end_stream() || inner.size_hint().exact() == Some(0)));
         }
     }
 }
 
 impl<B: Body> Traced<B> {
     pub(super) fn new(inner: B, exchange: Option<Box<Exchange>>) -> Self {
-        let exchange = exchange.and_then(|exchange| {
-            if inner.is_end_stream() {
-                exchange.completed();
-                None
-            } else {
-                Some(exchange)
-            }
-        });
+        let exchange = Answering::new(exchange, inner.is_end_stream());
         Self { inner, exchange }
     }
 }
 
 impl<B: Body + Default> Default for Traced<B> {
     fn default() -> Self {
-        Self {
-            inner: B::default(),
-            exchange: None,
-        }
+        Self::new(B::default(), None)
     }
 }
 
@@ -68,37 +98,25 @@ impl<B: Body> Body for Traced<B> {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let polled = {
-            let _entered = this.exchange.as_ref().map(|it| it.enter());
+            let _entered = this.exchange.enter();
             this.inner.as_mut().poll_frame(cx)
         };
         match &polled {
             Poll::Pending => {}
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(exchange) = this.exchange.as_mut() {
-                    if let Some(data) = frame.data_ref() {
-                        exchange.pass(bytes::Buf::remaining(data) as u64);
-                    }
-                    if let Some(trailers) = frame.trailers_ref() {
-                        exchange.look(trailers);
-                    }
+                if let Some(data) = frame.data_ref() {
+                    this.exchange.saw(Step::Data(bytes::Buf::remaining(data) as u64));
+                }
+                if let Some(trailers) = frame.trailers_ref() {
+                    this.exchange.saw(Step::Trailers(trailers));
                 }
                 // Nothing comes after trailers.
-                if (frame.is_trailers() || this.inner.is_end_stream())
-                    && let Some(exchange) = this.exchange.take()
-                {
-                    exchange.completed();
+                if frame.is_trailers() || this.inner.is_end_stream() {
+                    this.exchange.saw(Step::Complete);
                 }
             }
-            Poll::Ready(Some(Err(_))) => {
-                if let Some(exchange) = this.exchange.take() {
-                    exchange.failed("_OTHER");
-                }
-            }
-            Poll::Ready(None) => {
-                if let Some(exchange) = this.exchange.take() {
-                    exchange.completed();
-                }
-            }
+            Poll::Ready(Some(Err(_))) => this.exchange.saw(Step::Failed),
+            Poll::Ready(None) => this.exchange.saw(Step::Complete),
         }
         polled
     }

@@ -4,7 +4,7 @@
 //! middleware for `reqwest_middleware`. Put either inside of what retries, so that each attempt is a span.
 
 use super::body::Traced;
-use super::exchange::{Exchange, site};
+use super::exchange::{Exchange, Handling, site};
 use super::head;
 use super::measure::{ErrorType, Key, SERVERS, Side};
 use super::rpc::{self, Rpc};
@@ -201,8 +201,7 @@ where
             passing::inject(request.headers_mut());
         }
         ClientFuture {
-            inner: self.inner.call(request),
-            exchange,
+            handling: Handling::call(exchange, || self.inner.call(request)),
         }
     }
 }
@@ -211,8 +210,7 @@ pin_project! {
     /// The future of [`ClientService`].
     pub struct ClientFuture<F> {
         #[pin]
-        inner: F,
-        exchange: Option<Box<Exchange>>,
+        handling: Handling<F>,
     }
 }
 
@@ -224,13 +222,7 @@ where
     type Output = Result<Response<Traced<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let polled = {
-            let _entered = this.exchange.as_ref().map(|it| it.enter());
-            this.inner.poll(cx)
-        };
-        let result = ready!(polled);
-        let exchange = this.exchange.take();
+        let (result, exchange) = ready!(self.project().handling.poll(cx));
         Poll::Ready(match result {
             Ok(response) => {
                 let exchange =
@@ -252,13 +244,11 @@ pub use of_reqwest::ReqwestTracing;
 
 #[cfg(feature = "reqwest")]
 mod of_reqwest {
-    use super::{Exchange, passing, switch};
+    use super::{Exchange, Handling, Traced, passing, switch};
     use http::{Extensions, Uri};
-    use reqwest::{Request, Response};
+    use reqwest::{Body, Request, Response, ResponseBuilderExt as _};
     use reqwest_middleware::{Error, Middleware, Next, Result};
     use std::borrow::Cow;
-    use std::future::{Future, poll_fn};
-    use std::pin::pin;
 
     /// Sent so often before, kept by the middleware from attempt to attempt.
     #[derive(Clone, Copy)]
@@ -297,18 +287,35 @@ mod of_reqwest {
             let uri: Uri = request.url().as_str().parse().unwrap_or_default();
             let method = request.method().clone();
             let exchange = Exchange::send(&method, &uri, request.headers_mut(), resends);
-            let mut sent = pin!(next.run(request, extensions));
-            let result = poll_fn(|cx| {
-                let _entered = exchange.enter();
-                sent.as_mut().poll(cx)
-            })
-            .await;
-            match &result {
-                Ok(response) => drop(exchange.answered(response.status(), response.version(), response.headers())),
-                Err(error) => exchange.failed(kind(error)),
+            let sent = Handling::call(Some(exchange), || next.run(request, extensions));
+            let (result, exchange) = sent.await;
+            let Some(exchange) = exchange else { return result };
+            match result {
+                Ok(response) => {
+                    let open = exchange.answered(response.status(), response.version(), response.headers());
+                    Ok(match open {
+                        Some(exchange) => until_trailers(response, exchange),
+                        None => response,
+                    })
+                }
+                Err(error) => {
+                    exchange.failed(kind(&error));
+                    Err(error)
+                }
             }
-            result
         }
+    }
+
+    /// The same response, its body watched for the status of gRPC.
+    fn until_trailers(response: Response, exchange: Box<Exchange>) -> Response {
+        let url = response.url().clone();
+        let (mut head, body) = http::Response::from(response).into_parts();
+        // On the way there the response loses its URL, which has no other way back in.
+        if let Ok(url) = http::Response::builder().url(url).body(()) {
+            head.extensions.extend(url.into_parts().0.extensions);
+        }
+        let body = Body::wrap(Traced::new(body, Some(exchange)));
+        http::Response::from_parts(head, body).into()
     }
 
     /// `error.type`, of low cardinality.

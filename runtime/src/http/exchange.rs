@@ -10,8 +10,13 @@ use crate::site::{Def, Site, Slots, SpanDef, SpanKind};
 use crate::trace::SpanContext;
 use crate::trace::active::{ActiveSpan, Parent, SpanOptions};
 use crate::trace::body::Scalar;
+use crate::trace::passing::Through;
 use http::HeaderMap;
+use pin_project_lite::pin_project;
 use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 /// The site of the spans of one kind: no function of the user's.
 pub(super) const fn site(name: &'static str, kind: SpanKind, fields: &'static [&'static str]) -> Site {
@@ -255,5 +260,59 @@ pub(super) struct Entered<'a> {
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
         self.span.exit();
+    }
+}
+
+pin_project! {
+    /// The handling of a request, polled as a part of it. The frameworks' futures are this one, and differ in their outputs.
+    pub(super) struct Handling<F> {
+        // Dropped before the exchange, so that what it holds ends within the request's span.
+        #[pin]
+        inner: F,
+        exchange: Option<Box<Exchange>>,
+        // Where no span is made.
+        through: Option<Through>,
+    }
+}
+
+impl<F> Handling<F> {
+    /// No span is made, and the caller's context goes on.
+    pub(super) fn past(through: Option<Through>, call: impl FnOnce() -> F) -> Self {
+        let inner = {
+            let _through = through.as_ref().map(Through::enter);
+            call()
+        };
+        Self {
+            inner,
+            exchange: None,
+            through,
+        }
+    }
+
+    /// The call that makes the future is part of the request, too.
+    pub(super) fn call(exchange: Option<Box<Exchange>>, call: impl FnOnce() -> F) -> Self {
+        let inner = {
+            let _entered = exchange.as_ref().map(|it| it.enter());
+            call()
+        };
+        Self {
+            inner,
+            exchange,
+            through: None,
+        }
+    }
+}
+
+impl<F: Future> Future for Handling<F> {
+    type Output = (F::Output, Option<Box<Exchange>>);
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = {
+            let _entered = this.exchange.as_ref().map(|it| it.enter());
+            let _through = this.through.as_ref().map(Through::enter);
+            this.inner.poll(cx)
+        };
+        polled.map(|output| (output, this.exchange.take()))
     }
 }

@@ -15,8 +15,9 @@
 //! when the last byte of the body is handed over or the body is dropped. A client that left before is `cancelled`.
 
 use super::body::Traced;
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Handling};
 use super::request_id;
+use super::settings::{self, Settings};
 use crate::switch;
 use crate::trace::passing::Through;
 use http::request::Parts;
@@ -48,91 +49,15 @@ struct Tower {
     route: Option<RouteOf>,
 }
 
-/// What the layers of all frameworks can be told.
-pub(super) struct Settings {
-    pub(super) access_line: bool,
-    pub(super) request_id: bool,
-    excluded: Vec<Pattern>,
-    groups: Vec<(Pattern, Cow<'static, str>)>,
-    pub(super) headers: Vec<(HeaderName, String)>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            access_line: true,
-            request_id: true,
-            excluded: Vec::new(),
-            groups: Vec::new(),
-            headers: Vec::new(),
-        }
-    }
-}
-
-impl Settings {
-    pub(super) fn exclude(&mut self, path: String) {
-        self.excluded.push(Pattern(path));
-    }
-
-    pub(super) fn group(&mut self, paths: String, route: Cow<'static, str>) {
-        self.groups.push((Pattern(paths), route));
-    }
-
-    /// Never a header whose name is secret.
-    pub(super) fn request_header(&mut self, name: HeaderName) {
-        if !crate::secret::is_secret(name.as_str()) {
-            let attribute = format!("http.request.header.{}", name.as_str());
-            self.headers.push((name, attribute));
-        }
-    }
-
-    pub(super) fn excludes(&self, path: &str) -> bool {
-        self.excluded.iter().any(|pattern| pattern.matches(path))
-    }
-
-    /// The route that a path is grouped under.
-    pub(super) fn grouped(&self, path: &str) -> Option<&str> {
-        let found = self.groups.iter().find(|(pattern, _)| pattern.matches(path));
-        found.map(|(_, route)| &**route)
-    }
-}
-
-/// A path, or all paths that begin so where it ends with `*`.
-struct Pattern(String);
-
-impl Pattern {
-    fn matches(&self, path: &str) -> bool {
-        match self.0.strip_suffix('*') {
-            Some(start) => path.starts_with(start),
-            None => path == self.0,
-        }
-    }
-}
-
 /// The tower layer for HTTP servers; made by [`layer`].
 #[derive(Clone)]
 pub struct HttpLayer {
     settings: Arc<Tower>,
 }
 
-/// Configured before it is cloned or made into a service; later it panics.
 impl HttpLayer {
     fn settings(&mut self) -> &mut Tower {
         Arc::get_mut(&mut self.settings).expect("an `HttpLayer` is configured before it is cloned")
-    }
-
-    /// No span, no measurement and no line for this path, or for all that begin so: `"/healthz"`, `"/static/*"`.
-    #[must_use]
-    pub fn exclude(mut self, path: impl Into<String>) -> Self {
-        self.settings().common.exclude(path.into());
-        self
-    }
-
-    /// One route for all paths that begin so, where no router says it: `group("/static/*", "/static/{file}")`.
-    #[must_use]
-    pub fn group(mut self, paths: impl Into<String>, route: impl Into<Cow<'static, str>>) -> Self {
-        self.settings().common.group(paths.into(), route.into());
-        self
     }
 
     /// Names the route of a request where no router does. It must be of low cardinality: beyond 1000 routes the rest share
@@ -142,28 +67,9 @@ impl HttpLayer {
         self.settings().route = Some(Box::new(route));
         self
     }
-
-    /// Whether each request gets a line at level info (error for 5xx and panics), target `vitalsign::access`. On.
-    #[must_use]
-    pub fn access_line(mut self, on: bool) -> Self {
-        self.settings().common.access_line = on;
-        self
-    }
-
-    /// Whether `X-Request-ID` is honoured or minted, echoed, and a field of every line. On.
-    #[must_use]
-    pub fn request_id(mut self, on: bool) -> Self {
-        self.settings().common.request_id = on;
-        self
-    }
-
-    /// Records a request header as `http.request.header.NAME`. None is recorded unasked, and never one whose name is secret.
-    #[must_use]
-    pub fn request_header(mut self, name: HeaderName) -> Self {
-        self.settings().common.request_header(name);
-        self
-    }
 }
+
+settings::words!(HttpLayer, HeaderName, |layer| &mut layer.settings().common);
 
 impl std::fmt::Debug for HttpLayer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -230,14 +136,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if !switch::on() || self.settings.common.excludes(request.uri().path()) {
             let through = Through::of(request.headers());
-            let inner = {
-                let _entered = through.as_ref().map(Through::enter);
-                self.inner.call(request)
-            };
             return ResponseFuture {
-                inner,
-                exchange: None,
-                through,
+                handling: Handling::past(through, || self.inner.call(request)),
             };
         }
         let (mut parts, body) = request.into_parts();
@@ -250,14 +150,8 @@ where
             parts.extensions.insert(id.clone());
         }
         let request = Request::from_parts(parts, body);
-        let inner = {
-            let _entered = exchange.enter();
-            self.inner.call(request)
-        };
         ResponseFuture {
-            inner,
-            exchange: Some(exchange),
-            through: None,
+            handling: Handling::call(Some(exchange), || self.inner.call(request)),
         }
     }
 }
@@ -265,12 +159,8 @@ where
 pin_project! {
     /// The future of [`HttpService`].
     pub struct ResponseFuture<F> {
-        // Dropped before the exchange, so that what it holds ends within the request's span.
         #[pin]
-        inner: F,
-        exchange: Option<Box<Exchange>>,
-        // Where no span is made.
-        through: Option<Through>,
+        handling: Handling<F>,
     }
 }
 
@@ -282,14 +172,7 @@ where
     type Output = Result<Response<Traced<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let polled = {
-            let _entered = this.exchange.as_ref().map(|it| it.enter());
-            let _through = this.through.as_ref().map(Through::enter);
-            this.inner.poll(cx)
-        };
-        let result = ready!(polled);
-        let exchange = this.exchange.take();
+        let (result, exchange) = ready!(self.project().handling.poll(cx));
         Poll::Ready(match result {
             Ok(response) => {
                 let (mut parts, body) = response.into_parts();

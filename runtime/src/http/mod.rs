@@ -32,6 +32,8 @@ mod request_id;
 mod rpc;
 #[cfg(feature = "tower")]
 mod server;
+#[cfg(feature = "tower")]
+mod settings;
 #[cfg(all(test, feature = "axum"))]
 mod tests;
 #[cfg(feature = "tower")]

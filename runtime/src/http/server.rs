@@ -2,10 +2,10 @@
 
 use super::exchange::{Exchange, site};
 use super::head::{Head, KeptPath};
-use super::layer::Settings;
 use super::measure::{self, ErrorType, Key, Side};
 use super::request_id::RequestId;
 use super::rpc::{self, Code};
+use super::settings::Settings;
 use super::words;
 use crate::outcome::CallOutcome;
 use crate::site::{Site, SpanKind};

@@ -4,10 +4,12 @@ use actix_web::{App, HttpMessage, HttpRequest, HttpResponse, HttpServer, web};
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tests::http;
 use tests::live::{Live, live_with_lines};
 use tests::span::{Span, SpanKind, StatusCode};
+use tokio::io::AsyncWriteExt as _;
 use vitalsign::http::{RequestId, actix_layer};
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -36,6 +38,14 @@ async fn panics() -> String {
     panic!("in the handler")
 }
 
+static ASKED: AtomicU32 = AtomicU32::new(0);
+
+/// Never answers.
+async fn silent() -> String {
+    ASKED.fetch_add(1, Ordering::SeqCst);
+    std::future::pending().await
+}
+
 /// Never done.
 async fn endless() -> HttpResponse {
     let bytes = || async { Some((Ok::<_, std::io::Error>(web::Bytes::from_static(&[b'x'; 4096])), ())) };
@@ -59,6 +69,7 @@ fn server() -> (&'static Live, String) {
                     )
                     .route("/refused", web::get().to(refused))
                     .route("/panics", web::get().to(panics))
+                    .route("/silent", web::get().to(silent))
                     .route("/endless", web::get().to(endless))
                     .route("/healthz", web::get().to(|| async { "ok" }))
                     .wrap(
@@ -70,6 +81,7 @@ fn server() -> (&'static Live, String) {
             })
             .workers(2)
             .disable_signals()
+            .h1_allow_half_closed(false)
             .listen(listener)
             .expect("a server");
             actix_web::rt::System::new().block_on(server.run())
@@ -234,6 +246,39 @@ fn a_client_that_left_in_the_middle() {
     let span = span_of(live, trace);
     assert_eq!(span.attribute("outcome"), "cancelled");
     assert_eq!(span.status, StatusCode::Unset);
+}
+
+/// Neither who closes the connection nor who resets it has got an answer.
+#[test]
+fn a_client_that_left_before_the_head() {
+    let (live, url) = server();
+    let host = url.trim_start_matches("http://");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for (n, reset) in [(1, false), (2, true)] {
+        let trace = format!("f{n:031}");
+        runtime.block_on(async {
+            let mut stream = tokio::net::TcpStream::connect(host).await.expect("a connection");
+            let head = format!(
+                "GET /silent HTTP/1.1\r\nHost: {host}\r\ntraceparent: {}\r\n\r\n",
+                parent(&trace)
+            );
+            stream.write_all(head.as_bytes()).await.expect("written");
+            tests::wait_for("the handler", LIMIT, || (ASKED.load(Ordering::SeqCst) == n).then_some(()));
+            if reset {
+                stream.set_zero_linger().expect("it resets");
+            }
+        });
+        let span = span_of(live, &trace);
+        assert_eq!(span.attribute("outcome"), "cancelled", "reset: {reset}");
+        assert_eq!((span.status, span.name.as_str()), (StatusCode::Unset, "GET /silent"));
+        assert_eq!(span.attribute("http.response.status_code"), "");
+        tests::wait_for("its line", LIMIT, || {
+            let lines = live.lines();
+            let line = lines.iter().find(|line| line["trace_id"] == *trace && line["url.path"] == "/silent")?;
+            assert_eq!(line["outcome"], "cancelled");
+            Some(())
+        });
+    }
 }
 
 #[test]

@@ -262,3 +262,44 @@ async fn a_method_that_panics() {
     );
     assert_eq!(server.attribute("rpc.status_code"), "UNKNOWN");
 }
+
+/// By a client that knows nothing of gRPC: its status still comes in trailers, behind the body.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn through_the_middleware_of_reqwest() {
+    use prost::Message as _;
+    let live = live_with_lines();
+    let (_, uri) = channel().await;
+    let http2 = reqwest::Client::builder().http2_prior_knowledge().no_proxy();
+    let client = reqwest_middleware::ClientBuilder::new(http2.build().expect("a client"))
+        .with(vitalsign::http::ReqwestTracing::new())
+        .build();
+    for (root, method, code, error) in [
+        ("reqwest, well", "Check", "OK", ""),
+        ("reqwest, torn", "Watch", "DATA_LOSS", "DATA_LOSS"),
+    ] {
+        let message = ask("").encode_to_vec();
+        let mut body = vec![0, 0, 0, 0, u8::try_from(message.len()).expect("a short one")];
+        body.extend(message);
+        let url = format!("{uri}grpc.health.v1.Health/{method}");
+        let call = client
+            .post(&url)
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(body);
+        in_span(root, async {
+            let response = call.send().await.expect("a response");
+            assert_eq!((response.url().as_str(), response.status().as_u16()), (url.as_str(), 200));
+            assert!(response.remote_addr().is_some());
+            assert_eq!(response.bytes().await.expect("its body")[..5], [0, 0, 0, 0, 2]);
+        })
+        .await;
+        let (client, _) = both(live, root).await;
+        assert_eq!(client.name, format!("grpc.health.v1.Health/{method}"));
+        assert_eq!(
+            (client.attribute("rpc.status_code"), client.attribute("error.type")),
+            (code, error)
+        );
+        let failed = client.status == StatusCode::Error;
+        assert_eq!(failed, !error.is_empty());
+    }
+}
