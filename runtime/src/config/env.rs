@@ -107,6 +107,8 @@ pub(crate) struct Metrics {
 #[derive(Clone, Debug)]
 pub(crate) struct Logs {
     pub(crate) otlp: Option<Otlp>,
+    /// Records as OTLP/JSON on standard output.
+    pub(crate) stdout: bool,
     /// Lines on standard output, and their form.
     pub(crate) lines: Option<LogFormat>,
     /// `RUST_LOG`.

@@ -92,9 +92,9 @@ const fn row(name: &'static str, kind: Kind, default: &'static str, doc: &'stati
     }
 }
 
-pub(crate) const SPAN_EXPORTERS: &[&str] = &["otlp", "console", "none"];
-pub(crate) const METRIC_EXPORTERS: &[&str] = &["otlp", "prometheus", "console", "none"];
-pub(crate) const LOG_EXPORTERS: &[&str] = &["otlp", "console", "none"];
+pub(crate) const SPAN_EXPORTERS: &[&str] = &["otlp", "otlp/stdout", "console", "none"];
+pub(crate) const METRIC_EXPORTERS: &[&str] = &["otlp", "otlp/stdout", "prometheus", "console", "none"];
+pub(crate) const LOG_EXPORTERS: &[&str] = &["otlp", "otlp/stdout", "console", "none"];
 pub(crate) const PROTOCOLS: &[&str] = &["http/protobuf", "grpc", "http/json"];
 pub(crate) const COMPRESSIONS: &[&str] = &["none", "gzip"];
 pub(crate) const PROPAGATORS: &[&str] = &["tracecontext", "baggage", "b3", "b3multi", "jaeger", "none"];
@@ -186,9 +186,9 @@ const PLAIN: &[Variable] = &[
     row("OTEL_SPAN_LINK_COUNT_LIMIT", Kind::Count, "128", "links of a span"),
     row("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", Kind::Count, "128", "attributes of a span's event"),
     row("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", Kind::Count, "128", "attributes of a span's link"),
-    row("OTEL_TRACES_EXPORTER", Kind::AnyOf(SPAN_EXPORTERS), "otlp", "where spans go"),
-    row("OTEL_METRICS_EXPORTER", Kind::AnyOf(METRIC_EXPORTERS), "prometheus, and otlp if an endpoint for metrics is set", "where metrics go; `prometheus` is the page /metrics"),
-    row("OTEL_LOGS_EXPORTER", Kind::AnyOf(LOG_EXPORTERS), "console", "where log records go; `console` is standard output"),
+    row("OTEL_TRACES_EXPORTER", Kind::AnyOf(SPAN_EXPORTERS), "otlp", "where spans go; `otlp/stdout` and `console` are lines of OTLP/JSON on standard output"),
+    row("OTEL_METRICS_EXPORTER", Kind::AnyOf(METRIC_EXPORTERS), "prometheus, and otlp if an endpoint for metrics is set", "where metrics go; `prometheus` is the page /metrics, `otlp/stdout` and `console` are lines of OTLP/JSON on standard output"),
+    row("OTEL_LOGS_EXPORTER", Kind::AnyOf(LOG_EXPORTERS), "console", "where log records go; `console` is lines on standard output, `otlp/stdout` the same as OTLP/JSON"),
     row("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", Kind::OneOf(&["cumulative", "delta", "lowmemory"]), "cumulative", "since when metrics over OTLP count"),
     row("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", Kind::OneOf(&["explicit_bucket_histogram", "base2_exponential_bucket_histogram"]), "explicit_bucket_histogram", "the form of histograms that declare no buckets"),
     row("OTEL_METRICS_EXEMPLAR_FILTER", Kind::OneOf(&["trace_based", "always_on", "always_off"]), "trace_based", "which measurements may become exemplars"),

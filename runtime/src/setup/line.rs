@@ -33,7 +33,7 @@ pub(super) fn line(config: &Config, service: &str, admin: Option<std::net::Socke
         );
         line.push(',');
         let lines = (cfg!(feature = "logs") && config.logs.lines.is_some()).then(|| "stdout".to_owned());
-        signal(&mut line, "logs", false, config.logs.otlp.as_ref(), lines);
+        signal(&mut line, "logs", config.logs.stdout, config.logs.otlp.as_ref(), lines);
     }
     match admin {
         Some(address) => {

@@ -145,6 +145,7 @@ fn consoles_and_several_exporters_at_once() {
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http()),
             ("OTEL_TRACES_EXPORTER", "console,otlp"),
             ("OTEL_METRICS_EXPORTER", "console"),
+            ("OTEL_LOGS_EXPORTER", "otlp/stdout"),
         ],
     );
     assert_eq!(receiver.spans().len(), 3, "{output}");
@@ -159,7 +160,9 @@ fn consoles_and_several_exporters_at_once() {
         "{output}"
     );
     let metrics = lines(&output, "\"resourceMetrics\"");
-    for line in spans.iter().chain(&metrics) {
+    let logs = lines(&output, "\"resourceLogs\"");
+    assert!(!logs.is_empty() && receiver.received().logs.is_empty(), "{output}");
+    for line in spans.iter().chain(&metrics).chain(&logs) {
         serde_json::from_str::<serde_json::Value>(line).expect("JSON");
     }
     assert!(metrics.iter().any(|line| line.contains("program.work")), "{output}");

@@ -153,11 +153,16 @@ fn batch(r: &Reader<'_>, [delay, export_timeout, queue, size]: BatchNames) -> Ba
     }
 }
 
+/// Lines of OTLP/JSON on standard output.
+fn is_stdout(to: &[&str]) -> bool {
+    to.contains(&"otlp/stdout")
+}
+
 fn traces(r: &Reader<'_>) -> Traces {
     let to = r.any_of("OTEL_TRACES_EXPORTER").unwrap_or_else(|| vec!["otlp"]);
     Traces {
         otlp: otlp(r, Signal::Traces).filter(|_| to.contains(&"otlp")),
-        console: to.contains(&"console"),
+        console: is_stdout(&to) || to.contains(&"console"),
         batch: batch(r, SPANS),
     }
 }
@@ -175,7 +180,7 @@ fn metrics(r: &Reader<'_>) -> Metrics {
     Metrics {
         page: to.contains(&"prometheus"),
         otlp: otlp.filter(|_| to.contains(&"otlp")),
-        console: to.contains(&"console"),
+        console: is_stdout(&to) || to.contains(&"console"),
         interval: r.interval("OTEL_METRIC_EXPORT_INTERVAL"),
         timeout: r.limit_or_default("OTEL_METRIC_EXPORT_TIMEOUT"),
         temporality: match r.one_of("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE") {
@@ -205,6 +210,7 @@ fn logs(r: &Reader<'_>) -> Logs {
     };
     Logs {
         otlp: otlp(r, Signal::Logs).filter(|_| to.contains(&"otlp")),
+        stdout: is_stdout(&to),
         lines,
         filter: r.text("RUST_LOG").unwrap_or_else(|| "info".into()),
         batch: batch(r, LOG_RECORDS),

@@ -93,7 +93,9 @@ fn an_endpoint_turns_metrics_over_otlp_on() {
     ]);
     assert!(c.metrics.otlp.is_none() && !c.metrics.page && c.traces.console && c.traces.otlp.is_some());
     let c = clean(&[("OTEL_LOGS_EXPORTER", "otlp")]);
-    assert!(c.logs.otlp.is_some() && c.logs.lines.is_none());
+    assert!(c.logs.otlp.is_some() && c.logs.lines.is_none() && !c.logs.stdout);
+    let c = clean(&[("OTEL_LOGS_EXPORTER", "otlp/stdout")]);
+    assert!(c.logs.otlp.is_none() && c.logs.lines.is_none() && c.logs.stdout);
 }
 
 #[test]
@@ -209,7 +211,7 @@ fn what_is_wrong_gives_one_warning_that_says_what_holds() {
         (
             "OTEL_LOGS_EXPORTER",
             "file",
-            "OTEL_LOGS_EXPORTER=file is none of otlp, console, none; using console",
+            "OTEL_LOGS_EXPORTER=file is none of otlp, otlp/stdout, console, none; using console",
         ),
         (
             "OTEL_RESOURCE_ATTRIBUTES",
