@@ -1,7 +1,7 @@
 //! One collector as one signal sees it: the transport, and whether anybody is at its other end.
 
 use super::diag::{Level, say, say_once};
-use super::otlp;
+use super::otlp::{self, greeting::is_http2};
 use super::stats;
 use super::transport::{Accepted, Kind, Retry, SendError, Signal, Transport};
 use crate::config::env::{Otlp, Protocol};
@@ -20,8 +20,7 @@ pub(super) struct Endpoint {
     from: Option<&'static str>,
     /// `host:port`
     authority: String,
-    /// HTTP/1.1 without TLS.
-    plain: bool,
+    otlp: Otlp,
     /// The other end is away, and it was said.
     away: AtomicBool,
     was_away: AtomicBool,
@@ -36,7 +35,7 @@ impl Endpoint {
             signal,
             from: otlp.url_from,
             authority: otlp.url.authority(),
-            plain: otlp.protocol != Protocol::Grpc && !otlp.url.tls,
+            otlp: otlp.clone(),
             away: AtomicBool::new(false),
             was_away: AtomicBool::new(false),
         })
@@ -57,7 +56,7 @@ impl Endpoint {
         const MOST: Duration = Duration::from_secs(2);
         let message = match timeout(MOST, TcpStream::connect(&self.authority)).await {
             Ok(Ok(stream)) => {
-                if self.plain && greets_as_grpc(stream).await {
+                if is_http2(stream, &self.otlp).await {
                     let (signal, target) = (self.signal.as_str(), self.named());
                     say_once(
                         Level::Warn,
@@ -148,27 +147,6 @@ impl Endpoint {
             .unwrap_or_default();
         say_once(level, ("away", signal), format_args!("{signal} wait: {error}{by}"));
     }
-}
-
-/// Servers of HTTP/2 send their settings without being asked; those of HTTP/1.1 wait for a request.
-async fn greets_as_grpc(stream: TcpStream) -> bool {
-    const WAIT: Duration = Duration::from_millis(300);
-    // Length, type, flags, stream.
-    let mut frame = [0xff; 9];
-    let mut read = 0;
-    let whole = timeout(WAIT, async {
-        while read < frame.len() {
-            stream.readable().await.ok()?;
-            match stream.try_read(&mut frame[read..]) {
-                Ok(0) => return None,
-                Ok(n) => read += n,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => return None,
-            }
-        }
-        Some(())
-    });
-    matches!(whole.await, Ok(Some(()))) && frame[0] == 0 && frame[3] == 4 && frame[5..] == [0; 4]
 }
 
 /// `otel.component.type` by the conventions. Each signal has its own, so that no two series are one.

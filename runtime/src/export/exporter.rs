@@ -140,7 +140,7 @@ impl Ways {
         Ok(Self {
             traces: pipeline(Signal::Traces, traces.otlp.as_ref(), traces.console, &traces.batch)?,
             // Their console is the writer of lines.
-            logs: pipeline(Signal::Logs, logs.otlp.as_ref(), false, &logs.batch)?,
+            logs: pipeline(Signal::Logs, logs.otlp.as_ref(), logs.stdout, &logs.batch)?,
             metrics: match endpoint(Signal::Metrics, metrics.otlp.as_ref())? {
                 None if !metrics.console => None,
                 endpoint => {

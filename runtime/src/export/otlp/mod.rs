@@ -2,6 +2,8 @@
 
 #[cfg(feature = "otlp")]
 pub(crate) mod connect;
+#[cfg(feature = "otlp")]
+pub(crate) mod greeting;
 #[cfg(feature = "grpc")]
 pub(crate) mod grpc;
 #[cfg(feature = "otlp")]

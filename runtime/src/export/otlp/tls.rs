@@ -1,14 +1,17 @@
 //! TLS to a collector: rustls on ring, the system's authorities or one's own, client certificates.
 
 use super::connect::{Blame, Version, chain, tcp};
+use super::greeting::{Greeting, greeting};
 use crate::config::env::{FileFrom, Otlp};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use std::error::Error;
 use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 pub(crate) type Connector = HttpsConnector<HttpConnector>;
 
@@ -57,6 +60,38 @@ fn config(otlp: &Otlp) -> Result<ClientConfig, String> {
         (Some(there), None) => Err(alone(there, blame.client_key)),
         (None, Some(there)) => Err(alone(there, blame.client_certificate)),
     }
+}
+
+/// Whether a server speaks HTTP/2 alone. What else may be wrong with it, sending will say.
+pub(super) async fn is_http2(stream: TcpStream, otlp: &Otlp) -> bool {
+    let Some((config, name)) = config(otlp).ok().zip(server_name(otlp)) else {
+        return false;
+    };
+    let connector = TlsConnector::from(Arc::new(config.clone()));
+    // Without a word on the version, as the exporter's connections are.
+    let greeting = match connector.connect(name.clone(), stream).await {
+        Ok(stream) => greeting(stream).await,
+        Err(_) => return false,
+    };
+    match greeting {
+        Greeting::Http2 => true,
+        Greeting::Silence => false,
+        // Some servers of gRPC hang up on who did not name HTTP/2; a server of HTTP/1.1 does not.
+        Greeting::Closed => {
+            let mut config = config;
+            config.alpn_protocols = vec![b"h2".to_vec()];
+            let Ok(stream) = TcpStream::connect(otlp.url.authority()).await else {
+                return false;
+            };
+            let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+            connected.is_ok_and(|stream| stream.get_ref().1.alpn_protocol() == Some(b"h2"))
+        }
+    }
+}
+
+fn server_name(otlp: &Otlp) -> Option<ServerName<'static>> {
+    let host = otlp.url.host.trim_start_matches('[').trim_end_matches(']');
+    ServerName::try_from(host.to_owned()).ok()
 }
 
 fn alone(there: &FileFrom, missing: &str) -> String {

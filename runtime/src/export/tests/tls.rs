@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -24,8 +24,8 @@ fn path(name: &str) -> String {
     file(name).display().to_string()
 }
 
-/// A collector over TLS with this certificate; `wants_client` asks for one of its own authority.
-fn receiver(certificate: &str, wants_client: bool) -> Receiver {
+/// A server's side of TLS with this certificate; `wants_client` asks for one of its own authority.
+fn server_config(certificate: &str, wants_client: bool) -> Arc<ServerConfig> {
     let chain = vec![CertificateDer::from_pem_file(file(&format!("{certificate}.pem"))).unwrap()];
     let key = PrivateKeyDer::from_pem_file(file(&format!("{certificate}.key"))).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -44,7 +44,12 @@ fn receiver(certificate: &str, wants_client: bool) -> Receiver {
     } else {
         builder.with_no_client_auth()
     };
-    let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
+    Arc::new(builder.with_single_cert(chain, key).unwrap())
+}
+
+/// A collector over TLS.
+fn receiver(certificate: &str, wants_client: bool) -> Receiver {
+    let config = server_config(certificate, wants_client);
     let wrap = move |stream| {
         let connection = ServerConnection::new(config.clone()).ok()?;
         Some(Box::new(StreamOwned::new(connection, stream)) as Box<dyn super::receiver::Stream>)
@@ -235,4 +240,50 @@ fn files_that_are_wrong_are_named_at_the_start() {
         assert!(error.starts_with(says), "{error}");
     }
     assert_eq!(diag::tame("a\nb"), "a b");
+}
+
+/// A server that takes one connection after the other, as `alpn` has it; `greets` with the settings of HTTP/2, hangs up on who named
+/// no protocol, or waits.
+fn server(alpn: &[&[u8]], greets: Option<&'static [u8]>, hangs_up: bool) -> String {
+    let mut config = (*server_config("server", false)).clone();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let config = Arc::new(config);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream);
+            while stream.conn.is_handshaking() && stream.conn.complete_io(&mut stream.sock).is_ok() {}
+            if let Some(greeting) = greets {
+                let _ = stream.write_all(greeting);
+            }
+            if !(hangs_up && stream.conn.alpn_protocol().is_none()) {
+                // Until it has been looked at.
+                let _ = stream.read(&mut [0]);
+            }
+        }
+    });
+    url
+}
+
+/// An empty frame of settings.
+const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+
+#[test]
+fn grpc_behind_tls_is_seen_before_anything_is_sent() {
+    let background = Background::start().unwrap();
+    let seen = |url: String| {
+        let config = config(&url, &[(CA, path("ca.pem"))]);
+        let otlp = config.traces.otlp.unwrap();
+        background
+            .wait(Duration::from_secs(10), async move {
+                let stream = tokio::net::TcpStream::connect(otlp.url.authority()).await.unwrap();
+                crate::export::otlp::greeting::is_http2(stream, &otlp).await
+            })
+            .unwrap()
+    };
+    assert!(seen(server(&[b"h2"], Some(SETTINGS), false)));
+    assert!(seen(server(&[b"h2"], None, true)), "as grpc-go does");
+    assert!(!seen(server(&[], None, false)));
+    assert!(!seen(server(&[b"h2", b"http/1.1"], None, false)), "an HTTP/1.1 server may offer both");
 }
