@@ -1,109 +1,86 @@
-//! Headers as brokers have them: pairs of text or bytes, JSON objects.
-//!
-//! `HashMap` and `BTreeMap` of strings stand with the propagation itself.
+//! Headers as brokers have them: pairs and maps of text or bytes, JSON objects.
 
 use crate::trace::propagate::{Extract, Inject, extract};
 use crate::trace::{AsParent, SpanContext};
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 use std::str;
-
-/// Whoever made the headers may have kept the sender's capitals.
-fn values<'a, K, V>(
-    pairs: impl Iterator<Item = (&'a K, &'a V)>,
-    name: &str,
-    text: impl Fn(&'a V) -> &'a str,
-) -> Vec<&'a str>
-where
-    K: AsRef<str> + ?Sized + 'a,
-    V: ?Sized + 'a,
-{
-    pairs
-        .filter(|(key, _)| key.as_ref().eq_ignore_ascii_case(name))
-        .map(|(_, value)| text(value))
-        .collect()
-}
 
 /// A value that is not text counts: it makes what it stands in malformed.
 fn utf8(bytes: &[u8]) -> &str {
     str::from_utf8(bytes).unwrap_or("\u{0}")
 }
 
-macro_rules! pairs {
-    ($($value:ty, $text:expr, $made:expr;)*) => {$(
-        impl Extract for [(String, $value)] {
+/// Whoever made the headers may have kept the sender's capitals.
+fn values<'a, K, V>(pairs: impl Iterator<Item = (&'a K, &'a V)>, name: &str) -> Vec<&'a str>
+where
+    K: AsRef<[u8]> + 'a,
+    V: AsRef<[u8]> + 'a,
+{
+    pairs
+        .filter(|(key, _)| key.as_ref().eq_ignore_ascii_case(name.as_bytes()))
+        .map(|(_, value)| utf8(value.as_ref()))
+        .collect()
+}
+
+macro_rules! carrier {
+    ([$($generics:tt)*] $headers:ty, $pairs:expr) => {
+        impl<$($generics)*> Extract for $headers {
             fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
-                values(self.iter().map(|(key, value)| (key, value)), name, $text)
+                let pairs: fn(&'a Self) -> _ = $pairs;
+                values(pairs(self), name)
             }
             fn names(&self) -> Vec<&str> {
-                self.iter().map(|(key, _)| key.as_str()).collect()
+                self.iter().filter_map(|(key, _)| str::from_utf8(key.as_ref()).ok()).collect()
             }
         }
-        impl Extract for Vec<(String, $value)> {
-            fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
-                self.as_slice().values(name)
-            }
-            fn names(&self) -> Vec<&str> {
-                self.as_slice().names()
-            }
-        }
-        impl Inject for Vec<(String, $value)> {
-            fn set(&mut self, name: &str, value: String) {
-                self.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
-                let made: fn(String) -> $value = $made;
-                self.push((name.to_owned(), made(value)));
-            }
-        }
-        impl AsParent for [(String, $value)] {
+        impl<$($generics)*> AsParent for $headers {
             fn as_parent(&self) -> Option<SpanContext> {
                 extract(self)
             }
         }
-        impl AsParent for Vec<(String, $value)> {
-            fn as_parent(&self) -> Option<SpanContext> {
-                extract(self)
-            }
-        }
-    )*};
+    };
 }
-pairs! {
-    String, String::as_str, |value| value;
-    Vec<u8>, |bytes: &Vec<u8>| utf8(bytes), String::into_bytes;
-}
+carrier!([K: AsRef<[u8]>, V: AsRef<[u8]>] [(K, V)], |all| all.iter().map(|(key, value)| (key, value)));
+carrier!([K: AsRef<[u8]>, V: AsRef<[u8]>] Vec<(K, V)>, |all| all.iter().map(|(key, value)| (key, value)));
+carrier!([K: AsRef<[u8]>, V: AsRef<[u8]>, S] HashMap<K, V, S>, HashMap::iter);
+carrier!([K: AsRef<[u8]>, V: AsRef<[u8]>] BTreeMap<K, V>, BTreeMap::iter);
 
-impl Extract for Vec<(Vec<u8>, Vec<u8>)> {
-    fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
-        let pairs = self
-            .iter()
-            .filter_map(|(key, value)| Some((str::from_utf8(key).ok()?, value)));
-        values(pairs, name, |bytes: &Vec<u8>| utf8(bytes))
-    }
-
-    fn names(&self) -> Vec<&str> {
-        self.iter().filter_map(|(key, _)| str::from_utf8(key).ok()).collect()
-    }
-}
-
-impl Inject for Vec<(Vec<u8>, Vec<u8>)> {
+impl<K, V> Inject for Vec<(K, V)>
+where
+    K: AsRef<[u8]> + From<String>,
+    V: From<String>,
+{
     fn set(&mut self, name: &str, value: String) {
-        self.retain(|(key, _)| !key.eq_ignore_ascii_case(name.as_bytes()));
-        self.push((name.as_bytes().to_vec(), value.into_bytes()));
+        self.retain(|(key, _)| !key.as_ref().eq_ignore_ascii_case(name.as_bytes()));
+        self.push((name.to_owned().into(), value.into()));
     }
 }
 
-impl AsParent for Vec<(Vec<u8>, Vec<u8>)> {
-    fn as_parent(&self) -> Option<SpanContext> {
-        extract(self)
+impl<V: From<String>, S: BuildHasher> Inject for HashMap<String, V, S> {
+    fn set(&mut self, name: &str, value: String) {
+        self.insert(name.to_owned(), value.into());
+    }
+}
+
+impl<V: From<String>> Inject for BTreeMap<String, V> {
+    fn set(&mut self, name: &str, value: String) {
+        self.insert(name.to_owned(), value.into());
     }
 }
 
 #[cfg(feature = "serde")]
 mod json {
-    use super::{AsParent, Extract, Inject, SpanContext, extract, values};
+    use super::{AsParent, Extract, Inject, SpanContext, extract};
     use serde_json::{Map, Value};
 
     impl Extract for Map<String, Value> {
         fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
-            // A value that is no text makes what it stands in malformed.
-            values(self.iter(), name, |value| value.as_str().unwrap_or("\u{0}"))
+            self.iter()
+                .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+                // A value that is no text makes what it stands in malformed.
+                .map(|(_, value)| value.as_str().unwrap_or("\u{0}"))
+                .collect()
         }
 
         fn names(&self) -> Vec<&str> {
@@ -158,6 +135,11 @@ mod tests {
         through(Vec::<(String, String)>::new());
         through(Vec::<(String, Vec<u8>)>::new());
         through(Vec::<(Vec<u8>, Vec<u8>)>::new());
+        through(HashMap::<String, String>::new());
+        through(HashMap::<String, Vec<u8>>::new());
+        through(BTreeMap::<String, Vec<u8>>::new());
+        #[cfg(feature = "_http")]
+        through(BTreeMap::<String, bytes::Bytes>::new());
         #[cfg(feature = "serde")]
         through(serde_json::Map::new());
     }
@@ -172,6 +154,9 @@ mod tests {
             ("traceparent".to_owned(), vec![0xff]),
         ];
         assert_eq!(extract(&twice), None);
+        // As clients lend them.
+        let lent = [("traceparent", traceparent.as_bytes())];
+        assert_eq!(lent[..].as_parent().expect("a context").span_id, SpanId(8));
         let odd = vec![(vec![0xff], vec![0xff]), (b"traceparent".to_vec(), vec![0xff; 55])];
         assert_eq!(extract(&odd), None);
     }

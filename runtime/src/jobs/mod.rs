@@ -27,6 +27,28 @@
 //! implements [`Message`] for its messages; whatever [`parent`](crate::traced) accepts, headers of any kind among it, is a message
 //! already. `job(message = expr)` names it where it is no argument.
 //!
+//! # Headers
+//!
+//! Slices, vectors and maps of pairs carry a context, their keys and values text or bytes: `Vec<(String, Vec<u8>)>`,
+//! `HashMap<String, Vec<u8>>`, `[(&str, &[u8])]`. What a client has in a type of its own becomes such a list on the way, as with the
+//! headers of Kafka, where a value may be missing:
+//!
+//! ```
+//! # struct Header<'a> { key: &'a str, value: Option<&'a [u8]> }
+//! # let headers = [Header {
+//! #     key: "traceparent",
+//! #     value: Some(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+//! # }];
+//! // Received: `headers` is what the client gives for the record.
+//! let carried: Vec<_> = headers.iter().filter_map(|header| Some((header.key, header.value?))).collect();
+//! let sender = vitalsign::trace::extract(&carried);
+//! assert_eq!(sender.expect("a context").span_id.to_string(), "b7ad6b7169203331");
+//!
+//! // To be sent: the client takes them one by one.
+//! let mut carried = Vec::<(String, Vec<u8>)>::new();
+//! vitalsign::current().inject(&mut carried);
+//! ```
+//!
 //! # What is recorded
 //!
 //! The span is of kind consumer and called `process QUEUE`. It is linked to the sender's span. Where no span is current when the job

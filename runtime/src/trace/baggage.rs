@@ -36,7 +36,7 @@ const BYTES: usize = 8192;
 /// let baggage = vitalsign::current().baggage().with("tenant", "Zoë & Co");
 /// assert_eq!(baggage.get("tenant"), Some("Zoë & Co"));
 /// baggage.run(|| {
-///     let mut headers = std::collections::HashMap::new();
+///     let mut headers = std::collections::HashMap::<String, String>::new();
 ///     vitalsign::current().inject(&mut headers);
 ///     assert_eq!(headers["baggage"], "tenant=Zo%C3%AB%20&%20Co");
 /// });

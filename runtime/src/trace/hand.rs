@@ -24,7 +24,7 @@ use tracing_core::dispatcher::{self, Dispatch};
 /// # Examples
 ///
 /// ```
-/// let mut headers = std::collections::HashMap::new();
+/// let mut headers = std::collections::HashMap::<String, String>::new();
 /// vitalsign::current().inject(&mut headers);
 /// assert!(headers.is_empty(), "no span is current here");
 /// ```

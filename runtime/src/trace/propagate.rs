@@ -7,9 +7,7 @@ use super::baggage::Baggage;
 use super::carrier::AsParent;
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 pub(crate) use jaeger::BAGGAGE_PREFIX;
-use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Headers that a context can be read from.
@@ -124,7 +122,7 @@ fn w3c(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
 /// # use std::collections::HashMap;
 /// # use vitalsign::trace::{SpanContext, SpanId, TraceFlags, TraceId, extract, inject};
 /// let context = SpanContext { trace_id: TraceId(1), span_id: SpanId(2), flags: TraceFlags::SAMPLED, ..SpanContext::default() };
-/// let mut headers = HashMap::new();
+/// let mut headers = HashMap::<String, String>::new();
 /// inject(&context, &mut headers);
 /// assert_eq!(headers["traceparent"], "00-00000000000000000000000000000001-0000000000000002-01");
 /// assert!(extract(&headers).expect("a context").is_remote);
@@ -158,14 +156,19 @@ pub(crate) fn inject_by(formats: u8, context: &SpanContext, headers: &mut (impl 
     if formats & TRACE_CONTEXT == 0 {
         return;
     }
+    headers.set("traceparent", traceparent(context));
+    if let Some(state) = &context.trace_state {
+        headers.set("tracestate", state.to_string());
+    }
+}
+
+/// The header's text.
+pub(crate) fn traceparent(context: &SpanContext) -> String {
     // Bits that Level 2 does not define are zero in what we write.
     let flags = context.flags.0 & (TraceFlags::SAMPLED.0 | TraceFlags::RANDOM.0);
     let mut text = String::with_capacity(55);
     let _ = write!(text, "00-{}-{}-{flags:02x}", context.trace_id, context.span_id);
-    headers.set("traceparent", text);
-    if let Some(state) = &context.trace_state {
-        headers.set("tracestate", state.to_string());
-    }
+    text
 }
 
 /// Version 00, and of later versions what 00 defines.
@@ -273,32 +276,6 @@ fn is_value(value: &str) -> bool {
         && !value.ends_with(' ')
 }
 
-macro_rules! map {
-    ($($generics:ident)? , $map:ty) => {
-        impl$(<$generics: BuildHasher>)? Extract for $map {
-            fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
-                // Whoever filled the map may have kept the sender's capitals.
-                self.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
-            }
-            fn names(&self) -> Vec<&str> {
-                self.keys().map(String::as_str).collect()
-            }
-        }
-        impl$(<$generics: BuildHasher>)? Inject for $map {
-            fn set(&mut self, name: &str, value: String) {
-                self.insert(name.to_owned(), value);
-            }
-        }
-        impl$(<$generics: BuildHasher>)? AsParent for $map {
-            fn as_parent(&self) -> Option<SpanContext> {
-                extract(self)
-            }
-        }
-    };
-}
-map!(S, HashMap<String, String, S>);
-map!(, BTreeMap<String, String>);
-
 #[cfg(feature = "_http")]
 mod of_http {
     use super::{AsParent, Extract, Inject, SpanContext, extract};
@@ -366,6 +343,7 @@ mod of_http {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashMap;
 
     const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -388,7 +366,7 @@ mod tests {
         let context = of(GOOD, &["a=1, b=2", "c@d=3"]).expect("a context");
         assert!(context.is_remote && context.is_sampled());
         assert_eq!(context.trace_state.as_deref(), Some("a=1,b=2,c@d=3"));
-        let mut headers = HashMap::new();
+        let mut headers = HashMap::<String, String>::new();
         inject(&context, &mut headers);
         assert_eq!(headers["traceparent"], GOOD);
         assert_eq!(extract(&headers), Some(context));
@@ -477,7 +455,7 @@ mod tests {
     #[test]
     fn flags_that_are_not_defined_go_no_further() {
         let context = of(&GOOD.replace("-01", "-ff"), &[]).expect("a context");
-        let mut headers = HashMap::new();
+        let mut headers = HashMap::<String, String>::new();
         inject(&context, &mut headers);
         assert!(headers["traceparent"].ends_with("-03"), "sampled and random");
         let random = of(&GOOD.replace("-01", "-02"), &[]).expect("a context");
@@ -496,7 +474,7 @@ mod tests {
         headers.remove("traceparent");
         let alone = extract(&headers).expect("baggage");
         assert!(!alone.is_valid() && alone.baggage.get("tenant") == Some("acme"));
-        let mut out = HashMap::new();
+        let mut out = HashMap::<String, String>::new();
         inject(&alone, &mut out);
         assert_eq!(out, HashMap::from([("baggage".to_owned(), "tenant=acme".to_owned())]));
         headers.insert("baggage".to_owned(), "\0".to_owned());

@@ -1098,7 +1098,7 @@ fn baggage_is_handed_on_and_shown_where_it_is_asked_for() {
         baggage.run(|| {
             let inner = tracing::info_span!("inner").entered();
             let task = crate::in_context(async {
-                let mut sent = std::collections::HashMap::new();
+                let mut sent = std::collections::HashMap::<String, String>::new();
                 crate::current().inject(&mut sent);
                 sent
             });

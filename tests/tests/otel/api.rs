@@ -345,7 +345,7 @@ fn limits_hold_and_drops_are_told() {
 
 #[traced(name = "with baggage")]
 fn inner_baggage() -> String {
-    let mut headers = HashMap::new();
+    let mut headers = HashMap::<String, String>::new();
     vitalsign::current().baggage().with("user", "7").run(|| {
         tracer().in_span("within", |_| {
             global::get_text_map_propagator(|propagator| propagator.inject(&mut headers));
@@ -361,7 +361,7 @@ fn injects() -> (
     HashMap<String, String>,
 ) {
     let inject = |context: &Context| {
-        let mut headers = HashMap::new();
+        let mut headers = HashMap::<String, String>::new();
         global::get_text_map_propagator(|propagator| propagator.inject_context(context, &mut headers));
         headers
     };

@@ -225,7 +225,7 @@ fn send_bytes(headers: &mut Vec<(String, Vec<u8>)>) {
 #[tokio::test]
 async fn any_type_can_carry() {
     live();
-    let mut headers = HashMap::new();
+    let mut headers = HashMap::<String, String>::new();
     send_own(&mut headers);
     // Clocks differ: this one was sent tomorrow.
     let at = SystemTime::now().checked_add(Duration::from_secs(86_400));

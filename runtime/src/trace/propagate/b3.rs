@@ -72,7 +72,7 @@ mod tests {
             is_remote: true,
             ..SpanContext::default()
         };
-        let (mut one, mut many) = (HashMap::new(), HashMap::new());
+        let (mut one, mut many) = (HashMap::<String, String>::new(), HashMap::<String, String>::new());
         inject_single(&context, &mut one);
         inject_multi(&context, &mut many);
         assert_eq!(single(&one), Some(context.clone()));

@@ -98,7 +98,7 @@ mod tests {
             baggage: Baggage::default().with("tenant", "Zo\u{eb} & Co, 100 %").with("n", ""),
             ..SpanContext::default()
         };
-        let mut headers = HashMap::new();
+        let mut headers = HashMap::<String, String>::new();
         inject_by(JAEGER, &context, &mut headers);
         assert_eq!(
             headers["uber-trace-id"],
