@@ -45,6 +45,16 @@ pub struct JobDef {
     pub queue: &'static str,
 }
 
+/// A family of metrics, as the catalogue shows it. A label without a value takes it from the call.
+pub(crate) struct Described {
+    pub(crate) name: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) unit: &'static str,
+    pub(crate) labels: Vec<(&'static str, Option<&'static str>)>,
+    pub(crate) bounds: Option<Vec<f64>>,
+}
+
 /// What was said of it before it began.
 pub(crate) enum Said {
     /// `db(query = …)`
@@ -95,6 +105,14 @@ impl OperationDef {
         match self {
             Self::Db(_) => statement::KEYS,
             Self::Job(_) => measure::KEYS,
+        }
+    }
+
+    /// What is measured of it.
+    pub(crate) fn described(&self) -> Vec<Described> {
+        match self {
+            Self::Db(db) => vec![statement::described(db)],
+            Self::Job(job) => measure::described(job),
         }
     }
 

@@ -40,4 +40,4 @@ pub(crate) mod statement;
 
 #[cfg(feature = "db-sqlx")]
 pub use pool::{Traced, TracedPool};
-pub use statement::Code;
+pub use statement::{Code, comment};

@@ -1,6 +1,7 @@
 //! The wrapper around sqlx's pools and connections.
 
 use super::operation::{Operation, Target};
+use super::statement::commented;
 use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
 use crate::metrics::registry;
 use crate::switch;
@@ -9,6 +10,7 @@ use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
 use sqlx::error::BoxDynError;
 use sqlx::{AssertSqlSafe, Database, Either, Error, Execute, Executor, Pool, SqlSafeStr, SqlStr};
+use std::borrow::Cow;
 use std::fmt::{self, Debug};
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -259,12 +261,10 @@ impl<DB: Database> Taken<DB> {
         let mut sql = query.sql();
         let operation = Operation::begin(sql.as_str(), &settings.target);
         if settings.comments
-            && !sql.as_str().contains("/*")
             && let Some(context) = operation.context()
+            && let Cow::Owned(commented) = commented(sql.as_str(), &context)
         {
-            let text = sql.as_str().trim_end().trim_end_matches(';');
-            let (trace, span, flags) = (context.trace_id, context.span_id, context.flags);
-            sql = AssertSqlSafe(format!("{text} /*traceparent='00-{trace}-{span}-{flags}'*/")).into_sql_str();
+            sql = AssertSqlSafe(commented).into_sql_str();
             persistent = false;
         }
         let taken = Self {

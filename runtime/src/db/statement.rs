@@ -4,9 +4,11 @@ use super::duration::{Key, Name, Summary, duration};
 pub(crate) use super::sql::Shown;
 use super::sql::{self, Dialect};
 use crate::call::SpanOf;
-use crate::operation::{DbDef, Kept};
+use crate::operation::{DbDef, Described, Kept};
 use crate::trace::body::Scalar;
-use crate::trace::{SpanId, TraceId};
+use crate::trace::propagate::traceparent;
+use crate::trace::{SpanContext, SpanId, TraceId};
+use std::borrow::Cow;
 
 /// Attributes of the span, the last two where the database refused.
 pub(crate) const KEYS: &[&str] = &[
@@ -55,6 +57,45 @@ impl Code for sqlx::Error {
     }
 }
 
+/// The statement with the span that is current here in a comment behind it (sqlcommenter's `traceparent`), so that the server's own
+/// logs lead to the trace. Where there is no span, and where the statement has a comment already, it stays as it is.
+///
+/// Each statement is then another one to the server: do not prepare it.
+///
+/// # Examples
+///
+/// ```
+/// use vitalsign::db::comment;
+///
+/// #[vitalsign::traced(db(system = "postgresql", query = sql))]
+/// fn run(sql: &str) -> String {
+///     // what goes to the server
+///     comment(sql).into_owned()
+/// }
+///
+/// let _capture = vitalsign::testing::capture();
+/// assert!(run("SELECT 1").starts_with("SELECT 1 /*traceparent='00-"));
+/// assert_eq!(comment("SELECT 1"), "SELECT 1");
+/// ```
+pub fn comment(sql: &str) -> Cow<'_, str> {
+    crate::trace::current().map_or(Cow::Borrowed(sql), |context| commented(sql, &context))
+}
+
+/// Specification of sqlcommenter: one comment at the end, none where there is one already.
+pub(super) fn commented<'a>(sql: &'a str, context: &SpanContext) -> Cow<'a, str> {
+    if sql.contains("/*") || !context.is_valid() {
+        return Cow::Borrowed(sql);
+    }
+    let text = sql.trim_end().trim_end_matches(';');
+    // Behind a comment that ends with its line it would be part of that.
+    let gap = if text.lines().next_back().is_some_and(|line| line.contains("--") || line.contains('#')) {
+        "\n"
+    } else {
+        " "
+    };
+    format!("{text}{gap}/*traceparent='{}'*/", traceparent(context)).into()
+}
+
 /// A statement as it may be shown. How a system quotes has to be known for that: of any other nothing is shown.
 pub(crate) fn show(system: &str, statement: &str) -> Shown {
     Dialect::of(system).map_or_else(Shown::default, |dialect| sql::show(statement, dialect))
@@ -89,6 +130,22 @@ pub(crate) fn describe(db: &DbDef, span: SpanOf<'_>, shown: Option<&Shown>) {
     }
 }
 
+/// What is measured of it. What the attribute does not say, the statement may.
+pub(crate) fn described(db: &DbDef) -> Described {
+    let mut labels = vec![
+        ("db.collection.name", db.collection),
+        ("db.namespace", db.namespace),
+        ("db.operation.name", db.operation),
+    ];
+    labels.retain(|(_, value)| value.is_some());
+    labels.extend([
+        ("db.query.summary", None),
+        ("db.system.name", Some(db.system)),
+        ("error.type", None),
+    ]);
+    duration().described(labels)
+}
+
 pub(crate) fn end(
     db: &DbDef,
     kept: Kept,
@@ -106,4 +163,29 @@ pub(crate) fn end(
         ..Key::default()
     };
     duration().record(&key, seconds, exemplar);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{TraceFlags, TraceId};
+
+    #[test]
+    fn the_comment_stands_once_and_behind_everything() {
+        let context = SpanContext {
+            trace_id: TraceId(1),
+            span_id: SpanId(2),
+            flags: TraceFlags::SAMPLED,
+            ..SpanContext::default()
+        };
+        let parent = "/*traceparent='00-00000000000000000000000000000001-0000000000000002-01'*/";
+        for (sql, expected) in [
+            ("SELECT 1; ", format!("SELECT 1 {parent}")),
+            ("SELECT 1 -- one", format!("SELECT 1 -- one\n{parent}")),
+            ("SELECT /* all */ 1", "SELECT /* all */ 1".to_owned()),
+        ] {
+            assert_eq!(commented(sql, &context), expected);
+        }
+        assert_eq!(commented("SELECT 1", &SpanContext::default()), "SELECT 1");
+    }
 }

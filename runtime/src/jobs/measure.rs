@@ -5,12 +5,11 @@ use crate::call::SpanOf;
 use crate::export::snapshot::Family;
 use crate::metrics::dynamic::{Histogram, Meta, Numbers};
 use crate::metrics::registry::{LabelSet, Source, sites};
-use crate::operation::{JobDef, Kept, OperationDef};
+use crate::operation::{Described, JobDef, Kept, OperationDef};
 use crate::outcome::CallOutcome;
 use crate::trace::body::Scalar;
 use crate::trace::{SpanId, TraceId};
 use std::sync::LazyLock;
-use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 /// Attributes of the span.
@@ -136,9 +135,7 @@ pub(crate) fn begin(job: &JobDef, delivery: Option<&Delivery>) -> Kept {
 }
 
 pub(crate) fn under_way(job: &JobDef, by: i64) {
-    if let Some(number) = MEASURES.in_flight.of(&job.named()) {
-        number.fetch_add(by, Ordering::Relaxed);
-    }
+    MEASURES.in_flight.add(&job.named(), by);
 }
 
 pub(crate) fn describe(job: &JobDef, span: SpanOf<'_>, delivery: Option<&Delivery>) {
@@ -180,15 +177,31 @@ pub(crate) fn end(
         outcome,
         retry: kept > 1,
     };
-    if let Some(number) = measures.attempts.of(&tried) {
-        number.fetch_add(1, Ordering::Relaxed);
-    }
+    measures.attempts.add(&tried, 1);
     let processed = Processed {
         system: job.system,
         queue: job.queue,
         error,
     };
     measures.processed.record(&processed, seconds, exemplar);
+}
+
+/// What is measured of a job.
+pub(crate) fn described(job: &JobDef) -> Vec<Described> {
+    let measures = &*MEASURES;
+    let named = || vec![("job.name", Some(job.name)), ("messaging.destination.name", Some(job.queue))];
+    let with = |more: &[(&'static str, Option<&'static str>)]| [named(), more.to_vec()].concat();
+    vec![
+        measures.processed.described(vec![
+            ("error.type", None),
+            ("messaging.destination.name", Some(job.queue)),
+            ("messaging.operation.name", Some(PROCESS)),
+            ("messaging.system", Some(job.system)),
+        ]),
+        measures.wait.described(named()),
+        measures.attempts.described(with(&[("job.retry", None), ("outcome", None)])),
+        measures.in_flight.described(named()),
+    ]
 }
 
 /// The families of every job in the program, its series at 0 before the first attempt.

@@ -3,7 +3,8 @@
 use super::bucket;
 use super::registry::{CALLS, DURATION, sites};
 use super::table::Values;
-use crate::site::{LabelDef, LabelSource, SpanKind};
+use crate::operation::Described;
+use crate::site::{Def, LabelDef, LabelSource, SpanKind};
 use std::fmt::{self, Write as _};
 
 /// Everything that attributes in this program and its dependencies declare, in the order of module and line.
@@ -51,6 +52,7 @@ pub fn catalog() -> Catalog {
                         labels: labels(timer.labels),
                         bounds: bucket::bounds(timer.buckets),
                     }),
+                    metrics: of_operation(def),
                 }
             })
             .collect(),
@@ -84,6 +86,32 @@ fn metrics() -> Vec<Metric> {
         .collect();
     metrics.sort_by_key(|metric| (metric.file, metric.line));
     metrics
+}
+
+fn of_operation(def: &Def) -> Vec<Metric> {
+    let Some(operation) = def.span.as_ref().and_then(|span| span.operation.as_ref()) else {
+        return Vec::new();
+    };
+    let of = |family: Described| Metric {
+        name: family.name,
+        kind: family.kind,
+        help: family.help,
+        unit: family.unit,
+        file: def.file,
+        line: def.line,
+        labels: family
+            .labels
+            .into_iter()
+            .map(|(key, value)| Label {
+                key,
+                values: value.map(|value| vec![value]),
+                limit: None,
+            })
+            .collect(),
+        bounds: family.bounds,
+        quantiles: &[],
+    };
+    operation.described().into_iter().map(of).collect()
 }
 
 /// The answer of [`catalog`].
@@ -138,6 +166,8 @@ pub struct Function {
     pub counter: Option<Counter>,
     /// What `#[timed]` fills.
     pub histogram: Option<Histogram>,
+    /// What it measures by the semantic conventions, and besides, as a job or as a statement on a database.
+    pub metrics: Vec<Metric>,
 }
 
 /// A span.
@@ -261,25 +291,12 @@ impl Catalog {
                             }
                         });
                     }
-                });
-            });
-            json.list("metrics", &self.metrics, |json, metric| {
-                json.object(|json| {
-                    json.text("name", metric.name);
-                    json.text("kind", metric.kind);
-                    json.text("help", metric.help);
-                    json.text("unit", metric.unit);
-                    json.text("file", metric.file);
-                    json.raw("line", &metric.line);
-                    json.labels(&metric.labels);
-                    if let Some(bounds) = &metric.bounds {
-                        json.list("bounds", bounds, |json, bound| json.number(*bound));
-                    }
-                    if !metric.quantiles.is_empty() {
-                        json.list("quantiles", metric.quantiles, |json, quantile| json.number(*quantile));
+                    if !function.metrics.is_empty() {
+                        json.list("metrics", &function.metrics, Json::metric);
                     }
                 });
             });
+            json.list("metrics", &self.metrics, Json::metric);
         });
         json.out
     }
@@ -292,6 +309,24 @@ struct Json {
 }
 
 impl Json {
+    fn metric(&mut self, metric: &Metric) {
+        self.object(|json| {
+            json.text("name", metric.name);
+            json.text("kind", metric.kind);
+            json.text("help", metric.help);
+            json.text("unit", metric.unit);
+            json.text("file", metric.file);
+            json.raw("line", &metric.line);
+            json.labels(&metric.labels);
+            if let Some(bounds) = &metric.bounds {
+                json.list("bounds", bounds, |json, bound| json.number(*bound));
+            }
+            if !metric.quantiles.is_empty() {
+                json.list("quantiles", metric.quantiles, |json, quantile| json.number(*quantile));
+            }
+        });
+    }
+
     fn object(&mut self, write: impl FnOnce(&mut Self)) {
         self.out.push('{');
         write(self);

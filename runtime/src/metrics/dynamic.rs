@@ -7,7 +7,10 @@ use super::exemplar::Exemplars;
 use super::quick::BuildQuick;
 use super::registry::{LabelSet, Source, started};
 use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
+use crate::operation::Described;
+use crate::trace::event::{Measured, Moved};
 use crate::trace::{SpanId, TraceId};
+use crate::{switch, testing};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -22,6 +25,29 @@ pub(crate) struct Meta<K> {
     pub(crate) help: &'static str,
     pub(crate) unit: &'static str,
     pub(crate) labels: fn(&K) -> LabelSet,
+}
+
+impl<K> Meta<K> {
+    /// For the catalogue.
+    fn described(&self, kind: &'static str, labels: Vec<(&'static str, Option<&'static str>)>) -> Described {
+        Described {
+            name: self.name,
+            kind,
+            help: self.help,
+            unit: self.unit,
+            labels,
+            bounds: None,
+        }
+    }
+
+    #[cold]
+    fn captured(&self, key: &K, moved: Moved) {
+        testing::measured(Measured {
+            name: self.name,
+            labels: (self.labels)(key),
+            moved,
+        });
+    }
 }
 
 type Table<K, S> = RwLock<HashMap<K, Arc<S>, BuildQuick>>;
@@ -75,6 +101,17 @@ impl<K: Hash + Eq + Clone> Histogram<K> {
     pub(crate) fn record(&self, key: &K, value: f64, exemplar: Option<(TraceId, SpanId)>) {
         if let Some(series) = self.of(key) {
             self.record_in(&series, value, exemplar);
+        }
+        if switch::capturing() {
+            self.meta.captured(key, Moved::Sample(value));
+        }
+    }
+
+    /// For the catalogue.
+    pub(crate) fn described(&self, labels: Vec<(&'static str, Option<&'static str>)>) -> Described {
+        Described {
+            bounds: Some(self.bounds.to_vec()),
+            ..self.meta.described("histogram", labels)
         }
     }
 
@@ -153,6 +190,25 @@ impl<K: Hash + Eq + Clone> Numbers<K> {
         Self {
             kind: Kind::Counter,
             ..Self::up_down(meta)
+        }
+    }
+
+    /// For the catalogue.
+    pub(crate) fn described(&self, labels: Vec<(&'static str, Option<&'static str>)>) -> Described {
+        let kind = match self.kind {
+            Kind::Counter => "counter",
+            _ => "up-down counter",
+        };
+        self.meta.described(kind, labels)
+    }
+
+    /// Adds to a series.
+    pub(crate) fn add(&self, key: &K, by: i64) {
+        if let Some(number) = self.of(key) {
+            number.fetch_add(by, Ordering::Relaxed);
+        }
+        if switch::capturing() && matches!(self.kind, Kind::Counter) {
+            self.meta.captured(key, Moved::By(by));
         }
     }
 

@@ -30,7 +30,7 @@ use crate::metrics::Amount;
 use crate::metrics::registry;
 use crate::probe::{ErrorRef, ErrorValue};
 use crate::site::Site;
-use crate::trace::event::{CallEnd, EventSink};
+use crate::trace::event::{CallEnd, EventSink, Measured, Moved};
 use crate::trace::pipeline::{self, EncodedSpans, Pipeline, SpanSink, TraceSetup};
 use crate::trace::tree::{Node, Tree};
 use crate::trace::{SpanContext, SpanId, TraceId};
@@ -162,12 +162,12 @@ impl Capture {
             + 0.0
     }
 
-    /// The movements of all counters, in order.
+    /// The movements of all counters, in order; those of jobs among them.
     pub fn increments(&self) -> Vec<Increment> {
         self.seen.lock().increments.clone()
     }
 
-    /// The samples that a histogram was given, in order.
+    /// The samples that a histogram was given, in order; those of jobs, databases and HTTP among them.
     pub fn samples(&self, name: &str) -> Vec<Sample> {
         let seen = self.seen.lock();
         seen.samples
@@ -347,8 +347,10 @@ pub struct Sample {
     pub name: &'static str,
     /// The series' labels, `outcome` among them.
     pub labels: Texts,
-    /// How long the call took.
+    /// How long the call took; zero where what is measured is no time.
     pub duration: Duration,
+    /// The sample: seconds, bytes.
+    pub value: f64,
 }
 
 impl Sample {
@@ -474,12 +476,34 @@ impl EventSink for Seen {
             }
             CallEnd::Timed { labels, ticks } => {
                 if let Some((name, labels)) = registry::timer_series(site, &labels) {
+                    let duration = Duration::from_nanos(clock::nanos_between(0, ticks));
                     self.lock().samples.push(Sample {
                         name,
                         labels: texts(labels),
-                        duration: Duration::from_nanos(clock::nanos_between(0, ticks)),
+                        duration,
+                        value: duration.as_secs_f64(),
                     });
                 }
+            }
+        }
+    }
+
+    fn measured(&self, measured: Measured) {
+        let (name, labels) = (measured.name, texts(measured.labels));
+        match measured.moved {
+            Moved::By(amount) => self.lock().increments.push(Increment {
+                name,
+                labels,
+                amount: amount as f64,
+            }),
+            Moved::Sample(value) => {
+                let seconds = if name.ends_with(".duration") { value } else { 0.0 };
+                self.lock().samples.push(Sample {
+                    name,
+                    labels,
+                    duration: Duration::try_from_secs_f64(seconds).unwrap_or_default(),
+                    value,
+                });
             }
         }
     }
@@ -518,6 +542,19 @@ pub(crate) fn call_ended(site: &'static Site, end: &CallEnd) {
     dispatcher::get_default(|dispatch| {
         if let Some(recorder) = dispatch.downcast_ref::<crate::trace::subscriber::Recorder>() {
             recorder.shared.events.call_ended(site, end);
+        }
+    });
+}
+
+/// The same of what no attribute measured.
+#[cold]
+pub(crate) fn measured(measured: Measured) {
+    let mut measured = Some(measured);
+    dispatcher::get_default(|dispatch| {
+        if let Some(recorder) = dispatch.downcast_ref::<crate::trace::subscriber::Recorder>()
+            && let Some(measured) = measured.take()
+        {
+            recorder.shared.events.measured(measured);
         }
     });
 }

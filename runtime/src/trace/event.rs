@@ -1,6 +1,7 @@
 //! Where `tracing` events and first-surfaced errors go: the seam between the subscriber and the logs.
 
 use super::context::SpanContext;
+use crate::metrics::registry::LabelSet;
 use crate::metrics::{Amount, CallLabels};
 use crate::probe::ErrorRef;
 use crate::site::Site;
@@ -27,6 +28,9 @@ pub(crate) trait EventSink: Send + Sync {
 
     /// A call moved a counter or gave a histogram a sample. Asked only while some test captures.
     fn call_ended(&self, _site: &'static Site, _end: &CallEnd) {}
+
+    /// A layer, a job or a statement on a database did. Asked only while some test captures.
+    fn measured(&self, _measured: Measured) {}
 }
 
 /// What a call left in the metrics.
@@ -35,4 +39,19 @@ pub(crate) enum CallEnd {
     Counted { labels: CallLabels, amount: Amount },
     /// Its histogram took a sample.
     Timed { labels: CallLabels, ticks: u64 },
+}
+
+/// What something other than an attribute left in the metrics.
+pub(crate) struct Measured {
+    pub(crate) name: &'static str,
+    pub(crate) labels: LabelSet,
+    pub(crate) moved: Moved,
+}
+
+/// How.
+pub(crate) enum Moved {
+    /// A counter, by so much.
+    By(i64),
+    /// A histogram took this sample.
+    Sample(f64),
 }
