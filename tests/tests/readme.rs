@@ -4,9 +4,12 @@
 #![allow(clippy::format_push_string, reason = "tables of a page, written once")]
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use tests::process::{Process, build, workspace};
+use tests::server::Folder;
 
 #[path = "../../benches/src/load/programs.rs"]
 mod programs;
@@ -102,7 +105,7 @@ fn the_option_tables_are_those_of_the_parser() {
             format!("`{title}")
         };
         text += &format!("### {title}\n\n| option | default | meaning |\n|---|---|---|\n");
-        for row in rows.iter().filter(|row| row.form != table::Form::Unbuilt) {
+        for row in *rows {
             text += &format!(
                 "| `{}` | {} | {} |\n",
                 row.write.replace('|', "\\|"),
@@ -264,7 +267,7 @@ fn starts(command: &str) {
     );
 }
 
-/// Each step of the walk works, and the trace that the metrics page names is the one in the log.
+/// Each step of the walk works, and the trace that the metrics page names is the one in the tree and in the log.
 #[test]
 fn one_request_can_be_followed() {
     let mut command = Command::new(build("orders"));
@@ -289,30 +292,79 @@ fn one_request_can_be_followed() {
         let answer = tests::http::get(&format!("{admin}/readyz")).ok()?;
         (answer.status == 200).then_some(())
     });
-    let shown: Vec<String> = blocks("sh")
-        .iter()
-        .flat_map(|block| block.lines())
-        .map(|step| {
-            let here = step
-                .replace("http://127.0.0.1:3000", &orders)
-                .replace("http://127.0.0.1:9464", &admin);
-            let output = Command::new("sh").args(["-c", &here]).output().expect("a shell");
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert!(output.status.success() && !text.is_empty(), "{step}: {text}");
-            text
-        })
-        .collect();
-    let [order, counter, exemplar, job, probe] = &shown[..] else {
-        panic!("five steps, as the text has it: {shown:#?}")
+    let folder = Folder::new();
+    let mut terminal = Terminal::start(folder.path());
+    let block = blocks("sh").remove(0);
+    let mut shown = Vec::new();
+    for step in block.lines() {
+        if step.contains("shop.log") {
+            // As `tee` has it; the line comes after the answer.
+            shop.line("the order's line", limit, |line| line.contains("order placed").then_some(()));
+            std::fs::write(folder.path().join("shop.log"), shop.lines().join("\n") + "\n").expect("a file");
+        }
+        let here = step
+            .replace("http://127.0.0.1:3000", orders.as_str())
+            .replace("http://127.0.0.1:9464", &admin);
+        let text = terminal.run(&here);
+        assert!(!text.is_empty(), "{step} says nothing, after {shown:#?}");
+        shown.push(text);
+    }
+    let [order, counter, id, tree, lines, metrics, probe] = &shown[..] else {
+        panic!("seven steps, as the text has it: {shown:#?}")
     };
-    assert!(order.contains("\"id\":"), "{order}");
+    assert!(order.contains("\"id\":") && order.contains("x-request-id: "), "{order}");
     assert!(counter.contains("outcome=\"ok\"} 1"), "{counter}");
-    assert!(job.contains("job_attempts_total"), "{job}");
+    assert_eq!(id.trim().len(), 32, "{id}");
+    for span in ["POST /orders", "POST /items/{item}/take", "Store::insert", "send_confirmation"] {
+        assert!(tree.contains(span), "{span} in {tree}");
+    }
+    assert!(lines.contains("order placed") && lines.contains("/items/cup/take"), "{lines}");
+    for family in ["http_server", "db_client_operation_duration", "job_attempts_total"] {
+        assert!(metrics.contains(family), "{family} in {metrics}");
+    }
     assert!(probe.contains("shop.stock"), "{probe}");
-    let trace = exemplar.trim().trim_start_matches("trace_id=").trim_matches('"');
-    shop.line("the order's line", limit, |line| {
-        (line.contains("order placed") && line.contains(trace)).then_some(())
-    });
+}
+
+/// A shell to type into.
+struct Terminal {
+    shell: Child,
+    said: BufReader<ChildStdout>,
+}
+
+impl Terminal {
+    fn start(folder: &Path) -> Self {
+        let mut shell = Command::new("sh")
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let said = BufReader::new(shell.stdout.take().expect("a pipe"));
+        Self { shell, said }
+    }
+
+    /// What the command says.
+    fn run(&mut self, command: &str) -> String {
+        const END: &str = "== end ==";
+        let stdin = self.shell.stdin.as_mut().expect("a pipe");
+        writeln!(stdin, "{command}\necho; echo '{END}'").expect("the shell lives");
+        let mut text = String::new();
+        loop {
+            let mut line = String::new();
+            assert!(self.said.read_line(&mut line).expect("text") > 0, "the shell has ended: {text}");
+            if line.trim_end() == END {
+                return text.trim().to_owned();
+            }
+            text += &line;
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.shell.kill();
+        let _ = self.shell.wait();
+    }
 }
 
 /// What the example says to someone who writes something else.

@@ -1,15 +1,16 @@
-//! Stands in for a tracing backend: takes OTLP over HTTP/protobuf from both processes, joins the spans of an order and prints
-//! the tree of some of them. What it takes, it also forwards, if an endpoint is set.
+//! Stands in for a tracing backend: takes OTLP over HTTP/protobuf from both processes, joins the spans of an order, prints the
+//! tree of some of them and shows any that it has at `/traces/ID`. What it takes, it also forwards, if an endpoint is set.
 
 use crate::spans::{self, Received};
 use axum::Router;
 use axum::body::Bytes;
+use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::routing::post;
+use axum::routing::{get, post};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use vitalsign::trace::TraceId;
 use vitalsign::trace::tree::{Node, Tree};
@@ -19,8 +20,12 @@ const KEPT: usize = 200;
 /// At most one tree in this time.
 const PAUSE: Duration = Duration::from_secs(8);
 
+/// How long spans may be on their way: as long as a batch of them waits for company, and some.
+const UNDER_WAY: Duration = Duration::from_secs(8);
+
 pub(crate) struct Receiver {
     address: String,
+    traces: Arc<Mutex<Traces>>,
 }
 
 impl Receiver {
@@ -28,6 +33,31 @@ impl Receiver {
     pub(crate) fn traces_endpoint(&self) -> String {
         format!("{}/v1/traces", self.address)
     }
+
+    /// `/traces/ID`: the tree of a trace, once it is whole or nothing more can come.
+    pub(crate) fn routes(&self) -> Router {
+        let traces = self.traces.clone();
+        let show = move |Path(id): Path<String>| async move {
+            let id = u128::from_str_radix(&id, 16).map_or(TraceId(0), TraceId);
+            let since = Instant::now();
+            loop {
+                let (nodes, whole) = locked(&traces).look(id);
+                if whole || since.elapsed() > UNDER_WAY {
+                    return if nodes.is_empty() {
+                        Err((StatusCode::NOT_FOUND, "no such trace, or none any more\n"))
+                    } else {
+                        Ok(Tree::of(&nodes).to_string())
+                    };
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        Router::new().route("/traces/{id}", get(show))
+    }
+}
+
+fn locked(traces: &Mutex<Traces>) -> MutexGuard<'_, Traces> {
+    traces.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts it on a free port.
@@ -35,6 +65,7 @@ pub(crate) async fn start(print: bool) -> std::io::Result<Receiver> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = format!("http://{}", listener.local_addr()?);
     let traces = Arc::new(Mutex::new(Traces::default()));
+    let kept = traces.clone();
     let forward = forward_to().map(|url| (reqwest::Client::new(), url));
     let router = Router::new().route(
         "/v1/traces",
@@ -45,7 +76,7 @@ pub(crate) async fn start(print: bool) -> std::io::Result<Receiver> {
             let Ok(request) = ExportTraceServiceRequest::decode(body) else {
                 return StatusCode::BAD_REQUEST;
             };
-            let complete = traces.lock().unwrap_or_else(PoisonError::into_inner).take(&request);
+            let complete = locked(&traces).take(&request);
             if let (true, Some(spans)) = (print, complete) {
                 println!("\n{}", Tree::of(&spans));
             }
@@ -53,7 +84,7 @@ pub(crate) async fn start(print: bool) -> std::io::Result<Receiver> {
         }),
     );
     tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(Receiver { address })
+    Ok(Receiver { address, traces: kept })
 }
 
 /// All but what belongs to this connection.
@@ -75,7 +106,7 @@ fn forward_to() -> Option<String> {
 struct Traces {
     by_id: HashMap<TraceId, Vec<Received>>,
     oldest_first: VecDeque<TraceId>,
-    printed: Option<Instant>,
+    printed: Option<(Instant, TraceId)>,
 }
 
 impl Traces {
@@ -96,14 +127,25 @@ impl Traces {
                 self.by_id.remove(&oldest);
             }
         }
-        if self.printed.is_some_and(|at| at.elapsed() < PAUSE) {
+        if self.printed.is_some_and(|(at, _)| at.elapsed() < PAUSE) {
             return None;
         }
-        let whole = |id: &TraceId| self.by_id.get(id).is_some_and(|spans| is_whole_order(spans));
-        let id = touched.into_iter().rev().find(whole)?;
-        self.printed = Some(Instant::now());
-        let spans = self.by_id.remove(&id)?;
-        Some(spans.into_iter().map(|span| span.node).collect())
+        let printed = self.printed.map(|(_, id)| id);
+        let (id, nodes) = touched.into_iter().rev().find_map(|id| {
+            let (nodes, whole) = self.look(id);
+            (whole && printed != Some(id)).then_some((id, nodes))
+        })?;
+        self.printed = Some((Instant::now(), id));
+        Some(nodes)
+    }
+
+    /// What there is of a trace, and whether that is all.
+    fn look(&self, id: TraceId) -> (Vec<Node>, bool) {
+        let spans = self.by_id.get(&id).map_or(&[][..], Vec::as_slice);
+        (
+            spans.iter().map(|span| span.node.clone()).collect(),
+            is_whole_order(spans),
+        )
     }
 }
 

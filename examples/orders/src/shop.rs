@@ -6,7 +6,7 @@ use crate::store::Store;
 use crate::worker::{self, Queue};
 use crate::{Fallible, child, receiver, visits};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -49,7 +49,7 @@ pub(crate) enum OrderError {
     #[label(outcome = "ok")]
     UnknownItem,
     SoldOut,
-    Inventory(reqwest::Error),
+    Inventory(reqwest_middleware::Error),
     Database(sqlx::Error),
 }
 
@@ -69,26 +69,14 @@ struct Backends {
     stock: Stock,
 }
 
-#[traced(
-    name = "POST /orders",
-    kind = server,
-    parent = headers,
-    fields(http.request.method = "POST", http.route = "/orders")
-)]
-async fn post_order(State(shop): State<Shop>, headers: HeaderMap, Json(order): Json<NewOrder>) -> Response {
+async fn post_order(State(shop): State<Shop>, Json(order): Json<NewOrder>) -> Response {
     match place_order(&shop, order).await {
         Ok(order) => (StatusCode::CREATED, Json(order)).into_response(),
         Err(error) => error.into_response(),
     }
 }
 
-#[traced(
-    name = "GET /orders/{id}",
-    kind = server,
-    parent = headers,
-    fields(http.request.method = "GET", http.route = "/orders/{id}")
-)]
-async fn get_order(State(shop): State<Shop>, headers: HeaderMap, Path(id): Path<i64>) -> Response {
+async fn get_order(State(shop): State<Shop>, Path(id): Path<i64>) -> Response {
     match shop.store.find(id).await {
         Ok(Some(order)) => Json(order).into_response(),
         Ok(None) => StatusCode::NOT_FOUND.into_response(),
@@ -153,7 +141,10 @@ pub(crate) async fn run(options: Options) -> Fallible<()> {
     let router = Router::new()
         .route("/orders", post(post_order))
         .route("/orders/{id}", get(get_order))
-        .with_state(shop);
+        .with_state(shop)
+        .layer(vitalsign::http::layer())
+        // No part of the shop, so outside of its layer.
+        .merge(receiver.routes());
     axum::serve(listener, router)
         .with_graceful_shutdown(vitals.shutdown_signal())
         .await?;

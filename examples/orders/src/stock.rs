@@ -1,10 +1,11 @@
 //! The shop's view of the inventory: a call over HTTP, with the trace passed on.
 
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
+use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
+use vitalsign::http::ReqwestTracing;
 use vitalsign::{ErrorLabel, counted, timed, traced};
 
 /// What the inventory is asked.
@@ -25,42 +26,38 @@ pub(crate) enum StockError {
     #[label(outcome = "ok")]
     UnknownItem,
     SoldOut,
-    Unreachable(reqwest::Error),
+    Unreachable(reqwest_middleware::Error),
 }
 
 #[derive(Clone)]
 pub(crate) struct Stock {
-    client: reqwest::Client,
+    /// Each request is a client span.
+    client: ClientWithMiddleware,
+    /// For the health check, which asks every second.
+    bare: reqwest::Client,
     address: String,
 }
 
 impl Stock {
     pub(crate) fn at(address: &str) -> Self {
-        let client = reqwest::Client::builder()
+        let bare = reqwest::Client::builder()
             .timeout(Duration::from_secs(2))
             .build()
             .unwrap_or_default();
         Self {
-            client,
+            client: ClientBuilder::new(bare.clone()).with(ReqwestTracing::new()).build(),
+            bare,
             address: address.to_owned(),
         }
     }
 
     /// Takes goods from the shelf and says what one of them costs.
-    #[traced(kind = client, fields(http.request.method = "POST", server.address = %self.address, item))]
+    #[traced(fields(item))]
     #[counted]
     #[timed]
     pub(crate) async fn reserve(&self, item: &str, quantity: u32) -> Result<i64, StockError> {
-        let mut headers = HeaderMap::new();
-        vitalsign::current().inject(&mut headers);
         let url = format!("{}/items/{item}/take", self.address);
-        let response = self
-            .client
-            .post(url)
-            .headers(headers)
-            .json(&Take { quantity })
-            .send()
-            .await?;
+        let response = self.client.post(url).json(&Take { quantity }).send().await?;
         match response.status() {
             StatusCode::NOT_FOUND => Err(StockError::UnknownItem),
             StatusCode::CONFLICT => Err(StockError::SoldOut),
@@ -71,7 +68,7 @@ impl Stock {
     /// The inventory answers.
     pub(crate) async fn reachable(&self) -> Result<(), reqwest::Error> {
         let url = format!("{}/items", self.address);
-        self.client.get(url).send().await?.error_for_status().map(drop)
+        self.bare.get(url).send().await?.error_for_status().map(drop)
     }
 }
 
@@ -94,8 +91,14 @@ impl std::error::Error for StockError {
     }
 }
 
+impl From<reqwest_middleware::Error> for StockError {
+    fn from(error: reqwest_middleware::Error) -> Self {
+        Self::Unreachable(error)
+    }
+}
+
 impl From<reqwest::Error> for StockError {
     fn from(error: reqwest::Error) -> Self {
-        Self::Unreachable(error)
+        Self::Unreachable(error.into())
     }
 }

@@ -6,8 +6,11 @@
 //! ```
 //!
 //! Each attempt is a span in the trace of the order. A failed one goes back into the queue, three times in all, and then to those that
-//! nobody could deliver. What a worker held when it died is put back when the next one starts; on SIGTERM the job under way is
-//! ended first. `/readyz` says whether the Redis answers, `/metrics` how long jobs wait and how many.
+//! nobody could deliver. What a worker held when it died was an attempt, too: the next one that starts puts it back as the one
+//! after, so that a job that kills its worker does not do so for ever. On SIGTERM the job under way is ended first. `/readyz` says
+//! whether the Redis answers, `/metrics` how long jobs wait and how many.
+//!
+//! `MAIL_MILLIS` is how long telling a customer takes; 4 unless said.
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{AsyncCommands as _, Direction, RedisResult};
@@ -37,8 +40,8 @@ struct Confirmation {
     job(name = "send_confirmation", system = "redis", queue = "confirmations"),
     traced(fields(order.id = job.order_id))
 )]
-async fn send_confirmation(job: &Job<Confirmation>) -> Result<(), NoSuchMailbox> {
-    tokio::time::sleep(Duration::from_millis(4)).await;
+async fn send_confirmation(job: &Job<Confirmation>, mail: Duration) -> Result<(), NoSuchMailbox> {
+    tokio::time::sleep(mail).await;
     if !job.email.contains('@') {
         return Err(NoSuchMailbox { order_id: job.order_id });
     }
@@ -47,41 +50,59 @@ async fn send_confirmation(job: &Job<Confirmation>) -> Result<(), NoSuchMailbox>
 }
 
 /// Takes one job, if there is one soon, and leaves no trace of it in the Redis but what is still to be done.
-async fn work(redis: &mut ConnectionManager) -> RedisResult<()> {
+async fn work(redis: &mut ConnectionManager, mail: Duration) -> RedisResult<()> {
     let taken: Option<String> = redis
         .blmove(QUEUE, HELD, Direction::Left, Direction::Right, 0.3)
         .await?;
     let Some(taken) = taken else { return Ok(()) };
-    let mut done = redis::pipe();
-    done.atomic();
-    match serde_json::from_str::<Job<Confirmation>>(&taken) {
-        Ok(job) => {
-            // The error is in the span and in the log already.
-            if send_confirmation(&job).await.is_err() {
-                let last = job.attempt() >= ATTEMPTS;
-                match serde_json::to_string(&job.retry()) {
-                    Ok(again) if !last => done.rpush(QUEUE, again),
-                    _ => done.rpush(DEAD, &taken),
-                };
-            }
-        }
+    let ended = match serde_json::from_str::<Job<Confirmation>>(&taken) {
+        // The error is in the span and in the log already.
+        Ok(job) if send_confirmation(&job, mail).await.is_err() => Some(next(job)),
+        Ok(_) => None,
         Err(error) => {
             tracing::warn!(%error, "no confirmation");
-            done.rpush(DEAD, &taken);
+            Some((DEAD, taken.clone()))
         }
+    };
+    end(redis, &taken, ended).await
+}
+
+/// Where a job goes after an attempt that failed: to the next, or to those that nobody could deliver.
+fn next(job: Job<Confirmation>) -> (&'static str, String) {
+    let list = if job.attempt() < ATTEMPTS { QUEUE } else { DEAD };
+    let job = if list == QUEUE { job.retry() } else { job };
+    // A job of texts and numbers is always JSON.
+    (list, serde_json::to_string(&job).unwrap_or_default())
+}
+
+/// Lets go of a job, and at once puts down what is to become of it.
+async fn end(redis: &mut ConnectionManager, taken: &str, then: Option<(&str, String)>) -> RedisResult<()> {
+    let mut pipe = redis::pipe();
+    pipe.atomic();
+    if let Some((list, job)) = then {
+        pipe.rpush(list, job);
     }
-    done.lrem(HELD, 1, &taken);
-    done.query_async(redis).await
+    pipe.lrem(HELD, 1, taken);
+    pipe.query_async(redis).await
 }
 
 /// What the worker before this one did not come to end.
 async fn put_back(redis: &mut ConnectionManager) -> RedisResult<()> {
-    while redis
-        .lmove::<_, _, Option<String>>(HELD, QUEUE, Direction::Right, Direction::Left)
-        .await?
-        .is_some()
-    {}
+    for taken in redis.lrange::<_, Vec<String>>(HELD, 0, -1).await? {
+        let then = match serde_json::from_str(&taken) {
+            Ok(job) => next(job),
+            Err(_) => (DEAD, taken.clone()),
+        };
+        tracing::warn!(list = then.0, "a worker died over a job");
+        end(redis, &taken, Some(then)).await?;
+    }
     Ok(())
+}
+
+/// How long telling a customer takes.
+fn mail() -> Duration {
+    let set = std::env::var("MAIL_MILLIS").ok().and_then(|text| text.parse().ok());
+    Duration::from_millis(set.unwrap_or(4))
 }
 
 #[tokio::main]
@@ -102,7 +123,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let ending = ending.clone();
         async move {
             while !ending.load(Ordering::Relaxed) {
-                if let Err(error) = work(&mut redis).await {
+                if let Err(error) = work(&mut redis, mail()).await {
                     tracing::warn!(%error, "the redis does not answer");
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }

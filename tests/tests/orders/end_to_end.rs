@@ -72,7 +72,7 @@ fn one_order_through_every_signal() {
     let placed = order(&service, "teapot", 1, "phone");
     assert_eq!(placed.status, 201, "{}", placed.text());
 
-    let trace = service.collector.trace("POST /orders", 8);
+    let trace = service.collector.trace("POST /orders", 9);
     spans_of_both_processes(&trace);
     pages(&service);
     probes(&service);
@@ -92,14 +92,15 @@ fn spans_of_both_processes(trace: &Trace) {
 POST /orders
   place_order
     reserve
-      inventory: POST /items/{item}/take
-        take_from_shelf
-          walk_to_shelf
+      POST
+        inventory: POST /items/{item}/take
+          take_from_shelf
+            walk_to_shelf
     Store::insert
     send_confirmation
 ";
     assert_eq!(trace.outline(), expected);
-    let (client, server) = (trace.span("reserve"), trace.span("POST /items/{item}/take"));
+    let (client, server) = (trace.span("POST"), trace.span("POST /items/{item}/take"));
     assert_eq!((client.service.as_str(), client.kind), ("orders", SpanKind::Client));
     assert_eq!((server.service.as_str(), server.kind), ("inventory", SpanKind::Server));
     assert!(

@@ -87,27 +87,41 @@ fn address(process: &Process, ending: &str) -> String {
     })
 }
 
+/// The shop over that Redis, ready to take orders.
+struct Shop {
+    process: Process,
+    url: String,
+}
+
+impl Shop {
+    fn start(receiver: &Receiver, redis: &Redis) -> Self {
+        let mut orders = program("orders", receiver, redis, "127.0.0.1:0");
+        let process = Process::start(orders.args(["--quiet", "--port", "0"]));
+        let (url, admin) = (address(&process, "/orders"), address(&process, "/metrics"));
+        wait_for("the shop to be ready", LIMIT, || {
+            http::get(&format!("{admin}/readyz"))
+                .ok()
+                .filter(|answer| answer.status == 200)
+        });
+        Self { process, url }
+    }
+
+    fn order(&self, email: &str) {
+        let body = format!(r#"{{"item":"cup","quantity":1,"channel":"web","email":"{email}"}}"#);
+        let headers = [("Content-Type", "application/json")];
+        let url = format!("{}/orders", self.url);
+        let placed = http::request("POST", &url, &headers, body.as_bytes()).expect("an answer");
+        assert_eq!(placed.status, 201, "{}", placed.text());
+    }
+}
+
 #[test]
 fn one_order_from_the_shop_to_the_worker() {
     let Some(redis) = Redis::start() else { return };
     let receiver = Receiver::start();
-    let mut orders = program("orders", &receiver, &redis, "127.0.0.1:0");
-    let orders = Process::start(orders.args(["--quiet", "--port", "0"]));
-    let shop = address(&orders, "/orders");
-    let shop_admin = address(&orders, "/metrics");
-    wait_for("the shop to be ready", LIMIT, || {
-        http::get(&format!("{shop_admin}/readyz"))
-            .ok()
-            .filter(|answer| answer.status == 200)
-    });
-    let order = |email: &str| {
-        let body = format!(r#"{{"item":"cup","quantity":1,"channel":"web","email":"{email}"}}"#);
-        let headers = [("Content-Type", "application/json")];
-        let placed = http::request("POST", &format!("{shop}/orders"), &headers, body.as_bytes()).expect("an answer");
-        assert_eq!(placed.status, 201, "{}", placed.text());
-    };
-    order("nowhere");
-    order("ada@example.com");
+    let shop = Shop::start(&receiver, &redis);
+    shop.order("nowhere");
+    shop.order("ada@example.com");
     assert_eq!(redis.length("confirmations"), 2, "nobody works yet");
     // Long enough to be told from no wait at all.
     std::thread::sleep(Duration::from_millis(100));
@@ -138,7 +152,57 @@ fn one_order_from_the_shop_to_the_worker() {
         worker.lines()
     );
     assert_eq!(redis.length("confirmations:held"), 0);
-    traces(&receiver, &orders, &worker);
+    traces(&receiver, &shop.process, &worker);
+}
+
+/// Killed over a job, which the next worker does: the second attempt, in the same trace. The first left no span, as its worker died.
+#[test]
+fn a_worker_killed_over_a_job() {
+    let Some(redis) = Redis::start() else { return };
+    let receiver = Receiver::start();
+    let shop = Shop::start(&receiver, &redis);
+    shop.order("ada@example.com");
+    let worker = |millis: &str| {
+        let mut command = program("worker", &receiver, &redis, "127.0.0.1:0");
+        command.env("OTEL_SERVICE_NAME", "worker").env("MAIL_MILLIS", millis);
+        Process::start(&mut command)
+    };
+    let held = |jobs| {
+        wait_for("the job to be held", LIMIT, || {
+            (redis.length("confirmations:held") == jobs).then_some(())
+        });
+    };
+    let first = worker("3600000");
+    held(1);
+    assert_eq!(redis.length("confirmations"), 0);
+    // With SIGKILL.
+    drop(first);
+    assert_eq!(redis.length("confirmations:held"), 1, "nobody else has it");
+
+    let mut second = worker("1");
+    second.line("the customer to be told", LIMIT, |line| {
+        line.contains("customer told").then_some(())
+    });
+    held(0);
+    assert!(second.terminate(Duration::from_secs(20)).success());
+    assert_eq!(
+        (redis.length("confirmations"), redis.length("confirmations:dead")),
+        (0, 0)
+    );
+    let spans = wait_for("its span", LIMIT, || {
+        let spans = receiver.spans();
+        spans.iter().any(|span| span.name == "process confirmations").then_some(spans)
+    });
+    let attempts: Vec<_> = spans.iter().filter(|span| span.name == "process confirmations").collect();
+    assert_eq!(attempts.len(), 1);
+    assert_eq!(attempts[0].attribute("job.attempt"), "2");
+    assert_eq!(attempts[0].status, StatusCode::Unset);
+    let sender = wait_for("the sender's span", LIMIT, || {
+        let spans = receiver.spans();
+        spans.into_iter().find(|span| span.name == "send confirmations")
+    });
+    assert_eq!(attempts[0].trace_id, sender.trace_id);
+    assert_eq!(attempts[0].parent_id, sender.span_id);
 }
 
 fn metrics(admin: &str) {
@@ -188,9 +252,10 @@ fn traces(receiver: &Receiver, orders: &Process, worker: &Process) {
 POST /orders
   place_order
     reserve
-      inventory: POST /items/{item}/take
-        take_from_shelf
-          walk_to_shelf
+      POST
+        inventory: POST /items/{item}/take
+          take_from_shelf
+            walk_to_shelf
     Store::insert
     send confirmations
       worker: process confirmations
