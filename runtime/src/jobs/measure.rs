@@ -214,8 +214,8 @@ pub(crate) fn families(out: &mut Vec<Family>) {
         any = true;
         let measures = &*MEASURES;
         let _ = measures.in_flight.of(&job.named());
-        let _ = measures.wait.of(&job.named());
-        let _ = measures.processed.of(&Processed {
+        measures.wait.show(&job.named());
+        measures.processed.show(&Processed {
             system: job.system,
             queue: job.queue,
             error: None,

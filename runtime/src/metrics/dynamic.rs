@@ -1,7 +1,7 @@
 //! Series whose labels are not known to any attribute: what our own layers measure, by the semantic conventions.
 //!
-//! A key is a few small integers, so looking a series up is one hash of a few bytes. The number of series is bounded by the
-//! key's type and by a cap; what comes beyond is dropped and counted there.
+//! A key is a few small integers, so looking a series up is one hash of a few bytes, and for the first series of a family no lock.
+//! The number of series is bounded by the key's type and by a cap; what comes beyond is dropped and counted there.
 
 use super::exemplar::Exemplars;
 use super::quick::BuildQuick;
@@ -12,9 +12,9 @@ use crate::trace::event::{Measured, Moved};
 use crate::trace::{SpanId, TraceId};
 use crate::{switch, testing};
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher as _, Hash};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// No family has more series.
 pub(crate) const MAX_SERIES: usize = 5000;
@@ -50,25 +50,66 @@ impl<K> Meta<K> {
     }
 }
 
-type Table<K, S> = RwLock<HashMap<K, Arc<S>, BuildQuick>>;
-
-fn series<K: Hash + Eq + Clone, S>(table: &Table<K, S>, key: &K, make: impl FnOnce() -> S) -> Option<Arc<S>> {
-    if let Some(series) = table.read().unwrap_or_else(PoisonError::into_inner).get(key) {
-        return Some(series.clone());
-    }
-    let mut table = table.write().unwrap_or_else(PoisonError::into_inner);
-    if table.len() >= MAX_SERIES && !table.contains_key(key) {
-        return None;
-    }
-    Some(table.entry(key.clone()).or_insert_with(|| Arc::new(make())).clone())
+/// The series of a family.
+struct Table<K, S> {
+    /// Those that came first and found a place, to be found again without a lock. Most families have no others.
+    quick: Box<[OnceLock<(K, Arc<S>)>]>,
+    all: RwLock<HashMap<K, Arc<S>, BuildQuick>>,
 }
 
-fn snapshot<K: Clone, S>(table: &Table<K, S>) -> Vec<(K, Arc<S>)> {
-    let table = table.read().unwrap_or_else(PoisonError::into_inner);
-    table
-        .iter()
-        .map(|(key, series)| (key.clone(), series.clone()))
-        .collect()
+impl<K, S> Default for Table<K, S> {
+    fn default() -> Self {
+        Self {
+            quick: (0..QUICK).map(|_| OnceLock::new()).collect(),
+            all: RwLock::default(),
+        }
+    }
+}
+
+/// Places for the first series; a power of two.
+const QUICK: usize = 32;
+/// So many of them in a row are looked at.
+const TRIES: usize = 4;
+
+impl<K: Hash + Eq + Clone, S> Table<K, S> {
+    /// Calls with the series of a key; `None` beyond the cap.
+    fn with<R>(&self, key: &K, make: impl FnOnce() -> S, call: impl FnOnce(&Arc<S>) -> R) -> Option<R> {
+        let hash = BuildQuick::default().hash_one(key) as usize;
+        let mut free = None;
+        for at in 0..TRIES {
+            let place = &self.quick[(hash + at) % QUICK];
+            match place.get() {
+                Some((known, series)) if known == key => return Some(call(series)),
+                Some(_) => {}
+                None => {
+                    free = Some(place);
+                    break;
+                }
+            }
+        }
+        let series = self.find(key, make)?;
+        if let Some(place) = free {
+            // Another thread may have taken it meanwhile; then this key finds the next, or none.
+            let _ = place.set((key.clone(), series.clone()));
+        }
+        Some(call(&series))
+    }
+
+    fn find(&self, key: &K, make: impl FnOnce() -> S) -> Option<Arc<S>> {
+        if let Some(series) = self.all.read().unwrap_or_else(PoisonError::into_inner).get(key) {
+            return Some(series.clone());
+        }
+        let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_SERIES && !all.contains_key(key) {
+            return None;
+        }
+        Some(all.entry(key.clone()).or_insert_with(|| Arc::new(make())).clone())
+    }
+
+    fn snapshot(&self) -> Vec<(K, Arc<S>)> {
+        let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|(key, series)| (key.clone(), series.clone())).collect()
+    }
 }
 
 /// A histogram family.
@@ -92,16 +133,14 @@ impl<K: Hash + Eq + Clone> Histogram<K> {
         Self {
             meta,
             bounds: bounds.into(),
-            table: RwLock::default(),
+            table: Table::default(),
             dropped: AtomicU64::new(0),
         }
     }
 
     /// Adds a sample; `exemplar` is the sampled span it belongs to.
     pub(crate) fn record(&self, key: &K, value: f64, exemplar: Option<(TraceId, SpanId)>) {
-        if let Some(series) = self.of(key) {
-            self.record_in(&series, value, exemplar);
-        }
+        self.with(key, |series| self.record_in(series, value, exemplar));
         if switch::capturing() {
             self.meta.captured(key, Moved::Sample(value));
         }
@@ -115,22 +154,24 @@ impl<K: Hash + Eq + Clone> Histogram<K> {
         }
     }
 
-    /// The buckets of a series; `None` beyond the cap.
-    pub(crate) fn of(&self, key: &K) -> Option<Arc<Buckets>> {
+    /// Makes sure that a series is shown, before its first sample.
+    pub(crate) fn show(&self, key: &K) {
+        self.with(key, |_| ());
+    }
+
+    fn with(&self, key: &K, call: impl FnOnce(&Buckets)) {
         let len = self.bounds.len() + 1;
-        let Some(series) = series(&self.table, key, || Buckets {
+        let make = || Buckets {
             counts: (0..len).map(|_| AtomicU64::new(0)).collect(),
             sum: AtomicU64::new(0),
             exemplars: Exemplars::new(1, len),
-        }) else {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return None;
         };
-        Some(series)
+        if self.table.with(key, make, |series| call(series)).is_none() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    /// Adds a sample to a series of this family.
-    pub(crate) fn record_in(&self, series: &Buckets, value: f64, exemplar: Option<(TraceId, SpanId)>) {
+    fn record_in(&self, series: &Buckets, value: f64, exemplar: Option<(TraceId, SpanId)>) {
         let bucket = self.bounds.partition_point(|bound| *bound < value);
         series.counts[bucket].fetch_add(1, Ordering::Relaxed);
         let _ = series.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
@@ -145,7 +186,7 @@ impl<K: Hash + Eq + Clone> Histogram<K> {
 
 impl<K: Hash + Eq + Clone + Send + Sync> Source for Histogram<K> {
     fn families(&self, out: &mut Vec<Family>) {
-        let points: Vec<Point> = snapshot(&self.table)
+        let points: Vec<Point> = self.table.snapshot()
             .into_iter()
             .map(|(key, series)| Point {
                 labels: (self.meta.labels)(&key),
@@ -181,7 +222,7 @@ impl<K: Hash + Eq + Clone> Numbers<K> {
         Self {
             meta,
             kind: Kind::UpDownCounter,
-            table: RwLock::default(),
+            table: Table::default(),
         }
     }
 
@@ -204,9 +245,8 @@ impl<K: Hash + Eq + Clone> Numbers<K> {
 
     /// Adds to a series.
     pub(crate) fn add(&self, key: &K, by: i64) {
-        if let Some(number) = self.of(key) {
-            number.fetch_add(by, Ordering::Relaxed);
-        }
+        let make = || AtomicI64::new(0);
+        self.table.with(key, make, |number| number.fetch_add(by, Ordering::Relaxed));
         if switch::capturing() && matches!(self.kind, Kind::Counter) {
             self.meta.captured(key, Moved::By(by));
         }
@@ -214,13 +254,13 @@ impl<K: Hash + Eq + Clone> Numbers<K> {
 
     /// The number of a series, to be kept by whoever will change it again.
     pub(crate) fn of(&self, key: &K) -> Option<Arc<AtomicI64>> {
-        series(&self.table, key, || AtomicI64::new(0))
+        self.table.with(key, || AtomicI64::new(0), Arc::clone)
     }
 }
 
 impl<K: Hash + Eq + Clone + Send + Sync> Source for Numbers<K> {
     fn families(&self, out: &mut Vec<Family>) {
-        let points: Vec<Point> = snapshot(&self.table)
+        let points: Vec<Point> = self.table.snapshot()
             .into_iter()
             .map(|(key, series)| {
                 let number = Number::I64(series.load(Ordering::Relaxed));
@@ -298,5 +338,12 @@ mod tests {
         let mut families = Vec::new();
         numbers.families(&mut families);
         assert_eq!(families[0].points.len(), MAX_SERIES);
+        // Found again, whether by a quick place or not.
+        for key in [0, 1, 40, 4999] {
+            numbers.add(&key, 1);
+            assert_eq!(numbers.of(&key).expect("a series").load(Ordering::Relaxed), 2, "{key}");
+        }
+        numbers.add(&5000, 1);
+        assert!(numbers.of(&5000).is_none());
     }
 }
