@@ -392,3 +392,169 @@ fn the_example_tells_its_options() {
         );
     }
 }
+
+/// The right-hand columns of the tables "Coming from …", row by row.
+mod coming_from {
+    #![allow(dead_code, unused_variables, reason = "what is looked at is what the attributes record")]
+
+    use std::collections::HashMap;
+    use vitalsign::testing::{Status, capture};
+    use vitalsign::trace::{SpanContext, SpanId, TraceFlags, TraceId};
+    use vitalsign::{ErrorLabel, LabelValue, SpanExt as _, counted, observed, timed, traced};
+
+    #[traced(args)]
+    fn everything(id: u64, body: &str) {}
+
+    #[traced(args, skip(body))]
+    fn all_but_one(id: u64, body: &str) {}
+
+    #[traced(name = "the name", target = "shop", level = "debug", fields(order.id = id))]
+    fn named(id: u64) {}
+
+    #[traced(parent = headers)]
+    fn below(headers: HashMap<String, String>) {}
+
+    #[traced(root)]
+    fn on_its_own() {}
+
+    #[traced(link = causes)]
+    fn after(causes: Vec<SpanContext>) {}
+
+    #[traced(ret)]
+    fn returns() -> Result<u32, String> {
+        Ok(7)
+    }
+
+    #[traced(ret(display))]
+    fn displays() -> char {
+        'x'
+    }
+
+    #[traced]
+    fn fails() -> Result<(), String> {
+        Err("no".to_owned())
+    }
+
+    #[traced(err(off))]
+    fn fails_quietly() -> Result<(), String> {
+        fails()
+    }
+
+    #[traced(err(debug))]
+    fn fails_in_debug() -> Result<(), Option<u8>> {
+        Err(Some(1))
+    }
+
+    #[tracing::instrument(fields(later = tracing::field::Empty))]
+    fn instrumented() {
+        tracing::Span::current().record("later", 1);
+        vitalsign::current().set("undeclared", 2);
+        tracing::Span::current().set_attribute("by hand", 3);
+        on_its_own();
+        returns().expect("seven");
+    }
+
+    #[test]
+    fn instrument() {
+        let capture = capture();
+        everything(1, "text");
+        all_but_one(2, "text");
+        named(3);
+        let cause = SpanContext {
+            trace_id: TraceId(7),
+            span_id: SpanId(8),
+            flags: TraceFlags::SAMPLED,
+            ..SpanContext::default()
+        };
+        let mut headers = HashMap::<String, String>::new();
+        vitalsign::trace::inject(&cause, &mut headers);
+        below(headers);
+        after(vec![cause]);
+        displays();
+        fails_quietly().expect_err("no");
+        fails_in_debug().expect_err("one");
+        instrumented();
+
+        assert_eq!(capture.span("everything").attribute("body"), Some("text"));
+        let but_one = capture.span("all_but_one");
+        assert_eq!((but_one.attribute("id"), but_one.attribute("body")), (Some("2"), None));
+        assert_eq!(capture.span("the name").attribute("order.id"), Some("3"));
+        assert_eq!(capture.span("below").parent_id, Some(SpanId(8)));
+        assert_eq!(capture.span("after").links, [(TraceId(7), SpanId(8))]);
+        assert_eq!(capture.span("displays").attribute("return"), Some("x"));
+        assert_eq!(capture.span("returns").attribute("return"), Some("7"));
+        // Once, where it surfaced.
+        assert_eq!(capture.span("fails").exception(), Some("no"));
+        assert_eq!(capture.span("fails_quietly").exception(), None);
+        assert_eq!(capture.span("fails_in_debug").exception(), Some("Some(1)"));
+        let neighbour = capture.span("instrumented");
+        for (key, value) in [("later", "1"), ("undeclared", "2"), ("by hand", "3")] {
+            assert_eq!(neighbour.attribute(key), Some(value), "{key}");
+        }
+        assert_eq!(capture.span("returns").parent_id, Some(neighbour.span_id));
+        assert_eq!(capture.span("on_its_own").parent_id, None);
+    }
+
+    #[derive(Clone, Copy, LabelValue)]
+    enum Channel {
+        Web,
+    }
+
+    #[derive(Debug, ErrorLabel)]
+    enum Refusal {
+        #[label(outcome = "ok")]
+        Unknown,
+        SoldOut,
+    }
+
+    vitalsign::metrics! {
+        /// Orders by hand.
+        static ORDERS: Counter<u64, (channel: Channel)> = "readme.orders";
+        /// Users online.
+        static USERS: Gauge = "readme.users";
+    }
+
+    #[counted(name = "readme.placed", labels(channel = channel), in_flight)]
+    #[timed(name = "readme.latency")]
+    fn place(channel: Channel, item: &str) -> Result<(), Refusal> {
+        match item {
+            "cup" => Ok(()),
+            "unicorn" => Err(Refusal::Unknown),
+            _ => Err(Refusal::SoldOut),
+        }
+    }
+
+    #[counted(name = "readme.asked", labels(item = limit(item, 50)), ok_if = |found| *found)]
+    fn ask(item: &str) -> bool {
+        item == "cup"
+    }
+
+    #[observed(name = "readme.all", error_if = Option::is_none)]
+    fn all(item: &str) -> Option<()> {
+        (item == "cup").then_some(())
+    }
+
+    #[test]
+    fn prometheus_metrics_and_autometrics() {
+        let capture = capture();
+        place(Channel::Web, "cup").expect("placed");
+        place(Channel::Web, "unicorn").expect_err("unknown");
+        place(Channel::Web, "samovar").expect_err("sold out");
+        ask("cup");
+        ask("tea");
+        all("cup");
+        all("tea");
+        ORDERS.with(Channel::Web).add(1);
+        USERS.set(3);
+
+        let placed = |labels: &[_]| capture.count("readme.placed", labels);
+        assert_eq!(placed(&[("channel", "web"), ("outcome", "ok")]), 2.0);
+        assert_eq!(placed(&[("outcome", "error"), ("error_type", "SoldOut")]), 1.0);
+        assert_eq!(capture.samples("readme.latency").len(), 3);
+        assert_eq!(capture.count("readme.asked", &[("item", "tea"), ("outcome", "error")]), 1.0);
+        assert_eq!(capture.count("readme.all.calls", &[("outcome", "error")]), 1.0);
+        assert_eq!(capture.samples("readme.all.duration").len(), 2);
+        let spans = capture.spans();
+        assert_eq!(spans.iter().filter(|span| span.status == Status::Error).count(), 1);
+    }
+}
