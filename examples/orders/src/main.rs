@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Everything that shows up in spans, on /metrics, in the probes and in the logs comes from attributes on the functions in
-//! `shop`, `store`, `stock`, `worker` and `inventory`. The rest of the files make it something to look at: `visits` are the
-//! customers, `receiver` stands in for a tracing backend, `child` is the second process.
+//! `shop`, `store`, `stock`, `worker` and `inventory`, from the layer around each of the two servers, and from that around the shop's
+//! client. The rest of the files make it something to look at: `visits` are the customers, `receiver` stands in for a tracing
+//! backend, `child` is the second process.
 
 mod child;
 mod inventory;
