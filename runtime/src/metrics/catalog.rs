@@ -447,6 +447,7 @@ mod tests {
                     labels: vec![],
                     bounds: Some(vec![0.5, 1.0]),
                 }),
+                metrics: vec![],
             }],
             metrics: vec![Metric {
                 name: "page.drawing",

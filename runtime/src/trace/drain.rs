@@ -298,6 +298,7 @@ struct Drainer {
     batches: Vec<Batch>,
     places: traces::Places,
     watch: super::open::Watch,
+    courtesy: Courtesy,
 }
 
 impl Drainer {
@@ -335,10 +336,10 @@ impl Drainer {
             readers,
             batches,
             places,
+            courtesy,
             ..
         } = self;
         let mut moved = 0;
-        let mut courtesy = Courtesy::default();
         for reader in readers.iter_mut() {
             moved += reader.drain(|head, body| {
                 courtesy.one_more();
@@ -391,21 +392,29 @@ impl Drainer {
 #[derive(Default)]
 struct Courtesy {
     spans: u32,
-    given: Duration,
+    /// Not before.
+    again: Option<Instant>,
 }
 
 impl Courtesy {
     /// Some microseconds of encoding.
     const EVERY: u32 = 32;
-    /// On a core that is never idle each time costs a turn: then the rings go first.
-    const MOST: Duration = Duration::from_millis(2);
+    /// Who waits longer for its turn is on a core that is never idle: then the rings go first.
+    const MOST: Duration = Duration::from_millis(1);
+    const PAUSE: Duration = Duration::from_secs(1);
 
     fn one_more(&mut self) {
-        self.spans += 1;
-        if self.spans.is_multiple_of(Self::EVERY) && self.given < Self::MOST {
-            let before = Instant::now();
+        self.spans = self.spans.wrapping_add(1);
+        if self.spans.is_multiple_of(Self::EVERY) {
+            self.yields();
+        }
+    }
+
+    fn yields(&mut self) {
+        let before = Instant::now();
+        if self.again.is_none_or(|again| again <= before) {
             std::thread::yield_now();
-            self.given += before.elapsed();
+            self.again = (before.elapsed() > Self::MOST).then(|| before + Self::PAUSE);
         }
     }
 }

@@ -343,7 +343,7 @@ mod of_http {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashMap;
+    use std::collections::{BTreeMap, HashMap};
 
     const GOOD: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -492,7 +492,7 @@ mod tests {
 
     #[test]
     fn an_invalid_context_writes_nothing() {
-        let mut headers = BTreeMap::new();
+        let mut headers = BTreeMap::<String, String>::new();
         inject(&SpanContext::default(), &mut headers);
         assert!(headers.is_empty());
     }

@@ -44,6 +44,20 @@ async fn client_and_server_are_one_trace() {
     assert!(sent.attribute("url.full").unwrap().ends_with("/items/7?token=REDACTED"));
     assert_eq!(sent.attribute("server.address"), Some("127.0.0.1"));
     assert_eq!(received.attribute("url.query"), Some("token=REDACTED"));
+    for (name, labels) in [
+        ("http.client.request.duration", &[("http.request.method", "GET")][..]),
+        ("http.server.request.duration", &[("http.route", "/items/{id}")]),
+        ("http.server.response.body.size", &[("http.response.status_code", "200")]),
+    ] {
+        let samples = capture.samples(name);
+        let [sample] = &samples[..] else {
+            panic!("one sample of {name}: {samples:?}")
+        };
+        for (key, value) in labels {
+            assert_eq!(sample.label(key), Some(*value), "{name}");
+        }
+        assert!(sample.value > 0.0 && (name.ends_with("size") || sample.duration.as_secs_f64() > 0.0));
+    }
 }
 
 #[tokio::test]

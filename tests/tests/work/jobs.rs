@@ -295,3 +295,54 @@ fn a_job_goes_through_json() {
     assert_eq!((*short, short.attempt(), short.id()), (7, 1, ""));
     assert_eq!(short.enqueued(), None);
 }
+
+#[observed(job(name = "captured", queue = "jobs to capture"))]
+fn captured(job: Job<u8>) -> Result<(), String> {
+    (*job > 0).then_some(()).ok_or_else(|| "nothing to do".to_owned())
+}
+
+#[traced(db(system = "sqlite", operation = "SELECT", collection = "captured"))]
+fn select() -> u8 {
+    1
+}
+
+#[test]
+fn captures_and_the_catalogue_have_what_jobs_and_statements_measure() {
+    let capture = vitalsign::testing::capture();
+    captured(Job::new(1)).expect("done");
+    captured(Job::new(0).retry()).expect_err("nothing");
+    select();
+    let attempts = |labels: &[_]| capture.count("job.attempts", labels);
+    assert_eq!(attempts(&[("job.name", "captured"), ("outcome", "ok"), ("job.retry", "false")]), 1.0);
+    assert_eq!(attempts(&[("job.name", "captured"), ("outcome", "error"), ("job.retry", "true")]), 1.0);
+    let processed = capture.samples("messaging.process.duration");
+    assert_eq!(processed.len(), 2);
+    assert!(processed.iter().all(|sample| sample.label("messaging.destination.name") == Some("jobs to capture")));
+    assert_eq!(capture.samples("job.wait.duration").len(), 2);
+    let statements = capture.samples("db.client.operation.duration");
+    assert_eq!(statements.len(), 1);
+    assert_eq!(statements[0].label("db.collection.name"), Some("captured"));
+
+    let catalog = vitalsign::catalog();
+    let of = |function: &str| {
+        let found = catalog.functions.iter().find(|found| found.function == function);
+        &found.expect("an annotated function").metrics
+    };
+    let names: Vec<_> = of("captured").iter().map(|metric| (metric.name, metric.kind)).collect();
+    assert_eq!(
+        names,
+        [
+            ("messaging.process.duration", "histogram"),
+            ("job.wait.duration", "histogram"),
+            ("job.attempts", "counter"),
+            ("job.in_flight", "up-down counter"),
+        ]
+    );
+    let [duration] = &of("select")[..] else {
+        panic!("one family: {:?}", of("select"))
+    };
+    assert_eq!((duration.name, duration.unit), ("db.client.operation.duration", "s"));
+    let system = duration.labels.iter().find(|label| label.key == "db.system.name");
+    assert_eq!(system.and_then(|label| label.values.clone()), Some(vec!["sqlite"]));
+    assert!(catalog.to_json().contains("\"job.attempts\""));
+}
