@@ -251,6 +251,7 @@ fn a_client_that_left_in_the_middle() {
 /// Neither who closes the connection nor who resets it has got an answer.
 #[test]
 fn a_client_that_left_before_the_head() {
+    tests::own_process!();
     let (live, url) = server();
     let host = url.trim_start_matches("http://");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -266,6 +266,7 @@ async fn a_method_that_panics() {
 /// By a client that knows nothing of gRPC: its status still comes in trailers, behind the body.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn through_the_middleware_of_reqwest() {
+    tests::own_process!();
     use prost::Message as _;
     let live = live_with_lines();
     let (_, uri) = channel().await;
