@@ -299,7 +299,9 @@ fn one_request_can_be_followed() {
     for step in block.lines() {
         if step.contains("shop.log") {
             // As `tee` has it; the line comes after the answer.
-            shop.line("the order's line", limit, |line| line.contains("order placed").then_some(()));
+            shop.line("the order's line", limit, |line| {
+                line.contains("order placed").then_some(())
+            });
             std::fs::write(folder.path().join("shop.log"), shop.lines().join("\n") + "\n").expect("a file");
         }
         let here = step
@@ -315,10 +317,18 @@ fn one_request_can_be_followed() {
     assert!(order.contains("\"id\":") && order.contains("x-request-id: "), "{order}");
     assert!(counter.contains("outcome=\"ok\"} 1"), "{counter}");
     assert_eq!(id.trim().len(), 32, "{id}");
-    for span in ["POST /orders", "POST /items/{item}/take", "Store::insert", "send_confirmation"] {
+    for span in [
+        "POST /orders",
+        "POST /items/{item}/take",
+        "Store::insert",
+        "send_confirmation",
+    ] {
         assert!(tree.contains(span), "{span} in {tree}");
     }
-    assert!(lines.contains("order placed") && lines.contains("/items/cup/take"), "{lines}");
+    assert!(
+        lines.contains("order placed") && lines.contains("/items/cup/take"),
+        "{lines}"
+    );
     for family in ["http_server", "db_client_operation_duration", "job_attempts_total"] {
         assert!(metrics.contains(family), "{family} in {metrics}");
     }
@@ -351,7 +361,10 @@ impl Terminal {
         let mut text = String::new();
         loop {
             let mut line = String::new();
-            assert!(self.said.read_line(&mut line).expect("text") > 0, "the shell has ended: {text}");
+            assert!(
+                self.said.read_line(&mut line).expect("text") > 0,
+                "the shell has ended: {text}"
+            );
             if line.trim_end() == END {
                 return text.trim().to_owned();
             }
@@ -395,7 +408,11 @@ fn the_example_tells_its_options() {
 
 /// The right-hand columns of the tables "Coming from …", row by row.
 mod coming_from {
-    #![allow(dead_code, unused_variables, reason = "what is looked at is what the attributes record")]
+    #![allow(
+        dead_code,
+        unused_variables,
+        reason = "what is looked at is what the attributes record"
+    )]
 
     use std::collections::HashMap;
     use vitalsign::testing::{Status, capture};
@@ -549,9 +566,12 @@ mod coming_from {
 
         let placed = |labels: &[_]| capture.count("readme.placed", labels);
         assert_eq!(placed(&[("channel", "web"), ("outcome", "ok")]), 2.0);
-        assert_eq!(placed(&[("outcome", "error"), ("error_type", "SoldOut")]), 1.0);
+        assert_eq!(placed(&[("outcome", "error"), ("error.type", "SoldOut")]), 1.0);
         assert_eq!(capture.samples("readme.latency").len(), 3);
-        assert_eq!(capture.count("readme.asked", &[("item", "tea"), ("outcome", "error")]), 1.0);
+        assert_eq!(
+            capture.count("readme.asked", &[("item", "tea"), ("outcome", "error")]),
+            1.0
+        );
         assert_eq!(capture.count("readme.all.calls", &[("outcome", "error")]), 1.0);
         assert_eq!(capture.samples("readme.all.duration").len(), 2);
         let spans = capture.spans();

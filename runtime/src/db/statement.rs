@@ -88,7 +88,11 @@ pub(super) fn commented<'a>(sql: &'a str, context: &SpanContext) -> Cow<'a, str>
     }
     let text = sql.trim_end().trim_end_matches(';');
     // Behind a comment that ends with its line it would be part of that.
-    let gap = if text.lines().next_back().is_some_and(|line| line.contains("--") || line.contains('#')) {
+    let gap = if text
+        .lines()
+        .next_back()
+        .is_some_and(|line| line.contains("--") || line.contains('#'))
+    {
         "\n"
     } else {
         " "

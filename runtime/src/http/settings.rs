@@ -70,7 +70,11 @@ macro_rules! words {
             /// No span, no measurement and no line for this path, or for all that begin so: `"/healthz"`, `"/static/*"`.
             #[must_use]
             pub fn exclude(self, path: impl Into<String>) -> Self {
-                self.told(|settings| settings.excluded.push($crate::http::settings::Pattern(path.into())))
+                self.told(|settings| {
+                    settings
+                        .excluded
+                        .push($crate::http::settings::Pattern(path.into()))
+                })
             }
 
             /// One route for all paths that begin so, where no router says it: `group("/static/*", "/static/{file}")`.

@@ -189,7 +189,12 @@ pub(crate) fn end(
 /// What is measured of a job.
 pub(crate) fn described(job: &JobDef) -> Vec<Described> {
     let measures = &*MEASURES;
-    let named = || vec![("job.name", Some(job.name)), ("messaging.destination.name", Some(job.queue))];
+    let named = || {
+        vec![
+            ("job.name", Some(job.name)),
+            ("messaging.destination.name", Some(job.queue)),
+        ]
+    };
     let with = |more: &[(&'static str, Option<&'static str>)]| [named(), more.to_vec()].concat();
     vec![
         measures.processed.described(vec![
@@ -199,7 +204,9 @@ pub(crate) fn described(job: &JobDef) -> Vec<Described> {
             ("messaging.system", Some(job.system)),
         ]),
         measures.wait.described(named()),
-        measures.attempts.described(with(&[("job.retry", None), ("outcome", None)])),
+        measures
+            .attempts
+            .described(with(&[("job.retry", None), ("outcome", None)])),
         measures.in_flight.described(named()),
     ]
 }

@@ -186,7 +186,9 @@ impl<K: Hash + Eq + Clone> Histogram<K> {
 
 impl<K: Hash + Eq + Clone + Send + Sync> Source for Histogram<K> {
     fn families(&self, out: &mut Vec<Family>) {
-        let points: Vec<Point> = self.table.snapshot()
+        let points: Vec<Point> = self
+            .table
+            .snapshot()
             .into_iter()
             .map(|(key, series)| Point {
                 labels: (self.meta.labels)(&key),
@@ -246,7 +248,8 @@ impl<K: Hash + Eq + Clone> Numbers<K> {
     /// Adds to a series.
     pub(crate) fn add(&self, key: &K, by: i64) {
         let make = || AtomicI64::new(0);
-        self.table.with(key, make, |number| number.fetch_add(by, Ordering::Relaxed));
+        self.table
+            .with(key, make, |number| number.fetch_add(by, Ordering::Relaxed));
         if switch::capturing() && matches!(self.kind, Kind::Counter) {
             self.meta.captured(key, Moved::By(by));
         }
@@ -260,7 +263,9 @@ impl<K: Hash + Eq + Clone> Numbers<K> {
 
 impl<K: Hash + Eq + Clone + Send + Sync> Source for Numbers<K> {
     fn families(&self, out: &mut Vec<Family>) {
-        let points: Vec<Point> = self.table.snapshot()
+        let points: Vec<Point> = self
+            .table
+            .snapshot()
             .into_iter()
             .map(|(key, series)| {
                 let number = Number::I64(series.load(Ordering::Relaxed));

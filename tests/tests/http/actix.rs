@@ -254,7 +254,10 @@ fn a_client_that_left_before_the_head() {
     tests::own_process!();
     let (live, url) = server();
     let host = url.trim_start_matches("http://");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     for (n, reset) in [(1, false), (2, true)] {
         let trace = format!("f{n:031}");
         runtime.block_on(async {
@@ -264,7 +267,9 @@ fn a_client_that_left_before_the_head() {
                 parent(&trace)
             );
             stream.write_all(head.as_bytes()).await.expect("written");
-            tests::wait_for("the handler", LIMIT, || (ASKED.load(Ordering::SeqCst) == n).then_some(()));
+            tests::wait_for("the handler", LIMIT, || {
+                (ASKED.load(Ordering::SeqCst) == n).then_some(())
+            });
             if reset {
                 stream.set_zero_linger().expect("it resets");
             }
@@ -275,7 +280,9 @@ fn a_client_that_left_before_the_head() {
         assert_eq!(span.attribute("http.response.status_code"), "");
         tests::wait_for("its line", LIMIT, || {
             let lines = live.lines();
-            let line = lines.iter().find(|line| line["trace_id"] == *trace && line["url.path"] == "/silent")?;
+            let line = lines
+                .iter()
+                .find(|line| line["trace_id"] == *trace && line["url.path"] == "/silent")?;
             assert_eq!(line["outcome"], "cancelled");
             Some(())
         });

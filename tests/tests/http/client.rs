@@ -47,7 +47,10 @@ async fn client_and_server_are_one_trace() {
     for (name, labels) in [
         ("http.client.request.duration", &[("http.request.method", "GET")][..]),
         ("http.server.request.duration", &[("http.route", "/items/{id}")]),
-        ("http.server.response.body.size", &[("http.response.status_code", "200")]),
+        (
+            "http.server.response.body.size",
+            &[("http.response.status_code", "200")],
+        ),
     ] {
         let samples = capture.samples(name);
         let [sample] = &samples[..] else {

@@ -289,7 +289,10 @@ async fn through_the_middleware_of_reqwest() {
             .body(body);
         in_span(root, async {
             let response = call.send().await.expect("a response");
-            assert_eq!((response.url().as_str(), response.status().as_u16()), (url.as_str(), 200));
+            assert_eq!(
+                (response.url().as_str(), response.status().as_u16()),
+                (url.as_str(), 200)
+            );
             assert!(response.remote_addr().is_some());
             assert_eq!(response.bytes().await.expect("its body")[..5], [0, 0, 0, 0, 2]);
         })

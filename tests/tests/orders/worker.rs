@@ -191,9 +191,15 @@ fn a_worker_killed_over_a_job() {
     );
     let spans = wait_for("its span", LIMIT, || {
         let spans = receiver.spans();
-        spans.iter().any(|span| span.name == "process confirmations").then_some(spans)
+        spans
+            .iter()
+            .any(|span| span.name == "process confirmations")
+            .then_some(spans)
     });
-    let attempts: Vec<_> = spans.iter().filter(|span| span.name == "process confirmations").collect();
+    let attempts: Vec<_> = spans
+        .iter()
+        .filter(|span| span.name == "process confirmations")
+        .collect();
     assert_eq!(attempts.len(), 1);
     assert_eq!(attempts[0].attribute("job.attempt"), "2");
     assert_eq!(attempts[0].status, StatusCode::Unset);

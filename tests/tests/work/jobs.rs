@@ -313,11 +313,21 @@ fn captures_and_the_catalogue_have_what_jobs_and_statements_measure() {
     captured(Job::new(0).retry()).expect_err("nothing");
     select();
     let attempts = |labels: &[_]| capture.count("job.attempts", labels);
-    assert_eq!(attempts(&[("job.name", "captured"), ("outcome", "ok"), ("job.retry", "false")]), 1.0);
-    assert_eq!(attempts(&[("job.name", "captured"), ("outcome", "error"), ("job.retry", "true")]), 1.0);
+    assert_eq!(
+        attempts(&[("job.name", "captured"), ("outcome", "ok"), ("job.retry", "false")]),
+        1.0
+    );
+    assert_eq!(
+        attempts(&[("job.name", "captured"), ("outcome", "error"), ("job.retry", "true")]),
+        1.0
+    );
     let processed = capture.samples("messaging.process.duration");
     assert_eq!(processed.len(), 2);
-    assert!(processed.iter().all(|sample| sample.label("messaging.destination.name") == Some("jobs to capture")));
+    assert!(
+        processed
+            .iter()
+            .all(|sample| sample.label("messaging.destination.name") == Some("jobs to capture"))
+    );
     assert_eq!(capture.samples("job.wait.duration").len(), 2);
     let statements = capture.samples("db.client.operation.duration");
     assert_eq!(statements.len(), 1);

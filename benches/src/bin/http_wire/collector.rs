@@ -83,7 +83,8 @@ fn whole(received: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(&received[..head]).ok()?;
     let length = text.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse().ok())?
     });
     let whole = head + length.unwrap_or(0);
     (received.len() >= whole).then_some(whole)

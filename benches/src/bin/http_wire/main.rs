@@ -87,7 +87,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ratio = report(&without, &with);
     let sent = layered.sent;
     let said = layered.end(&mut load)?;
-    println!("the layered server answered {sent} requests; {said}; the collector took {}", load.collector);
+    println!(
+        "the layered server answered {sent} requests; {said}; the collector took {}",
+        load.collector
+    );
     if ratio > 1.1 {
         println!("above the bar");
     }
@@ -118,7 +121,10 @@ fn capacity(load: &mut Load, bare: &mut Server, plan: &Plan) -> std::io::Result<
 /// Prints them, and gives layered over bare.
 fn report(without: &[Latencies], with: &[Latencies]) -> f64 {
     println!("{:10}{:>28}{:>28}", "µs", "p50, median [lowest", "p99, median [lowest");
-    println!("{:10}{:>28}{:>28}", "", "to highest] of rounds", "to highest] of rounds");
+    println!(
+        "{:10}{:>28}{:>28}",
+        "", "to highest] of rounds", "to highest] of rounds"
+    );
     for (name, rounds) in [("bare", without), ("layered", with)] {
         let (half, most) = (Spread::of(rounds, 50.0), Spread::of(rounds, 99.0));
         println!("{name:10}{:>28}{:>28}", half.to_string(), most.to_string());

@@ -285,5 +285,8 @@ fn grpc_behind_tls_is_seen_before_anything_is_sent() {
     assert!(seen(server(&[b"h2"], Some(SETTINGS), false)));
     assert!(seen(server(&[b"h2"], None, true)), "as grpc-go does");
     assert!(!seen(server(&[], None, false)));
-    assert!(!seen(server(&[b"h2", b"http/1.1"], None, false)), "an HTTP/1.1 server may offer both");
+    assert!(
+        !seen(server(&[b"h2", b"http/1.1"], None, false)),
+        "an HTTP/1.1 server may offer both"
+    );
 }
