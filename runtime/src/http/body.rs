@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 pub(super) struct Answering(Option<Box<Exchange>>);
 
 /// What came of a poll of the body, or of its end.
+#[derive(Clone, Copy)]
 pub(super) enum Step<'a> {
     /// So many bytes.
     Data(u64),

@@ -50,10 +50,13 @@ impl<K> Meta<K> {
     }
 }
 
+/// A series and its key.
+type Place<K, S> = OnceLock<(K, Arc<S>)>;
+
 /// The series of a family.
 struct Table<K, S> {
     /// Those that came first and found a place, to be found again without a lock. Most families have no others.
-    quick: Box<[OnceLock<(K, Arc<S>)>]>,
+    quick: Box<[Place<K, S>]>,
     all: RwLock<HashMap<K, Arc<S>, BuildQuick>>,
 }
 

@@ -35,9 +35,9 @@ pub(super) async fn greeting(mut stream: impl AsyncRead + Unpin) -> Greeting {
     // Length, type, flags, stream.
     let mut frame = [0xff; 9];
     match timeout(WAIT, stream.read_exact(&mut frame)).await {
-        Err(_) => Greeting::Silence,
         Ok(Err(_)) => Greeting::Closed,
         Ok(Ok(_)) if frame[0] == 0 && frame[3] == 4 && frame[5..] == [0; 4] => Greeting::Http2,
-        Ok(Ok(_)) => Greeting::Silence,
+        // Nothing, or nothing of HTTP/2.
+        _ => Greeting::Silence,
     }
 }
