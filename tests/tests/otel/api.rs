@@ -419,12 +419,12 @@ fn baggage_alone_joins_both_ways() {
         .with_baggage([KeyValue::new("tenant", "acme")])
         .attach();
     assert_eq!(vitalsign::current().baggage().get("tenant"), Some("acme"));
-    let mut headers = HashMap::new();
+    let mut headers = HashMap::<String, String>::new();
     vitalsign::current().inject(&mut headers);
     assert_eq!(headers["baggage"], "tenant=acme");
     assert!(!headers.contains_key("traceparent"));
     tracing::info_span!("under its baggage").in_scope(|| {
-        let mut headers = HashMap::new();
+        let mut headers = HashMap::<String, String>::new();
         vitalsign::current().inject(&mut headers);
         assert_eq!(headers["baggage"], "tenant=acme");
         assert!(headers.contains_key("traceparent"));
