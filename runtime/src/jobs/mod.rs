@@ -30,8 +30,8 @@
 //! # Headers
 //!
 //! Slices, vectors and maps of pairs carry a context, their keys and values text or bytes: `Vec<(String, Vec<u8>)>`,
-//! `HashMap<String, Vec<u8>>`, `[(&str, &[u8])]`. What a client has in a type of its own becomes such a list on the way, as with the
-//! headers of Kafka, where a value may be missing:
+//! `HashMap<String, Vec<u8>>`, `[(&str, &[u8])]`. Written are vectors, and maps of text; a map of bytes is collected from a vector. What
+//! a client has in a type of its own becomes such a list on the way, as with the headers of Kafka, where a value may be missing:
 //!
 //! ```
 //! # struct Header<'a> { key: &'a str, value: Option<&'a [u8]> }
