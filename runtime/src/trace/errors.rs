@@ -17,7 +17,7 @@ use crate::site::{ErrMode, Site};
 use std::error::Error;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// Sources that are followed: a chain may be a ring.
 const DEPTH: usize = 16;
@@ -261,21 +261,22 @@ fn around(local: &mut Local, at: usize) -> Option<Around> {
 /// What the children of spans that are not recorded told them. The table is small and forgets: an error is on its way up for a
 /// moment only.
 mod unrecorded {
-    use super::{AtomicU64, Ordering, hash};
+    use super::{AtomicU8, AtomicU64, Ordering, hash};
 
     const SETS: usize = 256;
     const WAYS: usize = 8;
     static TABLE: [[AtomicU64; WAYS]; SETS] = [const { [const { AtomicU64::new(0) }; WAYS] }; SETS];
-    static NEXT: AtomicU64 = AtomicU64::new(0);
+    /// Each set's own turn: by a common one, spans that meet in a set would write over each other while it has room.
+    static NEXT: [AtomicU8; SETS] = [const { AtomicU8::new(0) }; SETS];
 
-    fn set(span: u64) -> &'static [AtomicU64; WAYS] {
-        &TABLE[span as usize % SETS]
+    fn set(span: u64) -> usize {
+        span as usize % SETS
     }
 
     pub(super) fn tell(span: u64, marks: &[u64]) {
         for mark in marks {
-            let at = NEXT.fetch_add(1, Ordering::Relaxed) as usize % WAYS;
-            set(span)[at].store(hash((span, mark)), Ordering::Relaxed);
+            let at = usize::from(NEXT[set(span)].fetch_add(1, Ordering::Relaxed)) % WAYS;
+            TABLE[set(span)][at].store(hash((span, mark)), Ordering::Relaxed);
         }
     }
 
@@ -283,7 +284,9 @@ mod unrecorded {
     pub(super) fn has(span: u64, marks: &[u64]) -> bool {
         let told = |mark| {
             let wanted = hash((span, mark));
-            set(span).iter().any(|entry| entry.load(Ordering::Relaxed) == wanted)
+            TABLE[set(span)]
+                .iter()
+                .any(|entry| entry.load(Ordering::Relaxed) == wanted)
         };
         marks.iter().any(told)
     }
