@@ -1,6 +1,6 @@
 //! A test that needs a process of its own, because it installs vitalsign or a subscriber, in a program that holds more tests.
 //!
-//! So tests of one topic are one program to link, and not one each. [`own_process!`](crate::own_process) as the first line of a
+//! So tests of one topic are one program to link, and not one each. [`own_process!`](crate::own_process!) as the first line of a
 //! test runs the same program once more for that test alone.
 
 use std::path::PathBuf;

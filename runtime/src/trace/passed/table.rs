@@ -331,7 +331,7 @@ impl<M: 'static, T: Deref<Target = Table<M>>> Owner<T> {
     fn look(&mut self, mut close: impl FnMut(NonZeroU64)) {
         for _ in 0..LOOKS {
             let at = self.hand;
-            self.hand = (at + 1) % PASSED_SLOTS;
+            self.hand = if at + 1 < PASSED_SLOTS { at + 1 } else { 0 };
             if self.is_live(at) {
                 self.look_at(at, &mut close);
             }
