@@ -4,6 +4,7 @@ use super::operation;
 use super::settle::Ended;
 use super::signals::{BUSY, COUNT, IN_FLIGHT, OPERATION, SPAN, TIME};
 use crate::metrics::label::{Dims, Labels};
+use crate::metrics::slot::{self, CounterSlot};
 use crate::metrics::{Amount, CallLabels, CallRef, Ids};
 use crate::operation::Kept;
 use crate::outcome::CallOutcome;
@@ -32,20 +33,40 @@ pub(crate) struct Parts {
 /// The end of a call that only counts, without labels.
 #[inline(never)]
 pub(super) fn counted(site: &'static Site, outcome: CallOutcome) {
-    if switch::capturing() {
-        return whole(Parts::plain(COUNT, site, 0, 0), &Ended::by(outcome));
-    }
-    site.slots.counter.count(site, Labels::NONE, outcome, 1, (0, 0));
+    counted_unit(site, slot::unit(0, outcome), 1, Dims::NONE);
 }
 
 /// The end of a call that only counts whole numbers, by labels of its arguments.
-#[inline(never)]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "an addition, that its outcome makes a constant of")]
 pub(super) fn counted_with(site: &'static Site, labels: Labels, amount: u64, outcome: CallOutcome) {
-    if switch::capturing() {
-        let none = Labels::NONE;
-        return whole_with(COUNT, site, 0, [labels, none], Amount::Whole(amount), outcome);
+    labelled_unit(site, slot::unit(labels.index, outcome), amount, labels.dims);
+}
+
+#[inline(never)]
+fn labelled_unit(site: &'static Site, unit: usize, amount: u64, dims: &'static Dims) {
+    counted_unit(site, unit, amount, dims);
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "in two functions that are not")]
+fn counted_unit(site: &'static Site, unit: usize, amount: u64, dims: &'static Dims) {
+    if switch::capturing() || !CounterSlot::count_alone(site, unit, amount, dims) {
+        counted_apart(site, unit, amount, dims);
     }
-    site.slots.counter.count(site, labels, outcome, amount, (0, 0));
+}
+
+/// The same where it is told to a test, or has no short way. It is told just what they are told, in the same registers: with
+/// more, they would keep a frame for it that most calls have no use for.
+#[cold]
+#[inline(never)]
+fn counted_apart(site: &'static Site, unit: usize, amount: u64, dims: &'static Dims) {
+    let (index, outcome) = slot::parts_of(unit);
+    let labels = Labels { index, dims };
+    if switch::capturing() {
+        return whole_with(COUNT, site, 0, [labels, Labels::NONE], Amount::Whole(amount), outcome);
+    }
+    site.slots.counter.count_apart(site, labels, outcome, amount, (0, 0));
 }
 
 /// The end of a call that is only timed, without labels.

@@ -240,15 +240,30 @@ impl Direct {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a few loads, in every record")]
     pub(crate) fn own(&self, stripe: usize, unit: usize) -> Option<Alone> {
-        let block = unit >> self.shift;
+        let block = self.block(stripe, unit >> self.shift)?;
+        let first = (unit & !(usize::MAX << self.shift)) * self.width as usize;
+        Some(Alone { block, first })
+    }
+
+    /// The same where a series is one cell.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few loads, in every record")]
+    pub(crate) fn own_cell(&self, stripe: usize, unit: usize) -> Option<Alone> {
+        debug_assert_eq!((self.width, 1 << self.shift), (1, LINE));
+        let block = self.block(stripe, unit / LINE)?;
+        let first = unit % LINE;
+        Some(Alone { block, first })
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few loads, in every record")]
+    fn block(&self, stripe: usize, block: usize) -> Option<&'static [AtomicU64]> {
         if stripe == stripe::SHARED || block >= self.blocks {
             return None;
         }
         // A thread that has not asked for its stripe has none below the end of the directory.
         let place = stripe.wrapping_mul(self.blocks).wrapping_add(block);
-        let block = self.directory.get(place)?;
-        let first = (unit & !(usize::MAX << self.shift)) * self.width as usize;
-        Some(Alone { block, first })
+        self.directory.get(place)
     }
 }
 
@@ -259,11 +274,11 @@ pub(crate) struct Alone {
 }
 
 impl Alone {
-    /// Adds a whole number, and tells what was there.
+    /// Adds a whole number, and tells what was there, if there is such a cell.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "an addition, in every record")]
-    pub(crate) fn add(&self, cell: usize, amount: u64) -> u64 {
-        handover::add(&self.block[self.first + cell], false, amount)
+    pub(crate) fn add(&self, cell: usize, amount: u64) -> Option<u64> {
+        Some(handover::add(self.block.get(self.first + cell)?, false, amount))
     }
 }
 
@@ -331,18 +346,25 @@ mod tests {
     fn the_short_way_leads_to_the_same_cells() {
         let wide = Grid::new(8, LINE);
         let narrow = Grid::new(40, 1);
-        for grid in [&wide, &narrow] {
+        for (grid, of_one_cell) in [(&wide, false), (&narrow, false), (&Grid::new(40, 1), true)] {
             let direct = grid.direct().unwrap();
-            let own = |unit| direct.own(here(|here| here.stripe.get()), unit);
+            let own = |unit| {
+                let stripe = here(|here| here.stripe.get());
+                if of_one_cell {
+                    direct.own_cell(stripe, unit)
+                } else {
+                    direct.own(stripe, unit)
+                }
+            };
             let last = grid.units() - 1;
             assert!(own(last).is_none(), "not made yet");
             grid.mine(last).unwrap().add(0, 1);
-            assert_eq!(own(last).unwrap().add(0, 2), 1);
+            assert_eq!(own(last).unwrap().add(0, 2), Some(1));
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     assert!(own(last).is_none(), "a thread that has no stripe yet");
                     grid.mine(last).unwrap().add(0, 4);
-                    assert_eq!(own(last).unwrap().add(0, 8), 4);
+                    assert_eq!(own(last).unwrap().add(0, 8), Some(4));
                 });
             });
             assert_eq!(grid.existing(last).unwrap().sum(0), 15);

@@ -20,7 +20,7 @@ pub(crate) mod meters;
 mod process;
 mod quick;
 pub(crate) mod registry;
-mod slot;
+pub(crate) mod slot;
 #[cfg(any(feature = "otel", feature = "metrics-facade"))]
 pub(crate) mod stream;
 mod stripe;

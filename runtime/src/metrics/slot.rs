@@ -95,23 +95,51 @@ impl CounterSlot {
         amount: u64,
         (end, span): (u64, u64),
     ) {
-        let (stripe, sampled) = here(|here| (here.stripe.get(), here.sampled.get()));
         let unit = unit(entry.index, outcome);
-        if let Some(way) = self.short.to(entry.dims)
-            && let Some(cells) = way.own(stripe, unit)
-        {
-            let turn = cells.add(0, amount);
-            if direct::may_be_example_where(span, sampled != 0) {
-                counted_example(way, unit, amount, turn, end, span);
+        match self.count_near(entry.dims, unit, amount) {
+            Some((turn, sampled)) if direct::may_be_example_where(span, sampled) => {
+                self.count_example(unit, amount, turn, (end, span));
             }
-        } else {
-            self.count_apart(site, entry, outcome, amount, (end, span));
+            Some(_) => {}
+            None => self.count_apart(site, entry, outcome, amount, (end, span)),
+        }
+    }
+
+    /// A call that nothing is done for but to count it; false where it has no short way, and has to
+    /// [go the long one](Self::count_apart).
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few loads and an addition: the whole of a record")]
+    pub(crate) fn count_alone(site: &'static Site, unit: usize, amount: u64, dims: &'static Dims) -> bool {
+        let Some((turn, sampled)) = site.slots.counter.count_near(dims, unit, amount) else {
+            return false;
+        };
+        if direct::may_be_example_where(0, sampled) {
+            alone_example(site, unit, amount, turn);
+        }
+        true
+    }
+
+    /// The short way: what was counted before, and whether a sampled span is current; `None` where there is no such way.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few loads and an addition: the whole of a record")]
+    fn count_near(&self, dims: &'static Dims, unit: usize, amount: u64) -> Option<(u64, bool)> {
+        let (stripe, sampled) = here(|here| (here.stripe.get(), here.sampled.get()));
+        let cells = self.short.to(dims)?.own_cell(stripe, unit)?;
+        Some((cells.add(0, amount)?, sampled != 0))
+    }
+
+    /// Under a sampled span.
+    #[inline(never)]
+    fn count_example(&'static self, unit: usize, amount: u64, turn: u64, (end, span): (u64, u64)) {
+        if let Some(exemplars) = self.short.exemplars() {
+            let ids = || direct::exemplar(span);
+            offer(exemplars, unit, amount as f64, (end, turn), &ids);
         }
     }
 
     /// The first on its thread, one without a stripe of its own, one of many series.
     #[inline(never)]
-    fn count_apart(
+    pub(crate) fn count_apart(
         &'static self,
         site: &'static Site,
         entry: Labels,
@@ -239,8 +267,8 @@ impl TimerSlot {
             && let Some(layout) = way.layout
             && let Some(bucket) = layout.near_bucket(ticks)
         {
-            cells.add(bucket::FIRST_BUCKET + bucket, 1);
-            cells.add(bucket::SUM, ticks);
+            let _ = cells.add(bucket::FIRST_BUCKET + bucket, 1);
+            let _ = cells.add(bucket::SUM, ticks);
             if direct::may_be_example_where(span, sampled != 0) {
                 timed_example(way, unit, bucket, ticks, end, span);
             }
@@ -305,17 +333,21 @@ impl TimerSlot {
 /// The series of an outcome under a set of labels of the arguments.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "an addition, in every record")]
-fn unit(entry: u32, outcome: CallOutcome) -> usize {
-    entry as usize * 4 + outcome as usize
+pub(crate) fn unit(entry: u32, outcome: CallOutcome) -> usize {
+    entry as usize * CallOutcome::ALL.len() + outcome as usize
 }
 
-/// A counted call under a sampled span. Told no more than fits into registers, so that who never has one pays for none.
+/// What [`unit()`] was made of.
+pub(crate) fn parts_of(unit: usize) -> (u32, CallOutcome) {
+    let outcomes = CallOutcome::ALL;
+    ((unit / outcomes.len()) as u32, outcomes[unit % outcomes.len()])
+}
+
+/// A call that was only counted, under a sampled span. Told what its end was told, in the same registers, so that who never has one
+/// pays for none.
 #[inline(never)]
-fn counted_example(way: &Way, unit: usize, amount: u64, turn: u64, end: u64, span: u64) {
-    if let Some(exemplars) = way.exemplars() {
-        let ids = || direct::exemplar(span);
-        offer(exemplars, unit, amount as f64, (end, turn), &ids);
-    }
+fn alone_example(site: &'static Site, unit: usize, amount: u64, turn: u64) {
+    site.slots.counter.count_example(unit, amount, turn, (0, 0));
 }
 
 fn offer(exemplars: &Exemplars, unit: usize, amount: f64, (end, turn): (u64, u64), ids: Ids<'_>) {

@@ -137,6 +137,11 @@ impl Short {
         self.0.get().filter(|way| std::ptr::eq(way.entry, entry))
     }
 
+    /// Where examples of what goes this way are kept, if anywhere.
+    pub(crate) fn exemplars(&self) -> Option<&'static Exemplars> {
+        self.0.get()?.exemplars()
+    }
+
     /// Makes it for those who come after.
     pub(crate) fn make(&self, entry: &'static Dims, cells: &'static Cells, exemplars: bool) {
         if self.0.get().is_none()
@@ -159,6 +164,13 @@ impl Way {
     #[expect(clippy::inline_always, reason = "a few loads, in every record")]
     pub(crate) fn own(&self, stripe: usize, unit: usize) -> Option<Alone> {
         self.own.own(stripe, unit)
+    }
+
+    /// The same where a series is one cell.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few loads, in every record")]
+    pub(crate) fn own_cell(&self, stripe: usize, unit: usize) -> Option<Alone> {
+        self.own.own_cell(stripe, unit)
     }
 
     /// Where examples of it go, if anywhere.
