@@ -1,6 +1,7 @@
 //! What the benches share: generated packages, and the measuring of one case per process.
 
 pub mod allocations;
+pub mod cpu;
 pub mod load;
 pub mod measure;
 pub mod package;

@@ -1,7 +1,7 @@
 //! One case per process; warm-up; 15 rounds of 60 ms in 3 passes over all cases, so that a quiet minute favours nobody; the
 //! median. A round in which the thread waited for a processor for more than 1 % of its time is thrown away and repeated.
 
-use crate::allocations;
+use crate::{allocations, cpu};
 use std::process::Command;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -238,7 +238,7 @@ fn measure(case: &Case, threads: usize, effort: &Effort) {
     (case.run)(COUNTED);
     let allocations = allocations::during(|| (case.run)(COUNTED)) as f64 / (COUNTED * case.per_iteration) as f64;
     let barrier = Barrier::new(threads);
-    let cpu_before = process_cpu();
+    let cpu_before = cpu::of_process();
     let results: Vec<_> = std::thread::scope(|scope| {
         let spawned: Vec<_> = (0..threads)
             .map(|_| scope.spawn(|| rounds_of(case, &barrier, effort)))
@@ -250,7 +250,7 @@ fn measure(case: &Case, threads: usize, effort: &Effort) {
     });
     let done: u64 = results.iter().map(|(_, _, iterations)| iterations).sum();
     (case.check)(done + 2 * COUNTED);
-    let cpu = process_cpu().saturating_sub(cpu_before).as_nanos() as f64 / (done * case.per_iteration) as f64;
+    let cpu = cpu::of_process().saturating_sub(cpu_before).as_nanos() as f64 / (done * case.per_iteration) as f64;
     let short: usize = results.iter().map(|(_, short, _)| short).sum();
     if short > 0 {
         println!("\nnote {short} rounds less the time waited");
@@ -316,17 +316,4 @@ fn run_delay() -> Duration {
             .and_then(|field| field.parse().ok())
             .unwrap_or_default(),
     )
-}
-
-/// Processor time of all threads of this process, those that ended included.
-fn process_cpu() -> Duration {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = text.rsplit(") ").next().unwrap_or_default();
-    let ticks: u64 = fields
-        .split(' ')
-        .skip(11)
-        .take(2)
-        .filter_map(|field| field.parse::<u64>().ok())
-        .sum();
-    Duration::from_millis(ticks * 10)
 }

@@ -9,8 +9,9 @@
 //! around it, the latter begun when all that waited is sent. `--loose` leaves that out of the verdict: for machines that do other
 //! things meanwhile.
 
+use benches::cpu;
 use benches::load::collector::{Mood, Protocol};
-use benches::load::footprint::{Footprint, cpu};
+use benches::load::footprint::Footprint;
 use benches::load::remote::{Count, Remote, collector_if_asked};
 use benches::load::spool::Folder;
 use benches::load::windows::Windows;
@@ -50,12 +51,12 @@ struct Load {
 impl Load {
     /// Processor time for each call of the phase, of all threads.
     fn run(&mut self, time: Duration, windows: &mut Windows) -> Duration {
-        let (until, made, before) = (Instant::now() + time, self.made, cpu());
+        let (until, made, before) = (Instant::now() + time, self.made, cpu::of_process());
         while Instant::now() < until {
             self.catch_up(windows);
         }
         windows.cut();
-        cpu().saturating_sub(before) / u32::try_from((self.made - made).max(1)).unwrap_or(u32::MAX)
+        cpu::of_process().saturating_sub(before) / u32::try_from((self.made - made).max(1)).unwrap_or(u32::MAX)
     }
 
     fn catch_up(&mut self, windows: &mut Windows) {

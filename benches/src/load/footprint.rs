@@ -1,7 +1,5 @@
 //! What a process takes of the machine, as the kernel has it.
 
-use std::time::Duration;
-
 /// At one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Footprint {
@@ -41,17 +39,4 @@ impl Footprint {
     pub const fn outgrows(self, before: Self) -> bool {
         self.memory > before.memory + before.memory / 10 + 8192
     }
-}
-
-/// The time that all threads of this process have run until now.
-#[must_use]
-pub fn cpu() -> Duration {
-    // The kernel counts in hundredths of a second wherever Linux runs.
-    const TICK: Duration = Duration::from_millis(10);
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // Behind the name, which may hold anything.
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks = fields.split_whitespace().skip(11).take(2);
-    let ticks: u32 = ticks.filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
-    TICK * ticks
 }

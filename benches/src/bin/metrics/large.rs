@@ -1,5 +1,6 @@
 //! A page of 100 000 series, recording beside a scrape, memory of a series, threads by the thousand. Each measurement is a process of its own.
 
+use benches::cpu;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -126,18 +127,11 @@ fn rounds(page: impl Fn() -> usize) {
     assert!(len > 1_000_000, "{len}");
     print!("measured {len}");
     for _ in 0..7 {
-        let before = running();
+        let before = cpu::of_thread();
         page();
-        print!(" {}", running().saturating_sub(before).as_secs_f64() * 1e3);
+        print!(" {}", cpu::of_thread().saturating_sub(before).as_secs_f64() * 1e3);
     }
     println!();
-}
-
-/// Processor time of this thread.
-fn running() -> Duration {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    let nanos = text.split_whitespace().next().and_then(|word| word.parse().ok());
-    Duration::from_nanos(nanos.expect("a number"))
 }
 
 fn child(args: &[&str]) -> Vec<f64> {
@@ -223,7 +217,7 @@ fn recording_beside() {
         let round = |scraping: bool| -> f64 {
             SCRAPING.store(scraping, Ordering::Relaxed);
             std::thread::sleep(Duration::from_millis(60));
-            let (start, before, mut calls) = (Instant::now(), running(), 0_u64);
+            let (start, before, mut calls) = (Instant::now(), cpu::of_thread(), 0_u64);
             while start.elapsed() < ROUND {
                 for i in 0..20_000 {
                     crate::consume(recorded(i));
@@ -231,7 +225,7 @@ fn recording_beside() {
                 }
                 calls += 20_000;
             }
-            running().saturating_sub(before).as_nanos() as f64 / calls as f64
+            cpu::of_thread().saturating_sub(before).as_nanos() as f64 / calls as f64
         };
         round(false);
         print!("measured");
