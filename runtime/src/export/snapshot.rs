@@ -40,7 +40,11 @@ pub(crate) struct Point {
 #[derive(Clone, Debug)]
 pub(crate) enum PointValue {
     /// Counters, up-down counters and gauges.
-    Number { value: Number, exemplar: Option<Exemplar> },
+    Number {
+        value: Number,
+        /// Boxed, since of a hundred thousand series few have one.
+        exemplar: Option<Box<Exemplar>>,
+    },
     /// Classic: `counts` has one entry more than `bounds`, not cumulative.
     Histogram {
         bounds: Arc<[f64]>,

@@ -182,6 +182,12 @@ impl Grid {
         true
     }
 
+    /// So many series were ever used, or have a neighbour that was.
+    pub(crate) fn most(&self) -> usize {
+        let blocks = self.admitted.iter().filter(|block| block.load(Ordering::Relaxed));
+        (blocks.count() << self.shift).min(self.units)
+    }
+
     /// A series that was ever used, or has a neighbour that was.
     pub(crate) fn existing(&self, unit: usize) -> Option<Series<'_>> {
         let admitted = self.admitted.get(unit >> self.shift)?;

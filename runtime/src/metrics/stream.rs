@@ -340,7 +340,7 @@ impl<A: Attribute> Stream<A> {
                     Number::I64(_) => Number::I64(sum as i64),
                     Number::F64(_) => Number::F64(f64::from_bits(sum)),
                 },
-                exemplar: exemplars.next(),
+                exemplar: exemplars.next().map(Box::new),
             },
         };
         Point {

@@ -231,9 +231,11 @@ impl Found {
             .max_by_key(|example| example.unix_nanos);
         PointValue::Number {
             value,
-            exemplar: exemplar.map(|example| Exemplar {
-                value: if by_timer { 1.0 } else { example.value },
-                ..example
+            exemplar: exemplar.map(|example| {
+                Box::new(Exemplar {
+                    value: if by_timer { 1.0 } else { example.value },
+                    ..example
+                })
             }),
         }
     }
@@ -332,6 +334,11 @@ impl Cells {
     /// Sets of labels.
     pub(crate) fn sets(&self) -> usize {
         self.grid.units() / self.plan.outcomes.max(1)
+    }
+
+    /// So many series may have been used, and no more.
+    pub(crate) fn most(&self) -> usize {
+        self.grid.most()
     }
 
     /// The series of a set of labels, if it was ever used.

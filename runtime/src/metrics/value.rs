@@ -133,7 +133,7 @@ impl PointValue {
         match (self, other) {
             (Self::Number { value, exemplar }, Self::Number { value: v, exemplar: e }) => {
                 *value = value.plus(v);
-                let at = |exemplar: &Option<Exemplar>| exemplar.as_ref().map(|example| example.unix_nanos);
+                let at = |exemplar: &Option<Box<Exemplar>>| exemplar.as_ref().map(|example| example.unix_nanos);
                 if at(&e) > at(exemplar) {
                     *exemplar = e;
                 }

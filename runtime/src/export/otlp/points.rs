@@ -174,7 +174,7 @@ fn data(kind: Kind, points: &[Told<'_>], temporality: AggregationTemporality, no
                 attributes,
                 start_time_unix_nano: if kind == Kind::Gauge { 0 } else { start },
                 time_unix_nano: now,
-                exemplars: exemplar.iter().map(exemplar_of).collect(),
+                exemplars: exemplar.as_deref().map(exemplar_of).into_iter().collect(),
                 value: Some(number(*value)),
                 ..NumberDataPoint::default()
             }),
@@ -351,7 +351,7 @@ fn minus(new: &PointValue, old: &PointValue) -> PointValue {
                 (Number::F64(a), Number::F64(b)) => Number::F64(a - b),
                 (value, _) => value,
             },
-            exemplar: *exemplar,
+            exemplar: exemplar.clone(),
         },
         (
             PointValue::Histogram {

@@ -57,7 +57,7 @@ fn add(family: &mut Family, mut sample: Sample<'_>) {
         Kind::Info => PointValue::Info,
         _ => PointValue::Number {
             value: number(sample.value),
-            exemplar: sample.exemplar,
+            exemplar: sample.exemplar.map(Box::new),
         },
     };
     family.points.push(Point {

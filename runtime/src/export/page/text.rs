@@ -67,7 +67,7 @@ impl Writer {
                 let suffix = if family.kind == Kind::Counter { "_total" } else { "" };
                 self.series(&family.name, suffix, labels, None);
                 self.number(*value);
-                self.example(exemplar.as_ref().filter(|_| family.kind == Kind::Counter));
+                self.example(exemplar.as_deref().filter(|_| family.kind == Kind::Counter));
             }
             PointValue::Info => {
                 self.series(&family.name, "_info", labels, None);
