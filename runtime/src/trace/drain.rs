@@ -298,7 +298,6 @@ struct Drainer {
     batches: Vec<Batch>,
     places: traces::Places,
     watch: super::open::Watch,
-    courtesy: Courtesy,
 }
 
 impl Drainer {
@@ -336,13 +335,11 @@ impl Drainer {
             readers,
             batches,
             places,
-            courtesy,
             ..
         } = self;
         let mut moved = 0;
         for reader in readers.iter_mut() {
             moved += reader.drain(|head, body| {
-                courtesy.one_more();
                 let id = head.pipeline();
                 if let Some(batch) = batches.iter_mut().find(|batch| batch.shared.id == id) {
                     batch.push(head, body, places);
@@ -384,38 +381,6 @@ impl Drainer {
             std::thread::park_timeout(long);
         }
         STATE.store(RUNNING, Ordering::Release);
-    }
-}
-
-/// A burst of encoding keeps nobody waiting who runs on the same core: schedulers let a thread that has just begun run on for
-/// milliseconds, whoever wakes meanwhile.
-#[derive(Default)]
-struct Courtesy {
-    spans: u32,
-    /// Not before.
-    again: Option<Instant>,
-}
-
-impl Courtesy {
-    /// Some microseconds of encoding.
-    const EVERY: u32 = 32;
-    /// Who waits longer for its turn is on a core that is never idle: then the rings go first.
-    const MOST: Duration = Duration::from_millis(1);
-    const PAUSE: Duration = Duration::from_secs(1);
-
-    fn one_more(&mut self) {
-        self.spans = self.spans.wrapping_add(1);
-        if self.spans.is_multiple_of(Self::EVERY) {
-            self.yields();
-        }
-    }
-
-    fn yields(&mut self) {
-        let before = Instant::now();
-        if self.again.is_none_or(|again| again <= before) {
-            std::thread::yield_now();
-            self.again = (before.elapsed() > Self::MOST).then(|| before + Self::PAUSE);
-        }
     }
 }
 
