@@ -3,6 +3,9 @@
 use super::transport::Retry;
 use std::time::{Duration, SystemTime};
 
+/// What a receiver may ask for at most: a longer wait is as good as none, and adding it to a clock must not overflow.
+const MOST: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// HTTP statuses whose requests may be sent again; all others must not.
 pub(crate) fn http_status(status: u16, retry_after: Option<&str>, now: SystemTime) -> Retry {
     match (status, retry_after) {
@@ -26,7 +29,7 @@ pub(crate) fn grpc_code(code: i32, delay: Option<Duration>) -> Retry {
         (
             CANCELLED | DEADLINE_EXCEEDED | ABORTED | OUT_OF_RANGE | UNAVAILABLE | DATA_LOSS | RESOURCE_EXHAUSTED,
             Some(delay),
-        ) => Retry::After(delay),
+        ) => Retry::After(delay.min(MOST)),
         (CANCELLED | DEADLINE_EXCEEDED | ABORTED | OUT_OF_RANGE | UNAVAILABLE | DATA_LOSS, None) => Retry::Backoff,
         // Without `RetryInfo` the receiver is not recovering: it means never.
         _ => Retry::Never,
@@ -37,10 +40,10 @@ pub(crate) fn grpc_code(code: i32, delay: Option<Duration>) -> Retry {
 fn parse_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
+        return Some(text.parse().map_or(MOST, Duration::from_secs).min(MOST));
     }
     let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
+    Some(date.duration_since(now).unwrap_or_default().min(MOST))
 }
 
 /// Exponential back-off with jitter.
@@ -108,10 +111,9 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:47 GMT", Retry::After(Duration::from_secs(10))),
             ("Sunday, 06-Nov-94 08:49:47 GMT", Retry::After(Duration::from_secs(10))),
             ("Sun, 06 Nov 1994 08:49:07 GMT", Retry::After(Duration::ZERO)),
-            (
-                "99999999999999999999",
-                Retry::After(Duration::from_secs(u64::from(u32::MAX))),
-            ),
+            ("99999999999999999999", Retry::After(MOST)),
+            ("9223372036854775807", Retry::After(MOST)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Retry::After(MOST)),
             ("-1", Retry::Backoff),
             ("1.5", Retry::Backoff),
             ("soon", Retry::Backoff),
@@ -138,6 +140,7 @@ mod tests {
                 "{code}"
             );
         }
+        assert_eq!(grpc_code(14, Some(Duration::MAX)), Retry::After(MOST));
     }
 
     #[test]
