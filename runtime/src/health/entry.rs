@@ -500,11 +500,11 @@ fn presentable(mut status: HealthStatus) -> HealthStatus {
     status.details.truncate(MAX_DETAILS);
     for (key, value) in &mut status.details {
         if let Detail::Text(value) = value {
-            *value = text::shown(&format!("{key}={value}"))
-                .strip_prefix(&format!("{key}="))
-                .unwrap_or("***")
-                .to_owned()
-                .into();
+            *value = if crate::secret::is_secret(key) {
+                "***".into()
+            } else {
+                text::shown(value).into()
+            };
         }
     }
     status

@@ -4,7 +4,7 @@
 //! the text of a `Debug` or of JSON the same names are looked for in front of `:` and `=`.
 
 use super::record::Value;
-use crate::secret::{is_listed, is_secret};
+use crate::secret::{hidden, is_listed, is_secret};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ impl Redactor {
 
     /// A text as it may be written: the hook is asked last, so it never sees what the names give away.
     pub(crate) fn text<'a>(&self, key: &str, text: Cow<'a, str>) -> Cow<'a, str> {
-        let text = match self.inside(&text) {
+        let text = match hidden(&text, |name| self.is_secret(name), REDACTED) {
             Some(clean) => Cow::Owned(clean),
             None => text,
         };
@@ -51,35 +51,6 @@ impl Redactor {
             || self.keys.iter().any(|key| name.eq_ignore_ascii_case(key))
             || is_listed(name, self.keys.iter().map(String::as_str))
     }
-
-    /// Replaces the values of secret names inside a text; `None` if there are none.
-    fn inside(&self, text: &str) -> Option<String> {
-        let bytes = text.as_bytes();
-        let mut clean = String::new();
-        let mut kept = 0;
-        let mut at = 0;
-        while let Some(offset) = bytes[at..].iter().position(|b| matches!(b, b':' | b'=')) {
-            let separator = at + offset;
-            at = separator + 1;
-            // `a::b` is a path.
-            if bytes.get(at) == Some(&b':') || (separator > 0 && bytes[separator - 1] == b':') {
-                continue;
-            }
-            if !self.is_secret(name_before(&text[..separator])) {
-                continue;
-            }
-            let start = at + text[at..].len() - text[at..].trim_start_matches(' ').len();
-            let end = start + value_len(&text[start..]);
-            clean.push_str(&text[kept..start]);
-            clean.push_str(REDACTED);
-            kept = end;
-            at = end;
-        }
-        (kept > 0).then(|| {
-            clean.push_str(&text[kept..]);
-            clean
-        })
-    }
 }
 
 /// A hook that panics hides the value.
@@ -88,72 +59,6 @@ fn hooked(hook: &Hook, key: &str, text: &str) -> Option<String> {
         std::mem::forget(payload);
         Some(REDACTED.to_owned())
     })
-}
-
-/// The name that ends a text, without quotes (also escaped ones) and blanks.
-fn name_before(text: &str) -> &str {
-    let text = text.trim_end_matches([' ', '"', '\'', '\\']);
-    let start = text
-        .char_indices()
-        .rev()
-        .find(|(_, c)| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
-        .map_or(0, |(i, c)| i + c.len_utf8());
-    &text[start..]
-}
-
-/// How far a value reaches that begins here: a quoted string, a bracketed group (`Some("…")` too), or up to the next separator.
-fn value_len(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let mut depth = 0_u32;
-    let mut quote: Option<&str> = None;
-    let mut i = 0;
-    while i < bytes.len() {
-        let rest = &text[i..];
-        if let Some(close) = quote {
-            if close == "\"" && rest.starts_with('\\') {
-                i += 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
-                continue;
-            }
-            if rest.starts_with(close) {
-                quote = None;
-                i += close.len();
-                if depth == 0 {
-                    return i;
-                }
-                continue;
-            }
-        } else if rest.starts_with("\\\"") {
-            quote = Some("\\\"");
-            i += 2;
-            continue;
-        } else {
-            match bytes[i] {
-                b'"' => quote = Some("\""),
-                b'(' | b'[' | b'{' => depth += 1,
-                b')' | b']' | b'}' => {
-                    if depth == 0 {
-                        return i;
-                    }
-                    depth -= 1;
-                    if depth == 0 {
-                        return i + 1;
-                    }
-                }
-                b',' | b'&' | b';' | b'\n' if depth == 0 => return i,
-                // `Bearer abc` and `Basic abc` are one value; other text ends at the blank.
-                b' ' if depth == 0 && !is_scheme(&text[..i]) => return i,
-                _ => {}
-            }
-        }
-        i += rest.chars().next().map_or(1, char::len_utf8);
-    }
-    bytes.len()
-}
-
-fn is_scheme(text: &str) -> bool {
-    ["bearer", "basic", "digest"]
-        .iter()
-        .any(|scheme| text.eq_ignore_ascii_case(scheme))
 }
 
 #[cfg(test)]
@@ -208,9 +113,14 @@ mod tests {
             ),
             ("GET /a?token=abc&page=2", "GET /a?token=[redacted]&page=2"),
             ("authorization: Bearer abc.def rest", "authorization: [redacted] rest"),
-            ("secrets: {a: 1}", "secrets: {a: 1}"),
+            ("secrets: {a: 1}", "secrets: [redacted]"),
+            ("tokens: {a: 1}", "tokens: {a: 1}"),
             ("credentials: {a: {b: 1}}, c", "credentials: [redacted], c"),
             ("password=", "password=[redacted]"),
+            ("password='hunter two', n=1", "password=[redacted], n=1"),
+            (r"password='it\'s two' rest", "password=[redacted] rest"),
+            ("password='unclosed two", "password=[redacted]"),
+            ("password:\thunter2", "password:\t[redacted]"),
             ("token::Kind = 5 and a::token", "token::Kind = 5 and a::token"),
             ("nothing here: at all", "nothing here: at all"),
         ] {
