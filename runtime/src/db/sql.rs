@@ -91,8 +91,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Past the closing quote; doubled quotes stay inside. To the end if it is not closed.
-    fn quoted(&mut self, quote: char, backslash: bool) {
+    /// Past the closing quote; doubled quotes stay inside. To the end if it is not closed: then it is false.
+    fn quoted(&mut self, quote: char, backslash: bool) -> bool {
         let mut chars = self.rest().char_indices().skip(1).peekable();
         while let Some((i, c)) = chars.next() {
             if backslash && c == '\\' {
@@ -102,11 +102,21 @@ impl<'a> Lexer<'a> {
                     chars.next();
                 } else {
                     self.at += i + c.len_utf8();
-                    return;
+                    return true;
                 }
             }
         }
         self.at = self.text.len();
+        false
+    }
+
+    /// A quoted name from there to here; one that is not closed may hold anything.
+    fn quoted_name(&self, start: usize, closed: bool) -> Token<'a> {
+        if closed {
+            Token::Name(&self.text[start..self.at])
+        } else {
+            Token::Literal
+        }
     }
 
     /// A dollar-quoted text; `None` where it is none.
@@ -171,13 +181,14 @@ impl<'a> Iterator for Lexer<'a> {
                 Token::Literal
             }
             '"' | '`' => {
-                self.quoted(c, false);
-                Token::Name(&self.text[start..self.at])
+                let closed = self.quoted(c, false);
+                self.quoted_name(start, closed)
             }
             '[' if self.dialect == Dialect::Sqlite => {
                 let rest = self.rest();
-                self.at += rest.find(']').map_or(rest.len(), |end| end + 1);
-                Token::Name(&self.text[start..self.at])
+                let end = rest.find(']');
+                self.at += end.map_or(rest.len(), |end| end + 1);
+                self.quoted_name(start, end.is_some())
             }
             '$' if self.dialect == Dialect::Postgres && self.dollar_quoted().is_some() => Token::Literal,
             '$' | '@' | ':' | '?' => {
@@ -239,18 +250,47 @@ impl Lexer<'_> {
 
 /// The statement without its values.
 pub(crate) fn show(statement: &str, dialect: Dialect) -> Shown {
-    let tokens: Vec<Token<'_>> = Lexer {
+    let mut tokens: Vec<Token<'_>> = Lexer {
         text: statement,
         at: 0,
         dialect,
     }
     .collect();
+    if dialect == Dialect::Sqlite {
+        hide_texts(&mut tokens);
+    }
     let (summary, operation, collection) = summary(&tokens);
     Shown {
         text: text(&tokens),
         summary,
         operation,
         collection,
+    }
+}
+
+/// `SQLite` takes a quoted name that names nothing for a text. So where a value may stand, after an operator and in a list of
+/// values, only a name with its table is shown.
+fn hide_texts(tokens: &mut [Token<'_>]) {
+    const BEFORE_VALUE: [&str; 8] = ["LIKE", "GLOB", "MATCH", "REGEXP", "IS", "NOT", "THEN", "ELSE"];
+    let is = |list: &[&str], token: Option<Token<'_>>| matches!(token, Some(Token::Word(word)) if list.iter().any(|w| word.eq_ignore_ascii_case(w)));
+    // Of each open bracket whether it holds values; and whether the one closed last did.
+    let (mut open, mut closed) = (Vec::new(), false);
+    for at in 0..tokens.len() {
+        let before = at.checked_sub(1).map(|before| tokens[before]);
+        match tokens[at] {
+            Token::Symbol('(') => {
+                open.push(is(&["IN", "VALUES"], before) || (closed && before == Some(Token::Symbol(','))));
+            }
+            Token::Symbol(')') => closed = open.pop().unwrap_or(false),
+            Token::Name(name) if name.starts_with('"') && tokens.get(at + 1) != Some(&Token::Symbol('.')) => {
+                let operator = matches!(before, Some(Token::Symbol('=' | '<' | '>' | '|' | '+')));
+                let in_list = open.last() == Some(&true) && matches!(before, Some(Token::Symbol('(' | ',')));
+                if operator || in_list || is(&BEFORE_VALUE, before) {
+                    tokens[at] = Token::Literal;
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -437,6 +477,19 @@ mod tests {
                 Sqlite,
                 "UPDATE t SET ok = TRUE, n = .5 WHERE p = 'unclosed secret",
                 "UPDATE t SET ok = ?, n = ? WHERE p = ?",
+            ),
+            (Postgres, r#"SELECT "a FROM t WHERE p = 'secret'"#, "SELECT ?"),
+            (Sqlite, "SELECT [a FROM t WHERE p = 'secret'", "SELECT ?"),
+            (MySql, "SELECT `a FROM t WHERE p = 'secret'", "SELECT ?"),
+            (
+                Sqlite,
+                r#"SELECT "id" FROM "t" WHERE "t"."a" = "secret" AND b IN ("s1", "s2") AND c LIKE "s%" AND "t"."d" = "t"."e""#,
+                r#"SELECT "id" FROM "t" WHERE "t"."a" = ? AND b IN(?) AND c LIKE ? AND "t"."d" = "t"."e""#,
+            ),
+            (
+                Sqlite,
+                r#"INSERT INTO "t" ("a", "b") VALUES ("s1", 2), (3, "s2")"#,
+                r#"INSERT INTO "t" ("a", "b") VALUES(?), (?)"#,
             ),
         ] {
             assert_eq!(show(statement, dialect).text, expected);
