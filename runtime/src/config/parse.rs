@@ -118,6 +118,7 @@ impl<'a> Reader<'a> {
             Ok(number) if number < least => format!("is less than {least}"),
             Ok(_) => format!("is more than {most}"),
             Err(_) if value.bytes().all(|b| b.is_ascii_digit()) => format!("is more than {most}"),
+            Err(_) if row.kind == Kind::Millis => "is no whole number of milliseconds".to_owned(),
             Err(_) => "is no whole number of 0 or more".to_owned(),
         };
         self.warn(name, &value, &problem, &Self::using(&row));

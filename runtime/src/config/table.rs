@@ -247,6 +247,20 @@ pub fn variables() -> &'static [Variable] {
     &ROWS
 }
 
+/// The variable of ours that a name beginning like ours, and being none, may have been meant for. Others that begin so, as those
+/// that Kubernetes makes of a service's name, are like none.
+pub(crate) fn meant(name: &str) -> Option<&'static str> {
+    const OURS: &str = "VITALSIGN_";
+    const ALIKE: usize = 3;
+    let rest = name.strip_prefix(OURS).filter(|_| find(name).is_none())?;
+    let alike = |row: &Variable| {
+        let ours = row.name.strip_prefix(OURS)?;
+        let alike = ours.bytes().zip(rest.bytes()).take_while(|(a, b)| a == b).count();
+        (alike >= ALIKE).then_some((alike, std::cmp::Reverse(ours.len().abs_diff(rest.len())), row.name))
+    };
+    ROWS.iter().filter_map(alike).max().map(|(_, _, name)| name)
+}
+
 /// The row of a variable that the parser asks for.
 pub(crate) fn find(name: &str) -> Option<&'static Variable> {
     ROWS.iter().find(|v| v.name == name)
@@ -283,6 +297,25 @@ mod tests {
     use super::*;
 
     /// `VITALSIGN_BLESS=1 cargo test -p vitalsign variables_md` writes it anew.
+    #[test]
+    fn a_misspelt_variable_finds_its_name() {
+        for (typed, name) in [
+            ("VITALSIGN_LOGFORMAT", Some("VITALSIGN_LOG_FORMAT")),
+            ("VITALSIGN_ADMN", Some("VITALSIGN_ADMIN")),
+            ("VITALSIGN_ADMIN_TLS_CERTIFICATE", Some("VITALSIGN_ADMIN_TLS_CERT")),
+            ("VITALSIGN_TRACE_FILTERS", Some("VITALSIGN_TRACE_FILTER")),
+            ("VITALSIGN_SPOOL", Some("VITALSIGN_SPOOL_DIR")),
+            ("VITALSIGN_ADMIN", None),
+            ("VITALSIGN_SERVICE_HOST", None),
+            ("VITALSIGN_PORT_80_TCP", None),
+            ("VITALSIGN_REQUIRE_SERVERS", None),
+            ("VITALSIGN_BLESS", None),
+            ("OTEL_SERVICE", None),
+        ] {
+            assert_eq!(meant(typed), name, "{typed}");
+        }
+    }
+
     #[test]
     fn variables_md_is_the_table() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/variables.md");

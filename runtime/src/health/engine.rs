@@ -66,6 +66,7 @@ pub(crate) struct Inner {
     handle: Mutex<Option<Handle>>,
     /// Background runs have begun.
     active: AtomicBool,
+    asked: AtomicBool,
     ids: AtomicU64,
     /// Since when it counts, in nanoseconds since the Unix epoch.
     pub(crate) born: u64,
@@ -98,6 +99,7 @@ impl Engine {
                 life: Lifecycle::default(),
                 handle: Mutex::default(),
                 active: AtomicBool::new(false),
+                asked: AtomicBool::new(false),
                 ids: AtomicU64::new(0),
                 born: SystemTime::now()
                     .duration_since(UNIX_EPOCH)
@@ -404,6 +406,11 @@ impl Engine {
         }
     }
 
+    /// Whether a probe was ever asked, by whatever way: then there is somebody to hear that the process drains.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.inner.asked.load(Ordering::Relaxed)
+    }
+
     /// Answers a probe, within 900 ms.
     ///
     /// # Cancel safety
@@ -425,6 +432,7 @@ impl Engine {
         let engine = self.clone();
         async move {
             let asked = Instant::now();
+            engine.inner.asked.store(true, Ordering::Relaxed);
             engine.activate();
             let entries = engine.entries();
             let chosen = selection.choose(&engine, &entries);
@@ -552,7 +560,7 @@ impl fmt::Debug for Inner {
 }
 
 /// A check, a group or a name that was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegisterError {
     /// Two checks of one name, apart from case.
@@ -591,6 +599,13 @@ impl fmt::Display for RegisterError {
                 "`{group}` names the health check `{member}`, which is not registered"
             ),
         }
+    }
+}
+
+/// The same text: a `main` that returns the error shows it so.
+impl fmt::Debug for RegisterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

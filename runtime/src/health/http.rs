@@ -4,14 +4,6 @@ use super::answer;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, Response, StatusCode};
-use std::sync::atomic::{AtomicBool, Ordering};
-
-static ASKED: AtomicBool = AtomicBool::new(false);
-
-/// Whether a probe of the process was ever asked: then there is somebody to hear that it drains.
-pub(crate) fn is_asked() -> bool {
-    ASKED.load(Ordering::Relaxed)
-}
 
 /// Whether `path` is one of the probes'.
 pub fn is_probe(path: &str) -> bool {
@@ -21,7 +13,6 @@ pub fn is_probe(path: &str) -> bool {
 /// Answers a probe of the process's [`engine()`](super::engine()). `details` says whether the caller may read reasons: it comes from
 /// loopback, or has the admin token.
 pub async fn respond(method: &Method, path: &str, query: &str, accept: &str, details: bool) -> Response<Bytes> {
-    ASKED.store(true, Ordering::Relaxed);
     respond_for(super::engine(), method, path, query, accept, details).await
 }
 

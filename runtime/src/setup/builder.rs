@@ -95,6 +95,10 @@ impl Variables {
     pub(super) fn get(&self, name: &str) -> Option<&String> {
         self.0.get(name)
     }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
 }
 
 impl fmt::Debug for Variables {
@@ -139,7 +143,7 @@ impl Builder {
         self.variable("VITALSIGN_METRIC_SERIES", most.to_string())
     }
 
-    /// How long readiness says no before the program stops taking requests; 5 s by default.
+    /// How long readiness says no before the program stops taking requests, where a probe was ever asked; 5 s by default.
     pub fn drain_delay(mut self, delay: Duration) -> Self {
         self.drain_delay = delay;
         self

@@ -3,7 +3,6 @@
 use std::fmt;
 
 /// Why [`init`](crate::init) installed nothing. The text names what is wrong and how to mend it.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum InitError {
     /// It was called before, in this process.
@@ -41,6 +40,13 @@ impl fmt::Display for InitError {
             ),
             Self::System(error) => write!(f, "vitalsign could not start its thread: {error}"),
         }
+    }
+}
+
+/// The same text: a `main` that returns the error shows it so.
+impl fmt::Debug for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

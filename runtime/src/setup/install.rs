@@ -5,6 +5,7 @@ use super::error::InitError;
 use super::vitals::{Inner, Vitals};
 use crate::config::Resource;
 use crate::config::env::{self, Config};
+use crate::config::table;
 use crate::export::diag::{self, Level, say};
 use crate::trace;
 use crate::trace::event::EventSink;
@@ -66,6 +67,7 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
         None => std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()),
     });
     diag::set_level(config.own_level);
+    let misspelt = misspelt(builder.variables.names());
     let missing = config.not_compiled_in();
     if !missing.is_empty() {
         let lines: Vec<_> = missing.iter().map(ToString::to_string).collect();
@@ -171,6 +173,12 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     for unknown in undetected {
         say(Level::Warn, format_args!("{unknown}"));
     }
+    for (name, meant) in misspelt {
+        say(
+            Level::Warn,
+            format_args!("{name} is no variable that is understood; did you mean {meant}?"),
+        );
+    }
     #[cfg(feature = "admin")]
     let address = admin.as_ref().map(admin::AdminHandle::address);
     #[cfg(not(feature = "admin"))]
@@ -202,6 +210,15 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
         #[cfg(feature = "_tokio")]
         background,
     })
+}
+
+/// Names of variables that are set and look like one of ours.
+fn misspelt<'a>(said: impl Iterator<Item = &'a String>) -> Vec<(String, &'static str)> {
+    let set = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let names = set.chain(said.cloned());
+    names
+        .filter_map(|name| table::meant(&name).map(|meant| (name, meant)))
+        .collect()
 }
 
 #[cfg(feature = "admin")]
@@ -505,9 +522,9 @@ impl Parts {
 
     /// Somebody asks the probes, so there is somebody to tell.
     pub(super) fn is_probed(&self) -> bool {
-        #[cfg(feature = "admin")]
-        return crate::health::http::is_asked();
-        #[cfg(not(feature = "admin"))]
+        #[cfg(feature = "health")]
+        return crate::health::engine().is_asked();
+        #[cfg(not(feature = "health"))]
         false
     }
 

@@ -2,6 +2,7 @@
 
 use super::completion::Completion;
 use super::vitals::Inner;
+use crate::export::diag::{Level, say};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -58,16 +59,22 @@ fn drained(inner: &Arc<Inner>) -> Completion<i32> {
     match installed {
         Ok(mut signals) => background.spawn_ours(async move {
             let signal = signals.next().await;
-            inner.parts.begin_drain();
-            tokio::select! {
-                () = tokio::time::sleep(inner.drain_delay) => {}
-                _ = signals.next() => {}
+            let delay = inner.begin_drain();
+            if !delay.is_zero() {
+                say(
+                    Level::Info,
+                    format_args!("not ready any more, the end in {delay:?} (drain_delay), or by a second signal now"),
+                );
+                tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    _ = signals.next() => {}
+                }
             }
             inner.drained.store(true, Ordering::SeqCst);
             giver.give(signal);
         }),
-        Err(error) => crate::export::diag::say(
-            crate::export::diag::Level::Error,
+        Err(error) => say(
+            Level::Error,
             format_args!(
                 "no handler for SIGTERM and SIGINT could be installed: {error}; the program will not drain on them"
             ),

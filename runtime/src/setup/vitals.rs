@@ -2,13 +2,14 @@
 
 use super::completion::Completion;
 use super::install::Parts;
+use crate::config::parse::NO_LIMIT;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 #[cfg(feature = "otlp")]
-pub use crate::export::{Report, Tally};
+pub use crate::export::Report;
 
 /// The running instrumentation. Keep it until the end of the program: dropping it drains and flushes, waiting on this thread at
 /// most the shutdown timeout.
@@ -27,6 +28,8 @@ pub use crate::export::{Report, Tally};
 #[must_use = "dropping it ends the instrumentation"]
 pub struct Vitals {
     inner: Arc<Inner>,
+    /// A thread of its own ends it, for whoever awaits that or has stopped to.
+    left: AtomicBool,
 }
 
 pub(super) struct Inner {
@@ -35,7 +38,9 @@ pub(super) struct Inner {
     pub(super) timeout: Duration,
     /// The drain delay has been waited for.
     pub(super) drained: AtomicBool,
-    ended: AtomicBool,
+    ending: AtomicBool,
+    ended: Mutex<bool>,
+    told: Condvar,
 }
 
 impl Inner {
@@ -45,30 +50,63 @@ impl Inner {
             drain_delay,
             timeout,
             drained: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            ended: Mutex::new(false),
+            told: Condvar::new(),
         }
     }
 
-    /// Readiness says no from here on; whoever routes requests here is given the drain delay to hear it. Not waited for twice,
-    /// nor where nobody ever asked a probe.
-    fn drain(&self) {
+    /// Readiness says no from here on. Says how long whoever routes requests here is given to hear it: no time where nobody ever
+    /// asked a probe.
+    pub(super) fn begin_drain(&self) -> Duration {
         self.parts.begin_drain();
-        if !self.drained.swap(true, Ordering::SeqCst) && self.parts.is_probed() {
-            std::thread::sleep(self.drain_delay);
+        if self.parts.is_probed() {
+            self.drain_delay
+        } else {
+            Duration::ZERO
         }
     }
 
-    /// Everything that recorded before this call leaves, or is counted as lost, within the timeout.
+    /// The same, and waits, though not twice.
+    fn drain(&self) {
+        let delay = self.begin_drain();
+        if !self.drained.swap(true, Ordering::SeqCst) {
+            std::thread::sleep(delay);
+        }
+    }
+
+    /// Everything that recorded before this call leaves, or is counted as lost, within the timeout. Who comes second, as `main`
+    /// does beside a signal, waits for the first: the process must not end before.
     pub(super) fn end(&self) -> Ended {
-        if self.ended.swap(true, Ordering::SeqCst) {
+        if self.ending.swap(true, Ordering::SeqCst) {
+            self.wait_for_end();
             return self.parts.report();
         }
         self.drain();
-        let deadline = Instant::now() + self.timeout;
+        let deadline = from_now(self.timeout);
         crate::switch::set(false);
         self.parts.end(deadline);
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.told.notify_all();
         self.parts.report()
     }
+
+    fn wait_for_end(&self) {
+        // The end waits for that thread.
+        #[cfg(feature = "_tokio")]
+        if crate::export::background::is_background() {
+            return;
+        }
+        let most = self.drain_delay.saturating_add(self.timeout).min(NO_LIMIT);
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        // Given up is ended, too.
+        let _ = self.told.wait_timeout_while(ended, most, |ended| !*ended);
+    }
+}
+
+/// A timeout may be longer than clocks reach.
+fn from_now(timeout: Duration) -> Instant {
+    Instant::now() + timeout.min(NO_LIMIT)
 }
 
 #[cfg(feature = "otlp")]
@@ -79,11 +117,14 @@ pub(super) struct Ended;
 
 impl Vitals {
     pub(super) fn new(inner: Arc<Inner>) -> Self {
-        Self { inner }
+        Self {
+            inner,
+            left: AtomicBool::new(false),
+        }
     }
 
-    /// Resolves on SIGTERM or SIGINT, after readiness has said no for the drain delay; a second signal cuts the delay short. It
-    /// may be awaited on any executor, and given to `axum::serve(…).with_graceful_shutdown(…)`.
+    /// Resolves on SIGTERM or SIGINT, after readiness has said no for the drain delay; a second signal cuts the delay short, and where
+    /// no probe was ever asked there is none. It may be awaited on any executor, and given to `axum::serve(…).with_graceful_shutdown(…)`.
     ///
     /// The handler is installed by this call, not by [`init`](crate::init): a signal that arrives before the future is polled is
     /// not lost.
@@ -123,7 +164,10 @@ impl Vitals {
         let (giver, inner) = (completion.giver(), self.inner.clone());
         let thread = std::thread::Builder::new().name("vitalsign-end".to_owned());
         match thread.spawn(move || giver.give(inner.end())) {
-            Ok(_) => completion.await,
+            Ok(_) => {
+                self.left.store(true, Ordering::SeqCst);
+                completion.await
+            }
             // No thread to be had: then here.
             Err(_) => self.inner.end(),
         }
@@ -132,7 +176,7 @@ impl Vitals {
     /// Sends what is recorded until now and waits for it on this thread, at most so long. True when everything recorded
     /// before this call has left the process or was counted as lost.
     pub fn flush(&self, timeout: Duration) -> bool {
-        self.inner.parts.flush(Instant::now() + timeout)
+        self.inner.parts.flush(from_now(timeout))
     }
 
     /// What became of everything recorded until now.
@@ -243,7 +287,9 @@ impl Vitals {
 
 impl Drop for Vitals {
     fn drop(&mut self) {
-        self.inner.end();
+        if !self.left.load(Ordering::SeqCst) {
+            self.inner.end();
+        }
     }
 }
 
@@ -255,7 +301,7 @@ impl std::fmt::Debug for Vitals {
 
 /// Not everything that was recorded arrived.
 #[cfg(feature = "otlp")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ShutdownError(Report);
 
 #[cfg(feature = "otlp")]
@@ -269,28 +315,60 @@ impl ShutdownError {
 #[cfg(feature = "otlp")]
 impl std::fmt::Display for ShutdownError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("not everything recorded has arrived:")?;
-        for (signal, tally) in [
+        f.write_str("not everything recorded has arrived")?;
+        let mut separator = ": ";
+        for (items, tally) in [
             ("spans", self.0.traces),
             ("metric points", self.0.metrics),
             ("log records", self.0.logs),
         ] {
-            let Tally {
-                rejected,
-                dropped,
-                pending,
-                ..
-            } = tally;
-            if rejected + dropped + pending > 0 {
-                write!(
-                    f,
-                    " {signal}: {rejected} rejected, {dropped} dropped, {pending} not sent;"
-                )?;
+            for (count, became) in [
+                (tally.rejected, "were rejected"),
+                (tally.dropped, "were dropped"),
+                (tally.pending, "could not be sent in time"),
+            ] {
+                if count > 0 {
+                    write!(f, "{separator}{count} {items} {became}")?;
+                    separator = ", ";
+                }
             }
         }
         Ok(())
     }
 }
 
+/// The same text: a `main` that returns the error shows it so.
+#[cfg(feature = "otlp")]
+impl std::fmt::Debug for ShutdownError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
+
 #[cfg(feature = "otlp")]
 impl std::error::Error for ShutdownError {}
+
+#[cfg(all(test, feature = "otlp"))]
+mod tests {
+    use super::*;
+    use crate::export::Tally;
+
+    #[test]
+    fn a_main_that_returns_the_error_says_what_is_lost() {
+        let tally = |rejected, dropped, pending| Tally {
+            rejected,
+            dropped,
+            pending,
+            ..Tally::default()
+        };
+        let error = ShutdownError(Report {
+            traces: tally(0, 3, 2),
+            logs: tally(1, 0, 0),
+            ..Report::default()
+        });
+        assert_eq!(
+            format!("{error:?}"),
+            "not everything recorded has arrived: 3 spans were dropped, 2 spans could not be sent in time, 1 log records were rejected"
+        );
+    }
+}

@@ -1,7 +1,8 @@
 //! A program as users write them, for the tests of what leaves it: calls as often as it is told, ends as it is told, and says what
 //! became of everything.
 //!
-//! `export_program CALLS [panic|wait|relay]`; `relay` says what calls under a parent from elsewhere write into headers
+//! `export_program CALLS [panic|wait|relay|signal|patient]`; `relay` says what calls under a parent from elsewhere write into headers,
+//! `signal` sends itself SIGTERM and ends beside it, `patient` has no limit to what it waits for
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -57,10 +58,27 @@ fn relay() {
     println!("after {}", headers());
 }
 
+/// SIGTERM to this process, and time for it to arrive.
+fn terminate() {
+    let pid = std::process::id().to_string();
+    let _ = std::process::Command::new("kill").args(["-TERM", &pid]).status();
+    std::thread::sleep(Duration::from_millis(300));
+}
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let calls: u64 = arguments.next().and_then(|calls| calls.parse().ok()).unwrap_or(10);
-    let vitals = match vitalsign::builder().shutdown_timeout(Duration::from_secs(5)).install() {
+    let end = arguments.next();
+    let end = end.as_deref();
+    let timeout = if end == Some("patient") {
+        Duration::MAX
+    } else {
+        Duration::from_secs(5)
+    };
+    let builder = vitalsign::builder()
+        .shutdown_timeout(timeout)
+        .drain_delay(Duration::ZERO);
+    let vitals = match builder.handle_signals(end == Some("signal")).install() {
         Ok(vitals) => vitals,
         Err(error) => {
             println!("refused: {error}");
@@ -73,9 +91,14 @@ fn main() {
     for n in 0..calls {
         work(n);
     }
-    match arguments.next().as_deref() {
+    match end {
         Some("panic") => panic!("on purpose"),
         Some("relay") => relay(),
+        Some("signal") => terminate(),
+        Some("patient") => {
+            println!("flushed {}", vitals.flush(Duration::MAX));
+            work(calls);
+        }
         Some("wait") => std::thread::sleep(Duration::from_secs(3600)),
         _ => {
             vitals.flush(Duration::from_secs(5));

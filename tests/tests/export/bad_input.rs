@@ -49,10 +49,15 @@ fn a_wrong_variable_is_one_warning_and_the_program_runs() {
     ];
     let mut variables: Vec<_> = wrong.iter().map(|(name, value, _)| (*name, *value)).collect();
     variables.push(("VITALSIGN_ADMIN", "127.0.0.1:0"));
+    variables.push(("VITALSIGN_TRACEFILTER", "debug"));
     let output = minimal(&variables);
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
     assert_eq!(text.matches("grinding").count(), 2, "{text}");
+    assert!(
+        text.contains("VITALSIGN_TRACEFILTER is no variable that is understood; did you mean VITALSIGN_TRACE_FILTER?"),
+        "{text}"
+    );
     for (name, value, used) in wrong {
         let lines: Vec<_> = text.lines().filter(|line| line.contains(name)).collect();
         assert!(
@@ -69,7 +74,8 @@ fn a_taken_port_that_was_asked_for_is_an_error_that_names_its_variable() {
     let output = minimal(&[("VITALSIGN_ADMIN", &address)]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success());
-    assert!(text.contains("VITALSIGN_ADMIN") && text.contains(&address), "{text}");
+    let said = format!("Error: VITALSIGN_ADMIN: {address} is taken by another; ");
+    assert!(text.contains(&said), "{text}");
 }
 
 #[test]

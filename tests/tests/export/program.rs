@@ -117,6 +117,46 @@ fn without_the_collector_that_was_named_there_is_one_warning() {
     assert!(said[0].contains("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), "{output}");
 }
 
+/// A collector that answers one request, late; says when it did.
+fn slow_collector() -> (String, std::thread::JoinHandle<Instant>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    let answered = std::thread::spawn(move || {
+        loop {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut head = [0; 1024];
+            if stream
+                .read(&mut head)
+                .is_ok_and(|read| read > 4 && head.starts_with(b"POST"))
+            {
+                std::thread::sleep(Duration::from_secs(1));
+                let answered = Instant::now();
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+                return answered;
+            }
+        }
+    });
+    (url, answered)
+}
+
+#[test]
+fn who_ends_beside_a_signal_waits_for_what_the_signal_began() {
+    let (collector, answered) = slow_collector();
+    let mut command = program(5, &[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &collector)]);
+    let output = command.arg("signal").output().expect("it runs");
+    let ended = Instant::now();
+    assert!(answered.join().expect("an answer") < ended, "{output:?}");
+}
+
+#[test]
+fn a_timeout_may_be_as_long_as_it_likes() {
+    let receiver = Receiver::start();
+    let mut command = program(5, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.http())]);
+    let output = command.arg("patient").output().expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(receiver.spans().len(), 6, "{output:?}");
+}
+
 #[test]
 fn disabled_nothing_leaves_and_health_stays() {
     let receiver = Receiver::start();

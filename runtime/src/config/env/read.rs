@@ -81,7 +81,8 @@ fn resource_attributes(r: &Reader<'_>) -> Vec<(String, String)> {
     let name = "OTEL_RESOURCE_ATTRIBUTES";
     let Some(text) = r.text(name) else { return Vec::new() };
     pairs(&text).unwrap_or_else(|problem| {
-        r.warn(name, &text, &problem, "ignoring all of it");
+        let instead = "ignoring all of it; it reads KEY=VALUE,KEY=VALUE, the values percent-encoded";
+        r.warn(name, &text, &problem, instead);
         Vec::new()
     })
 }

@@ -216,12 +216,12 @@ fn what_is_wrong_gives_one_warning_that_says_what_holds() {
         (
             "OTEL_RESOURCE_ATTRIBUTES",
             "a=1,b",
-            "OTEL_RESOURCE_ATTRIBUTES=a=1,b has an entry without =; ignoring all of it",
+            "OTEL_RESOURCE_ATTRIBUTES=a=1,b has an entry without =; ignoring all of it; it reads KEY=VALUE,KEY=VALUE, the values percent-encoded",
         ),
         (
             "OTEL_RESOURCE_ATTRIBUTES",
             "a=%zz",
-            "OTEL_RESOURCE_ATTRIBUTES=a=%zz has a value that is badly percent-encoded; ignoring all of it",
+            "OTEL_RESOURCE_ATTRIBUTES=a=%zz has a value that is badly percent-encoded; ignoring all of it; it reads KEY=VALUE,KEY=VALUE, the values percent-encoded",
         ),
         (
             "OTEL_EXPORTER_OTLP_HEADERS",
@@ -256,7 +256,7 @@ fn what_is_wrong_gives_one_warning_that_says_what_holds() {
         (
             "OTEL_EXPORTER_OTLP_TIMEOUT",
             "10s",
-            "OTEL_EXPORTER_OTLP_TIMEOUT=10s is no whole number of 0 or more; using 10000",
+            "OTEL_EXPORTER_OTLP_TIMEOUT=10s is no whole number of milliseconds; using 10000",
         ),
         (
             "OTEL_EXPORTER_OTLP_COMPRESSION",
