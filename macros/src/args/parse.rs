@@ -151,6 +151,7 @@ fn value(row: &Row, key: &Ident, input: ParseStream<'_>, diag: &mut Diagnostics)
             let tokens = content.parse()?;
             Ok(Some(Value::Nested(options(attr, key.span(), tokens, diag))))
         }
+        Form::Err if !input.peek(token::Paren) => Err(wrong("is on by itself: leave it out, or say how")),
         Form::Ret | Form::Err | Form::Names | Form::Fields | Form::Labels | Form::Exponential | Form::Nested(_) => {
             if !input.peek(token::Paren) {
                 return Err(wrong("takes its values in parentheses"));

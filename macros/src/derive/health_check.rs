@@ -19,7 +19,7 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
     derived(input, |input, diag| {
         let root = Root::new(crate_path(input, diag).as_ref());
         let checks = checks(input, diag);
-        if cfg!(feature = "health") {
+        if cfg!(feature = "health") && diag.is_empty() {
             expand(input, &root, &checks)
         } else {
             TokenStream::new()

@@ -16,12 +16,9 @@ const RULES: Rules = Rules {
 
 pub(crate) fn derive(input: TokenStream) -> TokenStream {
     derived(input, |input, diag| {
-        if let Some(param) = input
-            .generics
-            .params
-            .iter()
-            .find(|param| !matches!(param, GenericParam::Lifetime(_)))
-        {
+        let mut params = input.generics.params.iter();
+        let param = params.find(|param| !matches!(param, GenericParam::Lifetime(_)));
+        if let Some(param) = param {
             diag.error(
                 param,
                 "a label's values are a closed set, so its type has no parameters",
@@ -30,7 +27,7 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
         let Some(variants) = variants(input, RULES, diag) else {
             return TokenStream::new();
         };
-        if !cfg!(feature = "record") {
+        if param.is_some() || !cfg!(feature = "record") {
             return TokenStream::new();
         }
         let (krate, ident) = (variants.root.krate().to_token_stream(), &input.ident);

@@ -51,6 +51,7 @@ pub(super) fn variants<'a>(input: &'a DeriveInput, rules: Rules, diag: &mut Diag
     };
     if variants.is_empty() {
         diag.error(&input.ident, "an enum without variants has no value to show");
+        return None;
     }
     let container = container(input, diag);
     let style = container.style.as_deref().unwrap_or(rules.style);
@@ -134,6 +135,14 @@ struct Said {
 fn said(variant: &Variant, rules: Rules, diag: &mut Diagnostics) -> Said {
     let mut said = Said::default();
     for attr in variant.attrs.iter().filter(|attr| attr.path().is_ident("label")) {
+        if let Ok(text) = attr.parse_args::<LitStr>() {
+            diag.error(
+                &text,
+                format!("a text alone says nothing; write `#[label(rename = {})]`", text.token()),
+            );
+            said.rename = Some(text);
+            continue;
+        }
         let parsed = attr.parse_nested_meta(|meta| {
             if meta.path.is_ident("rename") {
                 let text: LitStr = meta.value()?.parse()?;

@@ -1,6 +1,6 @@
 //! Names that say their value is a secret.
 
-/// Whole `snake_case` words; those of two stand side by side.
+/// Whole words, numbers aside; those of two stand side by side.
 const WORDS: &[&str] = &[
     "password",
     "passwd",
@@ -30,7 +30,7 @@ const WORDS: &[&str] = &[
 pub(super) fn word(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
     let words: Vec<&str> = name
-        .split(|char: char| !char.is_alphanumeric())
+        .split(|char: char| !char.is_alphabetic())
         .filter(|word| !word.is_empty())
         .collect();
     WORDS.iter().copied().find(|secret| {
@@ -49,6 +49,7 @@ mod tests {
         assert_eq!(word("x.api_key"), Some("api_key"));
         assert_eq!(word("http.request.header.authorization"), Some("authorization"));
         assert_eq!(word("Token"), Some("token"));
+        assert_eq!(word("password2"), Some("password"));
         for fine in [
             "author",
             "max_tokens",

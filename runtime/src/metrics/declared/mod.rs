@@ -199,6 +199,20 @@ macro_rules! __metric {
     ($docs:tt $vis:vis $name:ident [Summary] $($rest:tt)*) => {
         $crate::__metric_static!($docs $vis $name [Summary] $($rest)*);
     };
+    ($docs:tt $vis:vis $name:ident [Histogram $number:ident] $($rest:tt)*) => {
+        $crate::__private::no_metric!(
+            "a `Histogram` takes numbers of any type: write `Histogram`, or `Histogram<(label: Type)>`"
+            $number
+        );
+        $crate::__metric_static!($docs $vis $name [Histogram] $($rest)*);
+    };
+    ($docs:tt $vis:vis $name:ident [Summary $number:ident] $($rest:tt)*) => {
+        $crate::__private::no_metric!(
+            "a `Summary` takes numbers of any type: write `Summary`, or `Summary<(label: Type)>`"
+            $number
+        );
+        $crate::__metric_static!($docs $vis $name [Summary] $($rest)*);
+    };
     ($docs:tt $vis:vis $name:ident [ObservableGauge] [] $($rest:tt)*) => {
         $crate::__metric_static!($docs $vis $name [ObservableGauge] [] $($rest)*);
     };
