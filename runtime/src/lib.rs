@@ -1,5 +1,39 @@
 //! Spans with errors, counters, latency histograms, logs with trace ids and health probes, from attributes on your functions.
-
+//!
+//! ```no_run
+//! use vitalsign::{LabelValue, counted, health_check, timed, traced};
+//!
+//! #[derive(Clone, Copy, Debug, LabelValue)]
+//! enum Size {
+//!     Small,
+//!     Large,
+//! }
+//!
+//! /// Coffees brewed.
+//! #[traced(fields(coffee.size = ?size))]
+//! #[counted(name = "coffees.brewed", labels(size = size))]
+//! #[timed]
+//! fn brew(size: Size, beans: u32) -> Result<u32, String> {
+//!     beans.checked_sub(18).ok_or_else(|| String::from("out of beans"))
+//! }
+//!
+//! #[health_check(liveness, readiness)]
+//! fn water() -> bool {
+//!     true
+//! }
+//!
+//! fn main() -> Result<(), vitalsign::InitError> {
+//!     // Kept: dropping it ends all recording.
+//!     let _vitals = vitalsign::init()?;
+//!     let _ = brew(Size::Small, 40);
+//!     Ok(())
+//! }
+//! ```
+#![cfg_attr(
+    all(feature = "logs", feature = "health", feature = "admin", feature = "otlp"),
+    doc = "",
+    doc = include_str!("guide.md")
+)]
 // A part by itself leaves unused what only another part asks of it; with the default features nothing may be.
 #![cfg_attr(
     not(all(feature = "logs", feature = "admin", feature = "otlp")),

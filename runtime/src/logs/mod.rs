@@ -15,6 +15,7 @@
 //! flow again, and in [`Handle::stats`].
 
 mod bridge;
+mod exit;
 mod filter;
 mod format;
 mod otlp;
@@ -140,6 +141,7 @@ pub(crate) fn install(setup: LogSetup) -> std::io::Result<(Handle, Vec<FilterErr
     if setup.global && GLOBAL.set(logs.clone()).is_ok() {
         registry::register(logs.clone());
         panic::install(logs.clone());
+        exit::install();
         // A logger of the user's own stays; its lines go where it says.
         if log::set_boxed_logger(Box::new(bridge::Bridge(logs.clone()))).is_ok() {
             log::set_max_level(bridge::max_level(logs.max()));

@@ -1,4 +1,5 @@
-//! A program that logs in every way there is: for `tests/logs_lines.rs`.
+//! A program that logs in every way there is: for the tests of lines. `logs_program exit` leaves by `std::process::exit`, `logs_program keep`
+//! never drops what `init()` returned.
 
 use std::time::Duration;
 
@@ -36,6 +37,18 @@ fn breaks() {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let vitals = vitalsign::init()?;
+    match std::env::args().nth(1).as_deref() {
+        Some("exit") => {
+            tracing::error!("last words");
+            std::process::exit(3);
+        }
+        Some("keep") => {
+            std::mem::forget(vitals);
+            tracing::error!("last words");
+            return Ok(());
+        }
+        _ => {}
+    }
     vitalsign::scope! { tenant = "acme" }
         .follow(async {
             let _ = place_order(7).await;

@@ -138,3 +138,13 @@ fn the_same_records_reach_a_receiver() {
     let of_orders = records.iter().filter(|record| !record.trace_id.is_empty()).count();
     assert!(of_orders >= 6, "{of_orders}");
 }
+
+#[test]
+fn what_was_said_before_an_exit_is_written() {
+    for (way, code) in [("exit", 3), ("keep", 0)] {
+        let output = program().env("VITALSIGN_LOG_FORMAT", "json").arg(way).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{way}: {text}");
+        assert_eq!(find(&parsed(&text), "last words")["level"], "ERROR", "{way}: {text}");
+    }
+}
