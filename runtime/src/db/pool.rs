@@ -344,7 +344,7 @@ impl<DB: Database> registry::Source for Connections<DB> {
                 labels.push(("db.client.connection.state".into(), state.into()));
             }
             Point {
-                labels,
+                labels: labels.into(),
                 value: PointValue::number(Number::I64(value)),
                 typed: 0,
                 start_unix_nanos: registry::started(),

@@ -15,6 +15,8 @@ mod endpoint;
 #[cfg(feature = "otlp")]
 pub(crate) mod exporter;
 #[cfg(feature = "record")]
+pub(crate) mod labels;
+#[cfg(feature = "record")]
 pub(crate) mod otlp;
 #[cfg(feature = "otlp")]
 mod outlet;

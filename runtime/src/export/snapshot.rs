@@ -1,5 +1,6 @@
 //! What encoders see of the metrics: plain data, gathered once, the same numbers for every format.
 
+pub(crate) use super::labels::Labels;
 use crate::trace::{SpanId, TraceId};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ pub(crate) enum Kind {
 /// One series at the time of the gathering.
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
-    pub(crate) labels: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    pub(crate) labels: Labels,
     /// A bit for each label whose value was no text to begin with: a truth value, a whole number, or else a number.
     pub(crate) typed: u64,
     pub(crate) value: PointValue,
@@ -45,30 +46,40 @@ pub(crate) enum PointValue {
         /// Boxed, since of a hundred thousand series few have one.
         exemplar: Option<Box<Exemplar>>,
     },
-    /// Classic: `counts` has one entry more than `bounds`, not cumulative.
-    Histogram {
-        bounds: Arc<[f64]>,
-        counts: Vec<u64>,
-        sum: f64,
-        exemplars: Vec<Exemplar>,
-    },
-    /// Exponential (OTLP) and native (Prometheus): bucket `i` ends at `2^(i·2^-schema)`, upper bound inclusive.
-    Exponential {
-        schema: i8,
-        zero_threshold: f64,
-        zero_count: u64,
-        positive: Vec<(i32, u64)>,
-        sum: f64,
-        count: u64,
-        exemplars: Vec<Exemplar>,
-    },
-    Summary {
-        quantiles: Vec<(f64, f64)>,
-        sum: f64,
-        count: u64,
-    },
+    Histogram(Box<Histogram>),
+    Exponential(Box<Exponential>),
+    Summary(Box<Summary>),
     /// The labels are the information; the value is 1.
     Info,
+}
+
+/// Classic: `counts` has one entry more than `bounds`, not cumulative.
+#[derive(Clone, Debug)]
+pub(crate) struct Histogram {
+    pub(crate) bounds: Arc<[f64]>,
+    pub(crate) counts: Vec<u64>,
+    pub(crate) sum: f64,
+    pub(crate) exemplars: Vec<Exemplar>,
+}
+
+/// Exponential (OTLP) and native (Prometheus): bucket `i` ends at `2^(i·2^-schema)`, upper bound inclusive.
+#[derive(Clone, Debug)]
+pub(crate) struct Exponential {
+    pub(crate) schema: i8,
+    pub(crate) zero_threshold: f64,
+    pub(crate) zero_count: u64,
+    pub(crate) positive: Vec<(i32, u64)>,
+    pub(crate) sum: f64,
+    pub(crate) count: u64,
+    pub(crate) exemplars: Vec<Exemplar>,
+}
+
+/// Quantiles and their values.
+#[derive(Clone, Debug)]
+pub(crate) struct Summary {
+    pub(crate) quantiles: Vec<(f64, f64)>,
+    pub(crate) sum: f64,
+    pub(crate) count: u64,
 }
 
 /// A number of one of the types that metrics hold.

@@ -5,7 +5,7 @@ use super::entry::{BOUNDS, Settled};
 use super::options::Probe;
 use super::state::Phase;
 use super::status::Health;
-use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
+use crate::export::snapshot::{Family, Histogram, Kind, Number, Point, PointValue};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,12 +89,12 @@ impl Engine {
                 }
             }
             let numbers = entry.numbers();
-            let histogram = PointValue::Histogram {
+            let histogram = PointValue::histogram(Histogram {
                 bounds: Arc::clone(&bounds),
                 counts: numbers.buckets.to_vec(),
                 sum: numbers.seconds,
                 exemplars: Vec::new(),
-            };
+            });
             durations.push(point(vec![("check", name())], histogram));
             for to in [Health::Up, Health::Degraded, Health::Down] {
                 let labels = vec![("check", name()), ("to", to.as_str().into())];

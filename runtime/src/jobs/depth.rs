@@ -110,7 +110,8 @@ impl Source for Shown {
                 labels: vec![
                     ("messaging.destination.name".into(), depth.queue.clone().into()),
                     ("messaging.system".into(), depth.system.into()),
-                ],
+                ]
+                .into(),
                 typed: 0,
                 value: PointValue::number(Number::I64(now)),
                 start_unix_nanos: started(),

@@ -376,8 +376,8 @@ impl registry::Source for Logs {
             kind: Kind::Counter,
             points,
         };
-        let point = |labels, count| Point {
-            labels,
+        let point = |labels: Vec<_>, count| Point {
+            labels: labels.into(),
             value: PointValue::number(Number::U64(count)),
             typed: 0,
             start_unix_nanos: registry::started(),

@@ -188,10 +188,58 @@ impl Grid {
         (blocks.count() << self.shift).min(self.units)
     }
 
+    /// For who looks at the series in their order.
+    pub(crate) fn reader(&self) -> Reader<'_> {
+        let blocks = self.admitted.len();
+        Reader {
+            grid: self,
+            stripes: match &self.stripes {
+                Stripes::Flat(directory) => (0..stripe::count())
+                    .map(|stripe| (directory, stripe * blocks))
+                    .collect(),
+                Stripes::Deep(stripes) => stripes.iter().filter_map(|stripe| Some((stripe.get()?, 0))).collect(),
+            },
+            block: usize::MAX,
+            copies: Vec::new(),
+        }
+    }
+}
+
+/// Reads the series of a table. Neighbours stand in one block, whose copies are looked for once.
+pub(crate) struct Reader<'a> {
+    grid: &'a Grid,
+    /// Where the blocks of each stripe are: the directory, and the place of the first in it.
+    stripes: Vec<(&'a Directory, usize)>,
+    block: usize,
+    copies: Vec<&'static [AtomicU64]>,
+}
+
+impl Reader<'_> {
     /// A series that was ever used, or has a neighbour that was.
-    pub(crate) fn existing(&self, unit: usize) -> Option<Series<'_>> {
-        let admitted = self.admitted.get(unit >> self.shift)?;
-        (unit < self.units && admitted.load(Ordering::Relaxed)).then_some(Series { grid: self, unit })
+    #[inline]
+    pub(crate) fn series(&mut self, unit: usize) -> Option<Series<'_>> {
+        let block = unit >> self.grid.shift;
+        if block != self.block {
+            self.turn_to(block);
+        }
+        (unit < self.grid.units && !self.copies.is_empty()).then(|| Series {
+            copies: &self.copies,
+            first: self.grid.first(unit),
+        })
+    }
+
+    fn turn_to(&mut self, block: usize) {
+        self.block = block;
+        self.copies.clear();
+        let grid = self.grid;
+        let admitted = grid.admitted.get(block);
+        if admitted.is_some_and(|admitted| admitted.load(Ordering::Relaxed)) {
+            let copies = self
+                .stripes
+                .iter()
+                .filter_map(|(directory, first)| directory.get(first + block));
+            self.copies.extend(copies);
+        }
     }
 }
 
@@ -291,17 +339,15 @@ impl Alone {
 /// One series in all its copies.
 #[derive(Clone, Copy)]
 pub(crate) struct Series<'a> {
-    grid: &'a Grid,
-    unit: usize,
+    copies: &'a [&'static [AtomicU64]],
+    first: usize,
 }
 
 impl Series<'_> {
     fn copies(self, cell: usize) -> impl Iterator<Item = u64> {
-        let cell = self.grid.first(self.unit) + cell;
-        (0..stripe::count()).filter_map(move |stripe| {
-            let block = self.grid.block(stripe, self.unit)?;
-            Some(block[cell].load(Ordering::Relaxed))
-        })
+        self.copies
+            .iter()
+            .map(move |block| block[self.first + cell].load(Ordering::Relaxed))
     }
 
     /// All copies of a cell of whole numbers.
@@ -317,12 +363,9 @@ impl Series<'_> {
     /// The sums of `count` cells from `first` on.
     pub(crate) fn sums(self, first: usize, count: usize) -> Vec<u64> {
         let mut sums = vec![0u64; count];
-        let first = self.grid.first(self.unit) + first;
-        for stripe in 0..stripe::count() {
-            if let Some(block) = self.grid.block(stripe, self.unit) {
-                for (at, sum) in sums.iter_mut().enumerate() {
-                    *sum = sum.wrapping_add(block[first + at].load(Ordering::Relaxed));
-                }
+        for block in self.copies {
+            for (sum, cell) in sums.iter_mut().zip(&block[self.first + first..]) {
+                *sum = sum.wrapping_add(cell.load(Ordering::Relaxed));
             }
         }
         sums
@@ -342,7 +385,8 @@ mod tests {
             scope.spawn(|| grid.mine(0).unwrap().add(17, 4));
         });
         grid.single(0).unwrap().add(17, 5);
-        let series = grid.existing(0).unwrap();
+        let mut reader = grid.reader();
+        let series = reader.series(0).unwrap();
         assert_eq!(series.sum(17), 12);
         assert_eq!(series.sum(1), 0);
         assert_eq!(series.sums(16, 3), [0, 12, 0]);
@@ -373,7 +417,7 @@ mod tests {
                     assert_eq!(own(last).unwrap().add(0, 8), Some(4));
                 });
             });
-            assert_eq!(grid.existing(last).unwrap().sum(0), 15);
+            assert_eq!(grid.reader().series(last).unwrap().sum(0), 15);
             // Never the cells of the next stripe.
             assert!(
                 [grid.units() + LINE, usize::MAX >> 2]
@@ -387,12 +431,12 @@ mod tests {
     #[test]
     fn series_take_cells_when_used() {
         let grid = Grid::new(100, 1);
-        assert!(grid.existing(99).is_none());
+        assert!(grid.reader().series(99).is_none());
         grid.mine(99).unwrap().add(0, 1);
-        assert_eq!(grid.existing(99).unwrap().sum(0), 1);
-        assert_eq!(grid.existing(98).unwrap().sum(0), 0);
-        assert!(grid.existing(0).is_none());
-        assert!(grid.existing(100).is_none());
+        assert_eq!(grid.reader().series(99).unwrap().sum(0), 1);
+        assert_eq!(grid.reader().series(98).unwrap().sum(0), 0);
+        assert!(grid.reader().series(0).is_none());
+        assert!(grid.reader().series(100).is_none());
         assert!(grid.mine(4000).is_none());
         assert_eq!(Grid::new(10, 16).admitted.len(), 10);
         assert_eq!(Grid::new(10, 2).admitted.len(), 2);
@@ -413,7 +457,8 @@ mod tests {
                 });
             }
         });
-        let series = grid.existing(0).unwrap();
+        let mut reader = grid.reader();
+        let series = reader.series(0).unwrap();
         assert_eq!(series.sum(0), threads as u64 * 10_000);
         assert!((series.sum_f64(1) - threads as f64 * 5_000.0).abs() < 1e-9);
     }

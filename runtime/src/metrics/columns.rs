@@ -4,7 +4,8 @@ use super::declared;
 use super::label::{ErrorIndex, LabelType};
 use super::registry::{CALLS, DURATION, LabelSet, MAX_ZEROS};
 use super::slot::CallLabels;
-use super::table::{Values, dynamic};
+use super::table::{Cells, Values, dynamic};
+use crate::export::labels::{Labels, Row};
 use crate::outcome::CallOutcome;
 use crate::site::{Def, LabelDef, LabelSource, Site};
 
@@ -46,10 +47,14 @@ pub(super) struct Own {
 }
 
 impl Own {
-    /// The labels of one series by its index; `None` of a limit's value that nobody gave.
-    pub(super) fn labels(&self) -> impl Fn(usize) -> Option<LabelSet> {
-        let layout = self.columns.layout(&self.types, &[]);
-        move |set| layout.labels(set, None, None)
+    /// How the series are labelled.
+    pub(super) fn columned(&self) -> Columned {
+        self.columns.layout(&self.types, &[])
+    }
+
+    /// The same of what is in these cells.
+    pub(super) fn of_cells(&self, cells: &'static Cells) -> Held {
+        self.columns.of_cells(cells)
     }
 }
 
@@ -74,91 +79,178 @@ impl Columns {
             .error
             .filter(|_| labels.outcome == CallOutcome::Error)
             .map(ErrorIndex::text);
-        self.labels(entry, returned, set, Some(labels.outcome), error)
+        self.layout(entry, returned).texts(set, Some(labels.outcome), error)
     }
 
     /// How the labels of a table with these types are read off an index.
-    pub(super) fn layout(&self, entry: &[LabelType], returned: &[LabelType]) -> Columned<'_> {
-        let mut columns: Vec<(&'static str, Column)> = Vec::with_capacity(self.labels.len());
+    pub(super) fn layout(&self, entry: &[LabelType], returned: &[LabelType]) -> Columned {
+        let mut columns: Vec<Column> = Vec::with_capacity(self.labels.len() + 3);
         for label in self.labels {
             if let LabelSource::Const(value) = label.source {
-                columns.push((label.key, Column::Constant(value)));
+                columns.push(Column::constant(label.key, value));
             }
         }
         // The last label turns fastest, those of the returned value before those of the arguments.
-        let mut step = 1;
+        let mut step = 1_usize;
         for (types, of_return) in [(returned, true), (entry, false)] {
             let defs: Vec<_> = dynamic(self.labels, of_return).collect();
             if of_return && types.is_empty() {
-                columns.extend(defs.iter().map(|def| (def.key, Column::Constant("none"))));
+                columns.extend(defs.iter().map(|def| Column::constant(def.key, "none")));
                 continue;
             }
             for (def, of) in defs.iter().zip(types).rev() {
                 let values = Values::of(def, *of);
                 let len = values.len().max(1);
-                columns.push((def.key, Column::Turning { step, len, values }));
-                step *= len;
+                let cut = |n| u32::try_from(n).unwrap_or(u32::MAX);
+                columns.push(Column {
+                    key: def.key,
+                    text: Text::Turning {
+                        step: cut(step),
+                        len: cut(len),
+                        values,
+                    },
+                });
+                step = step.saturating_mul(len);
             }
         }
-        columns.sort_by_key(|column| column.0);
-        Columned { of: self, columns }
+        columns.sort_by_key(|column| column.key);
+        if let Some(def) = self.function {
+            let function = [("function", def.function), ("module", def.module)];
+            columns.splice(..0, function.map(|(key, value)| Column::constant(key, value)));
+        }
+        if self.outcome {
+            columns.push(Column {
+                key: "outcome",
+                text: Text::Outcome,
+            });
+        }
+        Columned(columns.into())
     }
 
-    fn labels(
-        &self,
-        entry: &[LabelType],
-        returned: &[LabelType],
-        set: usize,
-        outcome: Option<CallOutcome>,
-        error: Option<&'static str>,
-    ) -> Option<LabelSet> {
-        self.layout(entry, returned).labels(set, outcome, error)
+    /// The same of a table's cells. A large one's stays with it, so that its series need no texts of their own.
+    pub(super) fn of_cells(&self, cells: &'static Cells) -> Held {
+        let layout = || self.layout(cells.entry.types, cells.returned.types);
+        if cells.sets() > MAX_ZEROS {
+            Held::Kept(cells.columned.get_or_init(layout))
+        } else {
+            Held::Own(layout())
+        }
     }
 }
 
-/// The labels of one table, in the order of their keys.
-pub(super) struct Columned<'a> {
-    of: &'a Columns,
-    columns: Vec<(&'static str, Column)>,
+/// See [`Columns::of_cells`].
+pub(super) enum Held {
+    Kept(&'static Columned),
+    Own(Columned),
 }
 
-enum Column {
-    Constant(&'static str),
-    Turning { step: usize, len: usize, values: Values },
-}
-
-impl Columned<'_> {
+impl Held {
     /// The labels of one series; `None` of a limit's value that nobody gave.
     pub(super) fn labels(
         &self,
         set: usize,
         outcome: Option<CallOutcome>,
         error: Option<&'static str>,
-    ) -> Option<LabelSet> {
-        let mut labels: LabelSet = Vec::with_capacity(
-            self.columns.len()
-                + if self.of.function.is_some() { 2 } else { 0 }
-                + usize::from(self.of.outcome && outcome.is_some())
-                + usize::from(error.is_some()),
-        );
-        if let Some(def) = self.of.function {
-            labels.push(("function".into(), def.function.into()));
-            labels.push(("module".into(), def.module.into()));
+    ) -> Option<Labels> {
+        match self {
+            Self::Kept(columned) if error.is_none() => columned.row(set, outcome),
+            Self::Kept(columned) => columned.labels(set, outcome, error),
+            Self::Own(columned) => columned.labels(set, outcome, error),
         }
-        for (key, column) in &self.columns {
-            let value = match column {
-                Column::Constant(value) => value,
-                Column::Turning { step, len, values } => values.text(set / step % len)?,
-            };
-            labels.push(((*key).into(), value.into()));
+    }
+}
+
+/// The labels of one table, in the order in which they are shown.
+pub(crate) struct Columned(Box<[Column]>);
+
+struct Column {
+    key: &'static str,
+    text: Text,
+}
+
+enum Text {
+    Constant(&'static str),
+    Turning { step: u32, len: u32, values: Values },
+    Outcome,
+}
+
+impl Column {
+    fn constant(key: &'static str, text: &'static str) -> Self {
+        Self {
+            key,
+            text: Text::Constant(text),
         }
-        if self.of.outcome {
-            if let Some(outcome) = outcome {
-                labels.push(("outcome".into(), outcome.as_str().into()));
+    }
+
+    /// `None` of a limit's value that nobody gave.
+    #[inline]
+    fn text(&self, row: Row) -> Option<&'static str> {
+        match &self.text {
+            Text::Constant(text) => Some(text),
+            Text::Turning { step, len, values } => values.text((row.set / step % len) as usize),
+            Text::Outcome => row.outcome.map(CallOutcome::as_str),
+        }
+    }
+}
+
+impl Columned {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|column| column.key)
+    }
+
+    /// The labels of a series that was given all of them.
+    #[inline]
+    pub(crate) fn iter(&self, row: Row) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.0
+            .iter()
+            .map(move |column| (column.key, column.text(row).unwrap_or_default()))
+    }
+
+    /// One series as a place in this table; `None` of a limit's value that nobody gave.
+    fn row(&'static self, set: usize, outcome: Option<CallOutcome>) -> Option<Labels> {
+        let set = u32::try_from(set).ok()?;
+        let by_outcome = matches!(self.0.last(), Some(column) if matches!(column.text, Text::Outcome));
+        let row = Row {
+            set,
+            outcome: outcome.filter(|_| by_outcome),
+        };
+        let given = self.0.iter().all(|column| match column.text {
+            Text::Turning {
+                values: Values::Limited(_),
+                ..
+            } => column.text(row).is_some(),
+            _ => true,
+        });
+        given.then_some(Labels::Row(self, row))
+    }
+
+    /// The labels of one series as texts; `None` of a limit's value that nobody gave.
+    pub(super) fn labels(
+        &self,
+        set: usize,
+        outcome: Option<CallOutcome>,
+        error: Option<&'static str>,
+    ) -> Option<Labels> {
+        self.texts(set, outcome, error).map(Labels::Texts)
+    }
+
+    fn texts(&self, set: usize, outcome: Option<CallOutcome>, error: Option<&'static str>) -> Option<LabelSet> {
+        let set = u32::try_from(set).ok()?;
+        let row = Row { set, outcome };
+        let mut labels: LabelSet = Vec::with_capacity(self.0.len() + usize::from(error.is_some()));
+        for column in &self.0 {
+            match column.text(row) {
+                Some(text) => labels.push((column.key.into(), text.into())),
+                None if matches!(column.text, Text::Outcome) => {}
+                None => return None,
             }
-            if let Some(error) = error {
-                labels.push(("error.type".into(), error.into()));
-            }
+        }
+        if let (Some(error), Some(Text::Outcome)) = (error, self.0.last().map(|column| &column.text)) {
+            labels.push(("error.type".into(), error.into()));
         }
         Some(labels)
     }

@@ -6,7 +6,7 @@
 use super::exemplar::Exemplars;
 use super::quick::BuildQuick;
 use super::registry::{LabelSet, Source, started};
-use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
+use crate::export::snapshot::{self, Family, Kind, Number, Point, PointValue};
 use crate::operation::Described;
 use crate::trace::event::{Measured, Moved};
 use crate::trace::{SpanId, TraceId};
@@ -194,8 +194,8 @@ impl<K: Hash + Eq + Clone + Send + Sync> Source for Histogram<K> {
             .snapshot()
             .into_iter()
             .map(|(key, series)| Point {
-                labels: (self.meta.labels)(&key),
-                value: PointValue::Histogram {
+                labels: (self.meta.labels)(&key).into(),
+                value: PointValue::histogram(snapshot::Histogram {
                     bounds: self.bounds.clone(),
                     counts: series
                         .counts
@@ -204,7 +204,7 @@ impl<K: Hash + Eq + Clone + Send + Sync> Source for Histogram<K> {
                         .collect(),
                     sum: f64::from_bits(series.sum.load(Ordering::Relaxed)),
                     exemplars: series.exemplars.floats(0).collect(),
-                },
+                }),
                 typed: 0,
                 start_unix_nanos: started(),
             })
@@ -273,7 +273,7 @@ impl<K: Hash + Eq + Clone + Send + Sync> Source for Numbers<K> {
             .map(|(key, series)| {
                 let number = Number::I64(series.load(Ordering::Relaxed));
                 Point {
-                    labels: (self.meta.labels)(&key),
+                    labels: (self.meta.labels)(&key).into(),
                     value: PointValue::number(number),
                     typed: 0,
                     start_unix_nanos: started(),
@@ -320,14 +320,14 @@ mod tests {
         }
         let mut families = Vec::new();
         histogram.families(&mut families);
-        let PointValue::Histogram {
-            counts, sum, exemplars, ..
-        } = &families[0].points[0].value
-        else {
+        let PointValue::Histogram(histogram) = &families[0].points[0].value else {
             panic!()
         };
-        assert_eq!((counts.as_slice(), *sum), (&[2, 1, 1][..], 103.5));
-        assert_eq!(exemplars.iter().map(|e| e.value).collect::<Vec<_>>(), [1.0, 2.0, 100.0]);
+        assert_eq!((histogram.counts.as_slice(), histogram.sum), (&[2, 1, 1][..], 103.5));
+        assert_eq!(
+            histogram.exemplars.iter().map(|e| e.value).collect::<Vec<_>>(),
+            [1.0, 2.0, 100.0]
+        );
     }
 
     #[test]

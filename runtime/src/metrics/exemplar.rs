@@ -199,6 +199,14 @@ impl Exemplars {
         })
     }
 
+    /// The last of them.
+    #[inline]
+    pub(crate) fn latest(&self, series: usize) -> Option<Exemplar> {
+        // Nearly all series have none.
+        self.slots(series)?;
+        self.floats(series).max_by_key(|example| example.unix_nanos)
+    }
+
     /// What is kept of a series, with the slots.
     pub(crate) fn of(&self, series: usize) -> impl Iterator<Item = (usize, Kept)> {
         let slots = self.slots(series);

@@ -249,7 +249,7 @@ mod tests {
         let web = orders
             .points
             .iter()
-            .position(|point| point.labels[0].1 == "web")
+            .position(|point| point.labels.iter().any(|(_, value)| value == "web"))
             .unwrap();
         assert_eq!(
             (number(&orders, web), number(&orders, 1 - web)),
@@ -258,13 +258,13 @@ mod tests {
         assert_eq!(number(&family("f_level"), 0), Number::F64(3.5));
         let took = family("f_took");
         assert_eq!((&*took.unit, &*took.help), ("s", "How long."));
-        let PointValue::Histogram { bounds, .. } = &took.points[0].value else {
+        let PointValue::Histogram(took) = &took.points[0].value else {
             panic!()
         };
-        assert_eq!(bounds[..], bucket::DEFAULT);
-        let PointValue::Histogram { bounds, counts, .. } = &family("f_sizes").points[0].value else {
+        assert_eq!(took.bounds[..], bucket::DEFAULT);
+        let PointValue::Histogram(sizes) = &family("f_sizes").points[0].value else {
             panic!()
         };
-        assert_eq!((&bounds[..], counts[6]), (SIZES, 1));
+        assert_eq!((&sizes.bounds[..], sizes.counts[6]), (SIZES, 1));
     }
 }

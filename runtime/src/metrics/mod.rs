@@ -5,7 +5,7 @@ mod bucket;
 pub mod catalog;
 mod cell;
 pub(crate) mod check;
-mod columns;
+pub(crate) mod columns;
 mod declared;
 mod dropped;
 pub(crate) mod dynamic;

@@ -9,7 +9,7 @@ use super::value::{empty_histogram, histogram};
 use super::{cell, declared, dropped, process};
 use crate::clock;
 use crate::export::diag::{Level, say_once};
-use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
+use crate::export::snapshot::{Family, Kind, Labels, Number, Point, PointValue};
 use crate::export::stats;
 use crate::outcome::CallOutcome;
 use crate::site::{CounterDef, LabelSource, SITES, Site, TimerDef};
@@ -374,28 +374,28 @@ impl Gathering {
         at: usize,
         columns: &Columns,
         cells: &'static Cells,
-        value: impl Fn(Found) -> Option<PointValue>,
+        value: impl Fn(Found<'_>) -> Option<PointValue>,
     ) {
-        let layout = columns.layout(cells.entry.types, cells.returned.types);
-        let mut points = Vec::new();
+        let labels = columns.of_cells(cells);
+        let mut by_error: Vec<_> = cells.by_error().collect();
+        let mut reader = cells.reader();
         for set in 0..cells.sets() {
             for outcome in 0..cells.plan.outcomes {
-                if let Some(value) = cells.existing(set, outcome).and_then(&value)
-                    && let Some(labels) = layout.labels(set, CallOutcome::ALL.get(outcome).copied(), None)
+                if let Some(value) = reader.series(set, outcome).and_then(&value)
+                    && let Some(labels) = labels.labels(set, CallOutcome::ALL.get(outcome).copied(), None)
                 {
-                    points.push(point(labels, value));
+                    self.add(at, point(labels, value));
                 }
             }
-            for (error, found) in cells.existing_errors(set) {
-                if let Some(value) = value(found)
-                    && let Some(labels) = layout.labels(set, Some(CallOutcome::Error), Some(error))
-                {
-                    points.push(point(labels, value));
+            for errors in &mut by_error {
+                for (index, error) in errors.names() {
+                    if let Some(value) = errors.series(set, index).and_then(&value)
+                        && let Some(labels) = labels.labels(set, Some(CallOutcome::Error), Some(error))
+                    {
+                        self.add(at, point(labels, value));
+                    }
                 }
             }
-        }
-        for point in points {
-            self.add(at, point);
         }
     }
 
@@ -480,9 +480,9 @@ pub(super) fn overflow(points: Vec<Point>) -> Family {
     }
 }
 
-pub(super) fn point(labels: LabelSet, value: PointValue) -> Point {
+pub(super) fn point(labels: impl Into<Labels>, value: PointValue) -> Point {
     Point {
-        labels,
+        labels: labels.into(),
         value,
         typed: 0,
         start_unix_nanos: started(),

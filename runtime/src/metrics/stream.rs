@@ -304,10 +304,11 @@ impl<A: Attribute> Stream<A> {
             let mut first: HashMap<LabelSet, usize> = HashMap::new();
             let mut joined: Vec<Point> = Vec::with_capacity(points.len());
             for point in points {
-                if let Some(&at) = first.get(&point.labels) {
+                let texts = point.labels.clone().into_texts();
+                if let Some(&at) = first.get(&texts) {
                     joined[at].value.merge(point.value);
                 } else {
-                    first.insert(point.labels.clone(), joined.len());
+                    first.insert(texts, joined.len());
                     joined.push(point);
                 }
             }
@@ -344,7 +345,7 @@ impl<A: Attribute> Stream<A> {
             },
         };
         Point {
-            labels: series.labels.clone(),
+            labels: series.labels.clone().into(),
             typed: series.typed,
             value,
             start_unix_nanos: series.start_unix_nanos,

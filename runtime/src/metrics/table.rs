@@ -6,7 +6,8 @@
 
 use super::CallRef;
 use super::bucket::Layout;
-use super::cell::{Alone, Direct, Grid, Mine, Series};
+use super::cell::{Alone, Direct, Grid, Mine, Reader, Series};
+use super::columns::Columned;
 use super::exemplar::Exemplars;
 use super::label::{Dims, ErrorIndex, ErrorLabelType, LabelType, Limit};
 use crate::export::snapshot::{Exemplar, Number, PointValue};
@@ -198,6 +199,8 @@ pub(crate) struct Cells {
     grid: Grid,
     pub(crate) exemplars: Exemplars,
     errors: OnceLock<Box<ErrorCells>>,
+    /// How the series are labelled, once a large table was gathered.
+    pub(super) columned: OnceLock<Columned>,
 }
 
 /// The cells of calls that ended in an error whose type names its variants.
@@ -216,19 +219,16 @@ pub(crate) struct Own {
 }
 
 /// One series as a scrape sees it.
-pub(crate) struct Found {
-    pub(crate) series: Series<'static>,
+pub(crate) struct Found<'a> {
+    pub(crate) series: Series<'a>,
     pub(crate) exemplars: &'static Exemplars,
     pub(crate) unit: usize,
 }
 
-impl Found {
+impl Found<'_> {
     /// The value of a counter, with its latest example. Where a histogram counts, each call was one.
     pub(crate) fn counted(&self, value: Number, by_timer: bool) -> PointValue {
-        let exemplar = self
-            .exemplars
-            .floats(self.unit)
-            .max_by_key(|example| example.unix_nanos);
+        let exemplar = self.exemplars.latest(self.unit);
         PointValue::Number {
             value,
             exemplar: exemplar.map(|example| {
@@ -255,6 +255,7 @@ impl Cells {
             exemplars: plan.exemplars(grid.units()),
             grid,
             errors: OnceLock::new(),
+            columned: OnceLock::new(),
         }
     }
 
@@ -341,29 +342,64 @@ impl Cells {
         self.grid.most()
     }
 
+    /// For who looks at the series in their order.
+    pub(crate) fn reader(&'static self) -> TableReader {
+        TableReader {
+            cells: self,
+            reader: self.grid.reader(),
+        }
+    }
+
+    /// Calls by what the names of their errors are.
+    pub(crate) fn by_error(&'static self) -> impl Iterator<Item = ErrorReader> {
+        let first = self.errors.get().map(|cells| &**cells);
+        let all = std::iter::successors(first, |cells| cells.next.get().map(|cells| &**cells));
+        all.map(|cells| ErrorReader {
+            cells,
+            reader: cells.grid.reader(),
+        })
+    }
+}
+
+/// Reads a table.
+pub(crate) struct TableReader {
+    cells: &'static Cells,
+    reader: Reader<'static>,
+}
+
+impl TableReader {
     /// The series of a set of labels, if it was ever used.
-    pub(crate) fn existing(&'static self, set: usize, outcome: usize) -> Option<Found> {
-        let unit = set * self.plan.outcomes + outcome;
+    #[inline]
+    pub(crate) fn series(&mut self, set: usize, outcome: usize) -> Option<Found<'_>> {
+        let unit = set * self.cells.plan.outcomes + outcome;
         Some(Found {
-            series: self.grid.existing(unit)?,
-            exemplars: &self.exemplars,
+            series: self.reader.series(unit)?,
+            exemplars: &self.cells.exemplars,
             unit,
         })
     }
+}
 
-    /// The series of a set of labels by error.
-    pub(crate) fn existing_errors(&'static self, set: usize) -> impl Iterator<Item = (&'static str, Found)> {
-        let first = self.errors.get().map(|cells| &**cells);
-        std::iter::successors(first, |cells| cells.next.get().map(|cells| &**cells)).flat_map(move |cells| {
-            (0..cells.of.len).filter_map(move |index| {
-                let unit = set * cells.of.len + index;
-                let found = Found {
-                    series: cells.grid.existing(unit)?,
-                    exemplars: &cells.exemplars,
-                    unit,
-                };
-                Some(((cells.of.value)(index), found))
-            })
+/// Reads the cells of calls that ended in an error of one type.
+pub(crate) struct ErrorReader {
+    cells: &'static ErrorCells,
+    reader: Reader<'static>,
+}
+
+impl ErrorReader {
+    /// The errors, each with its name.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (usize, &'static str)> + use<> {
+        let of = self.cells.of;
+        (0..of.len).map(move |index| (index, (of.value)(index)))
+    }
+
+    /// The series of a set of labels and one error, if it was ever used.
+    pub(crate) fn series(&mut self, set: usize, error: usize) -> Option<Found<'_>> {
+        let unit = set * self.cells.of.len + error;
+        Some(Found {
+            series: self.reader.series(unit)?,
+            exemplars: &self.cells.exemplars,
+            unit,
         })
     }
 }

@@ -136,7 +136,7 @@ mod tests {
         Runtimes.families(&mut families);
         let values = |name: &str| -> Vec<f64> {
             let family = families.iter().find(|family| family.name == name).unwrap();
-            let mine = |point: &&Point| point.labels[0].1 == "workers";
+            let mine = |point: &&Point| point.labels.iter().any(|(_, value)| value == "workers");
             let value = |point: &Point| match point.value {
                 PointValue::Number { value, .. } => value.as_f64(),
                 _ => f64::NAN,
@@ -148,7 +148,12 @@ mod tests {
         assert_eq!(values("tokio.global_queue_depth").len(), 1);
         assert_eq!(values("tokio.worker.busy").len(), 2);
         assert_eq!(values("tokio.worker.parks").len(), 2);
-        assert!(!families[0].points.iter().any(|point| point.labels[0].1 == "first"));
+        assert!(
+            !families[0]
+                .points
+                .iter()
+                .any(|point| point.labels.iter().any(|(_, value)| value == "first"))
+        );
         drop(stop);
         let _ = runtime.block_on(task);
     }

@@ -3,17 +3,17 @@
 use super::bucket::{self, Layout, Shape};
 use super::table::Found;
 use crate::clock;
-use crate::export::snapshot::{Exemplar, Number, PointValue};
+use crate::export::snapshot::{Exemplar, Exponential, Histogram, Number, PointValue};
 
 pub(super) fn empty_histogram(layout: &Layout) -> PointValue {
     match &layout.shape {
-        Shape::Classic { bounds, ticks, .. } => PointValue::Histogram {
+        Shape::Classic { bounds, ticks, .. } => PointValue::histogram(Histogram {
             bounds: bounds.clone(),
             counts: vec![0; ticks.len()],
             sum: 0.0,
             exemplars: Vec::new(),
-        },
-        Shape::Native { .. } => PointValue::Exponential {
+        }),
+        Shape::Native { .. } => PointValue::Exponential(Box::new(Exponential {
             schema: bucket::SCHEMA,
             zero_threshold: bucket::ZERO_THRESHOLD,
             zero_count: 0,
@@ -21,7 +21,7 @@ pub(super) fn empty_histogram(layout: &Layout) -> PointValue {
             sum: 0.0,
             count: 0,
             exemplars: Vec::new(),
-        },
+        })),
     }
 }
 
@@ -53,7 +53,7 @@ fn narrow(mut positive: Vec<(i32, u64)>) -> (i8, Vec<(i32, u64)>) {
     (schema, positive)
 }
 
-pub(super) fn histogram(layout: &'static Layout, found: &Found, sum: f64) -> PointValue {
+pub(super) fn histogram(layout: &'static Layout, found: &Found<'_>, sum: f64) -> PointValue {
     let exemplars = found
         .exemplars
         .of(found.unit)
@@ -71,7 +71,7 @@ pub(super) fn histogram(layout: &'static Layout, found: &Found, sum: f64) -> Poi
 }
 
 /// The same of values that are no durations.
-pub(super) fn histogram_of_values(layout: &'static Layout, found: &Found, sum: f64) -> PointValue {
+pub(super) fn histogram_of_values(layout: &'static Layout, found: &Found<'_>, sum: f64) -> PointValue {
     let exemplars = found.exemplars.floats(found.unit).collect();
     let counts = found
         .series
@@ -82,12 +82,12 @@ pub(super) fn histogram_of_values(layout: &'static Layout, found: &Found, sum: f
 /// A histogram of these counts, bucket by bucket.
 pub(super) fn histogram_of(layout: &Layout, counts: Vec<u64>, sum: f64, exemplars: Vec<Exemplar>) -> PointValue {
     match &layout.shape {
-        Shape::Classic { bounds, .. } => PointValue::Histogram {
+        Shape::Classic { bounds, .. } => PointValue::histogram(Histogram {
             bounds: bounds.clone(),
             counts,
             sum,
             exemplars,
-        },
+        }),
         Shape::Native { .. } => {
             let positive = counts
                 .iter()
@@ -97,7 +97,7 @@ pub(super) fn histogram_of(layout: &Layout, counts: Vec<u64>, sum: f64, exemplar
                 .map(|(bucket, &count)| (Layout::native_index(bucket), count))
                 .collect();
             let (schema, positive) = narrow(positive);
-            PointValue::Exponential {
+            PointValue::Exponential(Box::new(Exponential {
                 schema,
                 zero_threshold: bucket::ZERO_THRESHOLD,
                 zero_count: counts[0],
@@ -105,7 +105,7 @@ pub(super) fn histogram_of(layout: &Layout, counts: Vec<u64>, sum: f64, exemplar
                 sum,
                 count: counts.iter().sum(),
                 exemplars,
-            }
+            }))
         }
     }
 }
@@ -115,20 +115,21 @@ impl PointValue {
         Self::Number { value, exemplar: None }
     }
 
+    pub(crate) fn histogram(histogram: Histogram) -> Self {
+        Self::Histogram(Box::new(histogram))
+    }
+
     /// Observations of a histogram or summary.
     pub(crate) fn count(&self) -> u64 {
         match self {
-            Self::Histogram { counts, .. } => counts.iter().sum(),
-            Self::Exponential { count, .. } | Self::Summary { count, .. } => *count,
+            Self::Histogram(histogram) => histogram.counts.iter().sum(),
+            Self::Exponential(histogram) => histogram.count,
+            Self::Summary(summary) => summary.count,
             Self::Number { .. } | Self::Info => 0,
         }
     }
 
     /// Adds another part of the same series.
-    #[expect(
-        clippy::many_single_char_names,
-        reason = "what is named here in full is named there in short"
-    )]
     pub(crate) fn merge(&mut self, other: Self) {
         match (self, other) {
             (Self::Number { value, exemplar }, Self::Number { value: v, exemplar: e }) => {
@@ -138,67 +139,44 @@ impl PointValue {
                     *exemplar = e;
                 }
             }
-            (
-                Self::Histogram {
-                    bounds,
-                    counts,
-                    sum,
-                    exemplars,
-                },
-                Self::Histogram {
-                    bounds: b,
-                    counts: c,
-                    sum: s,
-                    exemplars: e,
-                },
-            ) if *bounds == b => {
-                for (mine, other) in counts.iter_mut().zip(c) {
-                    *mine += other;
-                }
-                *sum += s;
-                exemplars.extend(e);
-            }
-            (
-                Self::Exponential {
-                    schema,
-                    zero_count,
-                    positive,
-                    sum,
-                    count,
-                    exemplars,
-                    ..
-                },
-                Self::Exponential {
-                    schema: other_schema,
-                    zero_count: z,
-                    positive: mut p,
-                    sum: s,
-                    count: c,
-                    exemplars: e,
-                    ..
-                },
-            ) => {
-                for _ in *schema..other_schema {
-                    p = halve(&p);
-                }
-                for _ in other_schema..*schema {
-                    *positive = halve(positive);
-                }
-                *schema = other_schema.min(*schema);
-                for (index, count) in p {
-                    match positive.binary_search_by_key(&index, |&(index, _)| index) {
-                        Ok(at) => positive[at].1 += count,
-                        Err(at) => positive.insert(at, (index, count)),
-                    }
-                }
-                *zero_count += z;
-                *sum += s;
-                *count += c;
-                exemplars.extend(e);
-            }
+            (Self::Histogram(mine), Self::Histogram(other)) if mine.bounds == other.bounds => mine.merge(*other),
+            (Self::Exponential(mine), Self::Exponential(other)) => mine.merge(*other),
             // Families that disagree are refused by `check`; where nobody asked, the first one stands.
             _ => {}
         }
+    }
+}
+
+impl Histogram {
+    /// Adds one of the same bounds.
+    fn merge(&mut self, other: Self) {
+        for (mine, other) in self.counts.iter_mut().zip(other.counts) {
+            *mine += other;
+        }
+        self.sum += other.sum;
+        self.exemplars.extend(other.exemplars);
+    }
+}
+
+impl Exponential {
+    fn merge(&mut self, mut other: Self) {
+        for _ in self.schema..other.schema {
+            other.positive = halve(&other.positive);
+        }
+        for _ in other.schema..self.schema {
+            self.positive = halve(&self.positive);
+        }
+        self.schema = self.schema.min(other.schema);
+        for (index, count) in other.positive {
+            match self.positive.binary_search_by_key(&index, |&(index, _)| index) {
+                Ok(at) => self.positive[at].1 += count,
+                Err(at) => self.positive.insert(at, (index, count)),
+            }
+        }
+        self.zero_count += other.zero_count;
+        self.sum += other.sum;
+        self.count += other.count;
+        self.exemplars.extend(other.exemplars);
     }
 }
 

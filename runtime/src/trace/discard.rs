@@ -78,7 +78,7 @@ pub fn total(family: &str) -> u64 {
                 value: Number::U64(value),
                 ..
             } => *value,
-            PointValue::Histogram { counts, .. } => counts.iter().sum(),
+            PointValue::Histogram(histogram) => histogram.counts.iter().sum(),
             _ => 0,
         })
         .sum()

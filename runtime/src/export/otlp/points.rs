@@ -2,11 +2,11 @@
 
 use super::wire::{field, in_scope, in_scope_of};
 use crate::config::env::Temporality;
-use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
+use crate::export::snapshot::{Exemplar, Exponential, Family, Histogram, Kind, Labels, Number, Point, PointValue};
 use bytes::{Bytes, BytesMut};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
-    self as otlp, AggregationTemporality, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram,
+    self as otlp, AggregationTemporality, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge,
     HistogramDataPoint, Metric, NumberDataPoint, Sum, Summary, SummaryDataPoint, exemplar, metric, number_data_point,
 };
 use prost::Message;
@@ -31,16 +31,22 @@ pub(crate) struct Encoded {
     pub(crate) state: State,
 }
 
-type Labels = [(Cow<'static, str>, Cow<'static, str>)];
-type Series = (Cow<'static, str>, Vec<(Cow<'static, str>, Cow<'static, str>)>);
+type Scope = [(Cow<'static, str>, Cow<'static, str>)];
+type Series = (Cow<'static, str>, Labels);
 
 /// Labels that name the scope of an instrument stand behind its own.
 pub(crate) const SCOPE: &str = "otel.scope.";
 
-/// How many of the labels are attributes.
-fn own(labels: &Labels) -> usize {
-    let of_scope = labels.iter().rev().take_while(|(key, _)| key.starts_with(SCOPE));
-    labels.len() - of_scope.count()
+/// The labels that are no attributes.
+fn scope(labels: &Labels) -> &Scope {
+    match labels {
+        Labels::Texts(texts) => {
+            let of_scope = texts.iter().rev().take_while(|(key, _)| key.starts_with(SCOPE));
+            &texts[texts.len() - of_scope.count()..]
+        }
+        // Of instruments that have no scope but ours.
+        Labels::Row(..) => &[],
+    }
 }
 
 /// What had been counted when deltas were last delivered.
@@ -76,28 +82,17 @@ impl MetricEncoder {
             unix_nanos: now,
             values: HashMap::new(),
         };
-        let mut scopes: Vec<(&Labels, BytesMut)> = vec![(&[], BytesMut::new())];
+        let mut scopes: Vec<(&Scope, BytesMut)> = vec![(&[], BytesMut::new())];
         let mut count = 0;
         for family in families {
             let changes = delta && matches!(family.kind, Kind::Counter | Kind::Histogram);
-            let since = |point: &Point| {
-                if !changes {
-                    return (point.value.clone(), point.start_unix_nanos);
-                }
-                let series = (family.name.clone(), point.labels.clone());
-                let (value, start) = match last.values.get(&series) {
-                    Some(old) => (minus(&point.value, old), last.unix_nanos),
-                    None => (point.value.clone(), point.start_unix_nanos.max(last.unix_nanos)),
-                };
-                (value, start)
-            };
-            let mut parts: Vec<(&Labels, Vec<Told<'_>>)> = Vec::new();
+            let since = |point| told(family, point, changes.then_some(&*last));
+            let mut parts: Vec<(&Scope, Vec<Told<'_>>)> = Vec::new();
             for point in &family.points {
-                let scope = &point.labels[own(&point.labels)..];
-                let told = (point, since(point));
+                let scope = scope(&point.labels);
                 match parts.iter_mut().find(|(known, _)| *known == scope) {
-                    Some((_, points)) => points.push(told),
-                    None => parts.push((scope, vec![told])),
+                    Some((_, points)) => points.push(since(point)),
+                    None => parts.push((scope, vec![since(point)])),
                 }
             }
             if changes {
@@ -140,7 +135,18 @@ impl MetricEncoder {
     }
 }
 
-fn in_their_scope(labels: &Labels, items: &[u8]) -> Bytes {
+/// The whole value, or what came after the last.
+fn told<'a>(family: &Family, point: &'a Point, last: Option<&State>) -> Told<'a> {
+    let start = point.start_unix_nanos;
+    let old = last.and_then(|last| last.values.get(&(family.name.clone(), point.labels.clone())));
+    match (last, old) {
+        (None, _) => (point, Cow::Borrowed(&point.value), start),
+        (Some(last), Some(old)) => (point, Cow::Owned(minus(&point.value, old)), last.unix_nanos),
+        (Some(last), None) => (point, Cow::Borrowed(&point.value), start.max(last.unix_nanos)),
+    }
+}
+
+fn in_their_scope(labels: &Scope, items: &[u8]) -> Bytes {
     if labels.is_empty() {
         return in_scope(items);
     }
@@ -159,17 +165,16 @@ fn in_their_scope(labels: &Labels, items: &[u8]) -> Bytes {
 }
 
 /// A point, and its value and start as they are to be told.
-type Told<'a> = (&'a Point, (PointValue, u64));
+type Told<'a> = (&'a Point, Cow<'a, PointValue>, u64);
 
-#[expect(clippy::too_many_lines, reason = "one arm for each form of a point")]
 /// One message for each form that the points have: a family may hold classic and exponential histograms side by side.
 fn data(kind: Kind, points: &[Told<'_>], temporality: AggregationTemporality, now: u64) -> Vec<metric::Data> {
     let temporality = temporality as i32;
     let (mut numbers, mut classic, mut exponential, mut summaries) = (vec![], vec![], vec![], vec![]);
-    for (point, (value, start)) in points {
+    for (point, value, start) in points {
         let attributes = attributes(point);
         let start = *start;
-        match value {
+        match &**value {
             PointValue::Number { value, exemplar } => numbers.push(NumberDataPoint {
                 attributes,
                 start_time_unix_nano: if kind == Kind::Gauge { 0 } else { start },
@@ -185,44 +190,31 @@ fn data(kind: Kind, points: &[Told<'_>], temporality: AggregationTemporality, no
                 value: Some(number_data_point::Value::AsInt(1)),
                 ..NumberDataPoint::default()
             }),
-            PointValue::Histogram {
-                bounds,
-                counts,
-                sum,
-                exemplars,
-            } => classic.push(HistogramDataPoint {
+            PointValue::Histogram(histogram) => classic.push(HistogramDataPoint {
                 attributes,
                 start_time_unix_nano: start,
                 time_unix_nano: now,
-                count: counts.iter().sum(),
-                sum: Some(*sum),
-                bucket_counts: counts.clone(),
-                explicit_bounds: bounds.to_vec(),
-                exemplars: exemplars.iter().map(exemplar_of).collect(),
+                count: histogram.counts.iter().sum(),
+                sum: Some(histogram.sum),
+                bucket_counts: histogram.counts.clone(),
+                explicit_bounds: histogram.bounds.to_vec(),
+                exemplars: histogram.exemplars.iter().map(exemplar_of).collect(),
                 ..HistogramDataPoint::default()
             }),
-            PointValue::Exponential {
-                schema,
-                zero_threshold,
-                zero_count,
-                positive,
-                sum,
-                count,
-                exemplars,
-            } => exponential.push(ExponentialHistogramDataPoint {
+            PointValue::Exponential(histogram) => exponential.push(ExponentialHistogramDataPoint {
                 attributes,
                 start_time_unix_nano: start,
                 time_unix_nano: now,
-                count: *count,
-                sum: Some(*sum),
-                scale: i32::from(*schema),
-                zero_count: *zero_count,
-                zero_threshold: *zero_threshold,
-                positive: dense(positive),
-                exemplars: exemplars.iter().map(exemplar_of).collect(),
+                count: histogram.count,
+                sum: Some(histogram.sum),
+                scale: i32::from(histogram.schema),
+                zero_count: histogram.zero_count,
+                zero_threshold: histogram.zero_threshold,
+                positive: dense(&histogram.positive),
+                exemplars: histogram.exemplars.iter().map(exemplar_of).collect(),
                 ..ExponentialHistogramDataPoint::default()
             }),
-            PointValue::Summary { quantiles, sum, count } => {
+            PointValue::Summary(summary) => {
                 let quantile = |(quantile, value): &(f64, f64)| otlp::summary_data_point::ValueAtQuantile {
                     quantile: *quantile,
                     value: *value,
@@ -231,9 +223,9 @@ fn data(kind: Kind, points: &[Told<'_>], temporality: AggregationTemporality, no
                     attributes,
                     start_time_unix_nano: start,
                     time_unix_nano: now,
-                    count: *count,
-                    sum: *sum,
-                    quantile_values: quantiles.iter().map(quantile).collect(),
+                    count: summary.count,
+                    sum: summary.sum,
+                    quantile_values: summary.quantiles.iter().map(quantile).collect(),
                     ..SummaryDataPoint::default()
                 });
             }
@@ -251,7 +243,7 @@ fn data(kind: Kind, points: &[Told<'_>], temporality: AggregationTemporality, no
         });
     }
     if !classic.is_empty() {
-        data.push(metric::Data::Histogram(Histogram {
+        data.push(metric::Data::Histogram(otlp::Histogram {
             data_points: classic,
             aggregation_temporality: temporality,
         }));
@@ -269,7 +261,8 @@ fn data(kind: Kind, points: &[Told<'_>], temporality: AggregationTemporality, no
 }
 
 fn attributes(point: &Point) -> Vec<KeyValue> {
-    let labels = point.labels[..own(&point.labels)].iter().enumerate();
+    let own = point.labels.len() - scope(&point.labels).len();
+    let labels = point.labels.iter().take(own).enumerate();
     labels
         .map(|(at, (key, value))| {
             let is_text = at >= 64 || point.typed >> at & 1 == 0;
@@ -353,52 +346,24 @@ fn minus(new: &PointValue, old: &PointValue) -> PointValue {
             },
             exemplar: exemplar.clone(),
         },
-        (
-            PointValue::Histogram {
-                bounds,
-                counts,
-                sum,
-                exemplars,
-            },
-            PointValue::Histogram {
-                counts: old_counts,
-                sum: old_sum,
-                bounds: old_bounds,
-                ..
-            },
-        ) if bounds == old_bounds => PointValue::Histogram {
-            bounds: bounds.clone(),
-            counts: counts
-                .iter()
-                .zip(old_counts)
-                .map(|(a, b)| a.saturating_sub(*b))
-                .collect(),
-            sum: sum - old_sum,
-            exemplars: exemplars.clone(),
-        },
-        (
-            PointValue::Exponential {
-                schema,
-                zero_threshold,
-                zero_count,
-                positive,
-                sum,
-                count,
-                exemplars,
-            },
-            PointValue::Exponential {
-                schema: old_schema,
-                zero_count: old_zero,
-                positive: old_positive,
-                sum: old_sum,
-                count: old_count,
-                ..
-            },
-        ) => {
+        (PointValue::Histogram(new), PointValue::Histogram(old)) if new.bounds == old.bounds => {
+            PointValue::histogram(Histogram {
+                bounds: new.bounds.clone(),
+                counts: new
+                    .counts
+                    .iter()
+                    .zip(&old.counts)
+                    .map(|(a, b)| a.saturating_sub(*b))
+                    .collect(),
+                sum: new.sum - old.sum,
+                exemplars: new.exemplars.clone(),
+            })
+        }
+        (PointValue::Exponential(new), PointValue::Exponential(old)) => {
             // The old one may be finer: its buckets fall into ours when the scale goes down.
-            let shift = u32::from((*old_schema - *schema).max(0).unsigned_abs());
-            let mut buckets: HashMap<i32, u64> = positive.iter().copied().collect();
-            for (index, old) in old_positive {
+            let shift = u32::from((old.schema - new.schema).max(0).unsigned_abs());
+            let mut buckets: HashMap<i32, u64> = new.positive.iter().copied().collect();
+            for (index, old) in &old.positive {
                 let index = ((index - 1) >> shift) + 1;
                 if let Some(count) = buckets.get_mut(&index) {
                     *count = count.saturating_sub(*old);
@@ -406,15 +371,15 @@ fn minus(new: &PointValue, old: &PointValue) -> PointValue {
             }
             let mut positive: Vec<_> = buckets.into_iter().filter(|(_, count)| *count > 0).collect();
             positive.sort_unstable();
-            PointValue::Exponential {
-                schema: *schema,
-                zero_threshold: *zero_threshold,
-                zero_count: zero_count.saturating_sub(*old_zero),
+            PointValue::Exponential(Box::new(Exponential {
+                schema: new.schema,
+                zero_threshold: new.zero_threshold,
+                zero_count: new.zero_count.saturating_sub(old.zero_count),
                 positive,
-                sum: sum - old_sum,
-                count: count.saturating_sub(*old_count),
-                exemplars: exemplars.clone(),
-            }
+                sum: new.sum - old.sum,
+                count: new.count.saturating_sub(old.count),
+                exemplars: new.exemplars.clone(),
+            }))
         }
         (new, _) => new.clone(),
     }
@@ -432,7 +397,7 @@ mod tests {
             unit: "{order}".into(),
             kind: Kind::Counter,
             points: vec![Point {
-                labels: vec![("channel".into(), "web".into())],
+                labels: vec![("channel".into(), "web".into())].into(),
                 value: PointValue::Number {
                     value: Number::U64(value),
                     exemplar: None,
@@ -448,13 +413,13 @@ mod tests {
             kind: Kind::Histogram,
             name: "d".into(),
             points: vec![Point {
-                labels: vec![],
-                value: PointValue::Histogram {
+                labels: vec![].into(),
+                value: PointValue::histogram(Histogram {
                     bounds: Arc::from([1.0, 2.0]),
                     counts: counts.to_vec(),
                     sum,
                     exemplars: vec![],
-                },
+                }),
                 typed: 0,
                 start_unix_nanos: 1,
             }],

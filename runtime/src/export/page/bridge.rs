@@ -121,8 +121,8 @@ fn encode(family: &Named, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt
             .map(|(key, value)| (key.to_string(), value.to_string()))
             .collect();
         match &point.value {
-            PointValue::Summary { quantiles, .. } => {
-                for (quantile, value) in quantiles {
+            PointValue::Summary(summary) => {
+                for (quantile, value) in &summary.quantiles {
                     let mut labels = labels.clone();
                     labels.push(("quantile".to_owned(), format!("{quantile:?}")));
                     metric.encode_family(&labels)?.encode_gauge(value)?;
@@ -146,16 +146,15 @@ fn one(metric: &mut MetricEncoder<'_>, kind: Kind, value: &PointValue) -> Result
             Number::I64(n) => metric.encode_gauge(n),
             other => metric.encode_gauge(&other.as_f64()),
         },
-        PointValue::Histogram {
-            bounds, counts, sum, ..
-        } => {
-            let bounds = bounds.iter().copied().chain([f64::INFINITY]);
-            let buckets: Vec<(f64, u64)> = bounds.zip(counts.iter().copied()).collect();
-            metric.encode_histogram::<Labels>(*sum, counts.iter().sum(), &buckets, None)
+        PointValue::Histogram(histogram) => {
+            let bounds = histogram.bounds.iter().copied().chain([f64::INFINITY]);
+            let buckets: Vec<(f64, u64)> = bounds.zip(histogram.counts.iter().copied()).collect();
+            metric.encode_histogram::<Labels>(histogram.sum, histogram.counts.iter().sum(), &buckets, None)
         }
-        PointValue::Exponential { sum, count, .. } => {
-            metric.encode_histogram::<Labels>(*sum, *count, &[(f64::INFINITY, *count)], None)
+        PointValue::Exponential(histogram) => {
+            let buckets = [(f64::INFINITY, histogram.count)];
+            metric.encode_histogram::<Labels>(histogram.sum, histogram.count, &buckets, None)
         }
-        PointValue::Summary { .. } | PointValue::Info => Ok(()),
+        PointValue::Summary(_) | PointValue::Info => Ok(()),
     }
 }

@@ -1,9 +1,12 @@
 //! `OpenTelemetry`'s names and units as Prometheus writes them.
 
-use super::super::snapshot::{Family, Kind, Point};
+use super::super::snapshot::{Family, Kind, Labels, Point};
+use crate::metrics::columns::Columned;
+use crate::metrics::registry::LabelSet;
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::ptr;
 
 /// A family under its Prometheus name.
 pub(super) struct Named {
@@ -39,8 +42,9 @@ pub(super) fn families(families: Vec<Family>) -> Vec<Named> {
         };
         let there = &mut named[at];
         if same_type(there.kind, family.kind) && there.unit == unit {
-            let known: HashSet<_> = there.points.iter().map(|point| point.labels.clone()).collect();
-            let new = family.points.into_iter().filter(|point| !known.contains(&point.labels));
+            let texts = |point: &Point| point.labels.clone().into_texts();
+            let known: HashSet<_> = there.points.iter().map(texts).collect();
+            let new = family.points.into_iter().filter(|point| !known.contains(&texts(point)));
             there.points.extend(new);
         }
     }
@@ -57,35 +61,34 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
     let fits = |key: &str| is_plain(key) && key != taken;
     let mut changed = false;
     // Keys of one family are nearly always the same texts at the same places.
-    let mut last: Vec<(*const u8, usize)> = Vec::new();
+    let mut table: Option<&'static Columned> = None;
+    let mut last: Vec<&'static str> = Vec::new();
     for point in &mut points {
-        let same = point.labels.len() == last.len()
-            && point
-                .labels
-                .iter()
-                .zip(&last)
-                .all(|((key, _), last)| (key.as_ptr(), key.len()) == *last);
-        if same {
-            continue;
-        }
-        if point.labels.iter().all(|(key, _)| fits(key)) {
-            last.clear();
-            // Texts that live on cannot leave their place to others.
-            if point.labels.iter().all(|(key, _)| matches!(key, Cow::Borrowed(_))) {
-                last.extend(point.labels.iter().map(|(key, _)| (key.as_ptr(), key.len())));
+        match &point.labels {
+            Labels::Row(of, _) if table.is_some_and(|table| ptr::eq(table, *of)) => {}
+            Labels::Row(of, _) if of.keys().all(fits) => table = Some(of),
+            Labels::Texts(texts) if are(texts, &last) => {}
+            Labels::Texts(texts) if texts.iter().all(|(key, _)| fits(key)) => {
+                last.clear();
+                // Texts that live on cannot leave their place to others.
+                last.extend(texts.iter().map_while(|(key, _)| match key {
+                    Cow::Borrowed(key) => Some(*key),
+                    Cow::Owned(_) => None,
+                }));
             }
-        } else {
-            point.labels = joined(&point.labels, taken);
-            changed = true;
+            labels => {
+                point.labels = joined(labels, taken).into();
+                changed = true;
+            }
         }
     }
     if !changed {
         return points;
     }
-    let mut first: HashMap<Labels, usize> = HashMap::new();
+    let mut first: HashMap<LabelSet, usize> = HashMap::new();
     let mut distinct: Vec<Point> = Vec::with_capacity(points.len());
     for point in points {
-        let mut key = point.labels.clone();
+        let mut key = point.labels.clone().into_texts();
         key.sort();
         match first.entry(key) {
             Entry::Occupied(known) => distinct[*known.get()].value.merge(point.value),
@@ -98,21 +101,25 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
     distinct
 }
 
-type Labels = Vec<(Cow<'static, str>, Cow<'static, str>)>;
+/// The keys are these very texts.
+fn are(texts: &LabelSet, keys: &[&'static str]) -> bool {
+    let same = |((key, _), known): (&(Cow<'static, str>, _), &&str)| ptr::eq(&raw const **key, &raw const **known);
+    texts.len() == keys.len() && texts.iter().zip(keys).all(same)
+}
 
 /// Labels whose keys become the same word are one label, their values joined by `;`.
-fn joined(labels: &Labels, taken: &str) -> Labels {
-    let mut out = Labels::with_capacity(labels.len());
-    for (key, value) in labels {
+fn joined(labels: &Labels, taken: &str) -> LabelSet {
+    let mut out = LabelSet::with_capacity(labels.len());
+    for (key, value) in labels.clone().into_texts() {
         // As Prometheus calls what a target says under a name that it needs for itself.
         let key = if key == taken {
             Cow::Owned(format!("exported_{key}"))
         } else {
-            label_key(key)
+            label_key(&key)
         };
         match out.iter_mut().find(|(known, _)| *known == key) {
             Some((_, known)) => *known = format!("{known};{value}").into(),
-            None => out.push((Cow::Owned(key.into_owned()), value.clone())),
+            None => out.push((Cow::Owned(key.into_owned()), value)),
         }
     }
     out

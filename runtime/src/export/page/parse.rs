@@ -1,6 +1,6 @@
 //! `OpenMetrics` text as `prometheus-client` writes it, read back: the way a foreign registry's metrics come to us.
 
-use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
+use crate::export::snapshot::{Exemplar, Family, Histogram, Kind, Number, Point, PointValue};
 use crate::metrics::registry::started;
 use crate::trace::{SpanId, TraceId};
 use std::borrow::Cow;
@@ -61,7 +61,7 @@ fn add(family: &mut Family, mut sample: Sample<'_>) {
         },
     };
     family.points.push(Point {
-        labels: sample.labels,
+        labels: sample.labels.into(),
         value,
         typed: 0,
         start_unix_nanos: started(),
@@ -70,33 +70,33 @@ fn add(family: &mut Family, mut sample: Sample<'_>) {
 
 /// The lines of one histogram stand together: sum, count, buckets.
 fn histogram(family: &mut Family, suffix: &str, bound: Option<&str>, sample: Sample<'_>) {
-    let known = family.points.last().is_some_and(|point| point.labels == sample.labels);
-    if !known {
+    let labels = sample.labels.into();
+    if family.points.last().is_none_or(|point| point.labels != labels) {
         family.points.push(Point {
-            labels: sample.labels,
-            value: PointValue::Histogram {
+            labels,
+            value: PointValue::histogram(Histogram {
                 bounds: [].into(),
                 counts: Vec::new(),
                 sum: 0.0,
                 exemplars: Vec::new(),
-            },
+            }),
             typed: 0,
             start_unix_nanos: started(),
         });
     }
     let Some(Point {
-        value:
-            PointValue::Histogram {
-                bounds,
-                counts,
-                sum,
-                exemplars,
-            },
+        value: PointValue::Histogram(histogram),
         ..
     }) = family.points.last_mut()
     else {
         return;
     };
+    let Histogram {
+        bounds,
+        counts,
+        sum,
+        exemplars,
+    } = &mut **histogram;
     let value: f64 = sample.value.parse().unwrap_or(0.0);
     match suffix {
         "_sum" => *sum = value,
@@ -211,16 +211,17 @@ mod tests {
         assert_eq!(families[0].help, "How\nlong.");
         assert_eq!(families[0].unit, "seconds");
         assert_eq!(families[0].points.len(), 1);
-        assert_eq!(families[0].points[0].labels, [("k".into(), "a\"b\\,}".into())]);
-        let PointValue::Histogram {
+        let labels: Vec<_> = families[0].points[0].labels.iter().collect();
+        assert_eq!(labels, [("k", "a\"b\\,}")]);
+        let PointValue::Histogram(histogram) = &families[0].points[0].value else {
+            panic!()
+        };
+        let Histogram {
             bounds,
             counts,
             sum,
             exemplars,
-        } = &families[0].points[0].value
-        else {
-            panic!()
-        };
+        } = &**histogram;
         assert_eq!((&bounds[..], &counts[..], *sum), (&[0.5][..], &[1, 2][..], 3.5));
         assert_eq!((exemplars[0].trace_id, exemplars[0].value), (TraceId(10), 0.25));
         let PointValue::Number { value, .. } = families[1].points[0].value else {

@@ -2,24 +2,23 @@
 //!
 //! Written by hand: a dozen field numbers, fixed for ten years, against a code generator and its crates.
 
-use super::super::snapshot::{Exemplar, Kind, Point, PointValue};
+use super::super::snapshot::{Exemplar, Exponential, Histogram, Kind, Point, PointValue};
 use super::names::Named;
 
 /// All families.
 pub(super) fn delimited(families: &[Named]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut message = Message::default();
+    let points: usize = families.iter().map(|family| family.points.len()).sum();
+    let mut out = Message(Vec::with_capacity(points * POINT + 256));
     for named in families {
-        message.0.clear();
-        family(&mut message, named);
-        varint(&mut out, message.0.len() as u64);
-        out.extend_from_slice(&message.0);
+        out.with_length(named.points.len() * POINT, |out| family(out, named));
     }
-    out
+    out.0
 }
 
+/// About so many bytes of a point.
+const POINT: usize = 64;
+
 /// A message being written.
-#[derive(Default)]
 struct Message(Vec<u8>);
 
 fn varint(out: &mut Vec<u8>, mut n: u64) {
@@ -61,17 +60,28 @@ impl Message {
 
     fn message(&mut self, field: u64, write: impl FnOnce(&mut Self)) {
         self.key(field, 2);
+        self.with_length(0, write);
+    }
+
+    /// What is written, its length before it. Room is left for one of about that much; where it is not enough or too much, the
+    /// message moves.
+    fn with_length(&mut self, about: usize, write: impl FnOnce(&mut Self)) {
         let start = self.0.len();
-        // Room for a length of one byte; a longer one moves the message.
-        self.0.push(0);
+        varint(&mut self.0, about as u64);
+        let body = self.0.len();
         write(self);
-        let len = self.0.len() - start - 1;
-        if len < 0x80 {
-            self.0[start] = len as u8;
+        let mut len = (self.0.len() - body) as u64;
+        let room = &mut self.0[start..body];
+        if room.len() == len.max(1).ilog2() as usize / 7 + 1 {
+            for byte in room {
+                *byte = len as u8 | 0x80;
+                len >>= 7;
+            }
+            self.0[body - 1] &= 0x7f;
         } else {
-            let mut length = Vec::with_capacity(5);
-            varint(&mut length, len as u64);
-            self.0.splice(start..=start, length);
+            let mut length = Vec::with_capacity(10);
+            varint(&mut length, len);
+            self.0.splice(start..body, length);
         }
     }
 }
@@ -96,9 +106,7 @@ fn family(out: &mut Message, family: &Named) {
 }
 
 fn metric(out: &mut Message, kind: Kind, point: &Point) {
-    for (key, value) in &point.labels {
-        label(out, 1, key, value);
-    }
+    point.labels.each(|key, value| label(out, 1, key, value));
     match &point.value {
         PointValue::Number { value, exemplar } if kind == Kind::Counter => out.message(3, |counter| {
             counter.float(1, value.as_f64());
@@ -108,59 +116,49 @@ fn metric(out: &mut Message, kind: Kind, point: &Point) {
         }),
         PointValue::Number { value, .. } => out.message(2, |gauge| gauge.float(1, value.as_f64())),
         PointValue::Info => out.message(2, |gauge| gauge.float(1, 1.0)),
-        PointValue::Summary { quantiles, sum, count } => out.message(4, |summary| {
-            summary.whole(1, *count);
-            summary.float(2, *sum);
-            for &(quantile, value) in quantiles {
-                summary.message(3, |out| {
+        PointValue::Summary(summary) => out.message(4, |out| {
+            out.whole(1, summary.count);
+            out.float(2, summary.sum);
+            for &(quantile, value) in &summary.quantiles {
+                out.message(3, |out| {
                     out.float(1, quantile);
                     out.float(2, value);
                 });
             }
         }),
-        PointValue::Histogram {
-            bounds,
-            counts,
-            sum,
-            exemplars,
-        } => out.message(7, |histogram| {
-            histogram.whole(1, counts.iter().sum());
-            histogram.float(2, *sum);
-            let mut count = 0;
-            let mut below = f64::NEG_INFINITY;
-            for (at, in_bucket) in counts.iter().enumerate() {
-                count += in_bucket;
-                let bound = bounds.get(at).copied().unwrap_or(f64::INFINITY);
-                histogram.message(3, |bucket| {
-                    bucket.whole(1, count);
-                    bucket.float(2, bound);
-                    let fits = |e: &&Exemplar| e.value > below && e.value <= bound;
-                    if let Some(exemplar) = exemplars.iter().filter(fits).max_by_key(|e| e.unix_nanos) {
-                        bucket.message(3, |out| example(out, exemplar));
-                    }
-                });
-                below = bound;
+        PointValue::Histogram(histogram) => out.message(7, |out| classic(out, histogram)),
+        PointValue::Exponential(histogram) => out.message(7, |out| exponential(out, histogram)),
+    }
+}
+
+fn classic(out: &mut Message, histogram: &Histogram) {
+    out.whole(1, histogram.counts.iter().sum());
+    out.float(2, histogram.sum);
+    let (mut count, mut below) = (0, f64::NEG_INFINITY);
+    for (at, in_bucket) in histogram.counts.iter().enumerate() {
+        count += in_bucket;
+        let bound = histogram.bounds.get(at).copied().unwrap_or(f64::INFINITY);
+        out.message(3, |bucket| {
+            bucket.whole(1, count);
+            bucket.float(2, bound);
+            let fits = |e: &&Exemplar| e.value > below && e.value <= bound;
+            if let Some(exemplar) = histogram.exemplars.iter().filter(fits).max_by_key(|e| e.unix_nanos) {
+                bucket.message(3, |out| example(out, exemplar));
             }
-        }),
-        PointValue::Exponential {
-            schema,
-            zero_threshold,
-            zero_count,
-            positive,
-            sum,
-            count,
-            exemplars,
-        } => out.message(7, |histogram| {
-            histogram.whole(1, *count);
-            histogram.float(2, *sum);
-            histogram.signed(5, (*schema).into());
-            histogram.float(6, *zero_threshold);
-            histogram.whole(7, *zero_count);
-            native(histogram, positive);
-            for exemplar in exemplars {
-                histogram.message(16, |out| example(out, exemplar));
-            }
-        }),
+        });
+        below = bound;
+    }
+}
+
+fn exponential(out: &mut Message, histogram: &Exponential) {
+    out.whole(1, histogram.count);
+    out.float(2, histogram.sum);
+    out.signed(5, histogram.schema.into());
+    out.float(6, histogram.zero_threshold);
+    out.whole(7, histogram.zero_count);
+    native(out, &histogram.positive);
+    for exemplar in &histogram.exemplars {
+        out.message(16, |out| example(out, exemplar));
     }
 }
 
@@ -197,10 +195,20 @@ fn native(out: &mut Message, positive: &[(i32, u64)]) {
 }
 
 fn label(out: &mut Message, field: u64, key: &str, value: &str) {
-    out.message(field, |label| {
-        label.text(1, key);
-        label.text(2, value);
-    });
+    let len = key.len() + value.len() + 4;
+    if len < 0x80 {
+        // Each length is one byte.
+        let out = &mut out.0;
+        out.extend_from_slice(&[(field << 3 | 2) as u8, len as u8, 1 << 3 | 2, key.len() as u8]);
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(&[2 << 3 | 2, value.len() as u8]);
+        out.extend_from_slice(value.as_bytes());
+    } else {
+        out.message(field, |label| {
+            label.text(1, key);
+            label.text(2, value);
+        });
+    }
 }
 
 fn example(out: &mut Message, exemplar: &Exemplar) {

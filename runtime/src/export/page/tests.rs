@@ -2,7 +2,7 @@
 
 use super::accept::Format;
 use super::{Page, PageContext, encode};
-use crate::export::snapshot::{Exemplar, Family, Kind, Number, Point, PointValue};
+use crate::export::snapshot::{Exemplar, Exponential, Family, Histogram, Kind, Number, Point, PointValue, Summary};
 use crate::trace::{SpanId, TraceId};
 
 fn family(name: &'static str, unit: &'static str, kind: Kind, points: Vec<Point>) -> Family {
@@ -53,12 +53,12 @@ fn all() -> Vec<Family> {
             Kind::Histogram,
             vec![point(
                 &[],
-                PointValue::Histogram {
+                PointValue::Histogram(Box::new(Histogram {
                     bounds: [0.5, 1.0].into(),
                     counts: vec![2, 0, 1],
                     sum: 3.25,
                     exemplars: vec![example(0.5), example(3.0)],
-                },
+                })),
             )],
         ),
         family(
@@ -67,7 +67,7 @@ fn all() -> Vec<Family> {
             Kind::Histogram,
             vec![point(
                 &[("k", "v")],
-                PointValue::Exponential {
+                PointValue::Exponential(Box::new(Exponential {
                     schema: 3,
                     zero_threshold: 1e-9,
                     zero_count: 1,
@@ -75,7 +75,7 @@ fn all() -> Vec<Family> {
                     sum: 7.0,
                     count: 7,
                     exemplars: vec![example(1.0)],
-                },
+                })),
             )],
         ),
         family(
@@ -84,11 +84,11 @@ fn all() -> Vec<Family> {
             Kind::Summary,
             vec![point(
                 &[],
-                PointValue::Summary {
+                PointValue::Summary(Box::new(Summary {
                     quantiles: vec![(0.5, 1.0), (0.99, f64::NAN)],
                     sum: 2.0,
                     count: 2,
-                },
+                })),
             )],
         ),
         family(
@@ -161,6 +161,84 @@ fn open_metrics() {
         assert!(text.lines().any(|have| have == line), "{line}\nin\n{text}");
     }
     assert!(text.ends_with("\n# EOF\n"));
+}
+
+/// What a counter says: its labels and its value.
+type Said = (Vec<String>, f64);
+
+/// The series of each family.
+fn counters(mut page: &[u8]) -> Vec<Vec<Said>> {
+    fn length(bytes: &mut &[u8]) -> usize {
+        let mut length = 0;
+        for at in 0.. {
+            let (byte, rest) = bytes.split_first().unwrap();
+            *bytes = rest;
+            length |= usize::from(byte & 0x7f) << (7 * at);
+            if *byte < 0x80 {
+                break;
+            }
+        }
+        length
+    }
+    fn field<'a>(bytes: &mut &'a [u8]) -> (u8, &'a [u8]) {
+        let (key, rest) = bytes.split_first().unwrap();
+        *bytes = rest;
+        let len = match key & 7 {
+            0 => bytes.iter().position(|byte| *byte < 0x80).unwrap() + 1,
+            1 => 8,
+            _ => length(bytes),
+        };
+        let (value, rest) = bytes.split_at(len);
+        *bytes = rest;
+        (key >> 3, value)
+    }
+    let fields = |mut bytes| {
+        std::iter::from_fn(move || (!<[u8]>::is_empty(bytes)).then(|| field(&mut bytes))).collect::<Vec<_>>()
+    };
+    let mut families = Vec::new();
+    while !page.is_empty() {
+        let len = length(&mut page);
+        let (family, rest) = page.split_at(len);
+        page = rest;
+        let metrics = fields(family).into_iter().filter(|(number, _)| *number == 4);
+        let metrics = metrics.map(|(_, metric)| {
+            let (labels, values): (Vec<_>, Vec<_>) = fields(metric).into_iter().partition(|(number, _)| *number == 1);
+            let texts = labels.iter().flat_map(|(_, pair)| fields(pair));
+            let texts = texts.map(|(_, text)| String::from_utf8(text.to_vec()).unwrap());
+            let value = fields(values[0].1)[0].1;
+            (texts.collect(), f64::from_le_bytes(value.try_into().unwrap()))
+        });
+        families.push(metrics.collect());
+    }
+    families
+}
+
+#[test]
+fn messages_of_any_length_have_it_before_them() {
+    let text = "x".repeat(20_000);
+    for (points, label) in [
+        (1, 1),
+        (1, 0),
+        (1, 121),
+        (1, 122),
+        (1, 127),
+        (1, 128),
+        (1, 20_000),
+        (3, 5_000),
+        (400, 1),
+        (400, 500),
+    ] {
+        let label: &'static str = text[..label].to_owned().leak();
+        let made = (0..points).map(|n| point(&[("k", label)], PointValue::number(Number::U64(n))));
+        let made: Vec<_> = made.collect();
+        let named = ["f", "g"].map(|name| family(name, "", Kind::Counter, made.clone()));
+        let page = super::protobuf::delimited(&super::names::families(named.to_vec()));
+        let families = counters(&page);
+        let expected: Vec<_> = (0..points)
+            .map(|n| (vec!["k".to_owned(), label.to_owned()], n as f64))
+            .collect();
+        assert_eq!(families, [expected.clone(), expected], "{points} {}", label.len());
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The text formats: Prometheus 0.0.4 and 1.0.0, `OpenMetrics`.
 
-use super::super::snapshot::{Exemplar, Kind, Number, Point, PointValue};
+use super::super::labels::{Labels, Row};
+use super::super::snapshot::{Exemplar, Histogram, Kind, Number, Point, PointValue};
 use super::names::Named;
-use std::borrow::Cow;
+use crate::metrics::columns::Columned;
 use std::io::Write as _;
+use std::ptr;
 
 /// Prometheus text: the suffixes stand in HELP and TYPE, no units, no examples.
 pub(super) fn classic(families: &[Named]) -> Vec<u8> {
@@ -17,23 +19,40 @@ pub(super) fn open_metrics(families: &[Named]) -> Vec<u8> {
     page
 }
 
-struct Writer {
+struct Writer<'a> {
     out: Vec<u8>,
     open: bool,
+    /// The labels of the point at hand, `key="value"` after `key="value"`.
+    labels: Vec<u8>,
+    /// What stands between the values of a table's labels, for as long as its points follow one another.
+    between: Option<Between>,
+    /// The ends of the lines of a histogram's buckets, for as long as histograms of these bounds follow one another.
+    bounds: Option<(&'a [f64], Vec<Vec<u8>>)>,
 }
 
-impl Writer {
+/// See [`Writer::between`].
+struct Between {
+    of: &'static Columned,
+    /// What stands before the value of each label, the first one's with the name.
+    before: Vec<Vec<u8>>,
+}
+
+impl<'a> Writer<'a> {
     fn new(families: &[Named], open: bool) -> Self {
         let points: usize = families.iter().map(|family| family.points.len()).sum();
         Self {
             out: Vec::with_capacity(points * 128 + 256),
             open,
+            labels: Vec::new(),
+            between: None,
+            bounds: None,
         }
     }
 
-    fn write(mut self, families: &[Named]) -> Vec<u8> {
+    fn write(mut self, families: &'a [Named]) -> Vec<u8> {
         for family in families {
             self.head(family);
+            self.between = None;
             for point in &family.points {
                 self.point(family, point);
             }
@@ -60,99 +79,148 @@ impl Writer {
         }
     }
 
-    fn point(&mut self, family: &Named, point: &Point) {
-        let labels = &point.labels;
-        match &point.value {
-            PointValue::Number { value, exemplar } => {
+    fn point(&mut self, family: &Named, point: &'a Point) {
+        let name = &family.name;
+        match (&point.value, &point.labels) {
+            (PointValue::Number { value, exemplar }, labels) => {
                 let suffix = if family.kind == Kind::Counter { "_total" } else { "" };
-                self.series(&family.name, suffix, labels, None);
+                match labels {
+                    Labels::Row(of, row) if of.len() > 0 => self.row(name, suffix, of, *row),
+                    _ => {
+                        self.pairs(labels);
+                        self.series(name, suffix);
+                    }
+                }
                 self.number(*value);
                 self.example(exemplar.as_deref().filter(|_| family.kind == Kind::Counter));
             }
-            PointValue::Info => {
-                self.series(&family.name, "_info", labels, None);
+            (PointValue::Info, labels) => {
+                self.pairs(labels);
+                self.series(name, "_info");
                 self.out.extend_from_slice(b"1\n");
             }
-            PointValue::Histogram {
-                bounds,
-                counts,
-                sum,
-                exemplars,
-            } => {
-                let mut count = 0;
-                let mut below = f64::NEG_INFINITY;
-                for (at, in_bucket) in counts.iter().enumerate() {
-                    count += in_bucket;
-                    let bound = bounds.get(at).copied().unwrap_or(f64::INFINITY);
-                    self.series(&family.name, "_bucket", labels, Some(("le", bound)));
-                    self.whole(count);
-                    let last = at == bounds.len();
-                    let fits = |e: &&Exemplar| e.value > below && (e.value <= bound || last);
-                    let example = exemplars.iter().filter(fits).max_by_key(|e| e.unix_nanos);
-                    self.example(example);
-                    below = bound;
-                }
-                self.tail(family, labels, *sum, count);
+            (PointValue::Histogram(histogram), labels) => {
+                self.pairs(labels);
+                self.histogram(name, histogram);
             }
-            PointValue::Exponential {
-                sum, count, exemplars, ..
-            } => {
+            (PointValue::Exponential(histogram), labels) => {
+                self.pairs(labels);
                 // The buckets travel by protobuf only, as other clients have it.
-                self.series(&family.name, "_bucket", labels, Some(("le", f64::INFINITY)));
-                self.whole(*count);
-                self.example(exemplars.iter().max_by_key(|e| e.unix_nanos));
-                self.tail(family, labels, *sum, *count);
+                self.series_of(name, "_bucket", "le", f64::INFINITY);
+                self.whole(histogram.count);
+                self.example(histogram.exemplars.iter().max_by_key(|e| e.unix_nanos));
+                self.tail(name, histogram.sum, histogram.count);
             }
-            PointValue::Summary { quantiles, sum, count } => {
-                for &(quantile, value) in quantiles {
-                    self.series(&family.name, "", labels, Some(("quantile", quantile)));
+            (PointValue::Summary(summary), labels) => {
+                self.pairs(labels);
+                for &(quantile, value) in &summary.quantiles {
+                    self.series_of(name, "", "quantile", quantile);
                     self.float(value);
                     self.out.push(b'\n');
                 }
-                self.tail(family, labels, *sum, *count);
+                self.tail(name, summary.sum, summary.count);
             }
         }
     }
 
-    fn tail(&mut self, family: &Named, labels: &[(Cow<'static, str>, Cow<'static, str>)], sum: f64, count: u64) {
-        self.series(&family.name, "_sum", labels, None);
+    fn histogram(&mut self, name: &str, histogram: &'a Histogram) {
+        let bounds = &*histogram.bounds;
+        let ends = match self.bounds.take() {
+            Some((known, ends)) if ptr::eq(known, bounds) => ends,
+            _ => bounds
+                .iter()
+                .chain([&f64::INFINITY])
+                .map(|&bound| end_of(bound))
+                .collect(),
+        };
+        let (mut count, mut below) = (0, f64::NEG_INFINITY);
+        for (at, in_bucket) in histogram.counts.iter().enumerate() {
+            count += in_bucket;
+            self.open(name, "_bucket", !self.labels.is_empty());
+            self.out.extend_from_slice(&ends[at.min(bounds.len())]);
+            self.whole(count);
+            if histogram.exemplars.is_empty() {
+                self.out.push(b'\n');
+            } else {
+                let bound = bounds.get(at).copied().unwrap_or(f64::INFINITY);
+                let last = at == bounds.len();
+                let fits = |e: &&Exemplar| e.value > below && (e.value <= bound || last);
+                self.example(histogram.exemplars.iter().filter(fits).max_by_key(|e| e.unix_nanos));
+                below = bound;
+            }
+        }
+        self.bounds = Some((bounds, ends));
+        self.tail(name, histogram.sum, count);
+    }
+
+    fn tail(&mut self, name: &str, sum: f64, count: u64) {
+        self.series(name, "_sum");
         self.float(sum);
         self.out.push(b'\n');
-        self.series(&family.name, "_count", labels, None);
+        self.series(name, "_count");
         self.whole(count);
         self.out.push(b'\n');
     }
 
+    /// The labels of the lines that follow.
+    fn pairs(&mut self, labels: &Labels) {
+        let out = &mut self.labels;
+        out.clear();
+        labels.each(|key, value| {
+            if !out.is_empty() {
+                out.push(b',');
+            }
+            out.extend_from_slice(key.as_bytes());
+            out.extend_from_slice(b"=\"");
+            escape(out, value, true);
+            out.push(b'"');
+        });
+    }
+
     /// `name_suffix{labels} `
-    fn series(
-        &mut self,
-        name: &str,
-        suffix: &str,
-        labels: &[(Cow<'static, str>, Cow<'static, str>)],
-        bound: Option<(&str, f64)>,
-    ) {
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(suffix.as_bytes());
-        if !labels.is_empty() || bound.is_some() {
-            let mut before = b'{';
-            for (key, value) in labels {
-                self.out.push(before);
-                before = b',';
-                self.out.extend_from_slice(key.as_bytes());
-                self.out.extend_from_slice(b"=\"");
-                escape(&mut self.out, value, true);
-                self.out.push(b'"');
-            }
-            if let Some((key, bound)) = bound {
-                self.out.push(before);
-                self.out.extend_from_slice(key.as_bytes());
-                self.out.extend_from_slice(b"=\"");
-                self.float(bound);
-                self.out.push(b'"');
-            }
+    fn series(&mut self, name: &str, suffix: &str) {
+        if self.labels.is_empty() {
+            self.out.extend_from_slice(name.as_bytes());
+            self.out.extend_from_slice(suffix.as_bytes());
+        } else {
+            self.open(name, suffix, false);
             self.out.push(b'}');
         }
         self.out.push(b' ');
+    }
+
+    /// `name_suffix{labels,key="value"} `
+    fn series_of(&mut self, name: &str, suffix: &str, key: &str, value: f64) {
+        self.open(name, suffix, !self.labels.is_empty());
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"=\"");
+        self.float(value);
+        self.out.extend_from_slice(b"\"} ");
+    }
+
+    /// `name_suffix{labels`, and a comma.
+    fn open(&mut self, name: &str, suffix: &str, comma: bool) {
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(suffix.as_bytes());
+        self.out.push(b'{');
+        self.out.extend_from_slice(&self.labels);
+        if comma {
+            self.out.push(b',');
+        }
+    }
+
+    /// `name_suffix{labels} ` of a series in a large table.
+    fn row(&mut self, name: &str, suffix: &str, of: &'static Columned, row: Row) {
+        let between = match self.between.take() {
+            Some(between) if ptr::eq(between.of, of) => between,
+            _ => Between::new(name, suffix, of),
+        };
+        for (before, (_, value)) in between.before.iter().zip(of.iter(row)) {
+            self.out.extend_from_slice(before);
+            escape(&mut self.out, value, true);
+        }
+        self.out.extend_from_slice(b"\"} ");
+        self.between = Some(between);
     }
 
     /// Ends a sample's line.
@@ -173,46 +241,64 @@ impl Writer {
     fn number(&mut self, number: Number) {
         match number {
             Number::U64(n) => self.whole(n),
-            Number::I64(n) => {
-                if n < 0 {
-                    self.out.push(b'-');
-                }
-                self.whole(n.unsigned_abs());
-            }
+            Number::I64(n) => self.out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
             Number::F64(n) => self.float(n),
         }
     }
 
-    fn whole(&mut self, mut n: u64) {
-        let mut digits = [0; 20];
-        let mut at = digits.len();
-        loop {
-            at -= 1;
-            digits[at] = b'0' + (n % 10) as u8;
-            n /= 10;
-            if n == 0 {
-                break;
-            }
-        }
-        self.out.extend_from_slice(&digits[at..]);
+    fn whole(&mut self, n: u64) {
+        self.out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
     }
 
     fn float(&mut self, n: f64) {
-        if n == f64::INFINITY {
-            self.out.extend_from_slice(b"+Inf");
-        } else if n == f64::NEG_INFINITY {
-            self.out.extend_from_slice(b"-Inf");
-        } else {
-            let _ = write!(self.out, "{n:?}");
+        float(&mut self.out, n);
+    }
+}
+
+impl Between {
+    fn new(name: &str, suffix: &str, of: &'static Columned) -> Self {
+        let before = of.keys().enumerate().map(|(at, key)| match at {
+            0 => format!("{name}{suffix}{{{key}=\"").into_bytes(),
+            _ => format!("\",{key}=\"").into_bytes(),
+        });
+        Self {
+            of,
+            before: before.collect(),
         }
     }
 }
 
+/// What a bucket's line has from the bound on.
+fn end_of(bound: f64) -> Vec<u8> {
+    let mut end = b"le=\"".to_vec();
+    float(&mut end, bound);
+    end.extend_from_slice(b"\"} ");
+    end
+}
+
+fn float(out: &mut Vec<u8>, n: f64) {
+    if n == f64::INFINITY {
+        out.extend_from_slice(b"+Inf");
+    } else if n == f64::NEG_INFINITY {
+        out.extend_from_slice(b"-Inf");
+    } else {
+        let _ = write!(out, "{n:?}");
+    }
+}
+
+/// What [`escape`] may have to change.
+static SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    special[b'\\' as usize] = true;
+    special[b'\n' as usize] = true;
+    special[b'"' as usize] = true;
+    special
+};
+
 /// Backslash and line feed, and the quote where one ends the text.
 fn escape(out: &mut Vec<u8>, text: &str, quote: bool) {
     // All of them, without a branch between: most texts have none.
-    let special = |c: u8| matches!(c, b'\\' | b'\n' | b'"');
-    if !text.bytes().fold(false, |any, c| any | special(c)) {
+    if !text.bytes().fold(false, |any, c| any | SPECIAL[usize::from(c)]) {
         return out.extend_from_slice(text.as_bytes());
     }
     for c in text.bytes() {

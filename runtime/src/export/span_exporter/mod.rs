@@ -361,8 +361,8 @@ impl registry::Source for Families {
                 *sum += one.load(Relaxed);
             }
         }
-        let point = |labels, count| Point {
-            labels,
+        let point = |labels: Vec<_>, count| Point {
+            labels: labels.into(),
             typed: 0,
             value: PointValue::number(Number::U64(count)),
             start_unix_nanos: registry::started(),

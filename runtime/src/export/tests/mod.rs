@@ -73,7 +73,7 @@ fn counter(name: &str, value: u64) -> Family {
         unit: "".into(),
         kind: Kind::Counter,
         points: vec![Point {
-            labels: vec![],
+            labels: vec![].into(),
             value: PointValue::Number {
                 value: Number::U64(value),
                 exemplar: None,

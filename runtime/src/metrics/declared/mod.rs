@@ -20,6 +20,7 @@ pub use summary::{Summary, SummarySeries};
 
 use super::check::Declaration;
 use super::columns::known_labels;
+use super::registry::point;
 use super::table::Found;
 use crate::export::snapshot::{Family, Kind, Point, PointValue};
 use definition::Cellar;
@@ -62,26 +63,28 @@ impl Gathered<'_> {
         cellar: &'static Cellar,
         kind: Kind,
         zero: impl Fn() -> PointValue,
-        value: impl Fn(Found) -> Option<PointValue>,
+        value: impl Fn(Found<'_>) -> Option<PointValue>,
     ) {
         let known = known_labels(definition.labels);
-        let labels = known.labels();
-        let cells = cellar.get();
-        let sets = cells.map_or_else(|| if known.all { known.sets } else { 0 }, super::table::Cells::sets);
+        let Some(cells) = cellar.get() else {
+            let columned = known.columned();
+            let sets = if known.all { 0..known.sets } else { 0..0 };
+            let points = sets.filter_map(|set| Some(point(columned.labels(set, None, None)?, zero())));
+            return self.family(definition, kind, points.collect());
+        };
+        let labels = known.of_cells(cells);
+        let mut reader = cells.reader();
         // Room for all at once: a hundred thousand points that move to a larger place take as long as making them.
-        let mut points = Vec::with_capacity(if known.all {
-            sets
-        } else {
-            cells.map_or(0, super::table::Cells::most)
-        });
-        points.extend((0..sets).filter_map(|set| {
-            let value = match cells.and_then(|cells| cells.existing(set, 0)).and_then(&value) {
-                Some(value) => value,
-                None if known.all => zero(),
-                None => return None,
-            };
-            Some(super::registry::point(labels(set)?, value))
-        }));
+        let mut points = Vec::with_capacity(if known.all { known.sets } else { cells.most() });
+        for set in 0..cells.sets() {
+            let value = reader.series(set, 0).and_then(&value);
+            let value = value.or_else(|| known.all.then(&zero));
+            if let Some(value) = value
+                && let Some(labels) = labels.labels(set, None, None)
+            {
+                points.push(point(labels, value));
+            }
+        }
         self.family(definition, kind, points);
     }
 }

@@ -3,7 +3,7 @@
 use super::label::{Index, Label, with};
 use super::{Definition, Gathered, Metric};
 use crate::clock;
-use crate::export::snapshot::{Kind, PointValue};
+use crate::export::snapshot::{self, Kind, PointValue};
 use crate::metrics::columns::known_labels;
 use crate::metrics::dropped::{self, Reason};
 use crate::metrics::registry;
@@ -71,7 +71,7 @@ impl<L> Metric for Summary<L> {
 
     fn gather(&'static self, out: &mut Gathered<'_>) {
         let known = known_labels(self.definition.labels);
-        let labels = known.labels();
+        let columned = known.columned();
         let series: Vec<_> = {
             let all = self.all().read().unwrap_or_else(PoisonError::into_inner);
             all.iter().map(|(&index, series)| (index, Arc::clone(series))).collect()
@@ -80,10 +80,10 @@ impl<L> Metric for Summary<L> {
             .into_iter()
             .filter_map(|(index, series)| {
                 let value = series.value(self.definition.quantiles);
-                Some(registry::point(labels(index)?, value))
+                Some(registry::point(columned.labels(index, None, None)?, value))
             })
             .collect();
-        points.sort_by(|a, b| a.labels.cmp(&b.labels));
+        points.sort_by(|a, b| a.labels.iter().cmp(b.labels.iter()));
         if points.is_empty() && self.definition.labels.is_empty() {
             let value = Series::default().value(self.definition.quantiles);
             points.push(registry::point(Vec::new(), value));
@@ -168,14 +168,14 @@ impl Series {
                 }
             }
         }
-        PointValue::Summary {
+        PointValue::Summary(Box::new(snapshot::Summary {
             quantiles: quantiles
                 .iter()
                 .map(|&q| (q, all.quantile(q).ok().flatten().unwrap_or(f64::NAN)))
                 .collect(),
             sum,
             count,
-        }
+        }))
     }
 }
 
@@ -193,9 +193,10 @@ mod tests {
         for n in 1..=100 {
             series.observe(f64::from(n), now);
         }
-        let PointValue::Summary { quantiles, count, sum } = series.value(&[0.5, 1.0]) else {
+        let PointValue::Summary(summary) = series.value(&[0.5, 1.0]) else {
             panic!()
         };
+        let snapshot::Summary { quantiles, count, sum } = *summary;
         assert!((quantiles[0].1 - 50.0).abs() < 1.5, "{quantiles:?}");
         assert!((quantiles[1].1 - 100.0).abs() < 1.5, "{quantiles:?}");
         assert_eq!(count, 200);

@@ -1,8 +1,9 @@
 #![allow(unsafe_code, reason = "a link section counts as unsafe; linkme places it")]
 
-use crate::export::snapshot::{Number, PointValue};
+use crate::export::snapshot::{Labels, Number, PointValue};
 use crate::metrics::Limited;
 use crate::metrics::registry::gather;
+use std::hash::{BuildHasher, RandomState};
 
 crate::metrics! {
     /// Value of placed orders.
@@ -22,12 +23,59 @@ crate::metrics! {
     /// Native.
     static NATIVE: Histogram = "declared.native", native = true;
     static FACTS: Info = "declared.facts";
+    /// Of a table whose series have no texts of their own.
+    static MANY: Counter<u64, (shop: Limited<300>, paid: bool)> = "declared.many";
 }
 
 #[cfg(feature = "summary")]
 crate::metrics! {
     /// Quantiles.
     static QUANTILES: Summary<(paid: bool)> = "declared.quantiles", quantiles = [0.5];
+}
+
+/// A page in one format, only of this family.
+#[cfg(feature = "page")]
+fn page_of(format: &str, name: &str) -> Vec<String> {
+    let page = crate::prometheus::page(Some(format), None);
+    let text = String::from_utf8_lossy(&page.body).into_owned();
+    let lines = text.lines().filter(|line| line.starts_with(name));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn series_of_a_large_table_are_labelled_like_any() {
+    let odd = ["a\"b\\c\nd", "", "é", "other"];
+    for (at, shop) in odd.iter().enumerate() {
+        MANY.with(shop, at % 2 == 0).add(at as u64 + 1);
+    }
+    let families = gather();
+    let family = families.iter().find(|family| family.name == "declared.many").unwrap();
+    let rows = family
+        .points
+        .iter()
+        .filter(|point| matches!(point.labels, Labels::Row(..)));
+    assert_eq!((rows.count(), family.points.len()), (4, 4));
+    let state = RandomState::new();
+    for point in &family.points {
+        let texts = Labels::from(point.labels.clone().into_texts());
+        assert!(matches!(texts, Labels::Texts(_)) && texts == point.labels);
+        assert_eq!(state.hash_one(&texts), state.hash_one(&point.labels));
+        assert_eq!(family.points.iter().filter(|other| other.labels == texts).count(), 1);
+    }
+    #[cfg(feature = "page")]
+    {
+        let expected = [
+            r#"declared_many_total{paid="true",shop="a\"b\\c\nd"} 1"#,
+            r#"declared_many_total{paid="false",shop=""} 2"#,
+            r#"declared_many_total{paid="true",shop="é"} 3"#,
+            r#"declared_many_total{paid="false",shop="other"} 4"#,
+        ];
+        for format in ["text/plain", "application/openmetrics-text;version=1.0.0"] {
+            let mut lines = page_of(format, "declared_many_total");
+            lines.sort_by_key(|line| line.bytes().last());
+            assert_eq!(lines, expected);
+        }
+    }
 }
 
 #[test]
@@ -64,10 +112,10 @@ fn series(name: &str) -> Vec<String> {
                     value: Number::F64(n), ..
                 } => n.to_string(),
                 PointValue::Number { value, .. } => value.as_f64().to_string(),
-                PointValue::Histogram { counts, sum, .. } => format!("{counts:?} {sum}"),
-                PointValue::Exponential { positive, sum, .. } => format!("{positive:?} {sum}"),
-                PointValue::Summary { quantiles, sum, count } => {
-                    format!("{:.0} {sum} {count}", quantiles[0].1)
+                PointValue::Histogram(histogram) => format!("{:?} {}", histogram.counts, histogram.sum),
+                PointValue::Exponential(histogram) => format!("{:?} {}", histogram.positive, histogram.sum),
+                PointValue::Summary(summary) => {
+                    format!("{:.0} {} {}", summary.quantiles[0].1, summary.sum, summary.count)
                 }
                 PointValue::Info => "info".to_owned(),
             };

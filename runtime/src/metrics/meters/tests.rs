@@ -1,5 +1,5 @@
 use super::*;
-use crate::export::snapshot::{Point, PointValue};
+use crate::export::snapshot::{Histogram, Point, PointValue};
 
 fn meter() -> Meter {
     Meters.meter_with_scope(InstrumentationScope::builder("shop").with_version("1.2").build())
@@ -14,6 +14,14 @@ fn family(name: &str) -> Family {
 fn of<'a>(family: &'a Family, key: &str, value: &str) -> &'a Point {
     let has = |point: &&Point| point.labels.iter().any(|(k, v)| k == key && v == value);
     family.points.iter().find(has).unwrap()
+}
+
+/// The one series of a histogram.
+fn histogram(name: &str) -> Histogram {
+    match family(name).points.remove(0).value {
+        PointValue::Histogram(histogram) => *histogram,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn number(point: &Point) -> Number {
@@ -57,7 +65,7 @@ fn synchronous_instruments() {
     assert_eq!(family.points.len(), 2);
     let point = of(&family, "shop", "a");
     assert_eq!(number(point), Number::U64(9));
-    let labels: Vec<_> = point.labels.iter().map(|(k, v)| (&**k, &**v)).collect();
+    let labels: Vec<_> = point.labels.iter().collect();
     let vip = labels.iter().position(|label| *label == ("vip", "true")).unwrap();
     assert_eq!(point.typed, 1 << vip);
     assert_eq!(
@@ -97,39 +105,27 @@ fn histograms() {
     for value in [0.5, 1.0, 1.5, 99.0, f64::NAN] {
         advised.record(value, &[]);
     }
-    let PointValue::Histogram {
-        bounds, counts, sum, ..
-    } = &family("t.histogram.advised").points[0].value
-    else {
-        panic!()
-    };
+    let advised = histogram("t.histogram.advised");
     assert_eq!(
-        (&bounds[..], &counts[..], *sum),
+        (&advised.bounds[..], &advised.counts[..], advised.sum),
         (&[1.0, 2.0][..], &[2, 1, 1][..], 102.0)
     );
     meter.u64_histogram("t.histogram.plain").build().record(7, &[]);
-    let PointValue::Histogram { bounds, counts, .. } = &family("t.histogram.plain").points[0].value else {
-        panic!()
-    };
-    assert_eq!((&bounds[..], counts[2]), (DEFAULT, 1));
+    let plain = histogram("t.histogram.plain");
+    assert_eq!((&plain.bounds[..], plain.counts[2]), (DEFAULT, 1));
     meter
         .f64_histogram("t.histogram.one")
         .with_boundaries(vec![])
         .build()
         .record(7.0, &[]);
-    let PointValue::Histogram { bounds, counts, .. } = &family("t.histogram.one").points[0].value else {
-        panic!()
-    };
-    assert_eq!((bounds.len(), &counts[..]), (0, &[1][..]));
+    let one = histogram("t.histogram.one");
+    assert_eq!((one.bounds.len(), &one.counts[..]), (0, &[1][..]));
     meter
         .f64_histogram("t.histogram.bad")
         .with_boundaries(vec![2.0, 1.0])
         .build()
         .record(7.0, &[]);
-    let PointValue::Histogram { bounds, .. } = &family("t.histogram.bad").points[0].value else {
-        panic!()
-    };
-    assert_eq!(&bounds[..], DEFAULT);
+    assert_eq!(&histogram("t.histogram.bad").bounds[..], DEFAULT);
 }
 
 #[test]
