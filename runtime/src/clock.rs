@@ -1,17 +1,20 @@
 //! Ticks now, wall time later.
 //!
 //! A caller reads the processor's counter and nothing else; turning ticks into seconds or into a date is work for whoever
-//! encodes. The wall clock is read once, at the anchor, so that the times within one process never run backwards against
-//! each other, whatever happens to the system's clock in between.
+//! encodes. The wall clock is read at the anchor, and [followed](Follower) from there so smoothly that the times within one process
+//! never run backwards against each other; only a clock that was set far off is obeyed at once.
 //!
 //! `quanta` finds out whether the processor's counter can be trusted, and what a tick is. Where it reads that counter and nothing
 //! else, which is asked at the anchor, so do we, without a call: two readings stand in every call that is timed.
 #![cfg_attr(target_arch = "x86_64", allow(unsafe_code))]
 
+mod course;
+
+use course::Course;
 use std::sync::OnceLock;
 #[cfg(target_arch = "x86_64")]
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 static CLOCK: OnceLock<Anchor> = OnceLock::new();
 
@@ -81,8 +84,15 @@ pub(crate) fn nanos_between(start: u64, end: u64) -> u64 {
     anchor().clock.delta_as_nanos(start, end)
 }
 
+static COURSE: Course = Course::new();
+
 /// Nanoseconds since the Unix epoch at a reading.
 pub(crate) fn unix_nanos(ticks: u64) -> u64 {
+    by_counter(ticks).saturating_add_signed(COURSE.gone(ticks))
+}
+
+/// The same by the counter alone.
+fn by_counter(ticks: u64) -> u64 {
     let anchor = anchor();
     if ticks >= anchor.ticks {
         anchor
@@ -93,6 +103,42 @@ pub(crate) fn unix_nanos(ticks: u64) -> u64 {
             .unix_nanos
             .saturating_sub(anchor.clock.delta_as_nanos(ticks, anchor.ticks))
     }
+}
+
+/// Looks at the wall clock now and then, so that times stay with it; one thread has one.
+#[derive(Default)]
+pub(crate) struct Follower {
+    next: Option<Instant>,
+}
+
+impl Follower {
+    const EVERY: Duration = Duration::from_secs(1);
+
+    /// To be called often.
+    pub(crate) fn look(&mut self) {
+        let now = Instant::now();
+        if self.next.is_some_and(|next| now < next) {
+            return;
+        }
+        self.next = Some(now + Self::EVERY);
+        if let Some((ticks, wall)) = both() {
+            let gone = i128::from(wall) - i128::from(by_counter(ticks));
+            let gone = gone.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
+            COURSE.steer(ticks, gone, ticks_per_second() as u64);
+        }
+    }
+}
+
+/// Counter and wall clock at one moment; `None` where there was always something in between.
+fn both() -> Option<(u64, u64)> {
+    /// In nanoseconds: less than what is made up for.
+    const APART: u64 = 20_000;
+    (0..3).find_map(|_| {
+        let (before, wall, after) = (now(), SystemTime::now(), now());
+        let apart = nanos_between(before, after);
+        let wall = wall.duration_since(UNIX_EPOCH).ok()?.as_nanos() as u64;
+        (apart <= APART).then_some((before, wall.saturating_sub(apart / 2)))
+    })
 }
 
 /// Ticks in one second, for code that compares durations without converting each of them.
@@ -106,7 +152,6 @@ pub(crate) fn ticks_per_second() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn ticks_agree_with_the_wall() {
@@ -118,6 +163,14 @@ mod tests {
         let unix = wall.duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
         assert!(unix_nanos(start).abs_diff(unix) < 1_000_000_000);
         assert_eq!(nanos_between(end, start), 0);
+        for _ in 0..100 {
+            Follower::default().look();
+        }
+        if let Some((ticks, wall)) = both() {
+            let later = ticks + 2 * ticks_per_second() as u64;
+            let off = unix_nanos(later).abs_diff(wall + 2_000_000_000);
+            assert!(off < 1_000_000, "{off} ns from the wall two seconds later");
+        }
         let per_second = (end - start) as f64 / (nanos as f64 / 1e9);
         assert!((ticks_per_second() / per_second - 1.0).abs() < 0.05);
     }

@@ -8,6 +8,7 @@ use super::pipeline::{EncodedSpans, Shared, TraceStats};
 use super::ring::{self, Reader, Writer};
 use super::store::{Head, SLAB};
 use super::tail::{Scopes, Tail};
+use crate::clock;
 use crate::export::otlp::traces;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -298,6 +299,8 @@ struct Drainer {
     batches: Vec<Batch>,
     places: traces::Places,
     watch: super::open::Watch,
+    /// What is converted here, and by everyone, stays with the wall clock.
+    follower: clock::Follower,
 }
 
 impl Drainer {
@@ -313,6 +316,7 @@ impl Drainer {
                 FLUSHED.notify_all();
             }
             self.watch.look();
+            self.follower.look();
             idle = if moved == 0 { idle + 1 } else { 0 };
             if moved < 64 {
                 self.rest(idle);

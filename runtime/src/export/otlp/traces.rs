@@ -286,10 +286,11 @@ fn times(out: &mut Vec<u8>, head: &Head, [start, end]: [u64; 2]) {
     let to = if end == 0 {
         clock::unix_nanos(head.end.max(head.start))
     } else {
-        end.max(from)
+        end
     };
     fixed64(out, 7, from);
-    fixed64(out, 8, to);
+    // A start that was said may be later, and the clock may have been set back.
+    fixed64(out, 8, to.max(from));
 }
 
 fn status(out: &mut Vec<u8>, code: u8, message: Option<&str>) {
