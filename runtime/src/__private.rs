@@ -1,7 +1,7 @@
 //! The only door for generated code. Nothing here is for people; it changes with the macros, which are pinned to the same
 //! version.
 
-pub use crate::call::{Call, IntoAmount, Settle, Task, apply, judge, run};
+pub use crate::call::{Brief, Call, IntoAmount, Settle, Task, apply, judge, run};
 pub use crate::fields::{Arg, empty, hash, len, native, redact, truncate};
 pub use crate::future::{Instrumented, future, future_prepared};
 #[cfg(feature = "health")]

@@ -7,7 +7,7 @@
 
 #![allow(clippy::unused_self, reason = "a tag is chosen by its type; that is all it says")]
 
-use crate::call::{Call, Settle, SpanOf};
+use crate::call::{Brief, Call, Settle, SpanOf};
 use crate::metrics::label::{ErrorIndex, ErrorLabel, LabelType};
 use crate::operation::ErrorKind;
 use crate::outcome::{Outcome, Verdict};
@@ -136,53 +136,111 @@ macro_rules! level {
     };
 }
 
-level! {
+/// A level of [`Probe`] for a `Result`, whose error says with `$say` what it is.
+macro_rules! error {
+    ($(#[$doc:meta])* $trait:ident for $self:ty, [E $(: $($bounds:tt)+)?], $name:ident, |$e:ident, $s:ident| $say:expr) => {
+        $(#[$doc])*
+        pub trait $trait {
+            /// Settles the call by this value.
+            fn vitalsign_settle(&self, s: &mut Settle<'_>);
+            /// Ends the call of which only this value says something.
+            fn vitalsign_end<const SIGNALS: u8>(&self, call: &mut Brief<SIGNALS>);
+        }
+        impl<T, E $(: $($bounds)+)?> $trait for $self {
+            #[inline]
+            fn vitalsign_settle(&self, s: &mut Settle<'_>) {
+                if let Err(e) = self.0 {
+                    $name(e, s);
+                }
+            }
+            #[inline]
+            fn vitalsign_end<const SIGNALS: u8>(&self, call: &mut Brief<SIGNALS>) {
+                match self.0 {
+                    Ok(_) => call.succeeded(),
+                    Err(e) => call.failed(e, $name::<E>),
+                }
+            }
+        }
+        #[inline]
+        fn $name<E $(: $($bounds)+)?>($e: &E, $s: &mut Settle<'_>) {
+            $say;
+        }
+    };
+}
+
+error! {
     /// A `Result` whose error is an [`ErrorLabel`] and an [`Error`].
-    SettleLabelled for &&&&&&&Probe<'_, Result<T, E>>, [T, E: ErrorLabel + Error], |ret, s| if let Err(e) = ret {
+    SettleLabelled for &&&&&&&Probe<'_, Result<T, E>>, [E: ErrorLabel + Error], by_label_and_message, |e, s| {
         let error_type = labelled(s, e);
         failed(s, || error_type, type_name::<E>(), ErrorValue::Std(e));
     }
 }
-level! {
+error! {
     /// A `Result` whose error is an [`ErrorLabel`] only.
-    SettleLabelledOnly for &&&&&&Probe<'_, Result<T, E>>, [T, E: ErrorLabel], |ret, s| if let Err(e) = ret {
+    SettleLabelledOnly for &&&&&&Probe<'_, Result<T, E>>, [E: ErrorLabel], by_label, |e, s| {
         let error_type = labelled(s, e);
         failed(s, || error_type, type_name::<E>(), ErrorValue::Opaque(type_name::<E>()));
     }
 }
-level! {
+error! {
     /// A `Result` whose error is a [`std::error::Error`].
-    SettleStd for &&&&&Probe<'_, Result<T, E>>, [T, E: Error], |ret, s| if let Err(e) = ret {
-        failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Std(e));
-    }
+    SettleStd for &&&&&Probe<'_, Result<T, E>>, [E: Error], by_message, |e, s|
+        failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Std(e))
 }
-level! {
+error! {
     /// A `Result` whose error derefs to one: `Box<dyn Error>`, `anyhow::Error`. A reference to an unsized error is an error too.
-    SettleDeref for &&&&Probe<'_, Result<T, E>>, [T, E: Deref<Target: Error>], |ret, s| if let Err(e) = ret {
-        failed(s, type_path::<E::Target>, behind::<E>(), ErrorValue::Std(&&**e));
-    }
+    SettleDeref for &&&&Probe<'_, Result<T, E>>, [E: Deref<Target: Error>], by_message_behind, |e, s|
+        failed(s, type_path::<E::Target>, behind::<E>(), ErrorValue::Std(&&**e))
 }
-level! {
+error! {
     /// A `Result` whose error can be displayed.
-    SettleDisplay for &&&Probe<'_, Result<T, E>>, [T, E: Display], |ret, s| if let Err(e) = ret {
-        failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Display(e));
-    }
+    SettleDisplay for &&&Probe<'_, Result<T, E>>, [E: Display], by_text, |e, s|
+        failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Display(e))
 }
-level! {
+error! {
     /// Any other `Result`.
-    SettleResult for &&Probe<'_, Result<T, E>>, [T, E], |ret, s| if ret.is_err() {
-        failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Opaque(type_name::<E>()));
+    SettleResult for &&Probe<'_, Result<T, E>>, [E], by_type, |_e, s|
+        failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Opaque(type_name::<E>()))
+}
+
+/// A type that says it itself.
+pub trait SettleOutcome {
+    /// Settles the call by this value.
+    fn vitalsign_settle(&self, s: &mut Settle<'_>);
+    /// Ends the call of which only this value says something.
+    fn vitalsign_end<const SIGNALS: u8>(&self, call: &mut Brief<SIGNALS>);
+}
+impl<R: Outcome + ?Sized> SettleOutcome for &Probe<'_, R> {
+    #[inline]
+    fn vitalsign_settle(&self, s: &mut Settle<'_>) {
+        by_itself(self.0, s);
+    }
+    #[inline]
+    fn vitalsign_end<const SIGNALS: u8>(&self, call: &mut Brief<SIGNALS>) {
+        call.asked(self.0, by_itself);
     }
 }
-level! {
-    /// A type that says it itself.
-    SettleOutcome for &Probe<'_, R>, [R: Outcome + ?Sized], |ret, s| if let Verdict::Error(error_type) = ret.outcome() {
+#[inline]
+fn by_itself<R: Outcome + ?Sized>(ret: &R, s: &mut Settle<'_>) {
+    if let Verdict::Error(error_type) = ret.outcome() {
         failed(s, || error_type, type_name::<R>(), ErrorValue::Opaque(type_name::<R>()));
     }
 }
-level! {
-    /// Everything else is a success.
-    SettleAny for Probe<'_, R>, [R: ?Sized], |_ret, _s| ()
+
+/// Everything else is a success.
+pub trait SettleAny {
+    /// Settles the call by this value.
+    fn vitalsign_settle(&self, s: &mut Settle<'_>);
+    /// Ends the call of which only this value says something.
+    fn vitalsign_end<const SIGNALS: u8>(&self, call: &mut Brief<SIGNALS>);
+}
+impl<R: ?Sized> SettleAny for Probe<'_, R> {
+    #[inline]
+    fn vitalsign_settle(&self, _: &mut Settle<'_>) {}
+    #[inline]
+    fn vitalsign_end<const SIGNALS: u8>(&self, call: &mut Brief<SIGNALS>) {
+        call.succeeded();
+    }
 }
 
 /// A returned `Result` whose error is shown by `Debug`: `err(debug)`.

@@ -39,6 +39,13 @@ pub struct Slots {
 }
 
 impl Slots {
+    /// [`Slots::new`], evaluated once for all functions.
+    #[expect(
+        clippy::declare_interior_mutable_const,
+        reason = "each static takes a copy of its own"
+    )]
+    pub const NEW: Self = Self::new();
+
     /// Nothing resolved yet.
     pub const fn new() -> Self {
         Self {

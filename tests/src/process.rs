@@ -1,5 +1,6 @@
 //! Programs of the workspace, run as a user runs them.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -43,6 +44,18 @@ pub fn build_with(package: &str, arguments: &[&str]) -> PathBuf {
         .filter(|message| message["target"]["name"] == package)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
         .unwrap_or_else(|| panic!("{package} has no program"))
+}
+
+/// That program, without what the test's own environment says to it.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("OTEL_") || text.starts_with("VITALSIGN_") || text == "RUST_LOG" {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 /// A running program whose output is kept. It is killed with the value, unless it has ended.

@@ -96,6 +96,15 @@ fn prepared(model: &Instrumented) -> (TokenStream, TokenStream) {
 
 fn sync(model: &Instrumented, body: &Group, run: &Run, maybe_future: bool) -> TokenStream {
     let p = model.root.private();
+    if !maybe_future
+        && let Some(end) = settle::brief(model)
+        && let nothing = entry::entry(model)
+        && nothing.is_empty()
+    {
+        let (signals, site) = (site::signals(model), site::site(model));
+        let ret = returned(model, body, run, &nothing);
+        return emit!(let mut call = #p::Brief::<#signals>::begin(#site); #ret #end ret);
+    }
     let (call, said) = begun(model, &emit!(call));
     let ret = returned(model, body, run, &said);
     if !maybe_future {

@@ -5,7 +5,7 @@ use syn::{Expr, ReturnType, Type};
 
 use super::entry::{labels, shown, typed};
 use crate::args::Show;
-use crate::model::{ErrMode, Instrumented, Moment, OperationModel, Verdict};
+use crate::model::{Counter, ErrMode, Family, Instrumented, Moment, OperationModel, Verdict};
 
 /// The closure that a wrapper future settles by. What an option reads of the arguments moves in: the function returns before the
 /// future is done, so a reference or a number is copied, and the body keeps its own.
@@ -33,6 +33,27 @@ pub(super) fn in_place(model: &Instrumented) -> TokenStream {
             let ended = #p::Settle::ended(s);
             #p::Call::end(&mut call, &ended);
         }
+    }
+}
+
+/// How the call of a plain function ends of which the type of its value says all; `None` where more is said.
+pub(super) fn brief(model: &Instrumented) -> Option<TokenStream> {
+    let (p, span) = (model.root.private(), model.span.as_ref());
+    let of_value = |family: &Family| labels(&p, &family.labels, Moment::Return).is_some();
+    let by_value = |counter: &Counter| matches!(counter.by, Some(Expr::Closure(_)));
+    let more = !matches!(model.verdict, Verdict::ByType)
+        || span.is_some_and(|span| span.ret.is_some() || span.err == ErrMode::Debug || span.operation.is_some())
+        || model
+            .counter
+            .as_ref()
+            .is_some_and(|counter| of_value(&counter.family) || by_value(counter))
+        || model.timer.as_ref().is_some_and(|timer| of_value(&timer.family));
+    if more {
+        None
+    } else if says_nothing(&model.function.signature.output) {
+        Some(emit!(#p::Brief::succeeded(&mut call);))
+    } else {
+        Some(emit!({ use #p::probe::*; (&&&&&&&&#p::Probe(&ret)).vitalsign_end(&mut call); }))
     }
 }
 

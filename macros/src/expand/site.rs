@@ -57,7 +57,7 @@ pub(super) fn site(model: &Instrumented) -> TokenStream {
         #(#labels)*
         #[#p::linkme::distributed_slice(#p::SITES)]
         #[linkme(crate = #p::linkme)]
-        static __VITALSIGN_SITE: #p::Site = #p::Site { def: #def, slots: #p::Slots::new() };
+        static __VITALSIGN_SITE: #p::Site = #p::Site { def: #def, slots: #p::Slots::NEW };
         &__VITALSIGN_SITE
     })
 }

@@ -30,6 +30,20 @@ pub(crate) struct Parts {
     pub(super) kept: Kept,
 }
 
+/// The end of a call without labels, by the shortest way that its signals have.
+#[inline]
+pub(super) fn bare<const SIGNALS: u8>(site: &'static Site, start: u64, span: u64, outcome: CallOutcome) {
+    if SIGNALS == COUNT {
+        counted(site, outcome);
+    } else if SIGNALS == TIME {
+        timed(site, start, outcome);
+    } else if SIGNALS == SPAN {
+        direct::close(span, 0, outcome);
+    } else {
+        plain(SIGNALS, site, start, span, outcome);
+    }
+}
+
 /// The end of a call that only counts, without labels.
 #[inline(never)]
 pub(super) fn counted(site: &'static Site, outcome: CallOutcome) {

@@ -4,10 +4,11 @@
 //! this thread unwinds and a cancellation when it does not. Span, counter and histogram all hear the same outcome and the
 //! same two clock readings.
 //!
-//! [`Call`] is that of a plain function; [`Task`] that of a future, which is polled here and there. `SIGNALS` says as a constant
-//! which signals the function has.
+//! [`Call`] is that of a plain function, [`Brief`] that of one which says nothing of it; [`Task`] that of a future, which is polled
+//! here and there. `SIGNALS` says as a constant which signals the function has.
 
 mod amount;
+mod brief;
 mod end;
 mod operation;
 mod settle;
@@ -16,6 +17,7 @@ mod task;
 mod tests;
 
 pub use amount::{IntoAmount, apply, judge, run};
+pub use brief::Brief;
 pub(crate) use settle::SpanOf;
 pub use settle::{Ended, Settle};
 pub use task::Task;
@@ -24,6 +26,7 @@ use crate::jobs::Delivery;
 use crate::metrics::Amount;
 use crate::metrics::label::Labels;
 use crate::operation::{Kept, Said};
+use crate::outcome::CallOutcome;
 use crate::site::Site;
 use crate::trace::SpanContext;
 use crate::trace::active::{Parent, SpanOptions};
@@ -101,6 +104,15 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
             amount: Amount::Whole(1),
             kept: 0,
         }
+    }
+
+    /// Begun elsewhere, and nothing said of it.
+    #[inline]
+    fn under_way(site: &'static Site, start: u64, span: u64) -> Self {
+        let mut call = Self::idle(site);
+        (call.on, call.open) = (true, true);
+        (call.start, call.span) = (start, span);
+        call
     }
 
     /// Of a function returning a future: fields and labels are taken now, clock and parent at the first poll.
@@ -279,22 +291,13 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
         } else if !ended.is_plain() {
             end::labelled(SIGNALS, self.site, self.start, self.span, ended);
         } else {
-            let outcome = ended.outcome();
-            if SIGNALS == COUNT {
-                end::counted(self.site, outcome);
-            } else if SIGNALS == TIME {
-                end::timed(self.site, self.start, outcome);
-            } else if SIGNALS == SPAN {
-                direct::close(self.span, 0, outcome);
-            } else {
-                end::plain(SIGNALS, self.site, self.start, self.span, outcome);
-            }
+            end::bare::<SIGNALS>(self.site, self.start, self.span, ended.outcome());
         }
     }
 
     /// Settles by the returned value.
     #[inline]
-    pub fn finish<R>(&mut self, ret: &R, settle: impl FnOnce(&R, &mut Settle<'_>)) {
+    pub fn finish<R: ?Sized>(&mut self, ret: &R, settle: impl FnOnce(&R, &mut Settle<'_>)) {
         if let Some(mut s) = self.settling() {
             settle(ret, &mut s);
             let ended = s.ended();

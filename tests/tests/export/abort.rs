@@ -2,17 +2,12 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::{Duration, Instant};
 use tests::otlp::Receiver;
 
 fn run(program: &Path, endpoint: &str) -> Output {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("OTEL_") {
-            command.env_remove(name);
-        }
-    }
+    let mut command = tests::process::command(program);
     command
         .arg("panic")
         .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", endpoint)

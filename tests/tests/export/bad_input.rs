@@ -2,19 +2,13 @@
 
 use std::fmt;
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::Output;
 use tests::process::build;
 use vitalsign::{observed, traced};
 
 /// The README's program under these variables.
 fn minimal(variables: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(build("minimal"));
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if name.starts_with("OTEL_") || name.starts_with("VITALSIGN_") || name == "RUST_LOG" {
-            command.env_remove(name);
-        }
-    }
+    let mut command = tests::process::command(build("minimal"));
     command
         .env("VITALSIGN_LOG_FORMAT", "json")
         .envs(variables.iter().copied());

@@ -10,25 +10,19 @@ use tests::process::Process;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Without what the test's own environment says to it.
-pub(crate) fn clean(command: &mut Command) -> &mut Command {
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if name.starts_with("OTEL_") || name.starts_with("VITALSIGN_") || name == "RUST_LOG" {
-            command.env_remove(name);
-        }
-    }
+/// A command that hears nothing but what these tests say to it.
+pub(crate) fn command(program: &str) -> Command {
+    let mut command = tests::process::command(program);
     command
         .env("VITALSIGN_ADMIN", "127.0.0.1:0")
         .env("VITALSIGN_LOG_FORMAT", "json")
-        .env("OTEL_SERVICE_NAME", "program")
+        .env("OTEL_SERVICE_NAME", "program");
+    command
 }
 
 fn program(calls: u32, variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_export_program"));
-    clean(&mut command)
-        .arg(calls.to_string())
-        .envs(variables.iter().copied());
+    let mut command = command(env!("CARGO_BIN_EXE_export_program"));
+    command.arg(calls.to_string()).envs(variables.iter().copied());
     command
 }
 

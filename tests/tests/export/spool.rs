@@ -35,13 +35,13 @@ impl Running {
         let program = env!("CARGO_BIN_EXE_export_program");
         let mut command = match shell {
             Some(first) => {
-                let mut command = Command::new("sh");
+                let mut command = crate::program::command("sh");
                 command.args(["-c", &format!("{first} && exec \"$0\" \"$@\""), program]);
                 command
             }
-            None => Command::new(program),
+            None => crate::program::command(program),
         };
-        crate::program::clean(&mut command)
+        command
             .args([&calls.to_string(), "wait"])
             .env(
                 "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",

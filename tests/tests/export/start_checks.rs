@@ -6,13 +6,7 @@ use tests::otlp::Receiver;
 use tests::process::Process;
 
 fn program(variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_export_program"));
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if name.starts_with("OTEL_") || name.starts_with("VITALSIGN_") || name == "RUST_LOG" {
-            command.env_remove(name);
-        }
-    }
+    let mut command = tests::process::command(env!("CARGO_BIN_EXE_export_program"));
     command
         .env("VITALSIGN_ADMIN", "off")
         .env("VITALSIGN_LOG_FORMAT", "json")

@@ -10,7 +10,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
-use vitalsign::health::{CheckOptions, Engine, Health, Phase, Probe, RegisterError, check_fn};
+use vitalsign::health::{CheckOptions, Engine, Health, Phase, Probe, RegisterError, Report, check_fn};
 use vitalsign::{HealthCheck, HealthStatus};
 
 const OPTIONS: CheckOptions = CheckOptions::new();
@@ -20,6 +20,36 @@ const KUBELET: Duration = Duration::from_millis(1500);
 
 fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// What `/readyz` would answer, in the time that it has.
+async fn probed(engine: &Engine) -> Report {
+    let start = Instant::now();
+    let report = engine.probe(Probe::Ready).await;
+    assert!(start.elapsed() < KUBELET, "{:?}", start.elapsed());
+    report
+}
+
+/// A check that counts its runs, each of which waits that long; and their number.
+fn counted(wait: Duration) -> (impl HealthCheck, Arc<AtomicUsize>) {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let check = check_fn({
+        let runs = runs.clone();
+        move || {
+            runs.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(wait)
+        }
+    });
+    (check, runs)
+}
+
+/// A check that is up while the number is 1.
+fn switched(up: &Arc<AtomicUsize>) -> impl HealthCheck + use<> {
+    let up = up.clone();
+    check_fn(move || {
+        let up = up.load(Ordering::SeqCst) == 1;
+        async move { up }
+    })
 }
 
 /// Keeps blocked threads until the test is over.
@@ -75,9 +105,7 @@ async fn a_thousand_blocking_checks_answer_in_time() {
                 .unwrap(),
         );
     }
-    let start = Instant::now();
-    let report = engine.probe(Probe::Ready).await;
-    assert!(start.elapsed() < KUBELET, "{:?}", start.elapsed());
+    let report = probed(&engine).await;
     assert_eq!(report.checks().len(), 1000);
 }
 
@@ -90,9 +118,7 @@ async fn checks_that_block_by_mistake_do_not_hold_the_others() {
         held.push(engine.register(format!("bad{n}"), check).unwrap());
     }
     held.push(engine.register("good", check_fn(|| async {})).unwrap());
-    let start = Instant::now();
-    let report = engine.probe(Probe::Ready).await;
-    assert!(start.elapsed() < KUBELET, "{:?}", start.elapsed());
+    let report = probed(&engine).await;
     assert_eq!(report.check("good").unwrap().health(), Health::Up);
 }
 
@@ -118,9 +144,7 @@ async fn a_stuck_check_costs_itself() {
         let _good = engine
             .register_with("good", OPTIONS.cache(millis(1)), check_fn(|| async {}))
             .unwrap();
-        let start = Instant::now();
-        let report = engine.probe(Probe::Ready).await;
-        assert!(start.elapsed() < KUBELET, "{:?}", start.elapsed());
+        let report = probed(&engine).await;
         let stuck = report.check("stuck").unwrap();
         assert_eq!(
             (stuck.health(), stuck.message()),
@@ -186,9 +210,7 @@ async fn a_check_without_an_answer_is_still_running() {
     let engine = Engine::new();
     let forever = check_fn(std::future::pending::<()>);
     let _slow = engine.register("slow", forever).unwrap();
-    let start = Instant::now();
-    let report = engine.probe(Probe::Ready).await;
-    assert!(start.elapsed() < KUBELET, "{:?}", start.elapsed());
+    let report = probed(&engine).await;
     assert_eq!(report.check("slow").unwrap().message(), Some("still running"));
     assert!(!report.is_ok());
 }
@@ -231,23 +253,14 @@ async fn a_check_may_probe_its_own_engine() {
     });
     let _recursive = engine.register("recursive", check).unwrap();
     let _good = engine.register("good", check_fn(|| async {})).unwrap();
-    let start = Instant::now();
-    let report = engine.probe(Probe::Ready).await;
-    assert!(start.elapsed() < KUBELET, "{:?}", start.elapsed());
+    let report = probed(&engine).await;
     assert_eq!(report.check("good").unwrap().health(), Health::Up);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_flight_for_all_callers() {
     let engine = Engine::new();
-    let runs = Arc::new(AtomicUsize::new(0));
-    let check = {
-        let runs = runs.clone();
-        check_fn(move || {
-            runs.fetch_add(1, Ordering::SeqCst);
-            async { tokio::time::sleep(millis(20)).await }
-        })
-    };
+    let (check, runs) = counted(millis(20));
     let _db = engine.register_with("db", OPTIONS.cache(millis(200)), check).unwrap();
     let start = Instant::now();
     let tasks: Vec<_> = (0..16)
@@ -275,14 +288,7 @@ async fn one_flight_for_all_callers() {
 #[tokio::test]
 async fn an_interval_runs_without_probes() {
     let engine = Engine::new();
-    let runs = Arc::new(AtomicUsize::new(0));
-    let check = {
-        let runs = runs.clone();
-        check_fn(move || {
-            runs.fetch_add(1, Ordering::SeqCst);
-            async {}
-        })
-    };
+    let (check, runs) = counted(Duration::ZERO);
     let held = engine
         .register_with("tick", OPTIONS.interval(millis(50)), check)
         .unwrap();
@@ -308,13 +314,8 @@ async fn hysteresis_and_criticality() {
     let engine = Engine::new();
     let up = Arc::new(AtomicUsize::new(1));
     let check = |critical: bool| {
-        let up = up.clone();
-        let check = check_fn(move || {
-            let up = up.load(Ordering::SeqCst) == 1;
-            async move { up }
-        });
         (
-            check,
+            switched(&up),
             OPTIONS
                 .cache(Duration::ZERO)
                 .failures(3)
@@ -422,13 +423,7 @@ async fn those_who_bind_late() {
 async fn a_startup_check_has_to_pass() {
     let engine = Engine::new();
     let up = Arc::new(AtomicUsize::new(0));
-    let migrated = {
-        let up = up.clone();
-        check_fn(move || {
-            let up = up.load(Ordering::SeqCst) == 1;
-            async move { up }
-        })
-    };
+    let migrated = switched(&up);
     let options = OPTIONS.startup().cache(millis(1));
     let _migrated = engine.register_with("migrated", options, migrated).unwrap();
     assert!(!engine.probe(Probe::Startup).await.is_ok());
@@ -483,9 +478,8 @@ async fn groups_parents_and_unknown_members() {
     let _db = engine.register("backends.db", Both).unwrap();
     let _mq = engine.register("backends.mq", Both).unwrap();
     engine.group("outside", &["backends.*"]).unwrap();
-    let names = |report: vitalsign::health::Report| -> Vec<String> {
-        report.checks().iter().map(|check| check.name().to_owned()).collect()
-    };
+    let names =
+        |report: Report| -> Vec<String> { report.checks().iter().map(|check| check.name().to_owned()).collect() };
     let _cache = engine.register("cache", Both).unwrap();
     for (name, wanted) in [
         ("outside", 2),
@@ -533,9 +527,7 @@ async fn registering_while_probing() {
         let engine = engine.clone();
         tokio::spawn(async move {
             while Instant::now() < end {
-                let start = Instant::now();
-                let report = engine.probe(Probe::Ready).await;
-                assert!(start.elapsed() < KUBELET, "{:?}", start.elapsed());
+                let report = probed(&engine).await;
                 assert_eq!(report.check("fixed").unwrap().health(), Health::Up);
             }
         })

@@ -61,12 +61,7 @@ impl Drop for Neighbour {
 fn start(python: &Path, collector: &str) -> (Neighbour, String) {
     use std::io::BufRead as _;
     let script = tests::process::workspace().join("tests/python/neighbour.py");
-    let mut command = Command::new(python);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("OTEL_") {
-            command.env_remove(name);
-        }
-    }
+    let mut command = tests::process::command(python);
     let mut child = command
         .arg(script)
         .arg(collector)

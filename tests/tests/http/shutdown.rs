@@ -1,7 +1,6 @@
 //! SIGTERM under load: what is under way ends, and of every request that was answered all spans and lines arrive.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,13 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(12);
 #[test]
 fn answered_requests_are_not_lost() {
     let receiver = Receiver::start();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_serve_program"));
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if name.starts_with("OTEL_") || name.starts_with("VITALSIGN_") || name == "RUST_LOG" {
-            command.env_remove(name);
-        }
-    }
+    let mut command = tests::process::command(env!("CARGO_BIN_EXE_serve_program"));
     command
         .env("VITALSIGN_ADMIN", "off")
         .env("VITALSIGN_LOG_FORMAT", "json")

@@ -6,12 +6,7 @@ use std::process::Command;
 use tests::otlp::Receiver;
 
 fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_logs_program"));
-    for (name, _) in std::env::vars() {
-        if name.starts_with("OTEL_") || name.starts_with("VITALSIGN_") || name == "RUST_LOG" {
-            command.env_remove(name);
-        }
-    }
+    let mut command = tests::process::command(env!("CARGO_BIN_EXE_logs_program"));
     command.env("VITALSIGN_ADMIN", "off").env("RUST_BACKTRACE", "0");
     command
 }

@@ -18,13 +18,7 @@ struct Service {
 impl Service {
     /// Its standard output goes there.
     fn start(output: Stdio, level: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_serve_program"));
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if name.starts_with("OTEL_") || name.starts_with("VITALSIGN_") || name == "RUST_LOG" {
-                command.env_remove(name);
-            }
-        }
+        let mut command = tests::process::command(env!("CARGO_BIN_EXE_serve_program"));
         let mut child = command
             .env("VITALSIGN_ADMIN", "127.0.0.1:0")
             .env("VITALSIGN_LOG_FORMAT", "json")

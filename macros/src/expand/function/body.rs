@@ -80,7 +80,8 @@ fn rebound(rebind: &Rebind, said: Option<&TokenStream>) -> TokenStream {
         hidden,
     } = rebind;
     if *hidden {
-        return emit!(#(#attrs)* let #source = #source; #(#attrs)* let #pattern = #source;);
+        let mutable = borrows_mutably(&pattern.to_token_stream()).then(|| emit!(mut));
+        return emit!(#(#attrs)* let #mutable #source = #source; #(#attrs)* let #pattern = #source;);
     }
     let used = said.is_some_and(|said| names.iter().any(|name| mentions_ident(said, name)));
     let used = used.then(|| emit!(#[allow(unused_variables)]));
@@ -88,6 +89,16 @@ fn rebound(rebind: &Rebind, said: Option<&TokenStream>) -> TokenStream {
     let underscore =
         underscore.then(|| emit!(#[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]));
     emit!(#(#attrs)* #used #underscore let #pattern = #source;)
+}
+
+/// `ref mut` stands in the pattern.
+fn borrows_mutably(pattern: &TokenStream) -> bool {
+    let mut by_ref = false;
+    pattern.clone().into_iter().any(|tree| match tree {
+        TokenTree::Ident(word) => std::mem::replace(&mut by_ref, word == "ref") && word == "mut",
+        TokenTree::Group(group) => borrows_mutably(&group.stream()),
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 /// Keeps an owned `self` in the body.
