@@ -34,7 +34,7 @@ pub fn native<T: FieldValue>(value: &T) -> &dyn Value {
 
 /// `redact(x)`: there is a value, and that is all.
 pub fn redact<T: ?Sized>(_: &T) -> &'static str {
-    "[redacted]"
+    crate::secret::REDACTED
 }
 
 /// `hash(x)`: the same for the same value and key, and no way back without the key.

@@ -31,39 +31,54 @@ pub(crate) fn is_secret(name: &str) -> bool {
     is_listed(name, SECRET.iter().copied())
 }
 
-/// The same for names that someone else lists.
+/// The same for names that someone else lists, in lower case, their words parted by `_`.
 pub(crate) fn is_listed<'a>(name: &str, secrets: impl Iterator<Item = &'a str>) -> bool {
-    let words = words(name);
     let mut secrets = secrets;
     secrets.any(|secret| {
-        let len = secret.split('_').count();
-        words
-            .windows(len)
-            .any(|window| window.iter().map(String::as_str).eq(secret.split('_')))
+        let mut from = Words(name);
+        loop {
+            let mut words = from.clone();
+            let is = |part| words.next().is_some_and(|word| word.eq_ignore_ascii_case(part));
+            if secret.split('_').all(is) {
+                return true;
+            }
+            if from.next().is_none() {
+                return false;
+            }
+        }
     })
 }
 
 /// The words of a name: parted by anything that is no letter, where lower case meets upper, and before the last of several capitals
 /// that a small letter follows, as in `APIToken`. Numbers part words too: `password2`.
-fn words(name: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let (mut lower, mut upper, mut digit) = (false, false, false);
-    let mut chars = name.chars().peekable();
-    while let Some(c) = chars.next() {
-        let last_capital = upper && c.is_uppercase() && chars.peek().is_some_and(|next| next.is_lowercase());
-        if !c.is_alphanumeric() || (lower && c.is_uppercase()) || last_capital || digit != c.is_numeric() {
-            words.push(String::new());
+#[derive(Clone)]
+struct Words<'a>(&'a str);
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let text = self.0.trim_start_matches(|c: char| !c.is_alphanumeric());
+        let mut chars = text.char_indices().peekable();
+        let (_, mut before) = chars.next()?;
+        let mut end = text.len();
+        while let Some((at, c)) = chars.next() {
+            let small_follows = chars.peek().is_some_and(|(_, next)| next.is_lowercase());
+            let rises = c.is_uppercase() && (before.is_lowercase() || (before.is_uppercase() && small_follows));
+            if !c.is_alphanumeric() || rises || c.is_numeric() != before.is_numeric() {
+                end = at;
+                break;
+            }
+            before = c;
         }
-        (lower, upper, digit) = (c.is_lowercase(), c.is_uppercase(), c.is_numeric());
-        if c.is_alphanumeric()
-            && let Some(word) = words.last_mut()
-        {
-            word.extend(c.to_lowercase());
-        }
+        let (word, rest) = text.split_at(end);
+        self.0 = rest;
+        Some(word)
     }
-    words.retain(|word| !word.is_empty());
-    words
 }
+
+/// What stands in a secret value's place.
+pub(crate) const REDACTED: &str = "[redacted]";
 
 /// A text with `instead` in the place of what stands after a secret name and `:` or `=`; `None` if there is nothing of that kind.
 pub(crate) fn hidden(text: &str, secret: impl Fn(&str) -> bool, instead: &str) -> Option<String> {

@@ -4,12 +4,9 @@
 //! the text of a `Debug` or of JSON the same names are looked for in front of `:` and `=`.
 
 use super::record::Value;
-use crate::secret::{hidden, is_listed, is_secret};
+use crate::secret::{REDACTED, hidden, is_listed, is_secret};
 use std::borrow::Cow;
 use std::sync::Arc;
-
-/// What stands in a secret value's place.
-pub(crate) const REDACTED: &str = "[redacted]";
 
 /// The text of a value under a name, and what to write instead; `None` leaves it.
 pub(crate) type Hook = Arc<dyn Fn(&str, &str) -> Option<String> + Send + Sync>;

@@ -4,6 +4,7 @@
 //! copy of a few bytes, and reading needs no look-up and no pointer.
 
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
+use crate::secret::{REDACTED, hidden, is_secret};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -395,11 +396,25 @@ pub(crate) fn append(out: &mut Vec<u8>, args: fmt::Arguments<'_>) -> bool {
             Ok(())
         }
     }
-    catch_unwind(AssertUnwindSafe(|| {
+    let start = out.len();
+    let formatted = catch_unwind(AssertUnwindSafe(|| {
         // An error of the user's `fmt` leaves what was written until then.
         let _ = fmt::Write::write_fmt(&mut Text(out), args);
-    }))
-    .is_ok()
+    }));
+    conceal(out, start);
+    formatted.is_ok()
+}
+
+/// Hides what a `Debug` shows under secret names, as log lines do.
+fn conceal(out: &mut Vec<u8>, start: usize) {
+    let written = &out[start..];
+    if written.iter().any(|byte| matches!(byte, b':' | b'='))
+        && let Ok(text) = std::str::from_utf8(written)
+        && let Some(clean) = hidden(text, is_secret, REDACTED)
+    {
+        out.truncate(start);
+        out.extend_from_slice(clean.as_bytes());
+    }
 }
 
 impl Visit for Fields<'_> {
@@ -510,6 +525,28 @@ mod tests {
         for cut in 0..out.len() {
             let _ = Items(&out[..cut]).count(); // ends, and does not panic
         }
+    }
+
+    #[test]
+    fn a_debug_hides_its_secrets() {
+        #[derive(Debug)]
+        #[allow(dead_code, reason = "shown")]
+        struct Login<'a> {
+            user: &'a str,
+            password: &'a str,
+            tokens: u8,
+        }
+        let login = Login {
+            user: "ada: admin",
+            password: "hunter two",
+            tokens: 3,
+        };
+        let mut out = b"password: before ".to_vec();
+        assert!(append(&mut out, format_args!("{login:?}")));
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#"password: before Login { user: "ada: admin", password: [redacted], tokens: 3 }"#
+        );
     }
 
     #[test]
