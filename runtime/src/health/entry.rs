@@ -5,6 +5,7 @@ use super::exec::{Ended, Lost, Task, exec, lock};
 use super::options::{CheckOptions, Probe, Probes};
 use super::status::{Health, HealthStatus};
 use super::text;
+use crate::config::parse::NO_LIMIT;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Waker;
@@ -47,10 +48,11 @@ impl Settings {
         let options = options.or(&readiness);
         Self {
             probes: options.probes,
-            timeout: options.timeout.unwrap_or(Duration::from_secs(5)),
+            // No longer than clocks reach.
+            timeout: options.timeout.unwrap_or(Duration::from_secs(5)).min(NO_LIMIT),
             when: match (options.interval, options.cache) {
                 // A busy loop is nobody's wish.
-                (Some(interval), _) => When::Every(interval.max(Duration::from_millis(10))),
+                (Some(interval), _) => When::Every(interval.clamp(Duration::from_millis(10), NO_LIMIT)),
                 (None, cache) => When::Demanded(cache.unwrap_or(Duration::from_secs(1))),
             },
             critical: options.critical.unwrap_or(true),

@@ -538,3 +538,22 @@ async fn registering_while_probing() {
     }
     assert_eq!(engine.names(), ["fixed"]);
 }
+
+#[tokio::test]
+async fn times_may_be_as_long_as_they_like() {
+    let engine = Engine::new();
+    for (name, options) in [
+        ("timeout", OPTIONS.timeout(Duration::MAX)),
+        ("interval", OPTIONS.interval(Duration::MAX)),
+        ("cache", OPTIONS.cache(Duration::MAX)),
+    ] {
+        engine
+            .register_with(name, options, check_fn(|| async { true }))
+            .unwrap()
+            .keep();
+    }
+    engine.start(None).unwrap();
+    let report = probed(&engine).await;
+    assert!(report.is_ok(), "{}", report.text(true, true));
+    assert_eq!(report.checks().len(), 3);
+}
