@@ -2,6 +2,8 @@
 
 pub mod allocations;
 pub mod cpu;
+#[cfg(feature = "http-peers")]
+pub mod http_peers;
 pub mod load;
 pub mod measure;
 pub mod package;

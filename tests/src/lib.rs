@@ -5,11 +5,13 @@
 //! - [`page::parse`] reads a metrics page with the `prometheus-parse` crate.
 //! - [`span::Span`] and [`span::Trace`] are what a test asserts on: names, parents, outcomes, attributes.
 //! - [`process::Process`] runs a program of the workspace and ends it.
+//! - [`lines::Lines`] is a log output that can be read.
 //! - [`live::live`] is vitalsign installed in the test's process.
 //! - [`own_process!`] runs a test in a process of its own.
 //! - [`server`] finds real servers, and fails where CI says that they must be there.
 
 pub mod http;
+pub mod lines;
 pub mod live;
 pub mod otlp;
 pub mod own_process;

@@ -10,18 +10,12 @@ use axum::body::Body;
 use axum::routing::get;
 use axum_prometheus::PrometheusMetricLayer;
 use axum_tracing_opentelemetry::middleware::OtelAxumLayer;
+use benches::http_peers::{self, otel, recorder};
 use benches::measure::{Case, case};
 use http::Request;
-use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use std::cell::RefCell;
 use std::hint::black_box;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tower::Service as _;
-use tracing_subscriber::layer::SubscriberExt as _;
 use vitalsign::__private::discard;
 
 #[global_allocator]
@@ -70,7 +64,7 @@ fn request(sampled: bool) -> Request<Body> {
         .expect("a request")
 }
 
-/// A router for each thread, as a server has one for each connection.
+/// A router for each thread, as a server has one for each connection; its services are made once, as `axum::serve` has it.
 fn drive(n: u64, sampled: bool, make: fn() -> Router) {
     thread_local! {
         static DRIVER: RefCell<Option<(tokio::runtime::Runtime, Router)>> = const { RefCell::new(None) };
@@ -80,7 +74,7 @@ fn drive(n: u64, sampled: bool, make: fn() -> Router) {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .build()
                 .expect("a runtime");
-            (runtime, make())
+            (runtime, make().with_state(()))
         });
         runtime.block_on(async {
             for _ in 0..n {
@@ -125,37 +119,6 @@ fn recorded(n: u64) {
     }
 }
 
-static EXPORTED: AtomicU64 = AtomicU64::new(0);
-static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
-
-/// Counts them and throws them away.
-#[derive(Debug)]
-struct Discard;
-
-impl SpanExporter for Discard {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        EXPORTED.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-/// As axum-tracing-opentelemetry's documentation sets it up.
-fn otel() {
-    opentelemetry::global::set_text_map_propagator(opentelemetry_sdk::propagation::TraceContextPropagator::new());
-    let batch = opentelemetry_sdk::trace::BatchConfigBuilder::default()
-        .with_max_queue_size(16_000_000)
-        .with_max_export_batch_size(4096)
-        .build();
-    let processor = opentelemetry_sdk::trace::BatchSpanProcessor::builder(Discard)
-        .with_batch_config(batch)
-        .build();
-    let provider = SdkTracerProvider::builder().with_span_processor(processor).build();
-    let _ = PROVIDER.set(provider.clone());
-    let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("bench"));
-    let filter = tracing_subscriber::filter::Targets::new().with_default(tracing::Level::TRACE);
-    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(filter).with(layer));
-}
-
 fn otel_layered() -> Router {
     router().layer(OtelAxumLayer::default())
 }
@@ -169,28 +132,7 @@ fn otel_not_sampled(n: u64) {
 }
 
 fn exported(n: u64) {
-    PROVIDER.get().expect("a provider").force_flush().expect("flushed");
-    assert_eq!(EXPORTED.load(Ordering::Relaxed), n, "spans lost");
-}
-
-static PAGE: OnceLock<axum_prometheus::metrics_exporter_prometheus::PrometheusHandle> = OnceLock::new();
-
-/// As axum-prometheus sets it up, its upkeep on a thread instead of a task.
-fn recorder() {
-    use axum_prometheus::metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-    let duration = Matcher::Full("axum_http_requests_duration_seconds".to_owned());
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(duration, axum_prometheus::utils::SECONDS_DURATION_BUCKETS)
-        .expect("buckets")
-        .install_recorder()
-        .expect("a recorder");
-    let _ = PAGE.set(handle.clone());
-    std::thread::spawn(move || {
-        loop {
-            std::thread::sleep(Duration::from_secs(5));
-            handle.run_upkeep();
-        }
-    });
+    assert_eq!(http_peers::exported(), n, "spans lost");
 }
 
 fn prometheus(n: u64) {
@@ -198,12 +140,7 @@ fn prometheus(n: u64) {
 }
 
 fn counted_by_prometheus(n: u64) {
-    let page = PAGE.get().expect("a recorder").render();
-    let total = page
-        .lines()
-        .find(|line| line.starts_with("axum_http_requests_total"))
-        .unwrap_or_else(|| panic!("no counter in {page}"));
-    assert!(total.ends_with(&format!(" {n}")), "{total}, not {n}");
+    assert_eq!(http_peers::counted(), n, "requests lost");
 }
 
 fn both_set_up() {

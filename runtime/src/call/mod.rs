@@ -244,7 +244,10 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
         } else if SIGNALS & SPAN != 0 && !self.no_span {
             self.span = match self.options.take() {
                 None => direct::open(self.site, self.start),
-                Some(options) => direct::open_with(self.site, self.start, ManuallyDrop::into_inner(options)),
+                Some(options) => {
+                    let options = ManuallyDrop::into_inner(options);
+                    direct::open_with(self.site, self.start, &options)
+                }
             };
         }
         if SIGNALS & IN_FLIGHT != 0 {

@@ -27,7 +27,7 @@ pub(super) fn open(
     }
     let token = match options {
         None => direct::open(site, start),
-        Some(options) => direct::open_with(site, start, options),
+        Some(options) => direct::open_with(site, start, &options),
     };
     operation.describe(SpanOf::Call(token), said.as_ref());
     (kept, token)

@@ -420,7 +420,7 @@ impl Live {
             if signals & OPERATION != 0 {
                 self.open_operation(site);
             } else if signals & SPAN != 0 && !self.no_span {
-                self.span.open(site, self.start, self.options.take());
+                self.span.open(site, self.start, self.options.take().as_deref());
             }
             if signals & IN_FLIGHT != 0 {
                 in_flight(site, self.count_labels, 1);
@@ -433,7 +433,7 @@ impl Live {
         let (kept, said) = operation.begin(self.options.as_deref_mut(), crate::trace::current().is_some());
         self.kept = kept;
         if !self.no_span {
-            self.span.open(site, self.start, self.options.take());
+            self.span.open(site, self.start, self.options.take().as_deref());
             operation.describe(SpanOf::Task(&self.span), said.as_ref());
         }
     }

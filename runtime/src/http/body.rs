@@ -1,9 +1,11 @@
 //! A response's body that ends its request's span.
 
 use super::exchange::{Entered, Exchange};
-use http::HeaderMap;
+use http::response::Parts;
+use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -78,7 +80,31 @@ impl<B: Body> Traced<B> {
         let exchange = Answering::new(exchange, inner.is_end_stream());
         Self { inner, exchange }
     }
+
+    /// The response to a request, its head given to `answered`, which says what the body goes on with; or that there is none.
+    pub(super) fn response<E>(
+        (result, exchange): Handled<Response<B>, E>,
+        answered: impl FnOnce(Box<Exchange>, &mut Parts) -> Option<Box<Exchange>>,
+        error: impl FnOnce() -> Cow<'static, str>,
+    ) -> Result<Response<Self>, E> {
+        match result {
+            Ok(response) => {
+                let (mut parts, body) = response.into_parts();
+                let exchange = exchange.and_then(|exchange| answered(exchange, &mut parts));
+                Ok(Response::from_parts(parts, Self::new(body, exchange)))
+            }
+            Err(error_of_service) => {
+                if let Some(exchange) = exchange {
+                    exchange.failed(error());
+                }
+                Err(error_of_service)
+            }
+        }
+    }
 }
+
+/// What came of a call, and the request that it was.
+pub(super) type Handled<R, E> = (Result<R, E>, Option<Box<Exchange>>);
 
 impl<B: Body + Default> Default for Traced<B> {
     fn default() -> Self {

@@ -1,4 +1,5 @@
-//! Requests that go out: a client span for each attempt, the context in its headers, and `http.client.request.duration`.
+//! Requests that go out: a client span for each attempt, the context and the request's id in its headers, and
+//! `http.client.request.duration`.
 //!
 //! [`client_layer`] is for any tower service that takes `http::Request`s; with the feature `reqwest`, [`ReqwestTracing`] is a
 //! middleware for `reqwest_middleware`. Put either inside of what retries, so that each attempt is a span.
@@ -7,12 +8,14 @@ use super::body::Traced;
 use super::exchange::{Exchange, Handling, site};
 use super::head;
 use super::measure::{ErrorType, Key, SERVERS, Side};
+use super::request_id::RequestId;
 use super::rpc::{self, Rpc};
 use super::words;
 use crate::probe::type_path;
 use crate::site::{Site, SpanKind};
 use crate::trace::passing;
 use crate::{switch, trace};
+use http::response::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header};
 use pin_project_lite::pin_project;
 use std::future::Future;
@@ -62,8 +65,9 @@ static RPC: Site = site(
 pub struct ResendCount(pub u32);
 
 impl Exchange {
-    /// A request goes out: opens the span and writes its context into the headers.
-    fn send(method: &Method, uri: &Uri, headers: &mut HeaderMap, resends: u32) -> Box<Self> {
+    /// A request goes out: opens the span and writes its context into the headers, and the id of the request on whose behalf
+    /// it goes if that is wanted.
+    fn send(method: &Method, uri: &Uri, headers: &mut HeaderMap, resends: u32, request_id: bool) -> Box<Self> {
         let rpc = Rpc::of(headers, uri.path());
         let scheme = words::scheme(uri.scheme_str());
         let (address, port) = head::server(uri, headers);
@@ -87,6 +91,9 @@ impl Exchange {
         if let Some(context) = exchange.span.context().or_else(trace::current) {
             let baggage = trace::otel::joined(context.baggage.clone());
             trace::inject(&trace::SpanContext { baggage, ..context }, headers);
+        }
+        if request_id {
+            RequestId::pass_on(headers);
         }
         exchange
     }
@@ -157,18 +164,32 @@ impl Exchange {
 /// # Ok::<_, std::convert::Infallible>(()) }).unwrap();
 /// ```
 pub fn client_layer() -> ClientLayer {
-    ClientLayer(())
+    ClientLayer { request_id: true }
 }
 
 /// The tower layer for HTTP clients; made by [`client_layer`].
 #[derive(Clone, Copy, Debug)]
-pub struct ClientLayer(());
+pub struct ClientLayer {
+    request_id: bool,
+}
+
+impl ClientLayer {
+    /// Whether the [id](super::RequestId) of the request that is being handled goes on as `X-Request-ID` where the request that goes
+    /// out has none. On. It is known by the scope of log lines, so the feature `logs` is wanted.
+    #[must_use]
+    pub fn request_id(self, on: bool) -> Self {
+        Self { request_id: on }
+    }
+}
 
 impl<S> Layer<S> for ClientLayer {
     type Service = ClientService<S>;
 
     fn layer(&self, inner: S) -> ClientService<S> {
-        ClientService { inner }
+        ClientService {
+            inner,
+            request_id: self.request_id,
+        }
     }
 }
 
@@ -176,6 +197,7 @@ impl<S> Layer<S> for ClientLayer {
 #[derive(Clone, Debug)]
 pub struct ClientService<S> {
     inner: S,
+    request_id: bool,
 }
 
 impl<S, B, R> Service<Request<B>> for ClientService<S>
@@ -195,7 +217,7 @@ where
         let exchange = switch::on().then(|| {
             let (method, uri) = (request.method().clone(), request.uri().clone());
             let resends = request.extensions().get::<ResendCount>().map_or(0, |count| count.0);
-            Exchange::send(&method, &uri, request.headers_mut(), resends)
+            Exchange::send(&method, &uri, request.headers_mut(), resends, self.request_id)
         });
         if exchange.is_none() {
             passing::inject(request.headers_mut());
@@ -222,20 +244,10 @@ where
     type Output = Result<Response<Traced<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (result, exchange) = ready!(self.project().handling.poll(cx));
-        Poll::Ready(match result {
-            Ok(response) => {
-                let exchange =
-                    exchange.and_then(|it| it.answered(response.status(), response.version(), response.headers()));
-                Ok(response.map(|body| Traced::new(body, exchange)))
-            }
-            Err(error) => {
-                if let Some(exchange) = exchange {
-                    exchange.failed(type_path::<E>());
-                }
-                Err(error)
-            }
-        })
+        let handled = ready!(self.project().handling.poll(cx));
+        let answered =
+            |exchange: Box<Exchange>, parts: &mut Parts| exchange.answered(parts.status, parts.version, &parts.headers);
+        Poll::Ready(Traced::response(handled, answered, type_path::<E>))
     }
 }
 
@@ -254,7 +266,7 @@ mod of_reqwest {
     #[derive(Clone, Copy)]
     struct Sent(u32);
 
-    /// A middleware for `reqwest_middleware`: a client span for each attempt, its context in the headers.
+    /// A middleware for `reqwest_middleware`: a client span for each attempt, its context and the request's id in the headers.
     ///
     /// Added after a middleware that retries it sees every attempt, and counts them as `http.request.resend_count`.
     ///
@@ -265,13 +277,28 @@ mod of_reqwest {
     ///     .with(vitalsign::http::ReqwestTracing::new())
     ///     .build();
     /// ```
-    #[derive(Clone, Copy, Debug, Default)]
-    pub struct ReqwestTracing(());
+    #[derive(Clone, Copy, Debug)]
+    pub struct ReqwestTracing {
+        request_id: bool,
+    }
+
+    impl Default for ReqwestTracing {
+        fn default() -> Self {
+            Self { request_id: true }
+        }
+    }
 
     impl ReqwestTracing {
         /// The middleware.
         pub fn new() -> Self {
-            Self(())
+            Self::default()
+        }
+
+        /// Whether the [id](crate::http::RequestId) of the request that is being handled goes on as `X-Request-ID` where the request
+        /// that goes out has none. On. It is known by the scope of log lines, so the feature `logs` is wanted.
+        #[must_use]
+        pub fn request_id(self, on: bool) -> Self {
+            Self { request_id: on }
         }
     }
 
@@ -286,7 +313,7 @@ mod of_reqwest {
             extensions.insert(Sent(resends + 1));
             let uri: Uri = request.url().as_str().parse().unwrap_or_default();
             let method = request.method().clone();
-            let exchange = Exchange::send(&method, &uri, request.headers_mut(), resends);
+            let exchange = Exchange::send(&method, &uri, request.headers_mut(), resends, self.request_id);
             let sent = Handling::call(Some(exchange), || next.run(request, extensions));
             let (result, exchange) = sent.await;
             let Some(exchange) = exchange else { return result };

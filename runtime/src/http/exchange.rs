@@ -8,7 +8,7 @@ use crate::clock;
 use crate::outcome::CallOutcome;
 use crate::site::{Def, Site, Slots, SpanDef, SpanKind};
 use crate::trace::SpanContext;
-use crate::trace::active::{ActiveSpan, Parent, SpanOptions};
+use crate::trace::active::{ActiveSpan, SpanOptions};
 use crate::trace::body::Scalar;
 use crate::trace::passing::Through;
 use http::HeaderMap;
@@ -67,11 +67,7 @@ impl Exchange {
         parent: Option<SpanContext>,
     ) -> Box<Self> {
         let start = clock::now();
-        let options = parent.map(|context| {
-            let mut options = Box::<SpanOptions>::default();
-            options.parent = Parent::Of(context);
-            options
-        });
+        let options = parent.map(SpanOptions::under);
         let mut exchange = Box::new(Self {
             side,
             span: ActiveSpan::default(),
@@ -84,7 +80,7 @@ impl Exchange {
             passed: Some(0),
             open: true,
         });
-        exchange.span.open(site, start, options);
+        exchange.span.open(site, start, options.as_ref());
         exchange
     }
 

@@ -21,7 +21,7 @@ use super::settings::{self, Settings};
 use crate::switch;
 use crate::trace::passing::Through;
 use http::request::Parts;
-use http::{HeaderName, Request, Response};
+use http::{HeaderName, Request, Response, response};
 use pin_project_lite::pin_project;
 use std::borrow::Cow;
 use std::future::Future;
@@ -172,26 +172,15 @@ where
     type Output = Result<Response<Traced<R>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (result, exchange) = ready!(self.project().handling.poll(cx));
-        Poll::Ready(match result {
-            Ok(response) => {
-                let (mut parts, body) = response.into_parts();
-                let exchange = exchange.map(|mut exchange| {
-                    exchange.responded(parts.status.as_u16());
-                    exchange.look(&parts.headers);
-                    if let Some(id) = exchange.request_id() {
-                        parts.headers.entry(request_id::HEADER).or_insert_with(|| id.header());
-                    }
-                    exchange
-                });
-                Ok(Response::from_parts(parts, Traced::new(body, exchange)))
+        let handled = ready!(self.project().handling.poll(cx));
+        let answered = |mut exchange: Box<Exchange>, parts: &mut response::Parts| {
+            exchange.responded(parts.status.as_u16());
+            exchange.look(&parts.headers);
+            if let Some(id) = exchange.request_id() {
+                parts.headers.entry(request_id::HEADER).or_insert_with(|| id.header());
             }
-            Err(error) => {
-                if let Some(exchange) = exchange {
-                    exchange.failed("_OTHER");
-                }
-                Err(error)
-            }
-        })
+            Some(exchange)
+        };
+        Poll::Ready(Traced::response(handled, answered, || "_OTHER".into()))
     }
 }

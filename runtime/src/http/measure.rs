@@ -155,8 +155,7 @@ struct Families {
 }
 
 fn histogram<K: Hash + Eq + Clone + Send + Sync + 'static>(
-    name: &'static str,
-    help: &'static str,
+    (name, help): (&'static str, &'static str),
     unit: &'static str,
     labels: fn(&K) -> LabelSet,
 ) -> Arc<Histogram<K>> {
@@ -172,53 +171,48 @@ fn histogram<K: Hash + Eq + Clone + Send + Sync + 'static>(
     family
 }
 
+impl Families {
+    /// Names and helps of the duration, the sizes of requests and responses, and the calls of gRPC.
+    fn new(
+        [duration, request, response, calls]: [(&'static str, &'static str); 4],
+        labels: fn(&Key) -> LabelSet,
+    ) -> Self {
+        Self {
+            duration: histogram(duration, "s", labels),
+            request_size: histogram(request, "By", labels),
+            response_size: histogram(response, "By", labels),
+            calls: histogram(calls, "s", rpc_labels),
+        }
+    }
+}
+
 fn families(side: Side) -> &'static Families {
     static OF_SERVERS: OnceLock<Families> = OnceLock::new();
     static OF_CLIENTS: OnceLock<Families> = OnceLock::new();
     match side {
         Side::Server => OF_SERVERS.get_or_init(|| {
-            let of = |name, help, unit| histogram(name, help, unit, |key: &Key| labels(Side::Server, key));
-            Families {
-                duration: of("http.server.request.duration", "Duration of HTTP server requests.", "s"),
-                request_size: of(
-                    "http.server.request.body.size",
-                    "Size of HTTP server request bodies.",
-                    "By",
-                ),
-                response_size: of(
-                    "http.server.response.body.size",
-                    "Size of HTTP server response bodies.",
-                    "By",
-                ),
-                calls: histogram(
+            let named = [
+                ("http.server.request.duration", "Duration of HTTP server requests."),
+                ("http.server.request.body.size", "Size of HTTP server request bodies."),
+                ("http.server.response.body.size", "Size of HTTP server response bodies."),
+                (
                     "rpc.server.call.duration",
                     "Duration of an incoming Remote Procedure Call (RPC).",
-                    "s",
-                    rpc_labels,
                 ),
-            }
+            ];
+            Families::new(named, |key| labels(Side::Server, key))
         }),
         Side::Client => OF_CLIENTS.get_or_init(|| {
-            let of = |name, help, unit| histogram(name, help, unit, |key: &Key| labels(Side::Client, key));
-            Families {
-                duration: of("http.client.request.duration", "Duration of HTTP client requests.", "s"),
-                request_size: of(
-                    "http.client.request.body.size",
-                    "Size of HTTP client request bodies.",
-                    "By",
-                ),
-                response_size: of(
-                    "http.client.response.body.size",
-                    "Size of HTTP client response bodies.",
-                    "By",
-                ),
-                calls: histogram(
+            let named = [
+                ("http.client.request.duration", "Duration of HTTP client requests."),
+                ("http.client.request.body.size", "Size of HTTP client request bodies."),
+                ("http.client.response.body.size", "Size of HTTP client response bodies."),
+                (
                     "rpc.client.call.duration",
                     "Duration of an outgoing Remote Procedure Call (RPC).",
-                    "s",
-                    rpc_labels,
                 ),
-            }
+            ];
+            Families::new(named, |key| labels(Side::Client, key))
         }),
     }
 }

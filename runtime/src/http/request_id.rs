@@ -1,5 +1,6 @@
 //! `X-Request-ID`: honoured if it is sane, minted if not, echoed, and in every line.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header's name.
@@ -53,11 +54,25 @@ impl RequestId {
             pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
             pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
         }
-        Self(HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("none")))
+        // Its clones, in headers and extensions, share it.
+        let shared = Bytes::from_owner(text);
+        Self(HeaderValue::from_maybe_shared(shared).unwrap_or(HeaderValue::from_static("none")))
     }
 
     pub(crate) fn header(&self) -> HeaderValue {
         self.0.clone()
+    }
+
+    /// Puts the id of the request that is handled here into a request that goes out, unless that has one.
+    pub(super) fn pass_on(headers: &mut HeaderMap) {
+        #[cfg(feature = "logs")]
+        if !headers.contains_key(HEADER)
+            && let Some(id) = crate::logs::Scope::with_request_id(|id| HeaderValue::from_str(id).ok())
+        {
+            headers.insert(HEADER, id);
+        }
+        #[cfg(not(feature = "logs"))]
+        let _ = headers;
     }
 }
 

@@ -118,7 +118,7 @@ impl Exchange {
             #[cfg(feature = "logs")]
             scope: request_id
                 .as_ref()
-                .map(|id| crate::logs::ScopeBuilder::new().value("request_id", id.as_str()).done()),
+                .map(|id| crate::logs::Scope::of_request(id.as_str())),
             request_id,
         });
         exchange
@@ -130,13 +130,18 @@ impl Exchange {
     }
 }
 
-/// A span's name: `{method} {route}`, or the method alone.
-fn span_name(method: &'static str, route: Option<&str>) -> Cow<'static, str> {
+/// A span's name: `{method} {route}`, in `room` where it is long enough, or the method alone.
+fn span_name<'a>(method: &'static str, route: Option<&str>, room: &'a mut [u8]) -> Cow<'a, str> {
     let method = words::name_of(method);
-    match route {
-        Some(route) => format!("{method} {route}").into(),
-        None => method.into(),
-    }
+    let Some(route) = route else { return method.into() };
+    let length = method.len() + 1 + route.len();
+    let Some(name) = room.get_mut(..length) else {
+        return format!("{method} {route}").into();
+    };
+    name[..method.len()].copy_from_slice(method.as_bytes());
+    name[method.len()] = b' ';
+    name[method.len() + 1..].copy_from_slice(route.as_bytes());
+    String::from_utf8_lossy(name)
 }
 
 fn describe(exchange: &Exchange, head: &impl Head, settings: &Settings) {
@@ -160,7 +165,8 @@ fn describe(exchange: &Exchange, head: &impl Head, settings: &Settings) {
         );
     } else {
         let route = measure::route(key.place);
-        let name = span_name(key.method, route);
+        let mut room = [0; 128];
+        let name = span_name(key.method, route, &mut room);
         let original = (key.method == words::OTHER).then_some(head.method());
         let query = head.query().map(words::query);
         span.fields(

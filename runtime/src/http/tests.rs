@@ -330,6 +330,36 @@ async fn no_line_or_span_carries_anothers_id() {
 }
 
 #[tokio::test]
+async fn a_client_is_given_the_id_of_the_request_it_is_called_in() {
+    let _capture = capture();
+    let sent = |request: Request<()>| async move {
+        let id = request.headers().get(REQUEST_ID).map(|id| id.to_str().unwrap());
+        Ok::<_, std::convert::Infallible>(Response::new(id.unwrap_or("none").to_owned()))
+    };
+    let onward = move |on: bool| async move {
+        let client = ServiceBuilder::new()
+            .layer(client_layer().request_id(on))
+            .service(service_fn(sent));
+        let request = Request::get("http://inventory/take").body(()).unwrap();
+        let answer = client.oneshot(request).await.unwrap().into_body();
+        String::from_utf8(answer.collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    };
+    let long = "x".repeat(128);
+    let app = Router::new()
+        .route("/on", get(move || onward(true)))
+        .route("/off", get(move || onward(false)))
+        .layer(layer());
+    for (path, expected) in [("/on", &*long), ("/off", "none")] {
+        let mut request = get_request(path);
+        request
+            .headers_mut()
+            .insert(REQUEST_ID, HeaderValue::from_str(&long).unwrap());
+        assert_eq!(ask(app.clone(), request).await.2, expected);
+    }
+    assert_eq!(onward(true).await, "none");
+}
+
+#[tokio::test]
 async fn a_client_attempt_is_a_span_whose_context_goes_along() {
     let capture = capture();
     let client = || {

@@ -103,13 +103,6 @@ impl Fields {
         Self { bytes: Vec::new() }
     }
 
-    /// With room for a few fields.
-    pub(crate) fn with_room() -> Self {
-        Self {
-            bytes: Vec::with_capacity(96),
-        }
-    }
-
     /// Empties it and keeps the allocation, unless one huge record made that large.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();

@@ -4,6 +4,8 @@
 //! thread to thread. There is no guard to hold across an `.await`, so a scope cannot leak into another task.
 
 use super::record::{Fields, Key};
+#[cfg(feature = "tower")]
+use super::record::{Reader, Value};
 use pin_project_lite::pin_project;
 use std::cell::RefCell;
 use std::fmt::{Debug, Display};
@@ -14,6 +16,8 @@ use std::task::{Context, Poll};
 
 thread_local! {
     static CURRENT: RefCell<Option<Scope>> = const { RefCell::new(None) };
+    /// Where the next scope's fields are written before it is known how long they are.
+    static SPARE: RefCell<Fields> = const { RefCell::new(Fields::new()) };
 }
 
 /// Log fields, made by [`scope!`](crate::scope), within those that were current when it was made.
@@ -23,7 +27,35 @@ pub struct Scope(Arc<Data>);
 
 struct Data {
     outer: Option<Scope>,
-    fields: Fields,
+    fields: Kept,
+    /// Of a request that is handled: its first field is the request's id.
+    request: bool,
+}
+
+/// Few bytes, as most scopes have, lie beside the rest.
+enum Kept {
+    Here(u8, [u8; 62]),
+    Elsewhere(Box<[u8]>),
+}
+
+impl Kept {
+    fn new(bytes: &[u8]) -> Self {
+        let mut here = [0; 62];
+        match here.get_mut(..bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                Self::Here(bytes.len() as u8, here)
+            }
+            None => Self::Elsewhere(bytes.into()),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Here(length, bytes) => &bytes[..usize::from(*length)],
+            Self::Elsewhere(bytes) => bytes,
+        }
+    }
 }
 
 impl Scope {
@@ -53,6 +85,29 @@ impl Scope {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         self.0.fields.as_bytes()
+    }
+
+    /// That of a request which came in.
+    #[cfg(feature = "tower")]
+    pub(crate) fn of_request(id: &str) -> Self {
+        ScopeBuilder::new().value("request_id", id).made(true)
+    }
+
+    /// The id of the request that is handled here, to be read by `read`.
+    #[cfg(feature = "tower")]
+    pub(crate) fn with_request_id<T>(read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let find = |current: &RefCell<Option<Self>>| {
+            let current = current.try_borrow().ok()?;
+            let mut scope = current.as_ref();
+            while let Some(outer) = scope.filter(|scope| !scope.0.request) {
+                scope = outer.outer();
+            }
+            match Reader::new(scope?.bytes()).next()? {
+                (_, Value::Text(id)) => read(&id),
+                _ => None,
+            }
+        };
+        CURRENT.try_with(find).ok().flatten()
     }
 }
 
@@ -118,7 +173,8 @@ impl ScopeBuilder {
     #[doc(hidden)]
     #[allow(clippy::new_without_default, reason = "for the macro only")]
     pub fn new() -> Self {
-        Self(Fields::with_room())
+        let spare = SPARE.try_with(|spare| Some(std::mem::take(&mut *spare.try_borrow_mut().ok()?)));
+        Self(spare.ok().flatten().unwrap_or_default())
     }
 
     #[doc(hidden)]
@@ -141,10 +197,19 @@ impl ScopeBuilder {
 
     #[doc(hidden)]
     pub fn done(self) -> Scope {
-        Scope(Arc::new(Data {
+        self.made(false)
+    }
+
+    fn made(self, request: bool) -> Scope {
+        let mut fields = self.0;
+        let scope = Scope(Arc::new(Data {
             outer: Scope::current(),
-            fields: self.0,
-        }))
+            fields: Kept::new(fields.as_bytes()),
+            request,
+        }));
+        fields.clear();
+        let _ = SPARE.try_with(|spare| spare.try_borrow_mut().map(|mut spare| *spare = fields));
+        scope
     }
 }
 

@@ -104,6 +104,15 @@ pub(crate) struct SpanOptions {
 }
 
 impl SpanOptions {
+    /// Of a span under this one, of this process or another.
+    #[cfg(feature = "tower")]
+    pub(crate) fn under(context: SpanContext) -> Self {
+        Self {
+            parent: Parent::Of(context),
+            ..Self::default()
+        }
+    }
+
     /// Keeps the values of fields until the span opens: they were asked for before its first poll.
     pub(crate) fn hold(&mut self, site: &'static Site, values: &[&dyn Value]) {
         let mut fields = Fields {
@@ -146,15 +155,14 @@ impl ActiveSpan {
     }
 
     /// Asks filter and sampler, and opens the span in place. `start` is 0 when no one has read the clock yet.
-    pub(crate) fn open(&mut self, site: &'static Site, start: u64, options: Option<Box<SpanOptions>>) {
+    pub(crate) fn open(&mut self, site: &'static Site, start: u64, options: Option<&SpanOptions>) {
         if local::is_turned_away() {
             return;
         }
-        let passed = passing::ids(options.as_deref().map(|options| &options.parent));
-        let mut options = options;
+        let passed = passing::ids(options.map(|options| &options.parent));
         dispatcher::get_default(|dispatch| match pipeline::of(dispatch) {
-            Some(shared) => self.open_ours(site, shared, start, options.as_deref()),
-            None => self.open_foreign(site, dispatch, options.take()),
+            Some(shared) => self.open_ours(site, shared, start, options),
+            None => self.open_foreign(site, dispatch, options),
         });
         if let Some(ids) = passed {
             self.ids = ids;
@@ -197,11 +205,7 @@ impl ActiveSpan {
 
     /// Under a subscriber that is not ours; it may have our layer, which then knows the span.
     #[cold]
-    pub(crate) fn open_foreign(&mut self, site: &'static Site, dispatch: &Dispatch, options: Option<Box<SpanOptions>>) {
-        #[cfg(feature = "logs")]
-        let said = options
-            .as_ref()
-            .map(|options| (options.parent.clone(), options.links.clone()));
+    pub(crate) fn open_foreign(&mut self, site: &'static Site, dispatch: &Dispatch, options: Option<&SpanOptions>) {
         self.foreign = foreign(site, dispatch, options);
         #[cfg(feature = "logs")]
         if let Some(handle) = self
@@ -210,11 +214,12 @@ impl ActiveSpan {
             .and_then(|span| span.id())
             .and_then(|id| super::layer::handle_of(&id))
         {
-            let (parent, links) = said.unwrap_or_default();
-            if let (Parent::Of(context), Some(shared)) = (&parent, super::layer::pipeline()) {
+            if let (Some(Parent::Of(context)), Some(shared)) =
+                (options.map(|options| &options.parent), super::layer::pipeline())
+            {
                 store::set_parent(shared, handle, Some(context));
             }
-            for context in &links {
+            for context in options.iter().flat_map(|options| &options.links) {
                 store::link(handle, context);
             }
             let handle = super::passed::resolved(handle);
@@ -487,6 +492,9 @@ pub(crate) fn record_returned(handle: Handle, value: &dyn Value) {
 /// Links and values that were given before the span opened.
 #[cold]
 pub(crate) fn said(handle: Handle, options: &SpanOptions) {
+    if options.links.is_empty() && options.held.is_empty() {
+        return;
+    }
     for context in &options.links {
         store::link(handle, context);
     }
@@ -510,21 +518,26 @@ pub(crate) fn said(handle: Handle, options: &SpanOptions) {
 
 /// A span of the subscriber that is current and not ours.
 #[cold]
-fn foreign(site: &'static Site, dispatch: &Dispatch, options: Option<Box<SpanOptions>>) -> Option<Box<tracing::Span>> {
+fn foreign(site: &'static Site, dispatch: &Dispatch, options: Option<&SpanOptions>) -> Option<Box<tracing::Span>> {
     if !site.slots.span.wanted(site, dispatch) {
         return None;
     }
-    let options = options.unwrap_or_default();
     let meta = site.metadata();
     let fields = meta.fields();
     let empty: Vec<Option<&dyn Value>> = vec![None; fields.len()];
     let none = fields.value_set_all(&empty);
-    let span = if matches!(options.parent, Parent::Root) {
+    let span = if matches!(
+        options,
+        Some(SpanOptions {
+            parent: Parent::Root,
+            ..
+        })
+    ) {
         tracing::Span::new_root_with(meta, &none, dispatch)
     } else {
         tracing::Span::new_with(meta, &none, dispatch)
     };
-    for item in Items(&options.held) {
+    for item in Items(options.map_or(&[], |options| &options.held)) {
         if let Item::Attribute(Key::Index(index), value) = item
             && let Some(field) = fields.iter().nth(index.into())
         {

@@ -64,17 +64,14 @@ fn open_apart(site: &'static Site, ticks: u64) -> u64 {
 
 /// The same, with what was said of it.
 #[inline(never)]
-pub(crate) fn open_with(site: &'static Site, ticks: u64, options: Box<SpanOptions>) -> u64 {
+pub(crate) fn open_with(site: &'static Site, ticks: u64, options: &SpanOptions) -> u64 {
     if local::is_turned_away() {
         return 0;
     }
     let passed = passing::ids(Some(&options.parent));
-    let mut options = Some(options);
     let token = dispatcher::get_default(|dispatch| match pipeline::of(dispatch) {
-        Some(shared) => options
-            .take()
-            .map_or(0, |options| open_said(site, shared, ticks, &options)),
-        None => open_elsewhere(site, dispatch, options.take()),
+        Some(shared) => open_said(site, shared, ticks, options),
+        None => open_elsewhere(site, dispatch, Some(options)),
     });
     let token = match passed {
         Some(ids) => passing::begin(site.metadata(), ids, token),
@@ -538,7 +535,7 @@ pub(crate) fn detach(token: u64) -> ActiveSpan {
 }
 
 #[cold]
-fn open_elsewhere(site: &'static Site, dispatch: &Dispatch, options: Option<Box<SpanOptions>>) -> u64 {
+fn open_elsewhere(site: &'static Site, dispatch: &Dispatch, options: Option<&SpanOptions>) -> u64 {
     let mut span = ActiveSpan::default();
     span.open_foreign(site, dispatch, options);
     if !span.is_foreign() {

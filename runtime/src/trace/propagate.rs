@@ -15,6 +15,14 @@ pub trait Extract {
     /// Every value of a header, asked for in lower case.
     fn values<'a>(&'a self, name: &str) -> Vec<&'a str>;
 
+    /// The value of a header that there is one of. A carrier that finds it without making a list says so here.
+    fn only<'a>(&'a self, name: &str) -> Option<&'a str> {
+        match self.values(name)[..] {
+            [one] => Some(one),
+            _ => None,
+        }
+    }
+
     /// The names of all headers. Only Jaeger's baggage is looked for in them, since its keys stand there: `uberctx-KEY`. Without
     /// this there is none of it.
     fn names(&self) -> Vec<&str> {
@@ -106,10 +114,7 @@ pub(crate) fn set_formats(names: &[&str]) {
 }
 
 fn w3c(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
-    let [traceparent] = headers.values("traceparent")[..] else {
-        return None;
-    };
-    let mut context = parse(traceparent.trim())?;
+    let mut context = parse(headers.only("traceparent")?.trim())?;
     context.trace_state = trace_state(&headers.values("tracestate")).map(Into::into);
     Some(context)
 }
@@ -286,16 +291,25 @@ mod of_http {
     static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
     static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
+    fn all<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let all = match name {
+            "traceparent" => headers.get_all(&TRACEPARENT),
+            "tracestate" => headers.get_all(&TRACESTATE),
+            "baggage" => headers.get_all(&BAGGAGE),
+            name => headers.get_all(name),
+        };
+        // A value that is not text counts: it makes what it stands in malformed.
+        all.iter().map(|value| value.to_str().unwrap_or("\u{0}"))
+    }
+
     impl Extract for HeaderMap {
         fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
-            let all = match name {
-                "traceparent" => self.get_all(&TRACEPARENT),
-                "tracestate" => self.get_all(&TRACESTATE),
-                "baggage" => self.get_all(&BAGGAGE),
-                name => self.get_all(name),
-            };
-            // A value that is not text counts: it makes what it stands in malformed.
-            all.iter().map(|value| value.to_str().unwrap_or("\u{0}")).collect()
+            all(self, name).collect()
+        }
+
+        fn only<'a>(&'a self, name: &str) -> Option<&'a str> {
+            let mut all = all(self, name);
+            all.next().filter(|_| all.next().is_none())
         }
 
         fn names(&self) -> Vec<&str> {

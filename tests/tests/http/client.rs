@@ -1,10 +1,11 @@
 //! A client and a server of ours over a real socket: one trace, the same ids in both processes' lines.
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
+use reqwest_middleware::ClientWithMiddleware;
 use std::sync::atomic::{AtomicU32, Ordering};
-use vitalsign::http::{ReqwestTracing, layer};
+use vitalsign::http::{REQUEST_ID, ReqwestTracing, layer};
 use vitalsign::testing::capture;
 
 async fn serve(router: Router) -> String {
@@ -14,9 +15,13 @@ async fn serve(router: Router) -> String {
     format!("http://{address}")
 }
 
-fn client() -> reqwest_middleware::ClientWithMiddleware {
+fn client() -> ClientWithMiddleware {
+    client_with(ReqwestTracing::new())
+}
+
+fn client_with(tracing: ReqwestTracing) -> ClientWithMiddleware {
     reqwest_middleware::ClientBuilder::new(reqwest::Client::builder().no_proxy().build().unwrap())
-        .with(ReqwestTracing::new())
+        .with(tracing)
         .build()
 }
 
@@ -61,6 +66,77 @@ async fn client_and_server_are_one_trace() {
         }
         assert!(sample.value > 0.0 && (name.ends_with("size") || sample.duration.as_secs_f64() > 0.0));
     }
+}
+
+/// The ids that a server behind another one was sent, where that one asks in these ways.
+#[tokio::test]
+async fn the_id_of_a_request_goes_on_to_who_is_asked_for_it() {
+    let _capture = capture();
+    let said = |headers: HeaderMap| async move {
+        let ids = headers.get_all(REQUEST_ID).iter();
+        ids.map(|id| id.to_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    let behind = serve(Router::new().route("/", get(said))).await;
+    let ask = |client: ClientWithMiddleware, own: Option<&'static str>| {
+        let url = behind.clone();
+        move || async move {
+            let mut request = client.get(url);
+            if let Some(own) = own {
+                request = request.header(REQUEST_ID, own);
+            }
+            request.send().await.unwrap().text().await.unwrap()
+        }
+    };
+    let silent = || client_with(ReqwestTracing::new().request_id(false));
+    let spawned = ask(client(), None);
+    let front = serve(
+        Router::new()
+            .route("/", get(ask(client(), None)))
+            .route("/own", get(ask(client(), Some("own-1"))))
+            .route("/silent", get(ask(silent(), None)))
+            .route(
+                "/spawned",
+                get(|| async {
+                    vitalsign::scope! { a = 1 }
+                        .run(|| vitalsign::spawn(spawned()))
+                        .await
+                        .unwrap()
+                }),
+            )
+            .layer(layer()),
+    )
+    .await;
+    let plain = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (path, id, expected) in [
+        ("/", Some("from-outside.7"), "from-outside.7"),
+        ("/spawned", Some("from-outside.7"), "from-outside.7"),
+        ("/own", Some("from-outside.7"), "own-1"),
+        ("/silent", Some("from-outside.7"), ""),
+        ("/", None, "minted"),
+        // Not sane: another one is minted.
+        ("/", Some("a b"), "minted"),
+    ] {
+        let mut request = plain.get(format!("{front}{path}"));
+        if let Some(id) = id {
+            request = request.header(REQUEST_ID, id);
+        }
+        let answer = request.send().await.unwrap();
+        let echoed = answer.headers()[REQUEST_ID].to_str().unwrap().to_owned();
+        let passed_on = answer.text().await.unwrap();
+        if expected == "minted" {
+            assert!(
+                echoed.len() == 32 && echoed != id.unwrap_or_default(),
+                "{path}: {echoed}"
+            );
+            assert_eq!(passed_on, echoed, "{path}");
+        } else {
+            assert_eq!(passed_on, expected, "{path}");
+        }
+    }
+    // On behalf of no request.
+    assert_eq!(ask(client(), None)().await, "");
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! `vitalsign::layer()` under a Registry of the program's own: its events reach our logs, with the ids of their trace and through our
 //! filter, and the other layers see what they saw before.
 
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tests::lines::Lines;
 use tests::otlp::Receiver;
 use tests::wait_for;
 use tracing::{Event, Subscriber};
@@ -11,20 +11,6 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::prelude::*;
 use vitalsign::logs::Output;
 use vitalsign::traced;
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panic").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Another layer, which wants everything.
 #[derive(Clone, Default)]
@@ -69,7 +55,7 @@ fn events_reach_the_logs() {
     outer();
     assert!(vitals.flush(Duration::from_secs(10)));
     let trace = receiver.trace("outer", 2);
-    let text = String::from_utf8(lines.0.lock().expect("no panic").clone()).expect("text");
+    let text = lines.text();
     for (message, span) in [("in outer", "outer"), ("in the inner span", "of tracing")] {
         let line = text.lines().find(|line| line.contains(message)).expect("the line");
         let id = &trace.spans.iter().find(|of| of.name == span).expect("the span").span_id;
@@ -96,6 +82,6 @@ fn events_reach_the_logs() {
     vitals.logs().expect("logs").set_filter("debug").expect("a filter");
     outer();
     assert!(vitals.flush(Duration::from_secs(10)));
-    let text = String::from_utf8(lines.0.lock().expect("no panic").clone()).expect("text");
+    let text = lines.text();
     assert!(text.contains("not for the logs"), "{text}");
 }

@@ -1,6 +1,7 @@
 //! A request crosses the shop, the inventory, a database and a real Redis to the worker: one trace, and its ids in the lines of
 //! both programs.
 
+use super::ORDER;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tests::otlp::Receiver;
@@ -254,18 +255,7 @@ fn traces(receiver: &Receiver, orders: &Process, worker: &Process) {
         });
         found.unwrap_or_else(|| panic!("no order with {attempts} attempts"))
     };
-    let expected = "\
-POST /orders
-  place_order
-    reserve
-      POST
-        inventory: POST /items/{item}/take
-          take_from_shelf
-            walk_to_shelf
-    Store::insert
-    send confirmations
-      worker: process confirmations
-";
+    let expected = format!("{ORDER}    send confirmations\n      worker: process confirmations\n");
     let (told, untold) = (of(1), of(3));
     assert_eq!(told.outline(), expected);
     let sender = told.span("send confirmations");

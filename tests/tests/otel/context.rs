@@ -3,26 +3,11 @@
 
 use opentelemetry::trace::{TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, global};
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tests::lines::Lines;
 use tests::otlp::Receiver;
 use vitalsign::logs::Output;
 use vitalsign::traced;
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no panic").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// What a foreign reader sees now.
 fn seen() -> Option<String> {
@@ -115,7 +100,7 @@ fn our_spans_are_attached() {
         trace.outline(),
         "outer\n  inner\n  of tracing\n    inner\n  of the api\n    inner\n"
     );
-    let text = String::from_utf8(lines.0.lock().expect("no panic").clone()).expect("text");
+    let text = lines.text();
     for (message, span) in [("inside the api", "of the api"), ("outside the api", "outer")] {
         let line = text.lines().find(|line| line.contains(message)).expect("the line");
         let id = &trace.spans.iter().find(|of| of.name == span).expect("the span").span_id;

@@ -1,9 +1,9 @@
 //! Spans while they are open and what they were busy with, and the limits of one span: as the variables say, read through an
 //! independent decoder.
 
-use std::io::Write;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::LazyLock;
 use std::time::Duration;
+use tests::lines::Lines;
 use tests::otlp::Receiver;
 use tests::wait_for;
 use vitalsign::logs::Output;
@@ -11,29 +11,15 @@ use vitalsign::traced;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Kept {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("whole").extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 struct Live {
     receiver: Receiver,
     vitals: vitalsign::Vitals,
-    log: Kept,
+    log: Lines,
 }
 
 fn live() -> &'static Live {
     static LIVE: LazyLock<Live> = LazyLock::new(|| {
-        let (receiver, log) = (Receiver::start(), Kept::default());
+        let (receiver, log) = (Receiver::start(), Lines::default());
         let vitals = vitalsign::builder()
             .otlp_endpoint(receiver.http())
             .variable("OTEL_METRICS_EXPORTER", "prometheus")
@@ -55,7 +41,7 @@ fn live() -> &'static Live {
 
 impl Live {
     fn log(&self) -> String {
-        String::from_utf8_lossy(&self.log.0.lock().expect("whole")).into_owned()
+        self.log.text()
     }
 }
 

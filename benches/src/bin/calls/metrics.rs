@@ -4,7 +4,7 @@ use crate::{body, consume, ours};
 use benches::measure::{Case, case};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter as OtelCounter, Histogram as OtelHistogram, MeterProvider as _};
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ScopeMetrics, SumDataPoint};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -168,9 +168,9 @@ fn otel_count() -> u64 {
     let exports = OTEL.exporter.get_finished_metrics().expect("exported");
     let last = exports.last().expect("one export");
     let mut sum = 0;
-    for metric in last.scope_metrics().flat_map(|scope| scope.metrics()) {
+    for metric in last.scope_metrics().flat_map(ScopeMetrics::metrics) {
         if let AggregatedMetrics::U64(MetricData::Sum(points)) = metric.data() {
-            sum += points.data_points().map(|point| point.value()).sum::<u64>();
+            sum += points.data_points().map(SumDataPoint::value).sum::<u64>();
         }
     }
     sum

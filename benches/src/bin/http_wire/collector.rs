@@ -14,6 +14,7 @@ pub struct Collector {
 
 struct Caller {
     stream: TcpStream,
+    part: Vec<u8>,
     received: Vec<u8>,
 }
 
@@ -40,6 +41,7 @@ impl Collector {
             stream.set_nodelay(true)?;
             self.callers.push(Caller {
                 stream,
+                part: vec![0; 64 * 1024],
                 received: Vec::with_capacity(256 * 1024),
             });
         }
@@ -60,10 +62,9 @@ impl Collector {
 impl Caller {
     /// The length of the request that was answered, 0 where there was none.
     fn look(&mut self) -> std::io::Result<usize> {
-        let mut part = [0; 64 * 1024];
-        match self.stream.read(&mut part) {
+        match self.stream.read(&mut self.part) {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(n) => self.received.extend_from_slice(&part[..n]),
+            Ok(n) => self.received.extend_from_slice(&self.part[..n]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
             Err(error) => return Err(error),
         }

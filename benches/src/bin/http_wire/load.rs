@@ -72,7 +72,7 @@ impl Load {
     }
 
     /// Answers a second where every connection asks again at once: an upper bound on what is stable.
-    pub fn flat_out(&mut self, server: &mut Server, length: Duration) -> std::io::Result<f64> {
+    pub fn flat_out(server: &mut Server, length: Duration) -> std::io::Result<f64> {
         let start = Instant::now();
         let mut answers = 0_u32;
         while start.elapsed() < length {

@@ -1,11 +1,13 @@
 //! Promise: over the wire, at half the rate that the bare server can take, the layer moves the 99th percentile by at most 10 %.
 //!
-//! `cargo run --release -p benches --features servers --bin http_wire` (two minutes, on a quiet machine of two cores or more);
-//! `--quick` for a look. Both servers are processes of their own on one core, the load comes from another core, on a schedule
-//! that no slow answer delays: a latency counts from when its request was due. What the bare server can take is the highest such
-//! rate at which its 99th percentile stays within twice that at a light one. The layered server exports as a user's would, its background threads
-//! on the same core as its requests; the collector answers at once, on the core of the load. Rounds of both alternate, and the
-//! medians of 9 are compared.
+//! `cargo run --release -p benches --features servers --bin http_wire` (three minutes, on a quiet machine of two cores or more);
+//! `--quick` for a look, `--rate N` for a rate of one's own; with the feature `http-peers` the peers' layers stand beside. All servers
+//! are processes of their own on one core, the load comes from another core, on a schedule that no slow answer delays: a latency
+//! counts from when its request was due. What the bare server can take is the highest such rate at which its 99th percentile stays
+//! within twice that at a light one. The layered server exports as a user's would, its background threads on the same core as its
+//! requests; the collector answers at once, on the core of the load. The spinning server is the bare one, whose handler burns what
+//! a request costs the layered server more on all its threads: what its percentiles show is the price of that time, whoever takes
+//! it. Rounds alternate, and the medians of 9 are compared.
 
 mod collector;
 mod cores;
@@ -16,12 +18,16 @@ use benches::load::options;
 use cores::Cores;
 use load::{Latencies, Load};
 use server::Server;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Of a round, after its warm-up.
 const LEAST_REQUESTS: f64 = 20_000.0;
 /// Latency is stable while the 99th percentile is within so many times that of a light load.
 const STABLE: f64 = 2.0;
+
+/// Between two rounds.
+const PAUSE: Duration = Duration::from_millis(100);
 
 struct Plan {
     rounds: usize,
@@ -50,6 +56,52 @@ impl Plan {
     }
 }
 
+/// One kind of server and what was measured of it.
+struct Row {
+    name: &'static str,
+    server: Server,
+    rounds: Vec<Latencies>,
+    /// Requests of the rounds, and nanoseconds that the server's threads ran meanwhile, to the kernel's last tick in each.
+    requests: u64,
+    ran: BTreeMap<String, u64>,
+}
+
+impl Row {
+    fn new(name: &'static str, server: Server) -> Self {
+        Self {
+            name,
+            server,
+            rounds: Vec::new(),
+            requests: 0,
+            ran: BTreeMap::new(),
+        }
+    }
+
+    fn round(&mut self, load: &mut Load, rate: f64, round: Duration) -> std::io::Result<Latencies> {
+        let (before, sent) = (self.server.ran(), self.server.sent);
+        let latencies = load.run(&mut self.server, rate, round)?;
+        for (thread, ran) in self.server.ran() {
+            let since = ran - before.get(&thread).unwrap_or(&0);
+            *self.ran.entry(thread).or_default() += since;
+        }
+        self.requests += self.server.sent - sent;
+        Ok(latencies)
+    }
+
+    /// Microseconds of processor time a request.
+    fn cost(&self) -> f64 {
+        self.micros(self.ran.values().sum())
+    }
+
+    fn micros(&self, ran: u64) -> f64 {
+        ran as f64 / 1000.0 / self.requests.max(1) as f64
+    }
+
+    fn spread(&self, percent: f64) -> Spread {
+        Spread::new(self.rounds.iter().map(|round| round.percentile(percent)).collect())
+    }
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     if server::served_if_asked()? {
         return Ok(());
@@ -58,39 +110,63 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cores = Cores::share()?;
     println!("{cores}");
     let mut load = Load::new()?;
-    let mut bare = Server::start("bare", &cores, &mut load)?;
-    let mut layered = Server::start("layered", &cores, &mut load)?;
+    let mut rows = vec![
+        Row::new("bare", Server::start("bare", None, &cores, &mut load)?),
+        Row::new("layered", Server::start("layered", None, &cores, &mut load)?),
+    ];
 
-    let capacity = capacity(&mut load, &mut bare, &plan)?;
-    let rate = capacity / 2.0;
+    let rate = match options::value("--rate") {
+        Some(rate) => rate,
+        None => capacity(&mut load, &mut rows[0].server, &plan)? / 2.0,
+    };
     let round = plan.round.max(if plan.rounds == 9 {
         Duration::from_secs_f64(LEAST_REQUESTS / rate)
     } else {
         Duration::ZERO
     });
-    println!(
-        "the bare server is stable up to {capacity:.0} requests a second; rounds of {:.1} s at {rate:.0}",
-        round.as_secs_f64()
-    );
+    println!("rounds of {:.1} s at {rate:.0} requests a second", round.as_secs_f64());
 
-    let (mut without, mut with) = (Vec::new(), Vec::new());
+    // What the layer costs a request, to be spun away.
+    for row in &mut rows {
+        load.run(&mut row.server, rate, plan.warm_up)?;
+        row.round(&mut load, rate, plan.search * 2)?;
+    }
+    let more = ((rows[1].cost() - rows[0].cost()) * 1000.0).max(1.0) as u64;
+    let spinning = Server::start("spinning", Some(more), &cores, &mut load)?;
+    rows.push(Row::new("spinning", spinning));
+    #[cfg(feature = "http-peers")]
+    rows.push(Row::new("peers", Server::start("peers", None, &cores, &mut load)?));
+
     for number in 0..plan.rounds {
         // Which is first alternates too.
-        for turn in 0..2 {
-            let plain = (number + turn) % 2 == 0;
-            let server = if plain { &mut bare } else { &mut layered };
-            load.run(server, rate, plan.warm_up)?;
-            let latencies = load.run(server, rate, round)?;
-            if plain { &mut without } else { &mut with }.push(latencies);
+        rows.rotate_left(1);
+        if number % 2 == 1 {
+            rows.reverse();
+        }
+        for row in &mut rows {
+            // What the last server has left to do in the background is not this one's.
+            std::thread::sleep(PAUSE);
+            load.run(&mut row.server, rate, plan.warm_up)?;
+            let latencies = row.round(&mut load, rate, round)?;
+            row.rounds.push(latencies);
         }
     }
-    let ratio = report(&without, &with);
-    let sent = layered.sent;
-    let said = layered.end(&mut load)?;
-    println!(
-        "the layered server answered {sent} requests; {said}; the collector took {}",
-        load.collector
-    );
+    rows.sort_by_key(|row| {
+        ["bare", "layered", "spinning", "peers"]
+            .iter()
+            .position(|name| *name == row.name)
+    });
+    let ratio = report(&rows);
+    for row in rows {
+        let sent = row.server.sent;
+        let said = row.server.end(&mut load)?;
+        if row.name == "layered" {
+            println!(
+                "the layered server answered {sent} requests; {said}; the collector took {}",
+                load.collector
+            );
+        }
+    }
     if ratio > 1.1 {
         println!("above the bar");
     }
@@ -99,7 +175,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// The highest rate at which the latency of the bare server is stable.
 fn capacity(load: &mut Load, bare: &mut Server, plan: &Plan) -> std::io::Result<f64> {
-    let flat_out = load.flat_out(bare, plan.search)?;
+    let flat_out = Load::flat_out(bare, plan.search)?;
     let light = load.run(bare, flat_out / 10.0, plan.search)?.percentile(99.0);
     println!("one answer after the other: {flat_out:.0} a second; p99 at a tenth of it {light:.1} µs");
     let (mut stable, mut unstable) = (flat_out / 10.0, flat_out * 1.5);
@@ -115,36 +191,48 @@ fn capacity(load: &mut Load, bare: &mut Server, plan: &Plan) -> std::io::Result<
             unstable = rate;
         }
     }
+    println!("the bare server is stable up to {stable:.0} requests a second");
     Ok(stable)
 }
 
 /// Prints them, and gives layered over bare.
-fn report(without: &[Latencies], with: &[Latencies]) -> f64 {
-    println!("{:10}{:>28}{:>28}", "µs", "p50, median [lowest", "p99, median [lowest");
+fn report(rows: &[Row]) -> f64 {
+    let bare = &rows[0];
     println!(
-        "{:10}{:>28}{:>28}",
-        "", "to highest] of rounds", "to highest] of rounds"
+        "{:10}{:>28}{:>30}{:>8}{:>32}{:>10}",
+        "µs", "p50, median [lowest", "p99, median [lowest", "over", "round by round", "CPU"
     );
-    for (name, rounds) in [("bare", without), ("layered", with)] {
-        let (half, most) = (Spread::of(rounds, 50.0), Spread::of(rounds, 99.0));
-        println!("{name:10}{:>28}{:>28}", half.to_string(), most.to_string());
+    println!(
+        "{:10}{:>28}{:>30}{:>8}{:>32}{:>10}",
+        "", "to highest] of rounds", "to highest] of rounds", "bare's", "", "a request"
+    );
+    let ratio = |row: &Row| row.spread(99.0).median / bare.spread(99.0).median;
+    for row in rows {
+        let pairs = row.rounds.iter().zip(&bare.rounds);
+        let pairs = Spread::new(
+            pairs
+                .map(|(row, bare)| row.percentile(99.0) / bare.percentile(99.0))
+                .collect(),
+        );
+        println!(
+            "{:10}{:>28}{:>30}{:>8.3}{:>32}{:>10.2}",
+            row.name,
+            row.spread(50.0).to_string(),
+            row.spread(99.0).to_string(),
+            ratio(row),
+            format!("{:.3} [{:.3} to {:.3}]", pairs.median, pairs.lowest, pairs.highest),
+            row.cost()
+        );
     }
-    let pairs = Spread::new(
-        with.iter()
-            .zip(without)
-            .map(|(with, without)| with.percentile(99.0) / without.percentile(99.0))
-            .collect(),
-    );
-    let ratio = |percent| Spread::of(with, percent).median / Spread::of(without, percent).median;
-    println!("p50, layered / bare  {:.3}", ratio(50.0));
-    println!(
-        "p99, layered / bare  {:.3}   (bar 1.10); round by round {:.3} [{:.3} to {:.3}]",
-        ratio(99.0),
-        pairs.median,
-        pairs.lowest,
-        pairs.highest
-    );
-    ratio(99.0)
+    let layered = &rows[1];
+    let threads = layered.ran.iter().filter(|(_, ran)| layered.micros(**ran) >= 0.01);
+    let threads: Vec<_> = threads
+        .map(|(thread, ran)| format!("{thread} {:.2}", layered.micros(*ran)))
+        .collect();
+    println!("CPU a request of the layered server: {}", threads.join(", "));
+    println!("p99, layered / bare  {:.3}   (bar 1.10)", ratio(layered));
+    println!("p99, layered / spinning  {:.3}", ratio(layered) / ratio(&rows[2]));
+    ratio(layered)
 }
 
 struct Spread {
@@ -154,10 +242,6 @@ struct Spread {
 }
 
 impl Spread {
-    fn of(rounds: &[Latencies], percent: f64) -> Self {
-        Self::new(rounds.iter().map(|round| round.percentile(percent)).collect())
-    }
-
     fn new(mut all: Vec<f64>) -> Self {
         all.sort_by(f64::total_cmp);
         Self {

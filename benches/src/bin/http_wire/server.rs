@@ -4,10 +4,11 @@ use super::cores::Cores;
 use super::load::{Connection, Load, REQUEST};
 use axum::Router;
 use axum::routing::get;
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -15,14 +16,26 @@ type Failure = Box<dyn std::error::Error>;
 pub fn served_if_asked() -> Result<bool, Failure> {
     let mut arguments = std::env::args().skip(1);
     match (arguments.next().as_deref(), arguments.next()) {
-        (Some("bare"), _) => serve(router())?,
+        (Some("bare"), _) => serve(router(Duration::ZERO))?,
+        (Some("spinning"), Some(nanoseconds)) => serve(router(Duration::from_nanos(nanoseconds.parse()?)))?,
+        #[cfg(feature = "http-peers")]
+        (Some("peers"), _) => {
+            benches::http_peers::otel();
+            benches::http_peers::recorder();
+            serve(
+                router(Duration::ZERO)
+                    .layer(axum_tracing_opentelemetry::middleware::OtelAxumLayer::default())
+                    .layer(axum_prometheus::PrometheusMetricLayer::new()),
+            )?;
+            println!("{} spans", benches::http_peers::exported());
+        }
         (Some("layered"), Some(collector)) => {
             let vitals = vitalsign::builder()
                 .service_name("orders")
                 .otlp_endpoint(collector)
                 .admin("127.0.0.1:0")
                 .install()?;
-            serve(router().layer(vitalsign::http::layer().access_line(false)))?;
+            serve(router(Duration::ZERO).layer(vitalsign::http::layer().access_line(false)))?;
             drop(vitals);
             let spans = vitalsign::diagnostics();
             println!("{} spans handed over, {} dropped", spans.delivered, spans.dropped_ring);
@@ -32,8 +45,18 @@ pub fn served_if_asked() -> Result<bool, Failure> {
     Ok(true)
 }
 
-fn router() -> Router {
-    Router::new().route("/orders/{id}", get(|| async { "an order" }))
+/// Its handler spins for so long.
+fn router(spin: Duration) -> Router {
+    let order = move || async move {
+        if !spin.is_zero() {
+            let start = Instant::now();
+            while start.elapsed() < spin {
+                std::hint::spin_loop();
+            }
+        }
+        "an order"
+    };
+    Router::new().route("/orders/{id}", get(order))
 }
 
 /// As `#[tokio::main]` runs it: as many workers as there are cores to run on.
@@ -73,11 +96,16 @@ impl Drop for Server {
 }
 
 impl Server {
-    pub fn start(kind: &str, cores: &Cores, load: &mut Load) -> Result<Self, Failure> {
+    /// `told`: what this kind wants to know besides where the collector is.
+    pub fn start(kind: &str, told: Option<u64>, cores: &Cores, load: &mut Load) -> Result<Self, Failure> {
+        let told = match told {
+            Some(told) => told.to_string(),
+            None => format!("http://{}", load.collector.address()?),
+        };
         let mut child = cores
             .server()?
             .arg(kind)
-            .arg(format!("http://{}", load.collector.address()?))
+            .arg(told)
             .env_remove("RUST_LOG")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -101,6 +129,18 @@ impl Server {
             free: Connection::all(&address)?,
             busy: Vec::new(),
         })
+    }
+
+    /// Nanoseconds that its threads have run so far, by their names.
+    pub fn ran(&self) -> BTreeMap<String, u64> {
+        let mut ran = BTreeMap::new();
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        for thread in threads.into_iter().flatten().flatten() {
+            let read = |file| std::fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+            let run = read("schedstat").split(' ').next().and_then(|first| first.parse().ok());
+            *ran.entry(read("comm").trim().to_owned()).or_default() += run.unwrap_or(0);
+        }
+        ran
     }
 
     /// Ends it; what it says last.

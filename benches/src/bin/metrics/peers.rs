@@ -71,6 +71,10 @@ struct MeasuredLabels {
 }
 
 #[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "the same in every row: what is measured is what is done with it"
+)]
 fn of(i: u64, result: &Result<u64, std::fmt::Error>) -> (ChannelLabel, SizeLabel, OutcomeLabel) {
     let channel = match Channel::of(i) {
         Channel::Web => ChannelLabel::Web,

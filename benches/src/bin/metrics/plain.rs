@@ -24,6 +24,10 @@ pub(crate) enum Size {
 
 impl Channel {
     #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the same in every row: what is measured is what is done with it"
+    )]
     pub(crate) fn of(i: u64) -> Self {
         match i % 4 {
             0 => Self::Web,
@@ -35,6 +39,10 @@ impl Channel {
 
 impl Size {
     #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the same in every row: what is measured is what is done with it"
+    )]
     pub(crate) fn of(i: u64) -> Self {
         if i.is_multiple_of(8) { Self::Large } else { Self::Small }
     }
