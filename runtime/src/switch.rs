@@ -11,6 +11,12 @@ const CAPTURING: u8 = 2;
 /// `OTEL_SDK_DISABLED`: nothing records, and the contexts that come in go on.
 const PASSING: u8 = 4;
 
+/// Contexts of the `opentelemetry` API are looked at: a call without a span may stand in one of its.
+#[cfg(feature = "otel")]
+const OTEL: u8 = 8;
+#[cfg(not(feature = "otel"))]
+const OTEL: u8 = 0;
+
 static STATE: AtomicU8 = AtomicU8::new(0);
 
 /// True while anyone wants to know: after `init()`, or in a capture. Relaxed on purpose: a call that races with either may be
@@ -35,13 +41,26 @@ pub(crate) fn on_for(has_context: bool) -> bool {
 /// Nothing records, and calls hand on the context that they name.
 #[inline]
 pub(crate) fn passing() -> bool {
-    STATE.load(Ordering::Relaxed) == PASSING
+    STATE.load(Ordering::Relaxed) & !OTEL == PASSING
 }
 
 /// True while some test captures: then each call is told to whoever captures it.
 #[inline]
 pub(crate) fn capturing() -> bool {
     STATE.load(Ordering::Relaxed) & CAPTURING != 0
+}
+
+/// True where a call may have to be told to more than its cells: one load for all that few programs do.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a load, in every record")]
+pub(crate) fn is_unusual() -> bool {
+    STATE.load(Ordering::Relaxed) & (CAPTURING | OTEL) != 0
+}
+
+/// Contexts of the `opentelemetry` API are looked at from here on.
+#[cfg(feature = "otel")]
+pub(crate) fn look_at_otel() {
+    STATE.fetch_or(OTEL, Ordering::SeqCst);
 }
 
 pub(crate) fn set(on: bool) {

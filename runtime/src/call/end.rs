@@ -4,7 +4,7 @@ use super::operation;
 use super::settle::Ended;
 use super::signals::{BUSY, COUNT, IN_FLIGHT, OPERATION, SPAN, TIME};
 use crate::metrics::label::{Dims, Labels};
-use crate::metrics::slot::{self, CounterSlot};
+use crate::metrics::slot;
 use crate::metrics::{Amount, CallLabels, CallRef, Ids};
 use crate::operation::Kept;
 use crate::outcome::CallOutcome;
@@ -54,7 +54,18 @@ pub(super) fn counted(site: &'static Site, outcome: CallOutcome) {
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "an addition, that its outcome makes a constant of")]
 pub(super) fn counted_with(site: &'static Site, labels: Labels, amount: u64, outcome: CallOutcome) {
-    labelled_unit(site, slot::unit(labels.index, outcome), amount, labels.dims);
+    let unit = slot::unit(labels.index, outcome);
+    // Nearly always, and known while compiling unless `by` says otherwise.
+    if amount == 1 {
+        labelled_one(site, unit, labels.dims);
+    } else {
+        labelled_unit(site, unit, amount, labels.dims);
+    }
+}
+
+#[inline(never)]
+fn labelled_one(site: &'static Site, unit: usize, dims: &'static Dims) {
+    counted_unit(site, unit, 1, dims);
 }
 
 #[inline(never)]
@@ -63,14 +74,24 @@ fn labelled_unit(site: &'static Site, unit: usize, amount: u64, dims: &'static D
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "in two functions that are not")]
+#[expect(clippy::inline_always, reason = "in three functions that are not")]
 fn counted_unit(site: &'static Site, unit: usize, amount: u64, dims: &'static Dims) {
-    if switch::capturing() || !CounterSlot::count_alone(site, unit, amount, dims) {
-        counted_apart(site, unit, amount, dims);
+    if switch::is_unusual() {
+        return counted_apart(site, unit, amount, dims);
+    }
+    // What the thread's own things are found by is told apart from what they are found with: whatever is not needed after it, needs no
+    // register kept over it.
+    let Some(way) = site.slots.counter.way(dims) else {
+        return counted_apart(site, unit, amount, dims);
+    };
+    match way.count(unit, amount) {
+        Some((_, false)) => {}
+        Some((turn, true)) => slot::alone_example(site, unit, amount, turn),
+        None => counted_apart(site, unit, amount, way.labels()),
     }
 }
 
-/// The same where it is told to a test, or has no short way. It is told just what they are told, in the same registers: with
+/// The same where it may be told to more than its cells, or has no short way. It is told just what they are told, in the same registers: with
 /// more, they would keep a frame for it that most calls have no use for.
 #[cold]
 #[inline(never)]
@@ -79,6 +100,12 @@ fn counted_apart(site: &'static Site, unit: usize, amount: u64, dims: &'static D
     let labels = Labels { index, dims };
     if switch::capturing() {
         return whole_with(COUNT, site, 0, [labels, Labels::NONE], Amount::Whole(amount), outcome);
+    }
+    if let Some((turn, sampled)) = site.slots.counter.way(dims).and_then(|way| way.count(unit, amount)) {
+        if direct::may_be_example_where(0, sampled) {
+            slot::alone_example(site, unit, amount, turn);
+        }
+        return;
     }
     site.slots.counter.count_apart(site, labels, outcome, amount, (0, 0));
 }

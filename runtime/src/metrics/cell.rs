@@ -299,25 +299,29 @@ impl Direct {
         Some(Alone { block, first })
     }
 
-    /// The same where a series is one cell.
+    /// Adds to such a series where it is one cell, and tells what was there.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a few loads, in every record")]
-    pub(crate) fn own_cell(&self, stripe: usize, unit: usize) -> Option<Alone> {
+    #[expect(clippy::inline_always, reason = "a few loads and an addition, in every record")]
+    pub(crate) fn add_one_cell(&self, stripe: usize, unit: usize, amount: u64) -> Option<u64> {
         debug_assert_eq!((self.width, 1 << self.shift), (1, LINE));
-        let block = self.block(stripe, unit / LINE)?;
-        let first = unit % LINE;
-        Some(Alone { block, first })
+        let line = self.directory.line(self.place(stripe, unit / LINE)?)?;
+        Some(handover::add(&line[unit % LINE], false, amount))
     }
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a few loads, in every record")]
     fn block(&self, stripe: usize, block: usize) -> Option<&'static [AtomicU64]> {
+        self.directory.get(self.place(stripe, block)?)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "two comparisons, in every record")]
+    fn place(&self, stripe: usize, block: usize) -> Option<usize> {
         if stripe == stripe::SHARED || block >= self.blocks {
             return None;
         }
         // A thread that has not asked for its stripe has none below the end of the directory.
-        let place = stripe.wrapping_mul(self.blocks).wrapping_add(block);
-        self.directory.get(place)
+        Some(stripe.wrapping_mul(self.blocks).wrapping_add(block))
     }
 }
 
@@ -398,23 +402,23 @@ mod tests {
         let narrow = Grid::new(40, 1);
         for (grid, of_one_cell) in [(&wide, false), (&narrow, false), (&Grid::new(40, 1), true)] {
             let direct = grid.direct().unwrap();
-            let own = |unit| {
+            let add = |unit, amount| {
                 let stripe = here(|here| here.stripe.get());
                 if of_one_cell {
-                    direct.own_cell(stripe, unit)
+                    direct.add_one_cell(stripe, unit, amount)
                 } else {
-                    direct.own(stripe, unit)
+                    direct.own(stripe, unit)?.add(0, amount)
                 }
             };
             let last = grid.units() - 1;
-            assert!(own(last).is_none(), "not made yet");
+            assert!(add(last, 1).is_none(), "not made yet");
             grid.mine(last).unwrap().add(0, 1);
-            assert_eq!(own(last).unwrap().add(0, 2), Some(1));
+            assert_eq!(add(last, 2), Some(1));
             std::thread::scope(|scope| {
                 scope.spawn(|| {
-                    assert!(own(last).is_none(), "a thread that has no stripe yet");
+                    assert!(add(last, 1).is_none(), "a thread that has no stripe yet");
                     grid.mine(last).unwrap().add(0, 4);
-                    assert_eq!(own(last).unwrap().add(0, 8), Some(4));
+                    assert_eq!(add(last, 8), Some(4));
                 });
             });
             assert_eq!(grid.reader().series(last).unwrap().sum(0), 15);
@@ -422,7 +426,7 @@ mod tests {
             assert!(
                 [grid.units() + LINE, usize::MAX >> 2]
                     .into_iter()
-                    .all(|unit| own(unit).is_none())
+                    .all(|unit| add(unit, 1).is_none())
             );
         }
         assert!(Grid::new(MAX_UNITS, LINE).direct().is_none());

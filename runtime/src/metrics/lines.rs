@@ -47,7 +47,7 @@ struct Place(AtomicPtr<Line>);
 #[derive(Clone, Copy)]
 pub(super) struct Directory {
     places: &'static [Place],
-    /// Cells of a block: a whole number of lines.
+    /// Cells of a block: a whole number of lines, one at least.
     cells: usize,
 }
 
@@ -59,7 +59,7 @@ impl Directory {
                 .map(|_| Place(AtomicPtr::default()))
                 .collect::<Vec<_>>()
                 .leak(),
-            cells: cells.div_ceil(LINE) * LINE,
+            cells: cells.div_ceil(LINE).max(1) * LINE,
         }
     }
 
@@ -67,15 +67,28 @@ impl Directory {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "one load, in every record")]
     pub(super) fn get(&self, at: usize) -> Option<&'static [AtomicU64]> {
-        let block = self.places.get(at)?.0.load(Ordering::Acquire);
-        if block.is_null() {
-            return None;
-        }
+        let block = self.block(at)?;
         // SAFETY: `make` alone writes to the places of a directory, and `places` and `cells` are set together, in `new`, and
         // private. It writes the beginning of `cells / LINE` lines of one allocation that is never freed and, being
         // atomics, never borrowed for writing; the store releases what this load acquires. A line is its sixteen cells in
         // order and nothing else (`repr(C)`, and 16 × 8 bytes fill its alignment of 128), so so many lines are `cells` cells.
         Some(unsafe { slice::from_raw_parts(block.cast::<AtomicU64>(), self.cells) })
+    }
+
+    /// The first line of a block, if it was made.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "one load, in every record")]
+    pub(super) fn line(&self, at: usize) -> Option<&'static [AtomicU64; LINE]> {
+        let block = self.block(at)?;
+        // SAFETY: as in `get`; a block is one line at least.
+        Some(unsafe { &(*block).0 })
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "one load, in every record")]
+    fn block(&self, at: usize) -> Option<*mut Line> {
+        let block = self.places.get(at)?.0.load(Ordering::Acquire);
+        (!block.is_null()).then_some(block)
     }
 
     /// A block, made on first use from the lines of this stripe.
@@ -128,8 +141,11 @@ mod tests {
     }
 
     #[test]
-    fn no_cells_are_no_block_to_read() {
+    fn a_block_has_a_line_at_least() {
         let directory = Directory::new(1, 0);
-        assert!(directory.make(0, 0).unwrap().is_empty());
+        assert!(directory.line(0).is_none());
+        assert_eq!(directory.make(0, 0).unwrap().len(), LINE);
+        directory.line(0).unwrap()[LINE - 1].fetch_add(1, Ordering::Relaxed);
+        assert_eq!(directory.get(0).unwrap()[LINE - 1].load(Ordering::Relaxed), 1);
     }
 }

@@ -96,7 +96,7 @@ impl CounterSlot {
         (end, span): (u64, u64),
     ) {
         let unit = unit(entry.index, outcome);
-        match self.count_near(entry.dims, unit, amount) {
+        match self.way(entry.dims).and_then(|way| way.count(unit, amount)) {
             Some((turn, sampled)) if direct::may_be_example_where(span, sampled) => {
                 self.count_example(unit, amount, turn, (end, span));
             }
@@ -105,27 +105,12 @@ impl CounterSlot {
         }
     }
 
-    /// A call that nothing is done for but to count it; false where it has no short way, and has to
+    /// The short way to the cells of these label types; `None` where there is none, and a call has to
     /// [go the long one](Self::count_apart).
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a few loads and an addition: the whole of a record")]
-    pub(crate) fn count_alone(site: &'static Site, unit: usize, amount: u64, dims: &'static Dims) -> bool {
-        let Some((turn, sampled)) = site.slots.counter.count_near(dims, unit, amount) else {
-            return false;
-        };
-        if direct::may_be_example_where(0, sampled) {
-            alone_example(site, unit, amount, turn);
-        }
-        true
-    }
-
-    /// The short way: what was counted before, and whether a sampled span is current; `None` where there is no such way.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a few loads and an addition: the whole of a record")]
-    fn count_near(&self, dims: &'static Dims, unit: usize, amount: u64) -> Option<(u64, bool)> {
-        let (stripe, sampled) = here(|here| (here.stripe.get(), here.sampled.get()));
-        let cells = self.short.to(dims)?.own_cell(stripe, unit)?;
-        Some((cells.add(0, amount)?, sampled != 0))
+    #[expect(clippy::inline_always, reason = "a comparison, in every record")]
+    pub(crate) fn way(&self, dims: &'static Dims) -> Option<&Way> {
+        self.short.to(dims)
     }
 
     /// Under a sampled span.
@@ -346,7 +331,7 @@ pub(crate) fn parts_of(unit: usize) -> (u32, CallOutcome) {
 /// A call that was only counted, under a sampled span. Told what its end was told, in the same registers, so that who never has one
 /// pays for none.
 #[inline(never)]
-fn alone_example(site: &'static Site, unit: usize, amount: u64, turn: u64) {
+pub(crate) fn alone_example(site: &'static Site, unit: usize, amount: u64, turn: u64) {
     site.slots.counter.count_example(unit, amount, turn, (0, 0));
 }
 

@@ -11,6 +11,7 @@ use super::columns::Columned;
 use super::exemplar::Exemplars;
 use super::label::{Dims, ErrorIndex, ErrorLabelType, LabelType, Limit};
 use crate::export::snapshot::{Exemplar, Number, PointValue};
+use crate::here::here;
 use crate::outcome::CallOutcome;
 use crate::site::{LabelDef, LabelSource};
 use crate::trace::active;
@@ -167,11 +168,21 @@ impl Way {
         self.own.own(stripe, unit)
     }
 
-    /// The same where a series is one cell.
+    /// Counts where a series is one cell: what was counted before, and whether a sampled span is current. `None` if this thread has none of
+    /// its own.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a few loads, in every record")]
-    pub(crate) fn own_cell(&self, stripe: usize, unit: usize) -> Option<Alone> {
-        self.own.own_cell(stripe, unit)
+    #[expect(clippy::inline_always, reason = "a few loads and an addition: the whole of a record")]
+    pub(crate) fn count(&self, unit: usize, amount: u64) -> Option<(u64, bool)> {
+        let (stripe, sampled) = here(|here| (here.stripe.get(), here.sampled.get()));
+        let before = self.own.add_one_cell(stripe, unit, amount)?;
+        Some((before, sampled != 0))
+    }
+
+    /// The label types that it is for.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a load")]
+    pub(crate) fn labels(&self) -> &'static Dims {
+        self.entry
     }
 
     /// Where examples of it go, if anywhere.
