@@ -1,5 +1,6 @@
 //! `OpenTelemetry`'s names and units as Prometheus writes them.
 
+use super::super::diag::{Level, say_once};
 use super::super::snapshot::{Family, Kind, Labels, Point};
 use crate::metrics::columns::Columned;
 use crate::metrics::registry::LabelSet;
@@ -19,8 +20,21 @@ pub(super) struct Named {
     pub(super) points: Vec<Point>,
 }
 
-/// Names the families. Those that fall under one name are joined if they are of one kind; otherwise the first stands.
+/// Names the families. Those that fall under one name are joined if they are of one kind; otherwise the first stands, and that is said.
 pub(super) fn families(families: Vec<Family>) -> Vec<Named> {
+    named(families, |there, metric| {
+        say_once(
+            Level::Warn,
+            ("metrics", "names"),
+            format_args!(
+                "metric `{metric}` is not on the page: `{there}` is the name of another there, of another kind or unit. Rename one of them"
+            ),
+        );
+    })
+}
+
+/// `hidden` hears the name on the page and the metric that does not get it.
+fn named(families: Vec<Family>, mut hidden: impl FnMut(&str, &str)) -> Vec<Named> {
     let mut named: Vec<Named> = Vec::with_capacity(families.len());
     let mut by_name: HashMap<String, usize> = HashMap::new();
     for mut family in families {
@@ -46,6 +60,8 @@ pub(super) fn families(families: Vec<Family>) -> Vec<Named> {
             let known: HashSet<_> = there.points.iter().map(texts).collect();
             let new = family.points.into_iter().filter(|point| !known.contains(&texts(point)));
             there.points.extend(new);
+        } else {
+            hidden(&there.name, &family.name);
         }
     }
     named
@@ -340,6 +356,37 @@ mod tests {
                 "{base} {unit}"
             );
         }
+    }
+
+    #[test]
+    fn a_metric_whose_name_is_taken_is_told() {
+        use crate::export::snapshot::{Number, PointValue};
+        let family = |name: &'static str, unit: &'static str, kind| Family {
+            name: name.into(),
+            help: "".into(),
+            unit: unit.into(),
+            kind,
+            points: vec![Point {
+                labels: LabelSet::new().into(),
+                typed: 0,
+                value: PointValue::number(Number::U64(1)),
+                start_unix_nanos: 0,
+            }],
+        };
+        let mut told = Vec::new();
+        let shown = named(
+            vec![
+                family("lat", "s", Kind::Histogram),
+                family("lat.seconds", "", Kind::Counter),
+                family("memory", "By", Kind::Gauge),
+                family("memory.bytes", "", Kind::UpDownCounter),
+                family("orders", "", Kind::Counter),
+            ],
+            |there, metric| told.push(format!("{metric}: {there}")),
+        );
+        let names: Vec<_> = shown.iter().map(|named| &*named.name).collect();
+        assert_eq!(names, ["lat_seconds", "memory_bytes", "orders"]);
+        assert_eq!(told, ["lat.seconds: lat_seconds", "memory.bytes: memory_bytes"]);
     }
 
     #[test]
