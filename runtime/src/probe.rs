@@ -7,7 +7,7 @@
 
 #![allow(clippy::unused_self, reason = "a tag is chosen by its type; that is all it says")]
 
-use crate::call::{Brief, Call, Settle, SpanOf};
+use crate::call::{Brief, Call, Settle, SpanOf, signals};
 use crate::metrics::label::{ErrorIndex, ErrorLabel, LabelType};
 use crate::operation::ErrorKind;
 use crate::outcome::{Outcome, Verdict};
@@ -136,9 +136,9 @@ macro_rules! level {
     };
 }
 
-/// A level of [`Probe`] for a `Result`, whose error says with `$say` what it is.
+/// A level of [`Probe`] for a `Result`, whose error says with `$say` what it is: to a span, and where it is labelled to the metrics.
 macro_rules! error {
-    ($(#[$doc:meta])* $trait:ident for $self:ty, [E $(: $($bounds:tt)+)?], $name:ident, |$e:ident, $s:ident| $say:expr) => {
+    ($(#[$doc:meta])* $trait:ident for $self:ty, [E $(: $($bounds:tt)+)?], $told:ident, $name:ident, |$e:ident, $s:ident| $say:expr) => {
         $(#[$doc])*
         pub trait $trait {
             /// Settles the call by this value.
@@ -156,7 +156,8 @@ macro_rules! error {
             #[inline]
             fn vitalsign_end<const SIGNALS: u8>(&self, call: &mut Brief<SIGNALS>) {
                 match self.0 {
-                    Ok(_) => call.succeeded(),
+                    _ if SIGNALS & signals::$told == 0 => call.ends(self.0.is_err()),
+                    Ok(_) => call.ends(false),
                     Err(e) => call.failed(e, $name::<E>),
                 }
             }
@@ -170,36 +171,36 @@ macro_rules! error {
 
 error! {
     /// A `Result` whose error is an [`ErrorLabel`] and an [`Error`].
-    SettleLabelled for &&&&&&&Probe<'_, Result<T, E>>, [E: ErrorLabel + Error], by_label_and_message, |e, s| {
+    SettleLabelled for &&&&&&&Probe<'_, Result<T, E>>, [E: ErrorLabel + Error], ANY, by_label_and_message, |e, s| {
         let error_type = labelled(s, e);
         failed(s, || error_type, type_name::<E>(), ErrorValue::Std(e));
     }
 }
 error! {
     /// A `Result` whose error is an [`ErrorLabel`] only.
-    SettleLabelledOnly for &&&&&&Probe<'_, Result<T, E>>, [E: ErrorLabel], by_label, |e, s| {
+    SettleLabelledOnly for &&&&&&Probe<'_, Result<T, E>>, [E: ErrorLabel], ANY, by_label, |e, s| {
         let error_type = labelled(s, e);
         failed(s, || error_type, type_name::<E>(), ErrorValue::Opaque(type_name::<E>()));
     }
 }
 error! {
     /// A `Result` whose error is a [`std::error::Error`].
-    SettleStd for &&&&&Probe<'_, Result<T, E>>, [E: Error], by_message, |e, s|
+    SettleStd for &&&&&Probe<'_, Result<T, E>>, [E: Error], SPAN, by_message, |e, s|
         failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Std(e))
 }
 error! {
     /// A `Result` whose error derefs to one: `Box<dyn Error>`, `anyhow::Error`. A reference to an unsized error is an error too.
-    SettleDeref for &&&&Probe<'_, Result<T, E>>, [E: Deref<Target: Error>], by_message_behind, |e, s|
+    SettleDeref for &&&&Probe<'_, Result<T, E>>, [E: Deref<Target: Error>], SPAN, by_message_behind, |e, s|
         failed(s, type_path::<E::Target>, behind::<E>(), ErrorValue::Std(&&**e))
 }
 error! {
     /// A `Result` whose error can be displayed.
-    SettleDisplay for &&&Probe<'_, Result<T, E>>, [E: Display], by_text, |e, s|
+    SettleDisplay for &&&Probe<'_, Result<T, E>>, [E: Display], SPAN, by_text, |e, s|
         failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Display(e))
 }
 error! {
     /// Any other `Result`.
-    SettleResult for &&Probe<'_, Result<T, E>>, [E], by_type, |_e, s|
+    SettleResult for &&Probe<'_, Result<T, E>>, [E], SPAN, by_type, |_e, s|
         failed(s, type_path::<E>, type_name::<E>(), ErrorValue::Opaque(type_name::<E>()))
 }
 
@@ -239,7 +240,7 @@ impl<R: ?Sized> SettleAny for Probe<'_, R> {
     fn vitalsign_settle(&self, _: &mut Settle<'_>) {}
     #[inline]
     fn vitalsign_end<const SIGNALS: u8>(&self, call: &mut Brief<SIGNALS>) {
-        call.succeeded();
+        call.ends(false);
     }
 }
 

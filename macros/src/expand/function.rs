@@ -5,9 +5,12 @@ mod body;
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{FnArg, GenericParam, Pat, ReturnType, Signature, Type};
+use syn::{Attribute, FnArg, GenericParam, Pat, ReturnType, Signature, Type};
 
-use self::body::{braced, conditions, edge_inside, edge_of_future, erased, hold, inner_attributes, item, rebinds, tie};
+use self::body::{
+    braced, conditions, edge_inside, edge_of_future, erased, hold, inner_attributes, item, lend, only_borrows, rebinds,
+    tie, underscored,
+};
 use super::{entry, settle, site};
 use crate::lower::expects::{self, Spared};
 use crate::model::{Flow, Instrumented, Rebind, Run, Tail};
@@ -297,25 +300,34 @@ fn wrapper(model: &Instrumented, body: &Group, settle: &TokenStream) -> TokenStr
     let said = entry::entry(model);
     let call = if said.is_empty() { emit!(_) } else { emit!(call) };
     let hold = hold(&model.receiver);
-    // Fields that name a part of a pattern need it taken apart before the body; all else moves in as rustc moves it.
+    // Fields that name a part of a pattern need it taken apart before the body; all else moves in as rustc moves it. What a pattern
+    // only borrows is taken apart for the fields and once more in the body.
     let named = |rebind: &&Rebind| rebind.hidden && rebind.names.iter().any(|name| mentions_ident(&said, name));
-    let (early, late): (Vec<&Rebind>, Vec<&Rebind>) = model.rebinds.iter().partition(named);
+    let moves = |rebind: &&Rebind| named(rebind) && !only_borrows(rebind);
+    let (early, late): (Vec<&Rebind>, Vec<&Rebind>) = model.rebinds.iter().partition(moves);
+    let lent = lend(late.iter().copied().filter(named), &said);
     let apart = rebinds(early.iter().copied(), None);
     let kept = early.iter().flat_map(|rebind| {
         let cfg = conditions(&rebind.attrs);
-        rebind.names.iter().map(move |name| emit!(#(#cfg)* let _ = &#name;))
+        rebind.names.iter().map(move |name| mention(&cfg, name))
     });
     let rest = rebinds(late, Some(&said));
     let block = braced(body, &emit!(#hold #(#kept)* #rest));
     // A closure captures in the order of mention, and drops in that order if it is never called.
-    let sources = model.rebinds.iter().map(|rebind| {
-        let (cfg, source) = (conditions(&rebind.attrs), &rebind.source);
-        emit!(#(#cfg)* let _ = &#source;)
-    });
+    let sources = model
+        .rebinds
+        .iter()
+        .map(|rebind| mention(&conditions(&rebind.attrs), &rebind.source));
     let in_order = (!said.is_empty()).then(|| emit!(#hold #(#sources)*));
     emit! {
-        #p::future::<#signals, _, _, _>(#site, move |#call| { #in_order #apart #said async move #block }, #settle)
+        #p::future::<#signals, _, _, _>(#site, move |#call| { #in_order #apart #lent async move #block }, #settle)
     }
+}
+
+/// A statement that captures it and does nothing.
+fn mention(cfg: &[&Attribute], name: &Ident) -> TokenStream {
+    let underscore = underscored(name).then(|| emit!(#[allow(clippy::used_underscore_binding)]));
+    emit!(#(#cfg)* #underscore let _ = &#name;)
 }
 
 fn future_inside(model: &Instrumented, tail: &Tail) -> TokenStream {

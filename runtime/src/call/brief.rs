@@ -51,9 +51,16 @@ impl<const SIGNALS: u8> Brief<SIGNALS> {
     /// Ends by a value that is no error.
     #[inline]
     pub fn succeeded(&mut self) {
+        self.ends(false);
+    }
+
+    /// Ends by a value of which no more is said than whether it is an error.
+    #[inline]
+    pub(crate) fn ends(&mut self, is_error: bool) {
         if self.on {
             self.on = false;
-            end::bare::<SIGNALS>(self.site, self.start, self.span, CallOutcome::Ok);
+            let outcome = if is_error { CallOutcome::Error } else { CallOutcome::Ok };
+            end::bare::<SIGNALS>(self.site, self.start, self.span, outcome);
         }
     }
 

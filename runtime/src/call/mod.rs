@@ -53,6 +53,8 @@ pub mod signals {
     pub const SAID: u8 = 32;
     /// `db(…)` or `job`; of a plain function never without [`SAID`].
     pub const OPERATION: u8 = 64;
+    /// Any of them.
+    pub(crate) const ANY: u8 = u8::MAX;
 }
 use signals::{COUNT, IN_FLIGHT, OPERATION, SAID, SPAN, TIME};
 

@@ -252,3 +252,13 @@ pub mod expectations {
     #[expect(dead_code)]
     fn nobody_calls() {}
 }
+
+/// Captures arguments that say they are not used.
+///
+/// # Errors
+/// Never.
+#[traced(crate = telemetry, args)]
+#[counted(crate = telemetry, by = 2)]
+pub async fn unused_and_captured(_left: String, (_part, rest): (String, u8)) -> Result<u8, Error> {
+    std::future::ready(Ok(rest)).await
+}

@@ -80,25 +80,68 @@ fn rebound(rebind: &Rebind, said: Option<&TokenStream>) -> TokenStream {
         hidden,
     } = rebind;
     if *hidden {
-        let mutable = borrows_mutably(&pattern.to_token_stream()).then(|| emit!(mut));
-        return emit!(#(#attrs)* let #mutable #source = #source; #(#attrs)* let #pattern = #source;);
+        let source_again = again(rebind);
+        return emit!(#source_again #(#attrs)* let #pattern = #source;);
     }
     let used = said.is_some_and(|said| names.iter().any(|name| mentions_ident(said, name)));
     let used = used.then(|| emit!(#[allow(unused_variables)]));
-    let underscore = source.to_string().starts_with('_');
-    let underscore =
-        underscore.then(|| emit!(#[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]));
+    let underscore = underscored(source)
+        .then(|| emit!(#[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]));
     emit!(#(#attrs)* #used #underscore let #pattern = #source;)
 }
 
-/// `ref mut` stands in the pattern.
-fn borrows_mutably(pattern: &TokenStream) -> bool {
-    let mut by_ref = false;
-    pattern.clone().into_iter().any(|tree| match tree {
-        TokenTree::Ident(word) => std::mem::replace(&mut by_ref, word == "ref") && word == "mut",
-        TokenTree::Group(group) => borrows_mutably(&group.stream()),
-        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-    })
+/// A name that says it is not used.
+pub(super) fn underscored(name: &Ident) -> bool {
+    name.to_string().starts_with('_')
+}
+
+/// A hidden argument under its own name, of which the pattern may borrow mutably.
+fn again(
+    Rebind {
+        attrs, pattern, source, ..
+    }: &Rebind,
+) -> TokenStream {
+    let mutable = count(&pattern.to_token_stream(), &["ref", "mut"]) > 0;
+    let mutable = mutable.then(|| emit!(mut));
+    emit!(#(#attrs)* let #mutable #source = #source;)
+}
+
+/// The pattern moves nothing out of its argument.
+pub(super) fn only_borrows(rebind: &Rebind) -> bool {
+    count(&rebind.pattern.to_token_stream(), &["ref"]) == rebind.names.len()
+}
+
+/// How often these words stand one after the other.
+fn count(pattern: &TokenStream, words: &[&str]) -> usize {
+    let (mut next, mut found) = (0, 0);
+    for tree in pattern.clone() {
+        if let TokenTree::Group(group) = &tree {
+            found += count(&group.stream(), words);
+        }
+        let matched = matches!(&tree, TokenTree::Ident(word) if word == words[next]);
+        next = if matched { next + 1 } else { 0 };
+        if next == words.len() {
+            (next, found) = (0, found + 1);
+        }
+    }
+    found
+}
+
+/// What is said, of arguments that are taken apart for it alone.
+pub(super) fn lend<'a>(rebinds: impl Iterator<Item = &'a Rebind>, said: &TokenStream) -> TokenStream {
+    let (mut named, mut parts) = (TokenStream::new(), TokenStream::new());
+    for rebind in rebinds {
+        let Rebind {
+            attrs, pattern, source, ..
+        } = rebind;
+        named.extend(again(rebind));
+        parts.extend(emit!(#(#attrs)* #[allow(unused_variables)] let #pattern = #source;));
+    }
+    if parts.is_empty() {
+        said.clone()
+    } else {
+        emit!(#named { #parts #said })
+    }
 }
 
 /// Keeps an owned `self` in the body.
