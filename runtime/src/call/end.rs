@@ -346,23 +346,19 @@ impl Measured<'_> {
     #[inline(never)]
     fn captured(&self, ended: &Ended) {
         let Ended { outcome, error, .. } = *ended;
+        let labels = |entry: &Labels, returned| CallLabels {
+            entry: *entry,
+            returned,
+            error,
+            outcome,
+        };
         if self.site.def.counter.is_some() {
-            let labels = CallLabels {
-                entry: *self.count_labels,
-                returned: ended.count,
-                error,
-                outcome,
-            };
+            let labels = labels(self.count_labels, ended.count);
             let amount = ended.amount.unwrap_or(self.amount);
             crate::testing::call_ended(self.site, &CallEnd::Counted { labels, amount });
         }
         if self.site.def.timer.is_some() {
-            let labels = CallLabels {
-                entry: *self.time_labels,
-                returned: ended.time,
-                error,
-                outcome,
-            };
+            let labels = labels(self.time_labels, ended.time);
             let ticks = self.ticks;
             crate::testing::call_ended(self.site, &CallEnd::Timed { labels, ticks });
         }

@@ -101,14 +101,9 @@ impl Columns {
             for (def, of) in defs.iter().zip(types).rev() {
                 let values = Values::of(def, *of);
                 let len = values.len().max(1);
-                let cut = |n| u32::try_from(n).unwrap_or(u32::MAX);
                 columns.push(Column {
                     key: def.key,
-                    text: Text::Turning {
-                        step: cut(step),
-                        len: cut(len),
-                        values,
-                    },
+                    text: Text::Turning { step, len, values },
                 });
                 step = step.saturating_mul(len);
             }
@@ -146,17 +141,21 @@ pub(super) enum Held {
 
 impl Held {
     /// The labels of one series; `None` of a limit's value that nobody gave.
-    pub(super) fn labels(
-        &self,
-        set: usize,
-        outcome: Option<CallOutcome>,
-        error: Option<&'static str>,
-    ) -> Option<Labels> {
+    pub(super) fn of(&self, set: usize, outcome: Option<CallOutcome>) -> Option<Labels> {
         match self {
-            Self::Kept(columned) if error.is_none() => columned.row(set, outcome),
-            Self::Kept(columned) => columned.labels(set, outcome, error),
-            Self::Own(columned) => columned.labels(set, outcome, error),
+            Self::Kept(columned) => columned.row(set, outcome),
+            Self::Own(columned) => columned.texts(set, outcome, None).map(Labels::Texts),
         }
+    }
+
+    /// Those of one by an error.
+    pub(super) fn of_error(&self, set: usize, error: &'static str) -> Option<Labels> {
+        let columned = match self {
+            Self::Kept(columned) => columned,
+            Self::Own(columned) => columned,
+        };
+        let texts = columned.texts(set, Some(CallOutcome::Error), Some(error));
+        texts.map(Labels::Texts)
     }
 }
 
@@ -170,7 +169,7 @@ struct Column {
 
 enum Text {
     Constant(&'static str),
-    Turning { step: u32, len: u32, values: Values },
+    Turning { step: usize, len: usize, values: Values },
     Outcome,
 }
 
@@ -184,11 +183,11 @@ impl Column {
 
     /// `None` of a limit's value that nobody gave.
     #[inline]
-    fn text(&self, row: Row) -> Option<&'static str> {
+    fn text(&self, set: usize, outcome: Option<CallOutcome>) -> Option<&'static str> {
         match &self.text {
             Text::Constant(text) => Some(text),
-            Text::Turning { step, len, values } => values.text((row.set / step % len) as usize),
-            Text::Outcome => row.outcome.map(CallOutcome::as_str),
+            Text::Turning { step, len, values } => values.text(set / step % len),
+            Text::Outcome => outcome.map(CallOutcome::as_str),
         }
     }
 }
@@ -204,46 +203,40 @@ impl Columned {
 
     /// The labels of a series that was given all of them.
     #[inline]
-    pub(crate) fn iter(&self, row: Row) -> impl Iterator<Item = (&'static str, &'static str)> {
+    pub(crate) fn iter(&self, Row { set, outcome }: Row) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let set = set as usize;
         self.0
             .iter()
-            .map(move |column| (column.key, column.text(row).unwrap_or_default()))
+            .map(move |column| (column.key, column.text(set, outcome).unwrap_or_default()))
     }
 
     /// One series as a place in this table; `None` of a limit's value that nobody gave.
     fn row(&'static self, set: usize, outcome: Option<CallOutcome>) -> Option<Labels> {
-        let set = u32::try_from(set).ok()?;
-        let by_outcome = matches!(self.0.last(), Some(column) if matches!(column.text, Text::Outcome));
-        let row = Row {
-            set,
-            outcome: outcome.filter(|_| by_outcome),
-        };
         let given = self.0.iter().all(|column| match column.text {
             Text::Turning {
                 values: Values::Limited(_),
                 ..
-            } => column.text(row).is_some(),
+            } => column.text(set, outcome).is_some(),
             _ => true,
         });
+        let by_outcome = matches!(self.0.last(), Some(column) if matches!(column.text, Text::Outcome));
+        let row = Row {
+            set: u32::try_from(set).ok()?,
+            outcome: outcome.filter(|_| by_outcome),
+        };
         given.then_some(Labels::Row(self, row))
     }
 
     /// The labels of one series as texts; `None` of a limit's value that nobody gave.
-    pub(super) fn labels(
+    pub(super) fn texts(
         &self,
         set: usize,
         outcome: Option<CallOutcome>,
         error: Option<&'static str>,
-    ) -> Option<Labels> {
-        self.texts(set, outcome, error).map(Labels::Texts)
-    }
-
-    fn texts(&self, set: usize, outcome: Option<CallOutcome>, error: Option<&'static str>) -> Option<LabelSet> {
-        let set = u32::try_from(set).ok()?;
-        let row = Row { set, outcome };
+    ) -> Option<LabelSet> {
         let mut labels: LabelSet = Vec::with_capacity(self.0.len() + usize::from(error.is_some()));
         for column in &self.0 {
-            match column.text(row) {
+            match column.text(set, outcome) {
                 Some(text) => labels.push((column.key.into(), text.into())),
                 None if matches!(column.text, Text::Outcome) => {}
                 None => return None,

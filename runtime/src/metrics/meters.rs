@@ -224,7 +224,8 @@ impl<M: Measure> SyncInstrument<M> for One {
 
 macro_rules! instruments {
     (sync { $($name:ident: $instrument:ident<$type:ty>, $kind:ident;)* }
-     observed { $($observed:ident: $observable:ident<$of:ty>, $observed_kind:ident;)* }) => {
+     observed { $($observed:ident: $observable:ident<$of:ty>, $observed_kind:ident;)* }
+     histograms { $($histogram:ident: $sample:ty;)* }) => {
         impl InstrumentProvider for Instruments {
             $(fn $name(&self, builder: InstrumentBuilder<'_, $instrument<$type>>) -> $instrument<$type> {
                 $instrument::new(Arc::new(self.declare(told!(builder), Kind::$kind, <$type>::ZERO, None)))
@@ -237,15 +238,10 @@ macro_rules! instruments {
                 $observable::new()
             })*
 
-            fn f64_histogram(&self, builder: HistogramBuilder<'_, Histogram<f64>>) -> Histogram<f64> {
+            $(fn $histogram(&self, builder: HistogramBuilder<'_, Histogram<$sample>>) -> Histogram<$sample> {
                 let boundaries = builder.boundaries;
                 Histogram::new(Arc::new(self.histogram(told!(builder), boundaries)))
-            }
-
-            fn u64_histogram(&self, builder: HistogramBuilder<'_, Histogram<u64>>) -> Histogram<u64> {
-                let boundaries = builder.boundaries;
-                Histogram::new(Arc::new(self.histogram(told!(builder), boundaries)))
-            }
+            })*
         }
     };
 }
@@ -268,6 +264,10 @@ instruments! {
     u64_observable_gauge: ObservableGauge<u64>, Gauge;
     i64_observable_gauge: ObservableGauge<i64>, Gauge;
     f64_observable_gauge: ObservableGauge<f64>, Gauge;
+    }
+    histograms {
+    f64_histogram: f64;
+    u64_histogram: u64;
     }
 }
 

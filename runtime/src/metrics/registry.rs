@@ -360,7 +360,7 @@ impl Gathering {
             let layout = columns.layout(&entry, back);
             for set in 0..product(&entry) * product(back) {
                 for &(outcome, error) in outcomes {
-                    if let Some(labels) = layout.labels(set, Some(outcome), error) {
+                    if let Some(labels) = layout.texts(set, Some(outcome), error) {
                         let value = signal.zero();
                         self.add(at, point(labels, value));
                     }
@@ -382,15 +382,15 @@ impl Gathering {
         for set in 0..cells.sets() {
             for outcome in 0..cells.plan.outcomes {
                 if let Some(value) = reader.series(set, outcome).and_then(&value)
-                    && let Some(labels) = labels.labels(set, CallOutcome::ALL.get(outcome).copied(), None)
+                    && let Some(labels) = labels.of(set, CallOutcome::ALL.get(outcome).copied())
                 {
                     self.add(at, point(labels, value));
                 }
             }
-            for errors in &mut by_error {
-                for (index, error) in errors.names() {
-                    if let Some(value) = errors.series(set, index).and_then(&value)
-                        && let Some(labels) = labels.labels(set, Some(CallOutcome::Error), Some(error))
+            for (errors, reader) in &mut by_error {
+                for index in 0..errors.len {
+                    if let Some(value) = reader.series(set, index).and_then(&value)
+                        && let Some(labels) = labels.of_error(set, (errors.value)(index))
                     {
                         self.add(at, point(labels, value));
                     }

@@ -132,15 +132,9 @@ impl CounterSlot {
         amount: u64,
         (end, span): (u64, u64),
     ) {
-        let call = CallRef {
-            entry: &entry,
-            returned: &Labels::NONE,
-            error: None,
-            outcome,
-        };
-        let ids = || direct::exemplar(span);
-        let ids = direct::may_be_example(span).then_some(&ids as Ids<'_>);
-        self.add(site, call, Amount::Whole(amount), end, ids);
+        told(&entry, outcome, span, |call, ids| {
+            self.add(site, call, Amount::Whole(amount), end, ids);
+        });
         let cells = self.whole.cells(entry.dims, Dims::NONE, || plan(site, 4, 1));
         self.short.make(entry.dims, cells, true);
     }
@@ -273,15 +267,9 @@ impl TimerSlot {
         end: u64,
         span: u64,
     ) {
-        let call = CallRef {
-            entry: &entry,
-            returned: &Labels::NONE,
-            error: None,
-            outcome,
-        };
-        let ids = || direct::exemplar(span);
-        let ids = direct::may_be_example(span).then_some(&ids as Ids<'_>);
-        self.observe(site, call, ticks, end, ids);
+        told(&entry, outcome, span, |call, ids| {
+            self.observe(site, call, ticks, end, ids);
+        });
         let cells = self.tables.cells(entry.dims, Dims::NONE, || timer_plan(site));
         let exemplars = site.def.timer.as_ref().is_some_and(|timer| timer.exemplars);
         self.short.make(entry.dims, cells, exemplars);
@@ -313,6 +301,18 @@ impl TimerSlot {
             found.exemplars.offer(found.unit, slot, ticks, end, ids);
         }
     }
+}
+
+/// Tells of a call with labels of its arguments or none, and of the span that it may be an example by.
+fn told(entry: &Labels, outcome: CallOutcome, span: u64, record: impl FnOnce(CallRef<'_>, Option<Ids<'_>>)) {
+    let call = CallRef {
+        entry,
+        returned: &Labels::NONE,
+        error: None,
+        outcome,
+    };
+    let ids = || direct::exemplar(span);
+    record(call, direct::may_be_example(span).then_some(&ids));
 }
 
 /// The series of an outcome under a set of labels of the arguments.

@@ -353,63 +353,46 @@ impl Cells {
         self.grid.most()
     }
 
-    /// For who looks at the series in their order.
+    /// For who looks at the series in their order: a set of labels, and an outcome.
     pub(crate) fn reader(&'static self) -> TableReader {
         TableReader {
-            cells: self,
             reader: self.grid.reader(),
+            exemplars: &self.exemplars,
+            of_set: self.plan.outcomes,
         }
     }
 
-    /// Calls by what the names of their errors are.
-    pub(crate) fn by_error(&'static self) -> impl Iterator<Item = ErrorReader> {
+    /// The same by errors, for each of their types: a set of labels, and the error's number.
+    pub(crate) fn by_error(&'static self) -> impl Iterator<Item = (ErrorLabelType, TableReader)> {
         let first = self.errors.get().map(|cells| &**cells);
         let all = std::iter::successors(first, |cells| cells.next.get().map(|cells| &**cells));
-        all.map(|cells| ErrorReader {
-            cells,
-            reader: cells.grid.reader(),
+        all.map(|cells| {
+            let reader = TableReader {
+                reader: cells.grid.reader(),
+                exemplars: &cells.exemplars,
+                of_set: cells.of.len,
+            };
+            (cells.of, reader)
         })
     }
 }
 
 /// Reads a table.
 pub(crate) struct TableReader {
-    cells: &'static Cells,
     reader: Reader<'static>,
+    exemplars: &'static Exemplars,
+    /// Series to one set of labels.
+    of_set: usize,
 }
 
 impl TableReader {
-    /// The series of a set of labels, if it was ever used.
+    /// One series of a set of labels, if it was ever used.
     #[inline]
-    pub(crate) fn series(&mut self, set: usize, outcome: usize) -> Option<Found<'_>> {
-        let unit = set * self.cells.plan.outcomes + outcome;
+    pub(crate) fn series(&mut self, set: usize, at: usize) -> Option<Found<'_>> {
+        let unit = set * self.of_set + at;
         Some(Found {
             series: self.reader.series(unit)?,
-            exemplars: &self.cells.exemplars,
-            unit,
-        })
-    }
-}
-
-/// Reads the cells of calls that ended in an error of one type.
-pub(crate) struct ErrorReader {
-    cells: &'static ErrorCells,
-    reader: Reader<'static>,
-}
-
-impl ErrorReader {
-    /// The errors, each with its name.
-    pub(crate) fn names(&self) -> impl Iterator<Item = (usize, &'static str)> + use<> {
-        let of = self.cells.of;
-        (0..of.len).map(move |index| (index, (of.value)(index)))
-    }
-
-    /// The series of a set of labels and one error, if it was ever used.
-    pub(crate) fn series(&mut self, set: usize, error: usize) -> Option<Found<'_>> {
-        let unit = set * self.cells.of.len + error;
-        Some(Found {
-            series: self.reader.series(unit)?,
-            exemplars: &self.cells.exemplars,
+            exemplars: self.exemplars,
             unit,
         })
     }

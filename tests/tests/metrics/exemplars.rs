@@ -36,10 +36,7 @@ fn inner() {
 fn none_of_a_trace_that_was_dropped() {
     tests::own_process!();
     let receiver = Receiver::start();
-    let vitals = vitalsign::builder()
-        .admin("127.0.0.1:0")
-        .otlp_endpoint(receiver.http())
-        .variable("OTEL_METRIC_EXPORT_INTERVAL", "3600000")
+    let vitals = crate::pushing(&receiver)
         .variable("VITALSIGN_TAIL", "errors")
         .install()
         .unwrap();

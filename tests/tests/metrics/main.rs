@@ -6,3 +6,11 @@ mod other_apis;
 mod page;
 mod scrapes;
 mod threads;
+
+/// A builder of what is asked for its page, and pushes to this receiver when it is told to.
+fn pushing(receiver: &tests::otlp::Receiver) -> vitalsign::Builder {
+    vitalsign::builder()
+        .admin("127.0.0.1:0")
+        .otlp_endpoint(receiver.http())
+        .variable("OTEL_METRIC_EXPORT_INTERVAL", "3600000")
+}

@@ -62,12 +62,7 @@ fn hex(trace_id: &[u8]) -> String {
 fn both_ways_show_the_same() {
     tests::own_process!();
     let receiver = Receiver::start();
-    let vitals = vitalsign::builder()
-        .admin("127.0.0.1:0")
-        .otlp_endpoint(receiver.http())
-        .variable("OTEL_METRIC_EXPORT_INTERVAL", "3600000")
-        .install()
-        .unwrap();
+    let vitals = crate::pushing(&receiver).install().unwrap();
     let page_at = format!("http://{}/metrics", vitals.admin_addr().unwrap());
 
     let scope = InstrumentationScope::builder("shop").with_version("1.2").build();

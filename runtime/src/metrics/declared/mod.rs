@@ -69,7 +69,7 @@ impl Gathered<'_> {
         let Some(cells) = cellar.get() else {
             let columned = known.columned();
             let sets = if known.all { 0..known.sets } else { 0..0 };
-            let points = sets.filter_map(|set| Some(point(columned.labels(set, None, None)?, zero())));
+            let points = sets.filter_map(|set| Some(point(columned.texts(set, None, None)?, zero())));
             return self.family(definition, kind, points.collect());
         };
         let labels = known.of_cells(cells);
@@ -80,7 +80,7 @@ impl Gathered<'_> {
             let value = reader.series(set, 0).and_then(&value);
             let value = value.or_else(|| known.all.then(&zero));
             if let Some(value) = value
-                && let Some(labels) = labels.labels(set, None, None)
+                && let Some(labels) = labels.of(set, None)
             {
                 points.push(point(labels, value));
             }

@@ -80,7 +80,7 @@ impl<L> Metric for Summary<L> {
             .into_iter()
             .filter_map(|(index, series)| {
                 let value = series.value(self.definition.quantiles);
-                Some(registry::point(columned.labels(index, None, None)?, value))
+                Some(registry::point(columned.texts(index, None, None)?, value))
             })
             .collect();
         points.sort_by(|a, b| a.labels.iter().cmp(b.labels.iter()));
