@@ -105,6 +105,8 @@ static GLOBAL: OnceLock<Arc<Logs>> = OnceLock::new();
 pub struct Handle {
     logs: Arc<Logs>,
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
+    /// The output is the process's, not one that was given and is to be closed.
+    stays: bool,
 }
 
 /// Starts the writer and, unless told otherwise, takes over the `log` crate and the panic hook. What of the filter could not be
@@ -120,6 +122,7 @@ pub(crate) fn install(setup: LogSetup) -> std::io::Result<(Handle, Vec<FilterErr
         },
     };
     let silent = look == Look::None && setup.otlp.is_none();
+    let stays = setup.global && !matches!(setup.output, Output::Writer(_));
     let queue = Arc::new(Queue::new(setup.max_records, setup.max_bytes));
     let writer = Writer {
         queue: queue.clone(),
@@ -150,6 +153,7 @@ pub(crate) fn install(setup: LogSetup) -> std::io::Result<(Handle, Vec<FilterErr
     let handle = Handle {
         logs,
         writer: Arc::new(Mutex::new(Some(thread))),
+        stays,
     };
     Ok((handle, warnings))
 }
@@ -187,9 +191,13 @@ impl Handle {
         self.logs.queue.flush(deadline)
     }
 
-    /// Flushes, and takes no more lines; false if the deadline comes first.
+    /// Flushes; false if the deadline comes first. An output that was given takes no more lines and is closed. Standard output goes on:
+    /// what a program says last of all is what went wrong at its end.
     pub(crate) fn shutdown(&self, deadline: Instant) -> bool {
         let flushed = self.flush(deadline);
+        if self.stays {
+            return flushed;
+        }
         self.logs.queue.close();
         let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if flushed && let Some(thread) = thread {

@@ -138,7 +138,8 @@ impl Vitals {
     }
 
     /// Drains if that has not happened, sends what is recorded, and ends. Awaited on any executor; the waiting happens on a thread
-    /// of its own. What could not be sent within the timeout stands in the report.
+    /// of its own. What could not be sent within the timeout stands in the report. Nothing is recorded afterwards; lines are still
+    /// logged where they go to standard output or error.
     ///
     /// # Cancel safety
     ///

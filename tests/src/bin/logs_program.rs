@@ -1,5 +1,5 @@
 //! A program that logs in every way there is: for the tests of lines. `logs_program exit` leaves by `std::process::exit`, `logs_program keep`
-//! never drops what `init()` returned.
+//! never drops what `init()` returned, `logs_program after` says something after its end.
 
 use std::time::Duration;
 
@@ -62,5 +62,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing::debug!(nan = f64::NAN, text = "a\"b\\c\n\u{1}\u{2028}", "seen");
     let _ = std::thread::spawn(breaks).join();
     vitals.shutdown().await?;
+    if std::env::args().nth(1).as_deref() == Some("after") {
+        tracing::error!("last words");
+    }
     Ok(())
 }

@@ -136,7 +136,7 @@ fn the_same_records_reach_a_receiver() {
 
 #[test]
 fn what_was_said_before_an_exit_is_written() {
-    for (way, code) in [("exit", 3), ("keep", 0)] {
+    for (way, code) in [("exit", 3), ("keep", 0), ("after", 0)] {
         let output = program().env("VITALSIGN_LOG_FORMAT", "json").arg(way).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(code), "{way}: {text}");
