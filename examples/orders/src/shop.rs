@@ -142,9 +142,9 @@ pub(crate) async fn run(options: Options) -> Fallible<()> {
         .route("/orders", post(post_order))
         .route("/orders/{id}", get(get_order))
         .with_state(shop)
-        .layer(vitalsign::http::layer())
-        // No part of the shop, so outside of its layer.
-        .merge(receiver.routes());
+        .merge(receiver.routes())
+        // Around all of it, paths that nobody serves included; where the traces are shown is no part of the shop.
+        .layer(vitalsign::http::layer().exclude("/traces/*"));
     axum::serve(listener, router)
         .with_graceful_shutdown(vitals.shutdown_signal())
         .await?;

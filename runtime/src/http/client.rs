@@ -43,21 +43,7 @@ static HTTP: Site = site(
     ],
 );
 
-static RPC: Site = site(
-    "RPC",
-    SpanKind::Client,
-    &[
-        "otel.name",
-        "otel.kind",
-        "rpc.system.name",
-        "rpc.method",
-        "server.address",
-        "server.port",
-        "network.protocol.version",
-        "rpc.status_code",
-        "error.type",
-    ],
-);
+static RPC: Site = site("RPC", SpanKind::Client, rpc::FIELDS);
 
 /// How often this request was sent before: an extension of the request, set by whoever retries; the span's
 /// `http.request.resend_count`.

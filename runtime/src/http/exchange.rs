@@ -171,14 +171,9 @@ impl Exchange {
             exemplar: self.span.exemplar(),
         };
         if let (Some(rpc), Some(code)) = (&self.rpc, code) {
-            // A method that the server does not know is whatever a stranger wrote.
-            let method = if code == Code::UNIMPLEMENTED {
-                words::OTHER
-            } else {
-                &rpc.method
-            };
-            let method = ROUTES.index(method) as u16;
-            if self.side == Side::Server {
+            let known = self.knows_method(rpc, code);
+            let method = ROUTES.index(if known { &rpc.method } else { words::OTHER }) as u16;
+            if self.side == Side::Server && (known || self.key.place.is_none()) {
                 self.key.place = Some(method);
             }
             let error = self.key.error.text(self.key.status);
@@ -198,6 +193,9 @@ impl Exchange {
     /// The call's status, where it is one of gRPC: it decides over HTTP's.
     fn rpc_code(&mut self, outcome: CallOutcome) -> Option<Code> {
         let rpc = self.rpc.as_ref()?;
+        if self.side == Side::Server && rpc.is_answered_plainly(self.key.status) {
+            return None;
+        }
         if outcome == CallOutcome::Cancelled {
             return Some(Code::CANCELLED);
         }
@@ -216,7 +214,23 @@ impl Exchange {
         Some(code)
     }
 
+    /// A method that the server does not know is whatever a stranger wrote.
+    fn knows_method(&self, rpc: &Rpc, code: Code) -> bool {
+        let answered = match self.side {
+            Side::Server => rpc.is_served(),
+            Side::Client => code != Code::UNIMPLEMENTED,
+        };
+        answered || ROUTES.knows(&rpc.method)
+    }
+
     fn describe_end(&self, code: Option<Code>) {
+        match (&self.rpc, code) {
+            (Some(rpc), None) => super::server::describe_plain(self, rpc),
+            (Some(rpc), Some(code)) if self.side == Side::Server && !self.knows_method(rpc, code) => {
+                super::server::describe_unknown(self, rpc);
+            }
+            _ => {}
+        }
         match code {
             Some(code) => self.span.add("rpc.status_code", Scalar::Text(code.name())),
             None if self.key.status != 0 => {

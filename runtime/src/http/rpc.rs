@@ -6,6 +6,20 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// `rpc.system.name`
 pub(super) const SYSTEM: &str = "grpc";
 
+/// Of a call's span on either side, those that are known at its beginning first; the user agent is a server's to see.
+pub(super) const FIELDS: &[&str] = &[
+    "otel.name",
+    "otel.kind",
+    "rpc.system.name",
+    "rpc.method",
+    "server.address",
+    "server.port",
+    "network.protocol.version",
+    "user_agent.original",
+    "rpc.status_code",
+    "error.type",
+];
+
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// A call of gRPC inside a request of HTTP.
@@ -14,17 +28,18 @@ pub(super) struct Rpc {
     pub(super) method: Box<str>,
     /// What the trailers, or the headers where there is nothing else, have said.
     code: Option<Code>,
+    /// An answer of gRPC has begun, its status to follow.
+    begun: bool,
 }
 
 impl Rpc {
     /// The call that a request is, as its content type says. gRPC-Web has its trailers in the body and is HTTP to us.
     pub(super) fn of(headers: &HeaderMap, path: &str) -> Option<Box<Self>> {
-        let content_type = headers.get(CONTENT_TYPE)?.as_bytes();
-        let rest = content_type.strip_prefix(b"application/grpc")?;
-        matches!(rest.first(), None | Some(b'+' | b';')).then(|| {
+        is_grpc(headers).then(|| {
             Box::new(Self {
                 method: path.trim_start_matches('/').into(),
                 code: None,
+                begun: false,
             })
         })
     }
@@ -33,7 +48,23 @@ impl Rpc {
     pub(super) fn look(&mut self, headers: &HeaderMap) {
         if let Some(status) = headers.get(STATUS) {
             self.code = Some(Code::parse(status));
+        } else {
+            self.begun |= is_grpc(headers);
         }
+    }
+
+    /// The answer is none of gRPC, whatever the request said of itself: it has come, with this status of HTTP.
+    pub(super) fn is_answered_plainly(&self, status: u16) -> bool {
+        status != 0 && self.code.is_none() && !self.begun
+    }
+
+    /// Whether the answer shows that the server has such a method. What stands in front of the methods refuses with some codes
+    /// whatever a stranger wrote.
+    pub(super) fn is_served(&self) -> bool {
+        self.begun
+            || self
+                .code
+                .is_some_and(|code| !matches!(code.0, 1 | 4 | 7 | 8 | 12 | 14 | 16))
     }
 
     /// The status in the end. One that was never sent follows from HTTP's, as gRPC's mapping has it.
@@ -47,6 +78,12 @@ impl Rpc {
             _ => Code::UNKNOWN,
         })
     }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let rest = content_type.and_then(|text| text.strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// A status code of gRPC.

@@ -4,11 +4,12 @@ use super::exchange::{Exchange, site};
 use super::head::{Head, KeptPath};
 use super::measure::{self, ErrorType, Key, Side};
 use super::request_id::RequestId;
-use super::rpc::{self, Code};
+use super::rpc::{self, Code, Rpc};
 use super::settings::Settings;
 use super::words;
 use crate::outcome::CallOutcome;
 use crate::site::{Site, SpanKind};
+use crate::trace::body::Scalar;
 use http::header;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -36,22 +37,7 @@ static HTTP: Site = site(
     ],
 );
 
-static RPC: Site = site(
-    "RPC",
-    SpanKind::Server,
-    &[
-        "otel.name",
-        "otel.kind",
-        "rpc.system.name",
-        "rpc.method",
-        "server.address",
-        "server.port",
-        "network.protocol.version",
-        "user_agent.original",
-        "rpc.status_code",
-        "error.type",
-    ],
-);
+static RPC: Site = site("RPC", SpanKind::Server, rpc::FIELDS);
 
 /// What only a server keeps of a request.
 pub(super) struct Served {
@@ -193,6 +179,31 @@ fn describe(exchange: &Exchange, head: &impl Head, settings: &Settings) {
             span.add_texts(attribute, &values);
         }
     }
+}
+
+/// What called itself gRPC was answered as a request of HTTP.
+#[cold]
+pub(super) fn describe_plain(exchange: &Exchange, rpc: &Rpc) {
+    let (span, key) = (&exchange.span, &exchange.key);
+    let mut room = [0; 128];
+    let route = measure::route(key.place);
+    describe_unknown(exchange, rpc);
+    span.replace("otel.name", &span_name(key.method, route, &mut room));
+    span.add("http.request.method", Scalar::Text(key.method));
+    if let Some(route) = route {
+        span.add("http.route", Scalar::Text(route));
+    }
+    span.add("url.path", Scalar::Text(&format!("/{}", rpc.method)));
+    span.add("url.scheme", Scalar::Text(key.scheme));
+}
+
+/// A method that the server is not known to have.
+#[cold]
+pub(super) fn describe_unknown(exchange: &Exchange, rpc: &Rpc) {
+    let span = &exchange.span;
+    span.replace("otel.name", rpc::SYSTEM);
+    span.replace("rpc.method", words::OTHER);
+    span.add("rpc.method_original", Scalar::Text(&rpc.method));
 }
 
 /// One line for one request.

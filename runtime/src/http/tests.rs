@@ -330,6 +330,61 @@ async fn no_line_or_span_carries_anothers_id() {
 }
 
 #[tokio::test]
+async fn what_only_says_that_it_is_grpc_makes_no_route_and_no_error() {
+    let capture = capture();
+    let refused = || async {
+        let head = Response::builder().header("content-type", "application/grpc");
+        head.header("grpc-status", "16").body(Body::empty()).unwrap()
+    };
+    let app = Router::new()
+        .route("/orders/{id}", get(|| async { "an order" }))
+        .fallback(refused)
+        .layer(layer());
+    for n in 0..3 {
+        for path in [format!("/orders/{n}"), format!("/made.Up{n}/Method")] {
+            let mut request = get_request(&path);
+            let kind = HeaderValue::from_static("application/grpc+proto");
+            request.headers_mut().insert("content-type", kind);
+            ask(app.clone(), request).await;
+        }
+    }
+    let mut series: Vec<_> = ["http.server.request.duration", "rpc.server.call.duration"]
+        .iter()
+        .flat_map(|name| capture.samples(name))
+        .map(|sample| {
+            let label = |key| sample.label(key).unwrap_or("-").to_owned();
+            ["http.route", "rpc.method", "rpc.status_code", "error.type"]
+                .map(label)
+                .join(" ")
+        })
+        .collect();
+    series.sort();
+    series.dedup();
+    assert_eq!(
+        series,
+        ["- _OTHER UNAUTHENTICATED -", "/orders/{id} - - -", "_OTHER - - -"]
+    );
+    let spans = capture.spans();
+    for (n, pair) in spans.chunks(2).enumerate() {
+        let [plain, refused] = pair else { panic!("{spans:?}") };
+        assert_eq!((plain.name.as_str(), plain.status), ("GET /orders/{id}", Status::Unset));
+        assert_eq!(refused.name, "grpc");
+        for (span, key, value) in [
+            (plain, "http.request.method", "GET".to_owned()),
+            (plain, "http.route", "/orders/{id}".to_owned()),
+            (plain, "http.response.status_code", "200".to_owned()),
+            (plain, "url.path", format!("/orders/{n}")),
+            (plain, "url.scheme", "http".to_owned()),
+            (refused, "rpc.method", "_OTHER".to_owned()),
+            (refused, "rpc.method_original", format!("made.Up{n}/Method")),
+            (refused, "rpc.status_code", "UNAUTHENTICATED".to_owned()),
+        ] {
+            assert_eq!(span.attribute(key), Some(&*value), "{key} of {}", span.name);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_client_is_given_the_id_of_the_request_it_is_called_in() {
     let _capture = capture();
     let sent = |request: Request<()>| async move {

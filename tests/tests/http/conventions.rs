@@ -34,6 +34,8 @@ async fn work(pool: &TracedPool<sqlx::Sqlite>) -> Result<(), Box<dyn std::error:
     Ok(())
 }
 
+const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// The attributes of a metric's points.
 fn points(metric: &Metric) -> Vec<Vec<KeyValue>> {
     match metric.data.as_ref() {
@@ -70,6 +72,10 @@ async fn names_units_types_and_no_secrets() {
         .await
         .unwrap();
     work(&pool).await.unwrap();
+    // The server lets go of an answer after its client has read it.
+    let ended = || (vitalsign::diagnostics().open == 0).then_some(());
+    let waited = tokio::task::spawn_blocking(move || tests::wait_for("the spans to end", LIMIT, ended));
+    waited.await.unwrap();
     vitals.shutdown().await.unwrap();
 
     let names: Vec<String> = receiver.spans().iter().map(|span| span.name.clone()).collect();

@@ -65,6 +65,12 @@ impl Limit {
         self.overflow.load(Ordering::Relaxed)
     }
 
+    /// Whether a value was seen and has a series of its own.
+    #[cfg(feature = "tower")]
+    pub(crate) fn knows(&self, text: &str) -> bool {
+        self.state.get().is_some_and(|state| state.find(text).is_some())
+    }
+
     /// The index of a value, `other`'s for those beyond the limit.
     pub(crate) fn index(&self, text: &str) -> usize {
         let state = self.state.get_or_init(|| State::new(self.max));
