@@ -1,6 +1,7 @@
 //! A metrics page, read by someone else's parser.
 
 use prometheus_parse::{Scrape, Value};
+use prost::Message as _;
 
 /// One line of a page.
 #[derive(Clone, Debug)]
@@ -79,6 +80,136 @@ pub fn get(url: &str) -> Page {
     let response = crate::http::get_with(url, &[("Accept", "text/plain;version=0.0.4")]).expect("a page");
     assert_eq!(response.status, 200, "{}", response.text());
     parse(&response.text())
+}
+
+/// The page in Prometheus' protobuf format, as samples of the text format: `name{key="value"}` with their values. Native buckets
+/// have no such form.
+///
+/// # Panics
+/// When it cannot be read.
+#[track_caller]
+pub fn from_protobuf(mut page: &[u8]) -> Vec<(String, f64)> {
+    let mut samples = Vec::new();
+    while !page.is_empty() {
+        let family = messages::MetricFamily::decode_length_delimited(&mut page).expect("a message");
+        for metric in &family.metric {
+            let mut add = |suffix: &str, more: Option<(&str, f64)>, value: f64| {
+                let labels = metric
+                    .label
+                    .iter()
+                    .map(|pair| format!("{}={:?}", pair.name, pair.value));
+                let more = more.map(|(key, bound)| match bound {
+                    f64::INFINITY => format!("{key}=\"+Inf\""),
+                    bound => format!("{key}=\"{bound:?}\""),
+                });
+                let labels: Vec<_> = labels.chain(more).collect();
+                let labels = if labels.is_empty() {
+                    String::new()
+                } else {
+                    format!("{{{}}}", labels.join(","))
+                };
+                samples.push((format!("{}{suffix}{labels}", family.name), value));
+            };
+            for number in metric.counter.iter().chain(&metric.gauge) {
+                add("", None, number.value);
+            }
+            if let Some(histogram) = &metric.histogram {
+                for bucket in &histogram.bucket {
+                    add(
+                        "_bucket",
+                        Some(("le", bucket.upper_bound)),
+                        bucket.cumulative_count as f64,
+                    );
+                }
+                add("_sum", None, histogram.sample_sum);
+                add("_count", None, histogram.sample_count as f64);
+            }
+            if let Some(summary) = &metric.summary {
+                for quantile in &summary.quantile {
+                    add("", Some(("quantile", quantile.quantile)), quantile.value);
+                }
+                add("_sum", None, summary.sample_sum);
+                add("_count", None, summary.sample_count as f64);
+            }
+        }
+    }
+    samples
+}
+
+/// What these tests read of `io.prometheus.client`.
+mod messages {
+    #[derive(prost::Message)]
+    pub struct MetricFamily {
+        #[prost(string, tag = "1")]
+        pub name: String,
+        #[prost(message, repeated, tag = "4")]
+        pub metric: Vec<Metric>,
+    }
+
+    #[derive(prost::Message)]
+    pub struct Metric {
+        #[prost(message, repeated, tag = "1")]
+        pub label: Vec<LabelPair>,
+        #[prost(message, optional, tag = "2")]
+        pub gauge: Option<Number>,
+        #[prost(message, optional, tag = "3")]
+        pub counter: Option<Number>,
+        #[prost(message, optional, tag = "4")]
+        pub summary: Option<Summary>,
+        #[prost(message, optional, tag = "7")]
+        pub histogram: Option<Histogram>,
+    }
+
+    #[derive(prost::Message)]
+    pub struct LabelPair {
+        #[prost(string, tag = "1")]
+        pub name: String,
+        #[prost(string, tag = "2")]
+        pub value: String,
+    }
+
+    /// `Gauge` and `Counter` have it at one place.
+    #[derive(prost::Message)]
+    pub struct Number {
+        #[prost(double, tag = "1")]
+        pub value: f64,
+    }
+
+    #[derive(prost::Message)]
+    pub struct Summary {
+        #[prost(uint64, tag = "1")]
+        pub sample_count: u64,
+        #[prost(double, tag = "2")]
+        pub sample_sum: f64,
+        #[prost(message, repeated, tag = "3")]
+        pub quantile: Vec<Quantile>,
+    }
+
+    #[derive(prost::Message)]
+    pub struct Quantile {
+        #[prost(double, tag = "1")]
+        pub quantile: f64,
+        #[prost(double, tag = "2")]
+        pub value: f64,
+    }
+
+    #[derive(prost::Message)]
+    pub struct Histogram {
+        #[prost(uint64, tag = "1")]
+        pub sample_count: u64,
+        #[prost(double, tag = "2")]
+        pub sample_sum: f64,
+        #[prost(message, repeated, tag = "3")]
+        pub bucket: Vec<Bucket>,
+    }
+
+    #[derive(prost::Message)]
+    pub struct Bucket {
+        #[prost(uint64, tag = "1")]
+        pub cumulative_count: u64,
+        #[prost(double, tag = "2")]
+        pub upper_bound: f64,
+    }
 }
 
 impl Page {

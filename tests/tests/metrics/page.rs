@@ -65,6 +65,8 @@ fn native(n: u64) {
 vitalsign::metrics! {
     /// Value of placed orders.
     static ORDER_VALUE: Counter<f64, (channel: Channel, shop: Limited<5>)> = "orders.value", unit = "EUR";
+    /// Orders seen.
+    static SEEN: Counter<u64, (user: Limited<500>, channel: Channel)> = "orders.seen";
     /// Sizes of uploads.
     static UPLOADS: Histogram = "uploads.size", unit = "By", buckets = [10.0, 100.0];
     /// Waiting times.
@@ -211,6 +213,11 @@ fn the_same_numbers_in_each_format() {
     let _one = ONE_AT_A_TIME.lock();
     let (_, url) = vitals();
     checkout();
+    // Of a table that is large enough for its series to have no texts of their own.
+    for user in 0..40 {
+        let channel = if user % 3 == 0 { Channel::Web } else { Channel::Shop };
+        SEEN.with(&format!("\"user\" {user}\\"), channel).add(user);
+    }
     let get = |accept: &str| http::get_with(&url, &[("Accept", accept)]).unwrap();
     let open = get("application/openmetrics-text;version=1.0.0");
     assert!(
@@ -250,6 +257,27 @@ fn the_same_numbers_in_each_format() {
     let protobuf = get(protobuf);
     assert_eq!(protobuf.status, 200);
     assert!(protobuf.header("content-type").unwrap().contains("MetricFamily"));
+    let messages = page::from_protobuf(&protobuf.body);
+    let mut told: Vec<String> = Vec::new();
+    for sample in samples(&text) {
+        let (series, value) = sample.rsplit_once(' ').unwrap();
+        let found: Vec<_> = messages.iter().filter(|(name, _)| name == series).collect();
+        assert_eq!(found.len(), 1, "{series}");
+        assert_eq!(
+            found[0].1.to_bits(),
+            value.parse::<f64>().unwrap().to_bits(),
+            "{sample}"
+        );
+        told.push(series.to_owned());
+    }
+    let untold = |(name, _): &&(String, f64)| name.starts_with("orders_") && !told.contains(name);
+    assert_eq!(messages.iter().find(untold), None);
+    assert_eq!(
+        told.iter()
+            .filter(|series| series.starts_with("orders_seen_total"))
+            .count(),
+        40
+    );
 }
 
 #[test]
