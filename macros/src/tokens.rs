@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt, quote};
-use syn::Signature;
+use syn::{ReturnType, Signature, Type};
 
 /// One outer attribute.
 #[derive(Clone)]
@@ -144,10 +144,18 @@ impl Item {
             .iter()
             .position(|tree| matches!(tree, TokenTree::Ident(word) if is_fn_word(word)));
         let (before, signature) = signature.split_at(start.unwrap_or(0));
+        let mut signature: Signature = syn::parse2(signature.iter().cloned().collect())?;
+        // A `macro_rules` macro wraps what it was given as `ty`: what that is decides how the body is run.
+        if let ReturnType::Type(_, ty) = &mut signature.output {
+            while let Type::Group(group) = &**ty {
+                let inner = group.elem.clone();
+                *ty = inner;
+            }
+        }
         Ok(Function {
             attrs: self.attrs.clone(),
             before: before.iter().cloned().collect(),
-            signature: syn::parse2(signature.iter().cloned().collect())?,
+            signature,
         })
     }
 }

@@ -133,7 +133,11 @@ fn returned(model: &Instrumented, body: &Group, run: &Run, said: &TokenStream) -
         }
         Run::Tied => {
             let (run, borrow) = (closure(model, body, said), borrow(said));
-            let (helper, name) = tied(model, &emit!(impl ::core::ops::FnOnce() -> R), &emit!(body()));
+            let (helper, name) = tied(
+                model,
+                &emit!(impl ::core::ops::FnOnce() -> __VitalsignReturned),
+                &emit!(body()),
+            );
             emit!(let ret = { #helper #borrow #name(move || #run) };)
         }
         Run::InPlace => in_place(model, &body.to_token_stream(), said),
@@ -172,7 +176,7 @@ fn tied(model: &Instrumented, of: &TokenStream, give: &TokenStream) -> (TokenStr
     let comma = (!params.is_empty() && !params.trailing_punct()).then(|| emit!(,));
     let names = names_of(params);
     let helper = emit! {
-        fn #name<#params #comma R: #bounds>(body: #of) -> R #clause { #give }
+        fn #name<#params #comma __VitalsignReturned: #bounds>(body: #of) -> __VitalsignReturned #clause { #give }
     };
     (helper, emit!(#name::<#(#names,)* _>))
 }
@@ -272,7 +276,7 @@ fn diverges(model: &Instrumented, body: &Group) -> TokenStream {
 fn asynchronous(model: &Instrumented, body: &Group, tie: bool) -> TokenStream {
     let edge = edge_inside(&model.function.signature.output);
     let block = if tie {
-        let (helper, name) = tied(model, &emit!(R), &emit!(body));
+        let (helper, name) = tied(model, &emit!(__VitalsignReturned), &emit!(body));
         // Braces of ours: those of the body would be called needless around an argument.
         let mut inner = Group::new(body.delimiter(), body.stream());
         inner.set_span(Span::mixed_site().located_at(body.span()));

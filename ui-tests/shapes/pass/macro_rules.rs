@@ -1,0 +1,121 @@
+//! Functions that `macro_rules` macros write: return types, patterns, blocks and expressions that they were given come wrapped.
+#![deny(warnings)]
+#![forbid(unsafe_code)]
+#![allow(clippy::toplevel_ref_arg)]
+
+use std::fmt::Display;
+use std::future::ready;
+use std::pin::Pin;
+use vitalsign::{counted, observed, timed, traced};
+
+#[derive(Debug)]
+pub struct Failed(u8);
+
+macro_rules! made {
+    ($name:ident -> $ret:ty = $body:block) => {
+        #[traced]
+        #[counted]
+        #[timed]
+        fn $name() -> $ret $body
+    };
+    (async $name:ident -> $ret:ty = $body:block) => {
+        #[observed]
+        async fn $name() -> $ret $body
+    };
+    (with $name:ident($pattern:pat => $ty:ty) = $value:expr) => {
+        #[observed]
+        fn $name($pattern: $ty) -> u8 {
+            $value
+        }
+    };
+    (async with $name:ident($pattern:pat => $ty:ty) = $value:expr) => {
+        #[traced(args)]
+        async fn $name($pattern: $ty) -> u8 {
+            ready($value).await
+        }
+    };
+    (generic $name:ident<$lifetime:lifetime, $param:ident: $bound:path>) => {
+        #[observed]
+        fn $name<$lifetime, $param: $bound>(value: &$lifetime $param) -> &$lifetime $param {
+            value
+        }
+    };
+    (asks $name:ident $value:expr) => {
+        #[observed]
+        fn $name() -> Result<u8, Failed> {
+            let value = $value?;
+            Ok(value)
+        }
+    };
+    (named $name:ident $value:expr) => {
+        #[observed]
+        fn $name(call: u8) -> u8 {
+            let ret = $value;
+            call + ret
+        }
+    };
+    (method $name:ident($this:ident) $body:block) => {
+        impl Failed {
+            #[observed]
+            fn $name(&$this) -> u8 $body
+        }
+    };
+}
+
+made!(iterates -> impl Iterator<Item = u8> = { 0..3 });
+made!(fails -> Result<u8, Failed> = { Err(Failed(1))? });
+made!(unit -> () = {});
+made!(later -> impl Future<Output = u8> = { async { 4 } });
+made!(boxed -> Pin<Box<dyn Future<Output = u8>>> = { Box::pin(async { 5 }) });
+made!(never -> ! = { std::process::exit(0) });
+made!(closure -> impl Fn(&str) -> usize = { |text| text.len() });
+made!(nested -> Result<impl Display, Failed> = { Ok(9) });
+made!(async fails_later -> Result<u8, Failed> = { Err(Failed(1))? });
+made!(async iterates_later -> impl Iterator<Item = u8> = { 0..2 });
+made!(async closure_later -> Box<dyn Fn(&str) -> &str> = { Box::new(|text| &text[1..]) });
+made!(async never_later -> ! = { std::process::exit(0) });
+made!(with mutable(mut x => u8) = { x += 1; x });
+made!(with apart((a, mut b) => (u8, u8)) = { b += 1; a + b });
+made!(with borrowed(ref mut x => u8) = { *x += 1; *x });
+made!(async with mutable_later(mut x => u8) = { x += 1; x });
+made!(async with apart_later((a, mut b) => (u8, u8)) = { b += 1; a + b });
+made!(async with borrowed_later(ref mut x => u8) = { *x += 1; *x });
+made!(generic same<'value, T: Copy>);
+made!(asks asked Ok::<u8, Failed>(3));
+made!(named called 1 + 2 * 3);
+made!(method code(self) { self.0 });
+
+/// Its parameter is called as one of a helper's might be.
+#[observed]
+fn parameter<R: Clone>(value: R) -> impl Fn(&u8) -> R {
+    move |_| value.clone()
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+    }
+}
+
+fn main() {
+    let capture = vitalsign::testing::capture();
+    assert_eq!(iterates().count(), 3);
+    assert_eq!(fails().unwrap_err().code(), 1);
+    unit();
+    assert_eq!(block_on(later()) + block_on(boxed()), 9);
+    assert_eq!((closure()("abc"), nested().unwrap().to_string()), (3, "9".to_owned()));
+    assert_eq!(block_on(fails_later()).unwrap_err().0, 1);
+    assert_eq!(block_on(iterates_later()).count(), 2);
+    assert_eq!(block_on(closure_later())("abc"), "bc");
+    assert_eq!((mutable(1), apart((1, 2)), borrowed(1)), (2, 4, 2));
+    let later = (block_on(mutable_later(1)), block_on(apart_later((1, 2))), block_on(borrowed_later(1)));
+    assert_eq!(later, (2, 4, 2));
+    assert_eq!((*same(&1), asked().unwrap(), called(1)), (1, 3, 8));
+    assert_eq!(parameter("x")(&1), "x");
+    let (_, _): (fn() -> !, _) = (never, never_later());
+    assert_eq!(capture.spans().len(), 21);
+}
