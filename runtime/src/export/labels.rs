@@ -55,6 +55,12 @@ impl Labels {
         }
     }
 
+    /// The same pairs, in whichever order.
+    pub(crate) fn are(&self, other: &Self) -> bool {
+        self == other
+            || self.len() == other.len() && self.iter().all(|label| other.iter().any(|of_other| of_other == label))
+    }
+
     /// The same labels, said in texts.
     pub(crate) fn into_texts(self) -> Vec<(Cow<'static, str>, Cow<'static, str>)> {
         match self {

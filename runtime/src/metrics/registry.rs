@@ -108,6 +108,13 @@ struct Entry {
     shared: bool,
 }
 
+/// The same in whichever order the labels stand.
+fn hash(hasher: &std::hash::RandomState, labels: &Labels) -> u64 {
+    labels
+        .iter()
+        .fold(0, |sum: u64, label| sum.wrapping_add(hasher.hash_one(label)))
+}
+
 /// The labels of one series.
 pub(crate) type LabelSet = Vec<(Cow<'static, str>, Cow<'static, str>)>;
 
@@ -153,7 +160,7 @@ impl Gathering {
         if !entry.shared {
             entry.shared = true;
             for (at, point) in entry.family.points.iter().enumerate() {
-                entry.index.entry(hasher.hash_one(&point.labels)).or_default().push(at);
+                entry.index.entry(hash(hasher, &point.labels)).or_default().push(at);
             }
         }
     }
@@ -164,9 +171,9 @@ impl Gathering {
             entry.family.points.push(point);
             return;
         }
-        let places = entry.index.entry(self.hasher.hash_one(&point.labels)).or_default();
+        let places = entry.index.entry(hash(&self.hasher, &point.labels)).or_default();
         let points = &mut entry.family.points;
-        if let Some(&at) = places.iter().find(|&&at| points[at].labels == point.labels) {
+        if let Some(&at) = places.iter().find(|&&at| points[at].labels.are(&point.labels)) {
             points[at].value.merge(point.value);
         } else {
             places.push(points.len());

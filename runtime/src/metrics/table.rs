@@ -455,8 +455,10 @@ fn len(labels: &'static [LabelDef], types: &'static [LabelType], returned: bool)
 }
 
 impl ErrorLabelType {
-    /// The same list of values. Its function may stand at several addresses, and unlike functions at one, so the texts decide.
+    /// The same list of values. Functions at one address say the same; one may stand at several, where the texts decide.
     fn same(self, other: Self) -> bool {
-        self.len == other.len && (0..self.len).all(|index| (self.value)(index) == (other.value)(index))
+        self.len == other.len
+            && (std::ptr::fn_addr_eq(self.value, other.value)
+                || (0..self.len).all(|index| (self.value)(index) == (other.value)(index)))
     }
 }

@@ -1,8 +1,8 @@
 //! Annotated functions as a macro writes them, and what is gathered of them.
 
-use super::registry::gather;
+use super::registry::{self, gather};
 use crate::__private as p;
-use crate::export::snapshot::{Family, Number, PointValue};
+use crate::export::snapshot::{Family, Kind, Number, PointValue};
 use crate::{ErrorLabel, LabelValue, switch};
 
 /// A site in the link-time list.
@@ -261,6 +261,32 @@ fn limited(user: &str, body: impl FnOnce()) {
     }
     p::run(body);
     call.finish(&(), |(), _| ());
+}
+
+/// Says one series in two families, its labels in two orders.
+struct TwoOrders;
+
+impl registry::Source for TwoOrders {
+    fn families(&self, out: &mut Vec<Family>) {
+        let labels = [("a", "1"), ("b", "2")].map(|(key, value)| (key.into(), value.into()));
+        let mut backwards = labels.clone();
+        backwards.reverse();
+        for (labels, value) in [(labels, 3), (backwards, 4)] {
+            out.push(Family {
+                name: "test.two_orders".into(),
+                help: "".into(),
+                unit: "".into(),
+                kind: Kind::Counter,
+                points: vec![registry::point(labels.to_vec(), PointValue::number(Number::U64(value)))],
+            });
+        }
+    }
+}
+
+#[test]
+fn the_order_of_labels_makes_no_series() {
+    registry::register(std::sync::Arc::new(TwoOrders));
+    assert_eq!(series("test.two_orders", ""), ["a=1 b=2 -> 7"]);
 }
 
 #[test]

@@ -56,9 +56,11 @@ fn named(families: Vec<Family>, mut hidden: impl FnMut(&str, &str)) -> Vec<Named
         };
         let there = &mut named[at];
         if same_type(there.kind, family.kind) && there.unit == unit {
-            let texts = |point: &Point| point.labels.clone().into_texts();
-            let known: HashSet<_> = there.points.iter().map(texts).collect();
-            let new = family.points.into_iter().filter(|point| !known.contains(&texts(point)));
+            let known: HashSet<_> = there.points.iter().map(sorted).collect();
+            let new = family
+                .points
+                .into_iter()
+                .filter(|point| !known.contains(&sorted(point)));
             there.points.extend(new);
         } else {
             hidden(&there.name, &family.name);
@@ -75,16 +77,22 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
         _ => "",
     };
     let fits = |key: &str| is_plain(key) && key != taken;
-    let mut changed = false;
+    let mut keys = Keys::default();
     // Keys of one family are nearly always the same texts at the same places.
     let mut table: Option<&'static Columned> = None;
     let mut last: Vec<&'static str> = Vec::new();
     for point in &mut points {
         match &point.labels {
             Labels::Row(of, _) if table.is_some_and(|table| ptr::eq(table, *of)) => {}
-            Labels::Row(of, _) if of.keys().all(fits) => table = Some(of),
+            Labels::Row(of, _) if of.keys().all(fits) => {
+                of.keys().for_each(|key| keys.show(key, key));
+                table = Some(of);
+            }
             Labels::Texts(texts) if are(texts, &last) => {}
             Labels::Texts(texts) if texts.iter().all(|(key, _)| fits(key)) => {
+                for (key, _) in texts {
+                    keys.show(key, key);
+                }
                 last.clear();
                 // Texts that live on cannot leave their place to others.
                 last.extend(texts.iter().map_while(|(key, _)| match key {
@@ -93,20 +101,18 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
                 }));
             }
             labels => {
-                point.labels = joined(labels, taken).into();
-                changed = true;
+                point.labels = joined(labels, taken, &mut keys).into();
             }
         }
     }
-    if !changed {
+    // Under names that differ as the keys do, series differ as they did.
+    if !keys.met {
         return points;
     }
     let mut first: HashMap<LabelSet, usize> = HashMap::new();
     let mut distinct: Vec<Point> = Vec::with_capacity(points.len());
     for point in points {
-        let mut key = point.labels.clone().into_texts();
-        key.sort();
-        match first.entry(key) {
+        match first.entry(sorted(&point)) {
             Entry::Occupied(known) => distinct[*known.get()].value.merge(point.value),
             Entry::Vacant(new) => {
                 new.insert(distinct.len());
@@ -117,6 +123,32 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
     distinct
 }
 
+/// What the keys of a family are shown as.
+#[derive(Default)]
+struct Keys {
+    by_name: HashMap<String, String>,
+    /// Two of them became the same word.
+    met: bool,
+}
+
+impl Keys {
+    fn show(&mut self, name: &str, key: &str) {
+        match self.by_name.get(name) {
+            Some(known) => self.met |= known != key,
+            None => {
+                self.by_name.insert(name.to_owned(), key.to_owned());
+            }
+        }
+    }
+}
+
+/// What tells a point from others.
+fn sorted(point: &Point) -> LabelSet {
+    let mut labels = point.labels.clone().into_texts();
+    labels.sort();
+    labels
+}
+
 /// The keys are these very texts.
 fn are(texts: &LabelSet, keys: &[&'static str]) -> bool {
     let same = |((key, _), known): (&(Cow<'static, str>, _), &&str)| ptr::eq(&raw const **key, &raw const **known);
@@ -124,18 +156,19 @@ fn are(texts: &LabelSet, keys: &[&'static str]) -> bool {
 }
 
 /// Labels whose keys become the same word are one label, their values joined by `;`.
-fn joined(labels: &Labels, taken: &str) -> LabelSet {
+fn joined(labels: &Labels, taken: &str, keys: &mut Keys) -> LabelSet {
     let mut out = LabelSet::with_capacity(labels.len());
     for (key, value) in labels.clone().into_texts() {
         // As Prometheus calls what a target says under a name that it needs for itself.
-        let key = if key == taken {
+        let name = if key == taken {
             Cow::Owned(format!("exported_{key}"))
         } else {
             label_key(&key)
         };
-        match out.iter_mut().find(|(known, _)| *known == key) {
+        keys.show(&name, &key);
+        match out.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = format!("{known};{value}").into(),
-            None => out.push((Cow::Owned(key.into_owned()), value)),
+            None => out.push((Cow::Owned(name.into_owned()), value)),
         }
     }
     out
