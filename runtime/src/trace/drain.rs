@@ -10,6 +10,7 @@ use super::store::{Head, SLAB};
 use super::tail::{Scopes, Tail};
 use crate::clock;
 use crate::export::otlp::traces;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -192,18 +193,52 @@ pub(crate) fn set_largest_ring(bytes: usize) {
 }
 
 /// Bodies too long for a ring, by span id: rare, so a lock will do.
-static LONG: Mutex<Vec<(u64, Box<[u8]>)>> = Mutex::new(Vec::new());
+static LONG: Mutex<Long> = Mutex::new(Long::new());
 
+/// In bytes, over all threads: heads are bounded by their rings, and bodies by this.
+const MOST_LONG: usize = 64 << 20;
+
+struct Long {
+    bodies: BTreeMap<u64, Box<[u8]>>,
+    bytes: usize,
+}
+
+impl Long {
+    const fn new() -> Self {
+        Self {
+            bodies: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// False when there is no room. One alone may be larger.
+    fn keep(&mut self, span: u64, body: &[u8]) -> bool {
+        let room = self.bodies.is_empty() || self.bytes + body.len() <= MOST_LONG;
+        if room {
+            self.bytes += body.len();
+            if let Some(before) = self.bodies.insert(span, body.into()) {
+                self.bytes -= before.len();
+            }
+        }
+        room
+    }
+
+    fn take(&mut self, span: u64) -> Option<Box<[u8]>> {
+        let body = self.bodies.remove(&span)?;
+        self.bytes -= body.len();
+        Some(body)
+    }
+}
+
+/// False when it can not be kept: the span is lost.
 #[cold]
-pub(crate) fn keep_long(span: u64, body: Box<[u8]>) {
-    locked(&LONG).push((span, body));
+pub(crate) fn keep_long(span: u64, body: &[u8]) -> bool {
+    locked(&LONG).keep(span, body)
 }
 
 #[cold]
 pub(crate) fn take_long(span: u64) -> Option<Box<[u8]>> {
-    let mut long = locked(&LONG);
-    let at = long.iter().position(|(of, _)| *of == span)?;
-    Some(long.swap_remove(at).1)
+    locked(&LONG).take(span)
 }
 
 /// A span was pushed; `half` when half of its ring waits.
@@ -230,8 +265,8 @@ pub(crate) fn orphan(head: Head, body: &[u8]) {
     let writer = orphans.get_or_insert_with(|| new_ring(FIRST_RING));
     let mut head = head;
     head.set_long();
-    keep_long(head.span, body.into());
-    if writer.push(&head, &[]).is_none() {
+    let kept = keep_long(head.span, body);
+    if !kept || writer.push(&head, &[]).is_none() {
         take_long(head.span);
         LATE.fetch_add(1, Ordering::Relaxed);
     }
@@ -348,6 +383,9 @@ impl Drainer {
                 if let Some(batch) = batches.iter_mut().find(|batch| batch.shared.id == id) {
                     batch.push(head, body, places);
                 } else {
+                    if head.long() {
+                        take_long(head.span);
+                    }
                     LATE.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -500,5 +538,24 @@ impl Batch {
             self.scopes.clear();
             self.last = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_bodies_are_bounded_together_and_one_alone_is_not() {
+        let mut long = Long::new();
+        assert!(long.keep(1, &vec![1; MOST_LONG + 1]));
+        assert!(!long.keep(2, &[2]));
+        assert_eq!(long.take(1).map(|body| body.len()), Some(MOST_LONG + 1));
+        assert!(long.keep(2, &vec![2; MOST_LONG - 10]) && long.keep(3, &[3; 10]));
+        assert!(!long.keep(4, &[4]));
+        assert_eq!(long.take(4), None);
+        assert_eq!(long.take(3), Some([3; 10].into()));
+        assert!(long.keep(4, &[4]));
+        assert_eq!(long.bytes, MOST_LONG - 9);
     }
 }

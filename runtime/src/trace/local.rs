@@ -368,11 +368,14 @@ impl Local {
         let writer = self.writer.get_or_insert_with(|| drain::new_ring(drain::FIRST_RING));
         if body.len() > writer.longest_body() {
             head.set_long();
-            drain::keep_long(head.span, body.into());
+            if !drain::keep_long(head.span, body) {
+                drain::pushed(true);
+                return self.counters().dropped_ring.add(1);
+            }
             body = &[];
         }
         if let Some(half) = writer.push(&head, body) {
-            return drain::pushed(half);
+            return drain::pushed(half || head.long());
         }
         drain::pushed(true);
         let size = writer.bytes();
