@@ -147,6 +147,24 @@ pub struct Def {
     pub timer: Option<TimerDef>,
 }
 
+#[cfg(test)]
+impl Def {
+    /// A function that records nothing, for a test to say what it does.
+    pub(crate) const fn bare(function: &'static str) -> Self {
+        Self {
+            function,
+            module: "shop",
+            file: "shop.rs",
+            line: 1,
+            asynchronous: false,
+            fallible: false,
+            span: None,
+            counter: None,
+            timer: None,
+        }
+    }
+}
+
 /// `SpanKind` of OpenTelemetry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum SpanKind {

@@ -48,15 +48,9 @@ fn plain(n: u32) -> Result<u32, std::num::ParseIntError> {
 }
 
 const BARE: p::Def = p::Def {
-    function: "bare",
-    module: module_path!(),
-    file: file!(),
-    line: line!(),
     asynchronous: true,
     fallible: true,
-    span: None,
-    counter: None,
-    timer: None,
+    ..p::Def::bare("bare")
 };
 
 fn asynchronous(n: &u32) -> impl Future<Output = Result<Box<dyn Fn() -> u32 + '_>, String>> {

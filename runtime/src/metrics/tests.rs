@@ -20,15 +20,8 @@ macro_rules! site {
 
 const fn function(function: &'static str) -> p::Def {
     p::Def {
-        function,
         module: function,
-        file: "shop.rs",
-        line: 1,
-        asynchronous: false,
-        fallible: false,
-        span: None,
-        counter: None,
-        timer: None,
+        ..p::Def::bare(function)
     }
 }
 

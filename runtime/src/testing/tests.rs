@@ -11,15 +11,9 @@ use crate::metrics::label::LabelType;
 use crate::site::LabelSource;
 
 const DEF: p::Def = p::Def {
-    function: "place_order",
-    module: "shop",
-    file: file!(),
-    line: line!(),
     asynchronous: true,
     fallible: true,
-    span: None,
-    counter: None,
-    timer: None,
+    ..p::Def::bare("place_order")
 };
 
 async fn place_order(n: u32, gift: bool) -> Result<u32, std::fmt::Error> {

@@ -604,17 +604,7 @@ mod tests {
     use crate::__private as p;
 
     static SITE: Site = Site {
-        def: p::Def {
-            function: "f",
-            module: "m",
-            file: "f.rs",
-            line: 1,
-            asynchronous: false,
-            fallible: false,
-            span: None,
-            counter: None,
-            timer: None,
-        },
+        def: p::Def::bare("f"),
         slots: p::Slots::new(),
     };
 

@@ -91,28 +91,19 @@ fn parameter<R: Clone>(value: R) -> impl Fn(&u8) -> R {
     move |_| value.clone()
 }
 
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    loop {
-        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return value;
-        }
-    }
-}
-
-fn main() {
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
     let capture = vitalsign::testing::capture();
     assert_eq!(iterates().count(), 3);
     assert_eq!(fails().unwrap_err().code(), 1);
     unit();
-    assert_eq!(block_on(later()) + block_on(boxed()), 9);
+    assert_eq!(later().await + boxed().await, 9);
     assert_eq!((closure()("abc"), nested().unwrap().to_string()), (3, "9".to_owned()));
-    assert_eq!(block_on(fails_later()).unwrap_err().0, 1);
-    assert_eq!(block_on(iterates_later()).count(), 2);
-    assert_eq!(block_on(closure_later())("abc"), "bc");
+    assert_eq!(fails_later().await.unwrap_err().0, 1);
+    assert_eq!(iterates_later().await.count(), 2);
+    assert_eq!(closure_later().await("abc"), "bc");
     assert_eq!((mutable(1), apart((1, 2)), borrowed(1)), (2, 4, 2));
-    let later = (block_on(mutable_later(1)), block_on(apart_later((1, 2))), block_on(borrowed_later(1)));
+    let later = (mutable_later(1).await, apart_later((1, 2)).await, borrowed_later(1).await);
     assert_eq!(later, (2, 4, 2));
     assert_eq!((*same(&1), asked().unwrap(), called(1)), (1, 3, 8));
     assert_eq!(parameter("x")(&1), "x");

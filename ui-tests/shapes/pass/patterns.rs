@@ -70,25 +70,16 @@ fn hands_back(Quantity(list): Quantity<&mut Vec<u8>>) -> &mut Vec<u8> {
     list
 }
 
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    loop {
-        if let std::task::Poll::Ready(value) = future.as_mut().poll(&mut context) {
-            return value;
-        }
-    }
-}
-
-fn main() {
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
     let capture = vitalsign::testing::capture();
     assert_eq!(nested((1, (2, 3)), [4, 5, 6, 7], &(8, "x".to_owned())), "12478x");
     assert_eq!(borrows(order(), [1, 2], (3, 4)), "8tea245");
     assert_eq!(borrows_captured(order(), 1, 2), 10);
-    assert_eq!(block_on(borrows_later(order(), vec![1])), [1, 8]);
+    assert_eq!(borrows_later(order(), vec![1]).await, [1, 8]);
     let left = String::new;
-    assert_eq!(block_on(borrows_captured_later(order(), [1, 2], Quantity(3), left())), "8tea4");
-    assert_eq!(block_on(borrows_named(order(), left())), 10);
+    assert_eq!(borrows_captured_later(order(), [1, 2], Quantity(3), left()).await, "8tea4");
+    assert_eq!(borrows_named(order(), left()).await, 10);
     assert_eq!(hands_back(Quantity(&mut vec![1])), &[1, 9]);
     // The fields saw the arguments as they came.
     let spans = capture.spans();
