@@ -426,6 +426,9 @@ impl Drainer {
     }
 }
 
+/// In bytes: a batch of large spans has no more of them than a request.
+const MOST_BATCH: usize = 3 << 20;
+
 /// Encoded spans of one pipeline that wait for company, by scope.
 struct Batch {
     shared: Arc<Shared>,
@@ -508,7 +511,8 @@ impl Batch {
             self.since = Instant::now();
         }
         self.count += count;
-        if self.count >= self.shared.batch as u64 {
+        let bytes = self.scopes.get(self.last).map_or(0, |(_, spans)| spans.len());
+        if self.count >= self.shared.batch as u64 || bytes >= MOST_BATCH {
             self.deliver();
         }
     }

@@ -1151,3 +1151,20 @@ fn block_on<F: Future>(future: F) -> F::Output {
         std::task::Poll::Pending => panic!("not ready"),
     }
 }
+
+#[test]
+fn a_batch_of_large_spans_is_bounded_in_bytes() {
+    let traced = Traced::new(|_| ());
+    let body = "x".repeat(700 * 1024);
+    for _ in 0..3 {
+        traced.run(|| {
+            for _ in 0..6 {
+                tracing::info_span!("large", body).in_scope(|| ());
+            }
+        });
+    }
+    assert_eq!(traced.spans().len(), 18);
+    let batches = traced.kept.batches.lock().unwrap();
+    let largest = batches.iter().map(|batch| batch.bytes.len()).max();
+    assert!(largest.is_some_and(|bytes| bytes < 4 << 20), "{largest:?}");
+}
