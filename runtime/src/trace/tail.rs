@@ -39,7 +39,10 @@ pub(crate) struct BadRule(pub(crate) String);
 impl fmt::Display for BadRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(rule) = self;
-        write!(f, "`{rule}` is no rule; the rules are errors, slow=500ms, ratio=0.05")
+        write!(
+            f,
+            "`{rule}` is no rule; the rules are errors, slow=500ms, ratio=0.05, wait=30s"
+        )
     }
 }
 
@@ -152,6 +155,7 @@ impl Tail {
         }
         if head.parent == 0 || head.parent_remote() {
             self.decide(head.trace, keep);
+            self.prune();
         }
         while self.bytes > self.rules.bytes
             && let Some((oldest, _)) = self.order.pop_front()
@@ -188,6 +192,14 @@ impl Tail {
         self.forget.push_back(trace);
     }
 
+    /// Those that were decided behind one that waits take no room until its time.
+    fn prune(&mut self) {
+        if self.order.len() > 2 * self.waiting.len() + REMEMBERED {
+            let waiting = &self.waiting;
+            self.order.retain(|(trace, _)| waiting.contains_key(trace));
+        }
+    }
+
     /// Decides what has waited long enough; `all` decides everything.
     pub(crate) fn overdue(&mut self, all: bool, keep: &mut impl FnMut(Scopes)) {
         while let Some((trace, since)) = self.order.front().copied() {
@@ -206,6 +218,20 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_decided_behind_one_that_waits_takes_no_room() {
+        let mut tail = Tail::new("errors".parse().unwrap());
+        tail.waiting.insert([0, 1], Waiting::default());
+        for trace in 1..=REMEMBERED as u64 + 2 {
+            tail.order.push_back(([0, trace], Instant::now()));
+            tail.prune();
+        }
+        assert_eq!(tail.order.len(), REMEMBERED + 2);
+        tail.order.push_back(([0, 0], Instant::now()));
+        tail.prune();
+        assert_eq!(tail.order.iter().map(|(trace, _)| trace[1]).collect::<Vec<_>>(), [1]);
+    }
 
     #[test]
     fn rules_are_read() {
