@@ -263,18 +263,22 @@ impl Mine {
         handover::add(self.cell(cell), self.shared, amount)
     }
 
-    /// Adds to a float.
+    /// Adds to a float. From beyond the largest one no amount leads back, so what would lead there is dropped.
     #[inline]
     pub(crate) fn add_f64(&self, cell: usize, amount: f64) {
         let cell = self.cell(cell);
-        let sum = |bits| (f64::from_bits(bits) + amount).to_bits();
+        let sum = |bits| {
+            let sum = f64::from_bits(bits) + amount;
+            sum.is_finite().then_some(sum.to_bits())
+        };
         if self.shared {
-            let add = |bits| Some(sum(bits));
-            // The closure never declines.
-            let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-        } else {
-            cell.store(sum(cell.load(Ordering::Relaxed)), Ordering::Relaxed);
+            if cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok() {
+                return;
+            }
+        } else if let Some(sum) = sum(cell.load(Ordering::Relaxed)) {
+            return cell.store(sum, Ordering::Relaxed);
         }
+        dropped::count(dropped::Reason::NotFinite);
     }
 }
 
@@ -444,6 +448,19 @@ mod tests {
         assert!(grid.mine(4000).is_none());
         assert_eq!(Grid::new(10, 16).admitted.len(), 10);
         assert_eq!(Grid::new(10, 2).admitted.len(), 2);
+    }
+
+    #[test]
+    fn a_sum_stays_finite() {
+        let grid = Grid::new(1, 1);
+        for mine in [grid.mine(0).unwrap(), grid.single(0).unwrap()] {
+            let before = dropped::so_far(dropped::Reason::NotFinite);
+            for amount in [1e308, 1e308, -1e308, 2.0] {
+                mine.add_f64(0, amount);
+            }
+            assert!(dropped::so_far(dropped::Reason::NotFinite) > before);
+            assert!((f64::from_bits(mine.cell(0).load(Ordering::Relaxed)) - 2.0).abs() < 1e-9);
+        }
     }
 
     #[test]

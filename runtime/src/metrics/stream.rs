@@ -478,9 +478,17 @@ impl Series {
     }
 
     fn add_real(&self, n: f64) {
-        let add = |bits| Some((f64::from_bits(bits) + n).to_bits());
-        // The closure never declines.
-        let _ = self.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        let add = |bits| {
+            let sum = f64::from_bits(bits) + n;
+            sum.is_finite().then_some(sum.to_bits())
+        };
+        if self
+            .sum
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add)
+            .is_err()
+        {
+            dropped::count(dropped::Reason::NotFinite);
+        }
     }
 
     fn example(&self, slot: usize, value: f64) {

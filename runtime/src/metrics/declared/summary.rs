@@ -99,10 +99,13 @@ with!(Summary [] => SummarySeries);
 pub struct SummarySeries(Option<Arc<Series>>);
 
 impl SummarySeries {
-    /// Counts a value; what is not finite is dropped and counted.
+    /// Counts a value; what is negative or not finite is dropped and counted. `OpenMetrics` refuses a page with a quantile below 0.
     pub fn observe(&self, value: f64) {
         if !value.is_finite() {
             return dropped::count(Reason::NotFinite);
+        }
+        if value < 0.0 {
+            return dropped::count(Reason::Negative);
         }
         match &self.0 {
             Some(series) => series.observe(value, slice_now()),

@@ -203,6 +203,8 @@ fn summaries() {
     for n in 1..=99 {
         QUANTILES.with(true).observe(f64::from(n));
     }
-    QUANTILES.with(true).observe(f64::NAN);
+    for refused in [f64::NAN, f64::INFINITY, -1.0] {
+        QUANTILES.with(true).observe(refused);
+    }
     assert_eq!(series("declared.quantiles"), ["paid=true 50 4950 99"]);
 }
