@@ -147,7 +147,7 @@ fn decide(local: &mut Local, site: &'static Site, shared: &Shared, ticks: u64, n
 fn decide_root(local: &mut Local, site: &'static Site, shared: &Shared, ticks: u64, noted: u32) -> u64 {
     let parent = local.stack.peek().filter(|frame| frame.pipeline() == shared.id);
     let is_root = parent.is_none();
-    let low = match shared.sampler.quick(parent.map(Frame::is_sampled)) {
+    let low = match shared.quick(parent.map(Frame::is_sampled)) {
         Quick::Drop => 0,
         Quick::Keep => return keep(local, site, shared, ticks, 0, noted),
         Quick::Draw(ratio) => {

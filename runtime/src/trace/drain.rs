@@ -147,7 +147,7 @@ pub(crate) fn stats() -> TraceStats {
     }
     TraceStats {
         started: totals.started,
-        sampled_out: totals.sampled_out,
+        sampled_out: totals.sampled_out + super::passed::filled(),
         ended: totals.ended,
         dropped_ring: totals.dropped_ring,
         reentrant: totals.reentrant,

@@ -1,20 +1,22 @@
 //! What one thread keeps: its current spans, free slots, its end of the ring, its ids.
 //!
 //! User code never runs while this is borrowed: values are formatted into a buffer taken out of here first. While that goes
-//! on, `AWAY` turns every other entry away, so that a `Debug` which logs, or opens a span, cannot recurse.
+//! on, [`away`] turns every other entry away, so that a `Debug` which logs, or opens a span, cannot recurse.
 
 use super::baggage::Baggage;
 use super::chosen::Decided;
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use super::drain::{self, Counters};
 use super::ids::Rng;
-use super::passed;
+use super::passed::{self, Stage};
 use super::pipeline::{Limits, Shared};
 use super::ring::Writer;
 use super::slab::{BATCH, FreeSlot, Handle};
 use super::stack::{Frame, Stack};
 use super::store::{Head, Live, SLAB};
-use std::cell::{Cell, RefCell};
+use crate::here::here;
+use std::cell::RefCell;
+use std::mem::{self, ManuallyDrop};
 use std::sync::Arc;
 
 /// What travels with a trace and is the same for all its local spans.
@@ -131,45 +133,57 @@ pub(crate) struct Local {
     free: Vec<FreeSlot<Live>>,
     writer: Option<Writer<Head>>,
     scratch: Vec<u8>,
-    /// Spans that are passed over; none where there are too many threads.
-    passed: Passed,
-    nonce: u64,
-}
-
-enum Passed {
-    /// Not asked for yet.
-    Unknown,
-    None,
-    Own(passed::Own),
+    /// A table of spans that are passed over, which there may be none of for so many threads.
+    pub(crate) asked_for_table: bool,
 }
 
 thread_local! {
-    static LOCAL: RefCell<Local> = const {
-        RefCell::new(Local {
-            stack: Stack::new(),
-            base: None,
-            rng: Rng::unseeded(),
-            decided: None,
-            undecided: Vec::new(),
-            limits: (0, Limits::DEFAULT),
-            counters: None,
-            free: Vec::new(),
-            writer: None,
-            scratch: Vec::new(),
-            passed: Passed::Unknown,
-            nonce: 0,
-        })
-    };
-    static AWAY: Cell<u8> = const { Cell::new(0) };
+    /// Never dropped, so that no one has to ask how far the thread is in its life; [`END`] empties it.
+    static LOCAL: ManuallyDrop<RefCell<Local>> = const { ManuallyDrop::new(RefCell::new(Local::new())) };
+    /// Dropped when the thread ends.
+    static END: End = const { End };
+}
+
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        here(|here| here.passed.stage(Stage::Over));
+        let ended = LOCAL.try_with(|local| Some(mem::replace(&mut *local.try_borrow_mut().ok()?, Local::new())));
+        drop(ended);
+    }
 }
 
 /// This thread's state; `None` when the thread is ending.
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&mut Local) -> R) -> Option<R> {
+    if !here(|here| here.passed.is_settled()) && !settle() {
+        return None;
+    }
     LOCAL
         .try_with(|local| local.try_borrow_mut().ok().map(|mut local| f(&mut local)))
         .ok()
         .flatten()
+}
+
+/// Sees to what stands between the thread and its state: that it is the first time, or that there is something to move to the stack.
+#[inline(never)]
+fn settle() -> bool {
+    match here(|here| here.passed.staged()) {
+        Stage::Over => false,
+        // From here on the thread's end is heard of.
+        Stage::New if END.try_with(|_| ()).is_err() => false,
+        Stage::New => {
+            here(|here| here.passed.stage(Stage::Here));
+            true
+        }
+        Stage::Here => LOCAL
+            .try_with(|local| {
+                let unfolded = local.try_borrow_mut().map(|mut local| passed::unfold(&mut local.stack));
+                unfolded.is_ok()
+            })
+            .unwrap_or(false),
+    }
 }
 
 /// Takes the innermost frame of a span off this thread's stack.
@@ -182,15 +196,15 @@ pub(crate) fn leave_span(span: u64) {
     }
 }
 
-/// Bits of [`AWAY`]: a field's value is being formatted.
+/// Bits of [`Here::away`](crate::here::Here::away): a field's value is being formatted.
 const FORMATTING: u8 = 1;
 /// What runs is our own exporting or serving, which makes no telemetry, or it would feed itself.
 const OURS: u8 = 2;
 
-/// What this thread's reasons are to make no telemetry now. A thread that ends has lost the others.
+/// What this thread's reasons are to make no telemetry now.
 #[inline]
 fn away() -> u8 {
-    AWAY.try_with(Cell::get).unwrap_or(OURS)
+    here(|here| here.away.get())
 }
 
 /// True while a field's value is being formatted on this thread.
@@ -203,6 +217,12 @@ pub(crate) fn is_formatting() -> bool {
 #[inline]
 pub(crate) fn is_ours() -> bool {
     away() & OURS != 0
+}
+
+/// The same of either, with nothing counted.
+#[inline]
+pub(crate) fn is_away() -> bool {
+    away() != 0
 }
 
 /// True when what begins now is not to be recorded; what a field's formatting begins is counted.
@@ -224,13 +244,13 @@ struct Restore(u8);
 impl Drop for Restore {
     #[inline]
     fn drop(&mut self) {
-        let _ = AWAY.try_with(|away| away.set(self.0));
+        here(|here| here.away.set(self.0));
     }
 }
 
 #[inline]
 fn with_reason<R>(reason: u8, f: impl FnOnce() -> R) -> R {
-    let _restore = Restore(AWAY.try_with(|away| away.replace(away.get() | reason)).unwrap_or(OURS));
+    let _restore = Restore(here(|here| here.away.replace(here.away.get() | reason)));
     f()
 }
 
@@ -262,6 +282,22 @@ pub(crate) fn formatted<R>(write: impl FnOnce(&mut Vec<u8>) -> R, then: impl FnO
 }
 
 impl Local {
+    const fn new() -> Self {
+        Self {
+            stack: Stack::new(),
+            base: None,
+            rng: Rng::unseeded(),
+            decided: None,
+            undecided: Vec::new(),
+            limits: (0, Limits::DEFAULT),
+            counters: None,
+            free: Vec::new(),
+            writer: None,
+            scratch: Vec::new(),
+            asked_for_table: false,
+        }
+    }
+
     /// The innermost span.
     #[inline]
     pub(crate) fn top(&mut self) -> Option<&mut Frame> {
@@ -305,42 +341,6 @@ impl Local {
     #[inline]
     pub(crate) fn counters(&mut self) -> &Counters {
         self.counters.get_or_insert_with(drain::new_counters)
-    }
-
-    /// This thread's table of spans that are passed over.
-    #[inline]
-    pub(crate) fn passed(&mut self) -> Option<&mut passed::Own> {
-        if let Passed::Unknown = self.passed {
-            self.own_table();
-        }
-        match &mut self.passed {
-            Passed::Own(own) => Some(own),
-            _ => None,
-        }
-    }
-
-    #[cold]
-    fn own_table(&mut self) {
-        self.passed = passed::own().map_or(Passed::None, Passed::Own);
-    }
-
-    /// The same, if it is that one.
-    #[inline]
-    pub(crate) fn passed_if(&mut self, number: usize) -> Option<&mut passed::Own> {
-        match &mut self.passed {
-            Passed::Own(own) if own.number() == number => Some(own),
-            _ => None,
-        }
-    }
-
-    /// A number that no other span of the process is likely to have.
-    #[inline]
-    pub(crate) fn next_nonce(&mut self) -> u64 {
-        if self.nonce == 0 {
-            self.nonce = self.rng.next();
-        }
-        self.nonce = self.nonce.wrapping_add(passed::NONCE_STEP);
-        self.nonce
     }
 
     /// Hands a finished span to the drainer.
@@ -399,9 +399,7 @@ impl Drop for Local {
             }
         }
         SLAB.give_back(self.free.drain(..));
-        if let Passed::Own(own) = std::mem::replace(&mut self.passed, Passed::None) {
-            passed::give_up(&own);
-        }
+        passed::give_up();
         if let Some(counters) = self.counters.take() {
             drain::retire_counters(&counters);
         }

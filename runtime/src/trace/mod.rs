@@ -27,7 +27,7 @@ pub mod otel;
 #[path = "no_otel.rs"]
 pub(crate) mod otel;
 mod panics;
-mod passed;
+pub(crate) mod passed;
 pub(crate) mod passing;
 pub(crate) mod pipeline;
 #[cfg(feature = "logs")]

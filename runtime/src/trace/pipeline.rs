@@ -4,7 +4,7 @@ use super::drain;
 use super::event::EventSink;
 use super::filter::{BadDirective, Filter};
 use super::local::Carried;
-use super::sampler::Sampler;
+use super::sampler::{Quick, Sampler};
 use super::subscriber::Recorder;
 use super::tail::TailRules;
 use std::fmt;
@@ -139,6 +139,10 @@ pub(crate) struct Shared {
     pub(crate) sampler: Sampler,
     /// It goes by the parent, where there is one.
     pub(crate) follows: bool,
+    /// It drops what has a parent that it dropped.
+    pub(crate) drops_below: bool,
+    /// What it says of roots.
+    roots: Quick,
     /// What roots carry that a ratio kept. None where the tail rules choose again, after which no threshold tells a span's share.
     pub(crate) mark: Option<Arc<Carried>>,
     pub(crate) limits: Limits,
@@ -158,6 +162,17 @@ impl Shared {
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
+    }
+
+    /// What the sampler says before a span has any ids; `parent`: whether it is sampled.
+    #[inline]
+    pub(crate) fn quick(&self, parent: Option<bool>) -> Quick {
+        match parent {
+            None => self.roots,
+            Some(true) if self.follows => Quick::Keep,
+            Some(false) if self.follows => Quick::Drop,
+            _ => self.sampler.quick(parent),
+        }
     }
 }
 
@@ -244,6 +259,8 @@ impl Pipeline {
             id,
             mark,
             follows: matches!(setup.sampler, Sampler::ParentBased(_)),
+            drops_below: matches!(setup.sampler.quick(Some(false)), Quick::Drop),
+            roots: setup.sampler.quick(None),
             sampler: setup.sampler,
             limits: setup.limits,
             filter,

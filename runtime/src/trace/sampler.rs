@@ -118,6 +118,7 @@ pub(crate) struct Decision {
 }
 
 /// An answer that takes no more than the parent's flag.
+#[derive(Clone, Copy)]
 pub(crate) enum Quick {
     Keep,
     Drop,
@@ -162,7 +163,6 @@ impl fmt::Display for Sampler {
 }
 
 impl Root {
-    #[inline]
     fn quick(self) -> Quick {
         match self {
             Self::AlwaysOn => Quick::Keep,
@@ -174,7 +174,6 @@ impl Root {
 
 impl Sampler {
     /// What can be said before a span has any ids; `parent`: whether it is sampled.
-    #[inline]
     pub(crate) fn quick(&self, parent: Option<bool>) -> Quick {
         match (self, parent) {
             (Self::AlwaysOn, _) | (Self::ParentBased(_), Some(true)) => Quick::Keep,

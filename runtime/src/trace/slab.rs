@@ -36,6 +36,10 @@ impl Handle {
         NonZeroU64::new(raw).map(Self)
     }
 
+    pub(crate) fn of(raw: NonZeroU64) -> Self {
+        Self(raw)
+    }
+
     pub(crate) fn get(self) -> NonZeroU64 {
         self.0
     }

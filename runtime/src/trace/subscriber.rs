@@ -4,6 +4,7 @@ use super::body::{self, Fields};
 use super::chosen::{self, Given};
 use super::context::SpanContext;
 use super::local::{self, Ids};
+use super::modes;
 use super::otel;
 use super::passed::{self, Opened};
 use super::pipeline::Shared;
@@ -25,6 +26,30 @@ pub(crate) struct Recorder {
 impl Recorder {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    #[inline(never)]
+    fn new_span_otherwise(&self, attributes: &Attributes<'_>) -> Id {
+        if !attributes.is_contextual() || modes::any() || local::is_away() {
+            return self.new_span_apart(attributes);
+        }
+        match passed::open_usual(&self.shared, attributes.metadata()) {
+            Opened::Passed(handle) => Id::from_non_zero_u64(handle.get()),
+            Opened::Ask { low } => self.new_span_asked(attributes, low),
+        }
+    }
+
+    #[inline(never)]
+    fn new_span_asked(&self, attributes: &Attributes<'_>, low: u64) -> Id {
+        id(open_apart(&self.shared, attributes, ParentRef::Current, low))
+    }
+
+    #[inline(never)]
+    fn new_span_apart(&self, attributes: &Attributes<'_>) -> Id {
+        if local::is_turned_away() {
+            return nowhere();
+        }
+        id(open(&self.shared, attributes, Self::parent_of(attributes)))
     }
 
     fn parent_of(attributes: &Attributes<'_>) -> ParentRef<'static> {
@@ -49,6 +74,10 @@ pub(crate) fn handle(id: &Id) -> Option<Handle> {
 #[inline]
 pub(crate) fn named(id: &Id) -> Option<Handle> {
     Handle::from_u64(id.into_u64())
+}
+
+fn id(opened: Option<Handle>) -> Id {
+    opened.map_or_else(nowhere, |handle| Id::from_non_zero_u64(handle.get()))
 }
 
 /// An id that leads nowhere: for what is made while a field is being formatted, or on a thread that ends.
@@ -81,12 +110,9 @@ impl Subscriber for Recorder {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        if local::is_turned_away() {
-            return nowhere();
-        }
-        match open(&self.shared, attributes, Self::parent_of(attributes)) {
+        match passed::open_below(&self.shared, attributes) {
             Some(handle) => Id::from_non_zero_u64(handle.get()),
-            None => nowhere(),
+            None => self.new_span_otherwise(attributes),
         }
     }
 
@@ -185,17 +211,14 @@ pub(crate) fn told(shared: &Shared, event: &Event<'_>, current: Option<&(SpanCon
 }
 
 /// Opens a span of `tracing`, recorded or not.
-#[inline]
 pub(crate) fn open(shared: &Shared, attributes: &Attributes<'_>, parent: ParentRef<'_>) -> Option<Handle> {
-    let passed = local::with(|local| passed::open(local, shared, attributes.metadata(), parent));
-    match passed? {
+    match passed::open(shared, attributes.metadata(), parent) {
         Opened::Passed(handle) => Some(handle),
         Opened::Ask { low } => open_apart(shared, attributes, parent, low),
     }
 }
 
 /// The same of one that more has to be known of.
-#[inline(never)]
 fn open_apart(shared: &Shared, attributes: &Attributes<'_>, parent: ParentRef<'_>, low: u64) -> Option<Handle> {
     let start = Start {
         meta: attributes.metadata(),
@@ -229,12 +252,18 @@ fn open_apart(shared: &Shared, attributes: &Attributes<'_>, parent: ParentRef<'_
 /// Makes the span that `tracing` names so current on this thread.
 #[inline]
 pub(crate) fn enter(named: Handle) {
+    if !passed::enter_own(named) {
+        enter_otherwise(named);
+    }
+}
+
+#[inline(never)]
+fn enter_otherwise(named: Handle) {
     if !passed::is_passed(named) || !passed::enter(named) {
         enter_known(named);
     }
 }
 
-#[inline(never)]
 fn enter_known(named: Handle) {
     let handle = passed::resolved(named);
     if let Some((ids, Some(meta))) = SLAB.with(handle, |live| (live.ids.clone(), live.fixed.meta)) {
@@ -249,12 +278,18 @@ fn enter_known(named: Handle) {
 /// Takes the innermost frame of that span off this thread's stack.
 #[inline]
 pub(crate) fn leave(handle: Handle) {
+    if !passed::leave_own(handle) {
+        leave_otherwise(handle);
+    }
+}
+
+#[inline(never)]
+fn leave_otherwise(handle: Handle) {
     if !passed::is_passed(handle) || !passed::leave(handle) {
         leave_known(handle);
     }
 }
 
-#[inline(never)]
 fn leave_known(handle: Handle) {
     timing::left(handle);
     match local::with(|local| local.stack.leave(handle, &mut local.rng)) {
@@ -271,16 +306,19 @@ fn leave_known(handle: Handle) {
 /// One reference to the span less; true where it was the last.
 #[inline]
 pub(crate) fn close(named: Handle) -> bool {
-    if passed::is_passed(named) {
-        passed::release(named)
-    } else {
-        close_known(named)
+    match passed::release_own(named) {
+        Some(last) => last,
+        None => close_otherwise(named),
     }
 }
 
 #[inline(never)]
-fn close_known(handle: Handle) -> bool {
-    store::close(handle, |_| ())
+fn close_otherwise(named: Handle) -> bool {
+    if passed::is_passed(named) {
+        passed::release(named)
+    } else {
+        store::close(named, |_| ())
+    }
 }
 
 /// The innermost span as `tracing` sees it: with a place in the slab from now on, so that it can be named.

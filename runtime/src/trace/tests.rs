@@ -638,6 +638,71 @@ fn what_is_sampled_out_has_one_trace_wherever_it_goes() {
 }
 
 #[test]
+fn what_is_sampled_out_is_current_however_deep_and_left_in_any_order() {
+    let traced = Traced::new(|setup| setup.sampler = Sampler::ParentBased(Root::AlwaysOff));
+    let before = stats().sampled_out;
+    traced.run(|| {
+        // More than are entered without a look at the stack.
+        let mut spans = vec![tracing::info_span!("root")];
+        let mut entered = vec![spans[0].clone().entered()];
+        for _ in 0..40 {
+            let span = tracing::info_span!("below");
+            assert!(is_passed(&span));
+            entered.push(span.clone().entered());
+            spans.push(span);
+        }
+        let known: Vec<_> = spans.iter().map(context).collect();
+        assert!(known.iter().all(|context| context.trace_id == known[0].trace_id));
+        assert_eq!(super::current().unwrap(), known[40]);
+        entered.remove(39).exit();
+        assert_eq!(super::current().unwrap(), known[40]);
+        entered.pop();
+        assert_eq!(super::current().unwrap(), known[38]);
+        let last = tracing::info_span!("last");
+        let inner = last.clone().entered();
+        let first = entered.remove(0);
+        drop((first, inner));
+        assert_eq!(super::current().unwrap(), known[38]);
+        drop(entered);
+        assert!(super::current().is_none());
+        assert_eq!(spans.iter().map(context).collect::<Vec<_>>(), known);
+    });
+    assert!(stats().sampled_out >= before + 42);
+}
+
+#[test]
+fn what_is_closed_while_it_is_current_stays_so_until_it_is_left() {
+    let traced = Traced::new(|setup| setup.sampler = Sampler::ParentBased(Root::AlwaysOff));
+    traced.run(|| {
+        let outer = tracing::info_span!("outer");
+        let trace = context(&outer).trace_id;
+        let entered = outer.enter();
+        let inner = tracing::info_span!("inner");
+        let id = inner.id().unwrap();
+        traced.dispatch.enter(&id);
+        drop(inner);
+        let other = tracing::info_span!("in its slot, perhaps");
+        let now = super::current().unwrap();
+        assert!(now.is_valid() && now.span_id != context(&outer).span_id && now.span_id != context(&other).span_id);
+        traced.dispatch.exit(&id);
+        assert_eq!(super::current().unwrap(), context(&outer));
+        drop(entered);
+        assert_eq!(context(&outer).trace_id, trace);
+    });
+}
+
+#[test]
+fn what_is_sampled_out_in_another_pipeline_is_no_parent() {
+    let outer = Traced::new(|setup| setup.sampler = Sampler::ParentBased(Root::AlwaysOff));
+    let inner = Traced::new(|_| ());
+    outer.run(|| {
+        tracing::info_span!("not recorded").in_scope(|| inner.run(|| tracing::info_span!("recorded").in_scope(|| ())));
+    });
+    assert!(outer.spans().is_empty());
+    assert!(inner.span("recorded").parent_span_id.is_empty());
+}
+
+#[test]
 fn what_is_sampled_out_outlives_its_thread() {
     let traced = Traced::new(|setup| setup.sampler = Sampler::AlwaysOff);
     let span = || {
