@@ -5,15 +5,18 @@
 //! work. A thread that does not come back from a poll is left alone, counted and replaced; checks that say they block get a
 //! thread each. One more thread keeps the time.
 
-use std::any::Any;
+mod task;
+
+pub(crate) use task::Task;
+
 use std::collections::{BinaryHeap, VecDeque};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
+use task::{Pollable, message, wait_for};
 use tokio::runtime::Handle;
 
 /// Threads that poll, as long as none is stuck.
@@ -153,12 +156,7 @@ impl Exec {
         future: Fut<T>,
         done: impl FnOnce(Ended<T>) + Send + 'static,
     ) -> Arc<Task<T>> {
-        let task = Arc::new(Task {
-            run: Mutex::new(Some((future, Box::new(done)))),
-            stage: AtomicU8::new(QUEUED),
-            handle,
-            exec: self,
-        });
+        let task = Arc::new(Task::queued(self, handle, future, Box::new(done)));
         self.enqueue(task.clone());
         task
     }
@@ -422,137 +420,6 @@ impl Lost {
         if self.state.swap(FOUND, Ordering::Relaxed) == LOST {
             blocking.lost -= 1;
         }
-    }
-}
-
-trait Pollable: Send + Sync {
-    fn poll_once(self: Arc<Self>);
-}
-
-const IDLING: u8 = 0;
-const QUEUED: u8 = 1;
-const POLLING: u8 = 2;
-/// Woken while it was polled.
-const AGAIN: u8 = 3;
-const ENDED: u8 = 4;
-/// Added to a stage: to be dropped instead of polled.
-const CANCELLED: u8 = 8;
-
-type Running<T> = (Fut<T>, Box<dyn FnOnce(Ended<T>) + Send>);
-
-/// A future on our threads.
-pub(crate) struct Task<T> {
-    run: Mutex<Option<Running<T>>>,
-    stage: AtomicU8,
-    handle: Option<Handle>,
-    exec: &'static Exec,
-}
-
-impl<T: Send + 'static> Task<T> {
-    /// Drops the future where it waits, or once its poll comes back.
-    pub(crate) fn cancel(self: &Arc<Self>) {
-        self.stage.fetch_or(CANCELLED, Ordering::AcqRel);
-        self.schedule();
-    }
-
-    fn schedule(self: &Arc<Self>) {
-        let moved = self.stage.fetch_update(Ordering::AcqRel, Ordering::Acquire, |stage| {
-            let cancelled = stage & CANCELLED;
-            match stage & !CANCELLED {
-                IDLING => Some(QUEUED | cancelled),
-                POLLING => Some(AGAIN | cancelled),
-                _ => None,
-            }
-        });
-        if moved.is_ok_and(|before| before & !CANCELLED == IDLING) {
-            self.exec.enqueue(self.clone());
-        }
-    }
-
-    /// Sets the stage and keeps the mark of cancellation; gives the stage before.
-    fn step(&self, to: u8) -> u8 {
-        self.stage
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |stage| {
-                Some(to | stage & CANCELLED)
-            })
-            .unwrap_or(ENDED)
-    }
-}
-
-impl<T: Send + 'static> Wake for Task<T> {
-    fn wake(self: Arc<Self>) {
-        self.schedule();
-    }
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.schedule();
-    }
-}
-
-impl<T: Send + 'static> Pollable for Task<T> {
-    fn poll_once(self: Arc<Self>) {
-        let before = self.step(POLLING);
-        // Only the poller that took it from the queue gets here, so the lock is never waited for.
-        let Some((mut future, done)) = lock(&self.run).take() else {
-            return;
-        };
-        let _context = self.handle.as_ref().map(Handle::enter);
-        if before & CANCELLED != 0 {
-            self.step(ENDED);
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
-            done(Ended::Cancelled);
-            return;
-        }
-        let waker = Waker::from(Arc::clone(&self));
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            future.as_mut().poll(&mut Context::from_waker(&waker))
-        }));
-        let ended = match polled {
-            Ok(Poll::Pending) => {
-                *lock(&self.run) = Some((future, done));
-                let idle = self
-                    .stage
-                    .compare_exchange(POLLING, IDLING, Ordering::AcqRel, Ordering::Acquire);
-                if idle.is_err() {
-                    self.step(QUEUED);
-                    self.exec.enqueue(self.clone());
-                }
-                return;
-            }
-            Ok(Poll::Ready(value)) => Ended::Done(value),
-            Err(panic) => Ended::Panicked(message(&*panic)),
-        };
-        self.step(ENDED);
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(future)));
-        done(ended);
-    }
-}
-
-/// Polls a future on this thread until it is done.
-fn wait_for<T>(mut future: Fut<T>) -> T {
-    struct Unpark(std::thread::Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut cx = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
-            return value;
-        }
-        std::thread::park();
-    }
-}
-
-/// What a panic said.
-fn message(panic: &(dyn Any + Send)) -> String {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        super::text::cut(text, super::text::Bounded::LIMIT).to_owned()
-    } else if let Some(text) = panic.downcast_ref::<String>() {
-        super::text::cut(text, super::text::Bounded::LIMIT).to_owned()
-    } else {
-        "no message".to_owned()
     }
 }
 
