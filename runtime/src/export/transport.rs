@@ -16,7 +16,7 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    #[cfg(any(test, feature = "spool"))]
+    #[cfg(feature = "spool")]
     pub(crate) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
 
     /// As in paths and messages.

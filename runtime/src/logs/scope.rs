@@ -29,6 +29,10 @@ struct Data {
     outer: Option<Scope>,
     fields: Kept,
     /// Of a request that is handled: its first field is the request's id.
+    #[cfg_attr(
+        not(feature = "tower"),
+        allow(dead_code, reason = "asked for where requests come in")
+    )]
     request: bool,
 }
 
