@@ -56,6 +56,13 @@ pub fn install(share: Option<f64>) {
     crate::switch::set(true);
 }
 
+/// The same as [`install`] of all traces under `otel_context(true)`.
+#[cfg(feature = "otel")]
+pub fn install_attaching() {
+    super::otel::attach_always();
+    install(None);
+}
+
 /// What became of the spans: encoded, and dropped because the caller outran the encoder.
 pub fn spans() -> (u64, u64) {
     if let Some(pipeline) = PIPELINE.get() {

@@ -26,7 +26,8 @@ pub(crate) trait SpanSink: Send + Sync {
     fn spans(&self, batch: EncodedSpans);
 }
 
-/// Bounds of what one span may hold (STANDARDS: `OTEL_SPAN_*_LIMIT`).
+/// Bounds of what one span may hold: `OTEL_SPAN_*_LIMIT`. The specification's bound of 64 on the depth of values is beyond what values
+/// there are: scalars, texts, bytes and lists of scalars.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Limits {
     pub(crate) attributes: u32,

@@ -88,3 +88,31 @@ async fn it_decides_by_them() {
         assert_eq!(span.attributes["keep"], "true");
     }
 }
+
+#[traced(fields(keep = true))]
+fn unheard() {
+    assert!(!sampled(), "its attributes come after the layer's span");
+}
+
+#[test]
+fn under_the_layer_it_decides_by_those_of_tracing() {
+    use tracing_subscriber::layer::SubscriberExt as _;
+    tests::own_process!();
+    let registry = tracing_subscriber::registry().with(vitalsign::layer());
+    tracing::subscriber::set_global_default(registry).expect("the first subscriber");
+    let live = tests::live::installed("none", |builder| builder.sampler_with_attributes(ByAttribute));
+    for keep in [false, true] {
+        let span = tracing::info_span!("under the layer", keep, text = "x");
+        span.in_scope(|| {
+            assert_eq!(sampled(), keep);
+            tracing::info_span!("below").in_scope(|| assert!(!sampled()));
+            unheard();
+        });
+    }
+    live.flush();
+    live.receiver.trace("under the layer", 1);
+    let spans = live.receiver.spans();
+    assert_eq!(spans.len(), 1);
+    assert_eq!(spans[0].attributes["attributes"], "2");
+    assert_eq!(spans[0].attributes["keep"], "true");
+}

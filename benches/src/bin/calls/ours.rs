@@ -17,6 +17,11 @@ pub(crate) fn init_sampled() {
     discard::install(Some(0.01));
 }
 
+/// As under `otel_context(true)`.
+pub(crate) fn init_attaching() {
+    discard::install_attaching();
+}
+
 /// The store under a Registry of the user's.
 pub(crate) fn init_layer() {
     let registry = tracing_subscriber::registry().with(vitalsign::layer());

@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-pub(crate) const CASES: [Case; 33] = [
+pub(crate) const CASES: [Case; 34] = [
     case("span: #[traced]", ours::root)
         .setup(ours::init)
         .check(ours::check_spans),
@@ -28,6 +28,9 @@ pub(crate) const CASES: [Case; 33] = [
         .check(ours::check_spans),
     case("span: #[traced] async", ours::root_async)
         .setup(ours::init)
+        .check(ours::check_spans),
+    case("span: #[traced], otel_context(true)", ours::root)
+        .setup(ours::init_attaching)
         .check(ours::check_spans),
     case("span: #[traced] 1 + 99", ours::tree)
         .setup(ours::init)
