@@ -1,7 +1,7 @@
 //! One statement on its way.
 
 use super::duration::{Key, Name, Summary, duration};
-use super::sql::{self, Dialect, Shown};
+use super::statement::{Shown, show};
 use crate::clock;
 use crate::outcome::CallOutcome;
 use crate::site::{Def, Site, Slots, SpanDef, SpanKind};
@@ -69,12 +69,8 @@ impl Target {
         }
     }
 
-    fn dialect(&self) -> Dialect {
-        match self.system {
-            "mysql" => Dialect::MySql,
-            "sqlite" => Dialect::Sqlite,
-            _ => Dialect::Postgres,
-        }
+    fn shown(&self, statement: &str) -> Shown {
+        show(self.system, statement)
     }
 }
 
@@ -90,7 +86,7 @@ pub(super) struct Operation {
 impl Operation {
     pub(super) fn begin(statement: &str, target: &Target) -> Self {
         let start = clock::now();
-        let shown = sql::show(statement, target.dialect());
+        let shown = target.shown(statement);
         let mut span = ActiveSpan::default();
         span.open(&SITE, start, None);
         if span.recording() {
@@ -205,4 +201,16 @@ fn describe(span: &ActiveSpan, shown: &Shown, target: &Target) {
             &target.port,
         ],
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_driver_whose_quotes_are_not_known_nothing_is_shown() {
+        for (driver, expected) in [("PostgreSQL", "SELECT \"secret\""), ("MySQL", "SELECT ?"), ("Any", "")] {
+            assert_eq!(Target::of(driver).shown("SELECT \"secret\"").text, expected, "{driver}");
+        }
+    }
 }

@@ -8,6 +8,8 @@
 pub(crate) enum Dialect {
     /// `"name"`, `$tag$text$tag$`, `E'\n'`.
     Postgres,
+    /// The same, and backslashes in every text.
+    Redshift,
     /// `` `name` ``, `"text"`, backslashes, `#` comments.
     MySql,
     /// `"name"`, `` `name` ``, `[name]`.
@@ -18,10 +20,31 @@ impl Dialect {
     /// That of a system by its name in the semantic conventions; `None` where we do not know how it quotes.
     pub(crate) fn of(system: &str) -> Option<Self> {
         match system {
-            "postgresql" | "cockroachdb" | "aws.redshift" => Some(Self::Postgres),
+            "postgresql" | "cockroachdb" => Some(Self::Postgres),
+            "aws.redshift" => Some(Self::Redshift),
             "mysql" | "mariadb" => Some(Self::MySql),
             "sqlite" => Some(Self::Sqlite),
             _ => None,
+        }
+    }
+
+    fn like_postgres(self) -> bool {
+        matches!(self, Self::Postgres | Self::Redshift)
+    }
+
+    /// Texts without a prefix know backslashes.
+    fn backslashes(self) -> bool {
+        matches!(self, Self::MySql | Self::Redshift)
+    }
+
+    /// `--` begins a comment; to `MySQL` only where a blank follows, else it is two signs.
+    fn line_comment(self, rest: &str) -> bool {
+        match rest.strip_prefix("--") {
+            Some(after) if self == Self::MySql => {
+                after.starts_with(|c: char| c.is_ascii_whitespace() || c.is_ascii_control()) || after.is_empty()
+            }
+            Some(_) => true,
+            None => self == Self::MySql && rest.starts_with('#'),
         }
     }
 }
@@ -42,6 +65,8 @@ pub(crate) struct Shown {
 const MAX_TEXT: usize = 8 * 1024;
 /// A longer summary is cut (the conventions' bound).
 const MAX_SUMMARY: usize = 255;
+/// No word of SQL is longer.
+const MAX_OPERATION: usize = 32;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Token<'a> {
@@ -79,12 +104,13 @@ impl<'a> Lexer<'a> {
     /// Blanks and comments.
     fn skip_space(&mut self) {
         loop {
-            self.skip_while(char::is_whitespace);
+            self.skip_while(is_blank);
             let rest = self.rest();
-            if rest.starts_with("--") || (self.dialect == Dialect::MySql && rest.starts_with('#')) {
-                self.skip_while(|c| c != '\n');
+            if self.dialect.line_comment(rest) {
+                let returns = self.dialect.like_postgres();
+                self.skip_while(|c| c != '\n' && !(returns && c == '\r'));
             } else if rest.starts_with("/*") {
-                self.at += comment_len(rest, self.dialect == Dialect::Postgres);
+                self.at += comment_len(rest, self.dialect);
             } else {
                 return;
             }
@@ -125,8 +151,7 @@ impl<'a> Lexer<'a> {
         let tag_end = rest[1..].find('$')? + 2;
         let tag = &rest[..tag_end];
         let inner = &tag[1..tag.len() - 1];
-        let is_tag =
-            inner.chars().all(|c| c.is_alphanumeric() || c == '_') && !inner.starts_with(|c: char| c.is_ascii_digit());
+        let is_tag = inner.chars().all(|c| is_word(c) && c != '$') && !inner.starts_with(|c: char| c.is_ascii_digit());
         if !is_tag {
             return None;
         }
@@ -136,8 +161,11 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Nested comments are known to `PostgreSQL` only.
-fn comment_len(text: &str, nested: bool) -> usize {
+/// Nested comments are known to `PostgreSQL` only. What `MySQL` executes in `/*! … */` may hold a text with the comment's end in it, by the
+/// server's version: then nothing after it is understood.
+fn comment_len(text: &str, dialect: Dialect) -> usize {
+    let nested = dialect.like_postgres();
+    let executed = dialect == Dialect::MySql && (text.starts_with("/*!") || text.starts_with("/*M!"));
     let bytes = text.as_bytes();
     let mut depth = 0;
     let mut i = 0;
@@ -151,7 +179,9 @@ fn comment_len(text: &str, nested: bool) -> usize {
                 depth -= 1;
                 i += 2;
                 if depth == 0 {
-                    return i;
+                    let unclear =
+                        executed && (text[..i].contains(['\'', '"', '`', '#', '-']) || text[2..i].contains("/*"));
+                    return if unclear { text.len() } else { i };
                 }
             }
             _ => i += 1,
@@ -160,8 +190,13 @@ fn comment_len(text: &str, nested: bool) -> usize {
     text.len()
 }
 
+/// Whatever is not ASCII belongs to a name, to all of them, blanks of Unicode as well.
 fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || c == '$'
+    c.is_ascii_alphanumeric() || c == '_' || c == '$' || !c.is_ascii()
+}
+
+fn is_blank(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\u{b}'
 }
 
 impl<'a> Iterator for Lexer<'a> {
@@ -173,14 +208,14 @@ impl<'a> Iterator for Lexer<'a> {
         let start = self.at;
         let token = match c {
             '\'' => {
-                self.quoted(c, self.dialect == Dialect::MySql);
+                self.quoted(c, self.dialect.backslashes());
                 Token::Literal
             }
             '"' if self.dialect == Dialect::MySql => {
                 self.quoted(c, true);
                 Token::Literal
             }
-            '"' | '`' => {
+            '"' | '`' if c == '"' || !self.dialect.like_postgres() => {
                 let closed = self.quoted(c, false);
                 self.quoted_name(start, closed)
             }
@@ -190,7 +225,7 @@ impl<'a> Iterator for Lexer<'a> {
                 self.at += end.map_or(rest.len(), |end| end + 1);
                 self.quoted_name(start, end.is_some())
             }
-            '$' if self.dialect == Dialect::Postgres && self.dollar_quoted().is_some() => Token::Literal,
+            '$' if self.dialect.like_postgres() && self.dollar_quoted().is_some() => Token::Literal,
             '$' | '@' | ':' | '?' => {
                 self.at += 1;
                 if c == ':' && matches!(self.peek(), Some(':' | '=')) {
@@ -198,8 +233,7 @@ impl<'a> Iterator for Lexer<'a> {
                     self.at += 1;
                     return Some(Token::Word(&self.text[start..self.at]));
                 }
-                let name = self.skip_while(is_word);
-                if c == '?' || !name.is_empty() {
+                if self.placeholder(c) {
                     Token::Placeholder
                 } else {
                     Token::Symbol(c)
@@ -213,9 +247,11 @@ impl<'a> Iterator for Lexer<'a> {
                 let word = self.skip_while(is_word);
                 let prefix = ["e", "b", "x", "n", "u"].iter().any(|p| word.eq_ignore_ascii_case(p));
                 if prefix && self.rest().starts_with('\'') {
-                    // Only `E'…'` and MySQL's know backslashes.
-                    let backslash = self.dialect == Dialect::MySql || word.eq_ignore_ascii_case("e");
-                    self.quoted('\'', backslash);
+                    let escaped = self.dialect.like_postgres() && word.eq_ignore_ascii_case("e");
+                    self.quoted('\'', escaped || self.dialect.backslashes());
+                    if escaped {
+                        self.continued();
+                    }
                     Token::Literal
                 } else if word.eq_ignore_ascii_case("u") && self.rest().starts_with("&'") {
                     self.at += 1;
@@ -237,11 +273,45 @@ impl<'a> Iterator for Lexer<'a> {
 }
 
 impl Lexer<'_> {
+    /// What follows `$`, `@`, `:` or `?`, where the four are a placeholder; a quote behind it is that of a text.
+    fn placeholder(&mut self, sign: char) -> bool {
+        let start = self.at;
+        let postgres = self.dialect.like_postgres();
+        match sign {
+            '?' => {
+                self.skip_while(|c| c.is_ascii_digit());
+                return true;
+            }
+            '$' if postgres => self.skip_while(|c| c.is_ascii_digit()),
+            // An operator, as at the end of `@@`.
+            '@' if postgres => "",
+            _ => self.skip_while(is_word),
+        };
+        if postgres && (self.text[start..].starts_with('$') || self.rest().starts_with(['\'', '&'])) {
+            self.at = start;
+        }
+        self.at > start
+    }
+
+    /// An `E'…'` goes on in the next quotes if only a new line is between them, and its backslashes with it.
+    fn continued(&mut self) {
+        loop {
+            let end = self.at;
+            self.skip_space();
+            if self.at == end || !self.rest().starts_with('\'') {
+                self.at = end;
+                return;
+            }
+            self.quoted('\'', true);
+        }
+    }
+
     /// `1`, `1.5e-3`, `0xFF`, `1_000`, and whatever letters follow.
     fn number(&mut self) {
         self.skip_while(|c| c.is_alphanumeric() || c == '.' || c == '_');
         let before = self.text[..self.at].chars().next_back();
-        if matches!(before, Some('e' | 'E')) && self.rest().starts_with(['+', '-']) {
+        let rest = self.rest().as_bytes();
+        if matches!(before, Some('e' | 'E')) && matches!(rest, [b'+' | b'-', b'0'..=b'9', ..]) {
             self.at += 1;
             self.skip_while(char::is_alphanumeric);
         }
@@ -268,13 +338,23 @@ pub(crate) fn show(statement: &str, dialect: Dialect) -> Shown {
     }
 }
 
+/// A quoted name that could do without its quotes.
+fn plain(name: &str) -> bool {
+    name.trim_matches('"').chars().all(is_word)
+}
+
 /// `SQLite` takes a quoted name that names nothing for a text. So where a value may stand, after an operator and in a list of
 /// values, only a name with its table is shown.
 fn hide_texts(tokens: &mut [Token<'_>]) {
-    const BEFORE_VALUE: [&str; 8] = ["LIKE", "GLOB", "MATCH", "REGEXP", "IS", "NOT", "THEN", "ELSE"];
+    const BEFORE_VALUE: [&str; 14] = [
+        "LIKE", "GLOB", "MATCH", "REGEXP", "IS", "NOT", "WHEN", "THEN", "ELSE", "BETWEEN", "ESCAPE", "LIMIT", "OFFSET",
+        "KEY",
+    ];
+    const BEFORE_NAME: [&str; 8] = ["FROM", "INTO", "UPDATE", "JOIN", "TABLE", "VIEW", "INDEX", "AS"];
     let is = |list: &[&str], token: Option<Token<'_>>| matches!(token, Some(Token::Word(word)) if list.iter().any(|w| word.eq_ignore_ascii_case(w)));
     // Of each open bracket whether it holds values; and whether the one closed last did.
     let (mut open, mut closed) = (Vec::new(), false);
+    let mut between = false;
     for at in 0..tokens.len() {
         let before = at.checked_sub(1).map(|before| tokens[before]);
         match tokens[at] {
@@ -282,14 +362,20 @@ fn hide_texts(tokens: &mut [Token<'_>]) {
                 open.push(is(&["IN", "VALUES"], before) || (closed && before == Some(Token::Symbol(','))));
             }
             Token::Symbol(')') => closed = open.pop().unwrap_or(false),
+            Token::Word(word) if word.eq_ignore_ascii_case("BETWEEN") => between = true,
             Token::Name(name) if name.starts_with('"') && tokens.get(at + 1) != Some(&Token::Symbol('.')) => {
-                let operator = matches!(before, Some(Token::Symbol('=' | '<' | '>' | '|' | '+')));
+                let operator = matches!(before, Some(Token::Symbol('=' | '<' | '>' | '|' | '+' | '%' | '/')));
                 let in_list = open.last() == Some(&true) && matches!(before, Some(Token::Symbol('(' | ',')));
-                if operator || in_list || is(&BEFORE_VALUE, before) {
+                let upper_bound = between && is(&["AND"], before);
+                let odd = !plain(name) && !is(&BEFORE_NAME, before) && before != Some(Token::Symbol('.'));
+                if operator || in_list || upper_bound || odd || is(&BEFORE_VALUE, before) {
                     tokens[at] = Token::Literal;
                 }
             }
             _ => {}
+        }
+        if is(&["AND"], before) {
+            between = false;
         }
     }
 }
@@ -352,24 +438,28 @@ const BETWEEN: [&str; 6] = ["IF", "NOT", "EXISTS", "ONLY", "OR", "IGNORE"];
 
 fn summary(tokens: &[Token<'_>]) -> (String, String, Option<String>) {
     let operation = tokens.iter().find_map(|token| match token {
-        Token::Word(word) => Some(word.to_uppercase()),
+        Token::Word(word) => Some(*word),
         _ => None,
     });
-    let Some(operation) = operation else {
+    let sql = |word: &&str| word.len() <= MAX_OPERATION && word.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
+    let Some(operation) = operation.filter(sql).map(str::to_ascii_uppercase) else {
         return (String::new(), String::new(), None);
     };
     let mut targets: Vec<String> = Vec::new();
     let mut i = 0;
     while i < tokens.len() {
         let is = |list: &[&str], token: &Token<'_>| matches!(token, Token::Word(word) if list.iter().any(|w| word.eq_ignore_ascii_case(w)));
-        if is(&BEFORE_TABLE, &tokens[i]) {
+        let before = i.checked_sub(1).map(|before| &tokens[before]);
+        // `FOR UPDATE`, `ON DUPLICATE KEY UPDATE`, `DO UPDATE`, `IS DISTINCT FROM`.
+        let other = before.is_some_and(|before| is(&["FOR", "KEY", "DO", "ON", "DISTINCT"], before));
+        if is(&BEFORE_TABLE, &tokens[i]) && !other {
             let mut next = i + 1;
             while tokens.get(next).is_some_and(|token| is(&BETWEEN, token)) {
                 next += 1;
             }
             if let Some((name, after)) = name(tokens, next) {
                 // `EXTRACT(x FROM y)` and functions name no table.
-                if tokens.get(after) != Some(&Token::Symbol('(')) || operation == "INSERT" || operation == "CREATE" {
+                if tokens.get(after) != Some(&Token::Symbol('(')) || is(&["INTO", "TABLE", "VIEW"], &tokens[i]) {
                     if !targets.contains(&name) {
                         targets.push(name);
                     }
@@ -420,146 +510,4 @@ fn name(tokens: &[Token<'_>], at: usize) -> Option<(String, usize)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Dialect::{MySql, Postgres, Sqlite};
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn values_go_and_names_stay() {
-        for (dialect, statement, expected) in [
-            (
-                Postgres,
-                "SELECT * FROM t WHERE a = 'it''s' AND b=5",
-                "SELECT * FROM t WHERE a = ? AND b = ?",
-            ),
-            (
-                Postgres,
-                "select $1::int, $tag$ secret ' $tag$, $$x$$",
-                "select ? :: int, ?, ?",
-            ),
-            (
-                Postgres,
-                r"SELECT E'a\'secret', U&'x', b'01', X'ff'",
-                "SELECT ?, ?, ?, ?",
-            ),
-            (
-                Postgres,
-                "SELECT /* a /* nested secret */ b */ 1 -- secret\n, 2",
-                "SELECT ?, ?",
-            ),
-            (
-                Postgres,
-                r#"SELECT "col""umn" FROM "Sch"."Tab""#,
-                r#"SELECT "col""umn" FROM "Sch"."Tab""#,
-            ),
-            (
-                Postgres,
-                "INSERT INTO t (a, b) VALUES ($1, 'x', 1.5e-3), (2, 0xFF, 1_000)",
-                "INSERT INTO t(a, b) VALUES(?), (?)",
-            ),
-            (
-                Postgres,
-                "SELECT a FROM t WHERE id IN (1, 2, 3)",
-                "SELECT a FROM t WHERE id IN(?)",
-            ),
-            (
-                MySql,
-                r#"SELECT "it\"s", 'a\'b' FROM `t` # secret"#,
-                "SELECT ?, ? FROM `t`",
-            ),
-            (
-                Sqlite,
-                "SELECT [a b] FROM `t` WHERE x = :name AND y = @p AND z = ?2",
-                "SELECT [a b] FROM `t` WHERE x = ? AND y = ? AND z = ?",
-            ),
-            (
-                Sqlite,
-                "UPDATE t SET ok = TRUE, n = .5 WHERE p = 'unclosed secret",
-                "UPDATE t SET ok = ?, n = ? WHERE p = ?",
-            ),
-            (Postgres, r#"SELECT "a FROM t WHERE p = 'secret'"#, "SELECT ?"),
-            (Sqlite, "SELECT [a FROM t WHERE p = 'secret'", "SELECT ?"),
-            (MySql, "SELECT `a FROM t WHERE p = 'secret'", "SELECT ?"),
-            (
-                Sqlite,
-                r#"SELECT "id" FROM "t" WHERE "t"."a" = "secret" AND b IN ("s1", "s2") AND c LIKE "s%" AND "t"."d" = "t"."e""#,
-                r#"SELECT "id" FROM "t" WHERE "t"."a" = ? AND b IN(?) AND c LIKE ? AND "t"."d" = "t"."e""#,
-            ),
-            (
-                Sqlite,
-                r#"INSERT INTO "t" ("a", "b") VALUES ("s1", 2), (3, "s2")"#,
-                r#"INSERT INTO "t" ("a", "b") VALUES(?), (?)"#,
-            ),
-        ] {
-            assert_eq!(show(statement, dialect).text, expected);
-        }
-    }
-
-    #[test]
-    fn summaries() {
-        for (statement, summary, collection) in [
-            ("SELECT * FROM orders WHERE id = 1", "SELECT orders", Some("orders")),
-            (
-                "select a from shop.orders o join \"Customers\" c on true",
-                "SELECT shop.orders Customers",
-                None,
-            ),
-            ("INSERT INTO orders (a) VALUES (1)", "INSERT orders", Some("orders")),
-            ("UPDATE orders SET a = 1", "UPDATE orders", Some("orders")),
-            ("DELETE FROM orders", "DELETE orders", Some("orders")),
-            (
-                "CREATE TABLE IF NOT EXISTS orders (id INT)",
-                "CREATE orders",
-                Some("orders"),
-            ),
-            (
-                "SELECT EXTRACT(year FROM created) FROM orders",
-                "SELECT created orders",
-                None,
-            ),
-            ("BEGIN", "BEGIN", None),
-            ("", "", None),
-        ] {
-            let shown = show(statement, Postgres);
-            assert_eq!(
-                (shown.summary.as_str(), shown.collection.as_deref()),
-                (summary, collection),
-                "{statement}"
-            );
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_breaks_it(text in "\\PC*", dialect in prop_oneof![Just(Postgres), Just(MySql), Just(Sqlite)]) {
-            let shown = show(&text, dialect);
-            prop_assert!(shown.text.len() <= MAX_TEXT && shown.summary.len() <= MAX_SUMMARY);
-        }
-
-        #[test]
-        fn no_string_shows(
-            value in "[a-z '\"$#/*\\-]{0,20}",
-            dialect in prop_oneof![Just(Postgres), Just(MySql), Just(Sqlite)],
-        ) {
-            let escaped = value.replace('\'', "''");
-            let escaped = if dialect == MySql { escaped.replace('\\', "\\\\") } else { escaped };
-            let shown = show(&format!("SELECT a FROM t WHERE b = '{escaped}' AND c = 7"), dialect);
-            prop_assert_eq!(shown.text, "SELECT a FROM t WHERE b = ? AND c = ?");
-        }
-
-        #[test]
-        fn no_dollar_string_shows(value in "[a-z '\"#/*\\-]{0,20}", tag in "[a-z]{0,3}") {
-            let shown = show(&format!("SELECT ${tag}${value}${tag}$, b"), Postgres);
-            prop_assert_eq!(shown.text, "SELECT ?, b");
-        }
-
-        #[test]
-        fn showing_twice_changes_nothing(
-            words in proptest::collection::vec("[a-z]{1,5}|'[a-z]{0,4}'|[0-9]{1,3}|[,().=]", 0..20),
-        ) {
-            let once = show(&words.join(" "), Postgres).text;
-            prop_assert_eq!(&show(&once, Postgres).text, &once);
-        }
-    }
-}
+mod tests;

@@ -86,7 +86,7 @@ pub(super) fn commented<'a>(sql: &'a str, context: &SpanContext) -> Cow<'a, str>
     if sql.contains("/*") || !context.is_valid() {
         return Cow::Borrowed(sql);
     }
-    let text = sql.trim_end().trim_end_matches(';');
+    let text = sql.trim_end_matches(|c: char| c.is_ascii_whitespace() || c == ';');
     // Behind a comment that ends with its line it would be part of that.
     let gap = if text
         .lines()
@@ -185,6 +185,10 @@ mod tests {
         let parent = "/*traceparent='00-00000000000000000000000000000001-0000000000000002-01'*/";
         for (sql, expected) in [
             ("SELECT 1; ", format!("SELECT 1 {parent}")),
+            ("SELECT 1 ; ;\n", format!("SELECT 1 {parent}")),
+            // To PostgreSQL part of the name.
+            ("SELECT a\u{a0}", format!("SELECT a\u{a0} {parent}")),
+            ("SELECT 1 -- one\rFROM t", format!("SELECT 1 -- one\rFROM t\n{parent}")),
             ("SELECT 1 -- one", format!("SELECT 1 -- one\n{parent}")),
             ("SELECT /* all */ 1", "SELECT /* all */ 1".to_owned()),
         ] {

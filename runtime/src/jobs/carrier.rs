@@ -60,12 +60,14 @@ where
 // Maps of text only: one type for what `HashMap::new()` is to be where only we fill it. Of bytes they are collected from a `Vec`.
 impl<S: BuildHasher> Inject for HashMap<String, String, S> {
     fn set(&mut self, name: &str, value: String) {
+        self.retain(|key, _| !key.eq_ignore_ascii_case(name));
         self.insert(name.to_owned(), value);
     }
 }
 
 impl Inject for BTreeMap<String, String> {
     fn set(&mut self, name: &str, value: String) {
+        self.retain(|key, _| !key.eq_ignore_ascii_case(name));
         self.insert(name.to_owned(), value);
     }
 }
@@ -91,6 +93,7 @@ mod json {
 
     impl Inject for Map<String, Value> {
         fn set(&mut self, name: &str, value: String) {
+            self.retain(|key, _| !key.eq_ignore_ascii_case(name));
             self.insert(name.to_owned(), Value::String(value));
         }
     }
@@ -128,6 +131,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_and_replaces_what_was_there() {
         fn through<C: Extract + Inject + AsParent>(mut carrier: C) {
+            carrier.set("TraceParent", "nonsense".to_owned());
             carrier.set("traceparent", "nonsense".to_owned());
             inject(&context(), &mut carrier);
             assert_eq!(extract(&carrier), Some(context()));
