@@ -1,6 +1,6 @@
 //! Reading one variable: the specification's rules, and a warning for what they refuse.
 
-use super::table::{Kind, Variable, find, shown};
+use super::table::{Kind, Variable, broader, find, shown};
 use std::cell::RefCell;
 use std::fmt;
 use std::time::Duration;
@@ -91,8 +91,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn using(row: &Variable) -> String {
-        if row.default.is_empty() {
+    fn using(&self, row: &Variable) -> String {
+        if let Some(broader) = broader(row.name).filter(|name| self.text(name).is_some()) {
+            format!("using {broader}")
+        } else if row.default.is_empty() {
             "ignoring it".to_owned()
         } else {
             format!("using {}", row.default)
@@ -113,15 +115,16 @@ impl<'a> Reader<'a> {
     fn number(&self, name: &'static str, least: u64, most: u64) -> Option<u64> {
         let value = self.text(name)?;
         let row = self.row(name);
+        // No sign in front.
+        let digits = value.bytes().all(|b| b.is_ascii_digit());
         let problem = match value.parse::<u64>() {
-            Ok(number) if (least..=most).contains(&number) => return Some(number),
-            Ok(number) if number < least => format!("is less than {least}"),
-            Ok(_) => format!("is more than {most}"),
-            Err(_) if value.bytes().all(|b| b.is_ascii_digit()) => format!("is more than {most}"),
-            Err(_) if row.kind == Kind::Millis => "is no whole number of milliseconds".to_owned(),
-            Err(_) => "is no whole number of 0 or more".to_owned(),
+            Ok(number) if digits && (least..=most).contains(&number) => return Some(number),
+            Ok(number) if digits && number < least => format!("is less than {least}"),
+            _ if digits => format!("is more than {most}"),
+            _ if row.kind == Kind::Millis => "is no whole number of milliseconds".to_owned(),
+            _ => "is no whole number of 0 or more".to_owned(),
         };
-        self.warn(name, &value, &problem, &Self::using(&row));
+        self.warn(name, &value, &problem, &self.using(&row));
         None
     }
 
@@ -171,7 +174,7 @@ impl<'a> Reader<'a> {
         match value.parse::<f64>() {
             Ok(ratio) if (0.0..=1.0).contains(&ratio) => Some(ratio),
             _ => {
-                let using = Self::using(&self.row(name));
+                let using = self.using(&self.row(name));
                 self.warn(name, &value, "is no number from 0 to 1", &using);
                 None
             }
@@ -190,7 +193,7 @@ impl<'a> Reader<'a> {
             } else {
                 format!("is none of {}", values.join(", "))
             };
-            self.warn(name, &value, &problem, &Self::using(&row));
+            self.warn(name, &value, &problem, &self.using(&row));
         }
         found
     }
@@ -214,6 +217,9 @@ impl<'a> Reader<'a> {
             }
             return Some(Vec::new());
         }
+        if known.is_empty() && foreign.is_empty() {
+            self.warn(name, &value, "lists nothing", &self.using(&row));
+        }
         if !foreign.is_empty() {
             let supported = foreign
                 .iter()
@@ -224,7 +230,7 @@ impl<'a> Reader<'a> {
                 format!("asks for {}, which is not supported", foreign.join(", "))
             };
             let using = if known.is_empty() {
-                Self::using(&row)
+                self.using(&row)
             } else {
                 format!("using {}", known.join(","))
             };

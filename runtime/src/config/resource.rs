@@ -173,9 +173,11 @@ impl Resource {
         self
     }
 
-    /// The variables: `OTEL_SERVICE_NAME` wins over `OTEL_RESOURCE_ATTRIBUTES`.
+    /// The variables: `OTEL_SERVICE_NAME` wins over `OTEL_RESOURCE_ATTRIBUTES`. A service without a name keeps the one that was found.
     fn configured(config: &Config) -> Self {
-        let mut resource = Self::new(config.resource_attributes.iter().cloned());
+        let given = config.resource_attributes.iter();
+        let given = given.filter(|(key, value)| key != "service.name" || !value.is_empty());
+        let mut resource = Self::new(given.cloned());
         if let Some(name) = &config.service_name {
             resource.set("service.name", name.clone());
         }
@@ -289,21 +291,26 @@ fn container_id(root: &Path) -> Option<String> {
     let v1 = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
     let from_group = v1.lines().find_map(|line| {
         let path = line.splitn(3, ':').nth(2)?;
-        let last = path.rsplit('/').next()?;
-        // `docker-ID.scope`, `cri-containerd-ID.scope`, `cri-containerd:ID`, `ID`.
-        let last = last.strip_suffix(".scope").unwrap_or(last);
-        let id = last.rsplit(['-', ':']).next()?;
-        is_id(id).then(|| id.to_owned())
+        // `docker-ID.scope`, `cri-containerd-ID.scope`, `cri-containerd:ID`, `ID`; the container may have made groups of its own below.
+        path.rsplit('/').find_map(|part| {
+            let part = part.strip_suffix(".scope").unwrap_or(part);
+            let id = part.rsplit(['-', ':']).next()?;
+            is_id(id).then(|| id.to_owned())
+        })
     });
     from_group.or_else(|| {
         let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).ok()?;
         mounts.lines().find_map(|line| {
             // Fields: id, parent, device, root, mount point, …
             let source = line.split(' ').nth(3)?;
-            if !source.contains("containers/") || source.contains("sandboxes/") {
-                return None;
-            }
-            source.split('/').find(|part| is_id(part)).map(str::to_owned)
+            // `…/containers/ID/hostname`, Podman's `…/overlay-containers/ID/userdata/hostname`; a volume may be called like a container.
+            let mut parts = source.split('/').skip_while(|part| !part.ends_with("containers"));
+            let mut folder = parts.next()?;
+            parts.find_map(|part| {
+                let id = folder.ends_with("containers") && is_id(part);
+                folder = part;
+                id.then(|| part.to_owned())
+            })
         })
     })
 }
@@ -367,6 +374,8 @@ mod tests {
 
     const ID: &str = "3f4d8f0f6c1b2a7e9d5c4b3a291807f6e5d4c3b2a1908f7e6d5c4b3a29180706";
 
+    const OTHER: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
     struct Root(std::path::PathBuf);
 
     impl Root {
@@ -412,6 +421,20 @@ mod tests {
                 "proc/self/mountinfo",
                 format!(
                     "1 2 0:1 /containers/overlay-containers/{ID}/userdata/hostname /etc/hostname rw - tmpfs tmpfs rw"
+                ),
+            ),
+            // Podman's, with groups below the container's own.
+            (
+                "proc/self/cgroup",
+                format!("0::/machine.slice/libpod-{ID}.scope/container"),
+            ),
+            ("proc/self/cgroup", format!("5:memory:/docker/{OTHER}/docker/{ID}/init.scope")),
+            // A volume without a name is called like a container.
+            (
+                "proc/self/mountinfo",
+                format!(
+                    "1 2 0:1 /var/lib/containers/storage/volumes/{OTHER}/_data /data rw - xfs /dev/sda rw\n\
+                     1 2 0:1 /var/lib/containers/storage/overlay-containers/{ID}/userdata/hostname /etc/hostname rw - xfs x rw"
                 ),
             ),
         ]
@@ -463,6 +486,7 @@ mod tests {
         let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=a%2Cb,x=1");
         assert_eq!(named(&[attributes]), "a,b");
         assert_eq!(named(&[attributes, ("OTEL_SERVICE_NAME", "c")]), "c");
+        assert!(named(&[("OTEL_RESOURCE_ATTRIBUTES", "service.name=,x=1")]).starts_with("unknown_service:"));
     }
 
     #[test]

@@ -261,6 +261,22 @@ pub(crate) fn meant(name: &str) -> Option<&'static str> {
     ROWS.iter().filter_map(alike).max().map(|(_, _, name)| name)
 }
 
+/// The variable that holds where a narrower one is unset or refused.
+pub(crate) fn broader(name: &str) -> Option<&'static str> {
+    match name {
+        "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT" | "OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT" => {
+            Some("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")
+        }
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT" | "OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT" => {
+            Some("OTEL_ATTRIBUTE_COUNT_LIMIT")
+        }
+        _ => OTLP
+            .iter()
+            .map(|option| option.names)
+            .find_map(|[all, own @ ..]| own.contains(&name).then_some(all)),
+    }
+}
+
 /// The row of a variable that the parser asks for.
 pub(crate) fn find(name: &str) -> Option<&'static Variable> {
     ROWS.iter().find(|v| v.name == name)

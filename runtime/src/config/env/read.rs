@@ -289,7 +289,12 @@ fn endpoint(r: &Reader<'_>, signal: Signal, protocol: Protocol, insecure: bool) 
             Ok(url) if grpc || name == own => return Some((url, Some(name))),
             Ok(url) => return Some((url.join(signal.path()), Some(name))),
             Err(problem) => {
-                let instead = format!("using {default}; it reads http://HOST:PORT or https://HOST:PORT");
+                let then = if name == own && r.text(all).is_some() {
+                    all
+                } else {
+                    default
+                };
+                let instead = format!("using {then}; it reads http://HOST:PORT or https://HOST:PORT");
                 r.warn(name, &text, problem, &instead);
             }
         }
@@ -348,16 +353,6 @@ fn admin(r: &Reader<'_>) -> Admin {
 fn admin_address(r: &Reader<'_>) -> (Option<String>, Option<&'static str>) {
     let host = r.text("OTEL_EXPORTER_PROMETHEUS_HOST");
     let port = r.port("OTEL_EXPORTER_PROMETHEUS_PORT");
-    let own = "VITALSIGN_ADMIN";
-    if let Some(text) = r.text(own) {
-        if text.eq_ignore_ascii_case("off") {
-            return (None, Some(own));
-        }
-        if let Some(address) = listen_address(&text) {
-            return (Some(address), Some(own));
-        }
-        r.warn(own, &text, "is neither off nor HOST:PORT", "using 127.0.0.1:9464");
-    }
     let from = match (&host, port) {
         (_, Some(_)) => Some("OTEL_EXPORTER_PROMETHEUS_PORT"),
         (Some(_), None) => Some("OTEL_EXPORTER_PROMETHEUS_HOST"),
@@ -369,16 +364,33 @@ fn admin_address(r: &Reader<'_>) -> (Option<String>, Option<&'static str>) {
     } else {
         host
     };
-    (Some(format!("{host}:{}", port.unwrap_or(9464))), from)
+    let standard = format!("{host}:{}", port.unwrap_or(9464));
+    let own = "VITALSIGN_ADMIN";
+    if let Some(text) = r.text(own) {
+        if text.eq_ignore_ascii_case("off") {
+            return (None, Some(own));
+        }
+        if let Some(address) = listen_address(&text) {
+            return (Some(address), Some(own));
+        }
+        r.warn(own, &text, "is neither off nor HOST:PORT", &format!("using {standard}"));
+    }
+    (Some(standard), from)
 }
 
 /// `HOST:PORT`, `:PORT` (all interfaces) or `PORT` (loopback).
 fn listen_address(text: &str) -> Option<String> {
-    if let Ok(port) = text.parse::<u16>() {
+    // No sign in front.
+    let number = |port: &str| {
+        port.bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| port.parse::<u16>().ok())?
+    };
+    if let Some(port) = number(text) {
         return Some(format!("127.0.0.1:{port}"));
     }
     let (host, port) = text.rsplit_once(':')?;
-    let port: u16 = port.parse().ok()?;
+    let port = number(port)?;
     match host {
         "" => Some(format!("0.0.0.0:{port}")),
         host if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) => None,

@@ -294,6 +294,74 @@ fn what_is_wrong_gives_one_warning_that_says_what_holds() {
     }
 }
 
+/// A signal's variable that is refused leaves the one for all in force, and the warning says so.
+#[test]
+fn a_refused_variable_of_a_signal_leaves_the_one_for_all() {
+    for (option, all, own) in [
+        ("ENDPOINT", "http://c:1", "c:2"),
+        ("PROTOCOL", "http/json", "carrier-pigeon"),
+        ("COMPRESSION", "gzip", "zstd"),
+        ("TIMEOUT", "5000", "5s"),
+    ] {
+        let name = format!("OTEL_EXPORTER_OTLP_{option}");
+        let traces = format!("OTEL_EXPORTER_OTLP_TRACES_{option}");
+        let (config, warnings) = parse(&[(&name, all), (&traces, own)]);
+        let otlp = config.traces.otlp.unwrap();
+        let [warning] = &warnings[..] else {
+            panic!("{warnings:?}")
+        };
+        assert!(
+            warning.starts_with(&traces) && warning.contains(&format!("using {name}")),
+            "{warning}"
+        );
+        match option {
+            "ENDPOINT" => assert_eq!(otlp.url.to_string(), "http://c:1/v1/traces"),
+            "PROTOCOL" => assert_eq!(otlp.protocol, Protocol::HttpJson),
+            "COMPRESSION" => assert!(otlp.gzip),
+            _ => assert_eq!(otlp.timeout, Duration::from_secs(5)),
+        }
+    }
+    let (config, warnings) = parse(&[
+        ("OTEL_ATTRIBUTE_COUNT_LIMIT", "7"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "many"),
+        ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "-1"),
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "9"),
+    ]);
+    assert_eq!(
+        (config.limits.span_attributes, config.limits.log_value_length),
+        (7, Some(9))
+    );
+    assert!(
+        warnings[0].ends_with("using OTEL_ATTRIBUTE_COUNT_LIMIT"),
+        "{warnings:?}"
+    );
+    assert!(
+        warnings[1].ends_with("using OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"),
+        "{warnings:?}"
+    );
+    let (_, warnings) = parse(&[
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "9000"),
+        ("VITALSIGN_ADMIN", "nowhere"),
+    ]);
+    assert!(warnings[0].ends_with("using 127.0.0.1:9000"), "{warnings:?}");
+}
+
+#[test]
+fn numbers_are_digits_alone() {
+    for (name, value) in [
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "+5"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "+5"),
+        ("VITALSIGN_ADMIN", "localhost:+80"),
+        ("VITALSIGN_ADMIN", "+80"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0x1"),
+        ("OTEL_PROPAGATORS", ","),
+        ("OTEL_TRACES_EXPORTER", " , "),
+    ] {
+        let (_, warnings) = parse(&[(name, value)]);
+        assert_eq!(warnings.len(), 1, "{name}={value}: {warnings:?}");
+    }
+}
+
 #[test]
 fn admin_addresses() {
     let at = |value: &str| clean(&[("VITALSIGN_ADMIN", value)]).admin;
