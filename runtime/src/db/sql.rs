@@ -65,6 +65,8 @@ pub(crate) struct Shown {
 const MAX_TEXT: usize = 8 * 1024;
 /// A longer summary is cut (the conventions' bound).
 const MAX_SUMMARY: usize = 255;
+/// More do not fit.
+const MAX_TARGETS: usize = MAX_SUMMARY / 2;
 /// No word of SQL is longer.
 const MAX_OPERATION: usize = 32;
 
@@ -445,30 +447,52 @@ fn summary(tokens: &[Token<'_>]) -> (String, String, Option<String>) {
     let Some(operation) = operation.filter(sql).map(str::to_ascii_uppercase) else {
         return (String::new(), String::new(), None);
     };
+    let is = |list: &[&str], token: Option<&Token<'_>>| matches!(token, Some(Token::Word(word)) if list.iter().any(|w| word.eq_ignore_ascii_case(w)));
     let mut targets: Vec<String> = Vec::new();
-    let mut i = 0;
-    while i < tokens.len() {
-        let is = |list: &[&str], token: &Token<'_>| matches!(token, Token::Word(word) if list.iter().any(|w| word.eq_ignore_ascii_case(w)));
+    // Of each open bracket whether it is that of a function with `FROM` among its arguments.
+    let mut open = Vec::new();
+    // What was taken for a list of tables is not read again.
+    let mut read = 0;
+    for (i, token) in tokens.iter().enumerate() {
         let before = i.checked_sub(1).map(|before| &tokens[before]);
-        // `FOR UPDATE`, `ON DUPLICATE KEY UPDATE`, `DO UPDATE`, `IS DISTINCT FROM`.
-        let other = before.is_some_and(|before| is(&["FOR", "KEY", "DO", "ON", "DISTINCT"], before));
-        if is(&BEFORE_TABLE, &tokens[i]) && !other {
-            let mut next = i + 1;
-            while tokens.get(next).is_some_and(|token| is(&BETWEEN, token)) {
-                next += 1;
+        let (from, update) = (is(&["FROM"], Some(token)), is(&["UPDATE"], Some(token)));
+        match token {
+            Token::Symbol('(') => open.push(is(&["EXTRACT", "TRIM", "SUBSTRING", "OVERLAY"], before)),
+            Token::Symbol(')') => {
+                open.pop();
             }
-            if let Some((name, after)) = name(tokens, next) {
-                // `EXTRACT(x FROM y)` and functions name no table.
-                if tokens.get(after) != Some(&Token::Symbol('(')) || is(&["INTO", "TABLE", "VIEW"], &tokens[i]) {
-                    if !targets.contains(&name) {
-                        targets.push(name);
-                    }
-                    i = after;
-                    continue;
-                }
-            }
+            _ => {}
         }
-        i += 1;
+        // `FOR UPDATE`, `ON DUPLICATE KEY UPDATE`, `DO UPDATE`, `ON UPDATE CASCADE`; `IS DISTINCT FROM`, `EXTRACT(x FROM y)`.
+        let other = update && is(&["FOR", "KEY", "DO", "ON"], before)
+            || from && (is(&["DISTINCT"], before) || open.last() == Some(&true));
+        if i < read || other || !is(&BEFORE_TABLE, Some(token)) {
+            continue;
+        }
+        let mut next = i + 1;
+        while is(&BETWEEN, tokens.get(next)) {
+            next += 1;
+        }
+        while let Some((name, mut after)) = name(tokens, next) {
+            // Functions are no tables.
+            let called = tokens.get(after) == Some(&Token::Symbol('('));
+            if called && !is(&["INTO", "TABLE", "VIEW"], Some(token)) {
+                break;
+            }
+            if targets.len() < MAX_TARGETS && !targets.contains(&name) {
+                targets.push(name);
+            }
+            // `a, b`, `a x, b AS y`
+            after += usize::from(is(&["AS"], tokens.get(after)));
+            let comma = |at: usize| tokens.get(at) == Some(&Token::Symbol(','));
+            let alias = matches!(tokens.get(after), Some(Token::Word(_) | Token::Name(_))) && comma(after + 1);
+            after += usize::from(alias);
+            read = after;
+            if !comma(after) {
+                break;
+            }
+            next = after + 1;
+        }
     }
     let collection = match &targets[..] {
         [one] => Some(one.clone()),

@@ -143,6 +143,16 @@ fn an_operation_is_a_word_of_sql() {
     }
 }
 
+/// Every name once, as many as fit, however many there are.
+#[test]
+fn a_summary_is_bounded() {
+    let tables: Vec<_> = (0..20_000).map(|n| format!("t{n}, FROM")).collect();
+    let shown = show(&format!("SELECT a FROM {}", tables.join(", ")), Postgres);
+    assert!(shown.summary.starts_with("SELECT t0 FROM t1 t2 "), "{}", shown.summary);
+    assert!(shown.summary.len() <= MAX_SUMMARY && shown.text.len() <= MAX_TEXT);
+    assert_eq!(shown.collection, None);
+}
+
 #[test]
 fn words_that_only_look_as_before_a_table() {
     for (statement, summary) in [
@@ -189,7 +199,19 @@ fn summaries() {
         ),
         (
             "SELECT EXTRACT(year FROM created) FROM orders",
-            "SELECT created orders",
+            "SELECT orders",
+            Some("orders"),
+        ),
+        (
+            "SELECT a.x FROM a, shop.b AS c, d e, f(1) WHERE x = 1 ORDER BY x, y",
+            "SELECT a shop.b d",
+            None,
+        ),
+        ("DROP TABLE a, b", "DROP a b", None),
+        ("GRANT SELECT ON TABLE a TO b", "GRANT a", Some("a")),
+        (
+            "SELECT TRIM(BOTH FROM x), (SELECT substring(a from 2) FROM u), z FROM t",
+            "SELECT u t",
             None,
         ),
         ("BEGIN", "BEGIN", None),
