@@ -101,6 +101,8 @@ mod outcome;
 #[cfg(feature = "record")]
 mod probe;
 #[cfg(feature = "record")]
+mod quick;
+#[cfg(feature = "record")]
 mod residual;
 #[cfg(feature = "record")]
 mod secret;

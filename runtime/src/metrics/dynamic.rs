@@ -4,10 +4,10 @@
 //! The number of series is bounded by the key's type and by a cap; what comes beyond is dropped and counted there.
 
 use super::exemplar::Exemplars;
-use super::quick::BuildQuick;
 use super::registry::{LabelSet, Source, started};
 use crate::export::snapshot::{self, Family, Kind, Number, Point, PointValue};
 use crate::operation::Described;
+use crate::quick::BuildQuick;
 use crate::trace::event::{Measured, Moved};
 use crate::trace::{SpanId, TraceId};
 use crate::{switch, testing};

@@ -4,11 +4,11 @@
 //! Labels are open there, so their sets are bounded: see [`stream`](super::stream). Histograms have the buckets of their unit.
 
 use super::bucket;
-use super::quick::BuildQuick;
 use super::registry::{self, Source};
 use super::stream::{Attribute, Instrument, Series, Stream, Streams};
 use crate::export::diag::{Level, say};
 use crate::export::snapshot::{Family, Kind, Number};
+use crate::quick::BuildQuick;
 use crate::site::Buckets;
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Label, Metadata, Recorder, SharedString,

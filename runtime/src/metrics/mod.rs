@@ -18,7 +18,6 @@ mod lines;
 #[cfg(feature = "otel")]
 pub(crate) mod meters;
 mod process;
-mod quick;
 pub(crate) mod registry;
 pub(crate) mod slot;
 #[cfg(any(feature = "otel", feature = "metrics-facade"))]

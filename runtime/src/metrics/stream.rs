@@ -6,12 +6,12 @@
 
 use super::bucket::{self, Layout};
 use super::exemplar::Exemplars;
-use super::quick::{BuildQuick, Quick};
 use super::registry::{self, LabelSet};
 use super::{cell, dropped, value};
 use crate::clock;
 use crate::export::diag::{Level, say_once};
 use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
+use crate::quick::{BuildQuick, Quick};
 use crate::site::Buckets;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};

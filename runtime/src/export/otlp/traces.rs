@@ -5,6 +5,7 @@
 
 use crate::clock;
 use crate::outcome::CallOutcome;
+use crate::quick::BuildQuick;
 use crate::site::SpanKind;
 use crate::trace::body::{Item, Items, Key, Scalar};
 use crate::trace::context::SpanContext;
@@ -204,7 +205,7 @@ fn kind(name: &str) -> Option<SpanKind> {
 /// What is the same for every span of a call site, encoded once.
 #[derive(Default)]
 pub(crate) struct Places {
-    known: HashMap<(usize, usize), Box<[u8]>>,
+    known: HashMap<(usize, usize), Box<[u8]>, BuildQuick>,
 }
 
 /// Call sites are static, so they are few; this bounds it for a program that makes them as it goes.
