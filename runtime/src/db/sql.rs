@@ -300,7 +300,8 @@ impl Lexer<'_> {
         loop {
             let end = self.at;
             self.skip_space();
-            if self.at == end || !self.rest().starts_with('\'') {
+            let lines = self.text[end..self.at].contains(['\n', '\r']);
+            if !lines || !self.rest().starts_with('\'') {
                 self.at = end;
                 return;
             }

@@ -244,6 +244,42 @@ proptest! {
         prop_assert_eq!(shown.text, "SELECT a FROM t WHERE b = ? AND c = ?");
     }
 
+    /// Texts and comments of every form, between whatever may stand beside them.
+    #[test]
+    fn nothing_quoted_shows(
+        parts in proptest::collection::vec((0usize..8, 0usize..12, "[a-z '\"`$#/*\\\\\\-\n]{0,8}", "[a-z '\"`$#/*\\\\\\-]{0,8}"), 1..8),
+        dialect in prop_oneof![Just(Postgres), Just(Redshift), Just(MySql), Just(Sqlite)],
+    ) {
+        let mut statement = "SELECT a".to_owned();
+        for (form, between, left, right) in parts {
+            let value = format!("{left}SECRET{right}");
+            let (doubled, escaped) = (value.replace('\'', "''"), value.replace('\\', "\\\\").replace('\'', "\\'"));
+            let postgres = matches!(dialect, Postgres | Redshift);
+            let backslashes = matches!(dialect, MySql | Redshift);
+            let dollarless = value.replace('$', "");
+            let text = match form {
+                0 if postgres => format!("E'{escaped}'"),
+                1 if postgres => format!("$${dollarless}$$"),
+                2 if postgres => format!("$t${dollarless}$t$"),
+                3 => format!("--  {}\n", value.replace('\n', "")),
+                4 => format!("/* {} */", value.replace(['*', '/'], "")),
+                5 if dialect == MySql => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\"\"")),
+                6 if dialect == MySql => format!("# {}\n", value.replace('\n', "")),
+                _ if backslashes => format!("'{escaped}'"),
+                _ => format!("'{doubled}'"),
+            };
+            // Never blanks alone: behind a new line an `E'…'` goes on.
+            let beside = [" x ", "\nx\n", ",", "(", "=", "=-", "@@", " ?", "::", " a.b", "||", "+"][between];
+            // Where a word or a sign could take the text's first letter for its own.
+            let apart = if beside.ends_with(['b', '-', '@', ':', '?']) { " " } else { "" };
+            statement = format!("{statement}{beside}{apart}{text}");
+        }
+        let shown = show(&statement, dialect);
+        prop_assert!(!shown.text.contains("SECRET") && !shown.summary.contains("SECRET"), "{statement}: {}", shown.text);
+        let last = show(&format!("{statement} , last"), dialect).text;
+        prop_assert!(last.ends_with("last"), "{statement}: {last}");
+    }
+
     #[test]
     fn no_dollar_string_shows(value in "[a-z '\"#/*\\-]{0,20}", tag in "[a-z]{0,3}") {
         let shown = show(&format!("SELECT ${tag}${value}${tag}$, b"), Postgres);
