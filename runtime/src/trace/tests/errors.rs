@@ -1,0 +1,57 @@
+//! What a span says of an error and of a panic.
+
+use super::*;
+
+#[test]
+fn an_error_is_told_where_it_surfaced() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| wrong().unwrap_err());
+    let (top, deep) = (traced.span("top"), traced.span("deep"));
+    let message = "invalid digit found in string";
+    assert_eq!(deep.status.as_ref().unwrap().code, 2);
+    assert_eq!(deep.status.as_ref().unwrap().message, message);
+    assert_eq!(text(&deep, "error.type").unwrap(), "core::num::error::ParseIntError");
+    assert_eq!(text(&deep, "outcome").unwrap(), "error");
+    let event = &deep.events[0];
+    assert_eq!(event.name, "exception");
+    assert!(event.time_unix_nano >= deep.start_time_unix_nano && event.time_unix_nano <= deep.end_time_unix_nano);
+    let keys: Vec<&str> = event.attributes.iter().map(|attribute| &*attribute.key).collect();
+    assert_eq!(keys, ["exception.type", "exception.message"]);
+    assert_eq!(top.status.as_ref().unwrap().code, 2);
+    assert!(text(&top, "error.type").unwrap().ends_with("Outer"));
+    assert!(top.events.is_empty(), "passed on");
+    let lines = traced.lines();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0].0, format!("error in deep: {message}"));
+    assert_eq!(lines[0].1.as_ref().unwrap().span_id.0.to_be_bytes(), *deep.span_id);
+}
+
+#[test]
+fn an_unrecorded_error_is_told_once_too() {
+    let traced = Traced::new(|setup| setup.sampler = Sampler::AlwaysOff);
+    traced.run(|| wrong().unwrap_err());
+    assert!(traced.spans().is_empty());
+    assert_eq!(traced.lines().len(), 1);
+}
+
+#[test]
+fn a_panic_says_what_and_where() {
+    let traced = Traced::new(|_| ());
+    let caught = traced.run(|| {
+        std::panic::catch_unwind(|| plain(site!("above"), || plain(site!("below"), || panic!("gone {}", "wrong"))))
+    });
+    assert!(caught.is_err());
+    let (above, below) = (traced.span("above"), traced.span("below"));
+    for span in [&above, &below] {
+        assert_eq!(span.status.as_ref().unwrap().message, "gone wrong");
+        assert_eq!(text(span, "outcome").unwrap(), "panic");
+        assert_eq!(text(span, "error.type").unwrap(), "panic");
+    }
+    assert!(above.events.is_empty());
+    let event = &below.events[0];
+    assert_eq!(event.attributes.len(), 3);
+    assert!(
+        matches!(&event.attributes[2].value.as_ref().unwrap().value, Some(Value::StringValue(at)) if at.contains(file!()))
+    );
+    assert!(traced.run(crate::trace::current).is_none(), "the stack is empty again");
+}

@@ -1,0 +1,208 @@
+//! Attributes, the names `otel.*`, and the limits.
+
+use super::*;
+
+#[test]
+fn attributes_of_every_type() {
+    struct Shown;
+    impl fmt::Display for Shown {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("shown")
+        }
+    }
+    impl fmt::Debug for Shown {
+        fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+            tracing::info!("a line from inside a field");
+            let _inner = tracing::info_span!("from inside a field").entered();
+            panic!("in a field");
+        }
+    }
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        let error = std::io::Error::other("broken");
+        let error: &(dyn std::error::Error + 'static) = &error;
+        let span = tracing::info_span!(
+            "all",
+            yes = true,
+            small = -3_i64,
+            large = u64::MAX,
+            huge = i128::MIN,
+            real = 0.25,
+            text = "text",
+            owned = String::from("owned"),
+            shown = %Shown,
+            panics = ?Shown,
+            error,
+            bytes = b"\x00\xff".as_slice(),
+            again = 1
+        );
+        span.record("again", 2);
+    });
+    let span = traced.span("all");
+    assert_eq!(value(&span, "yes"), Some(Value::BoolValue(true)));
+    assert_eq!(value(&span, "small"), Some(Value::IntValue(-3)));
+    assert_eq!(text(&span, "large").unwrap(), u64::MAX.to_string());
+    assert_eq!(text(&span, "huge").unwrap(), i128::MIN.to_string());
+    assert_eq!(value(&span, "real"), Some(Value::DoubleValue(0.25)));
+    assert_eq!(text(&span, "text").unwrap(), "text");
+    assert_eq!(text(&span, "owned").unwrap(), "owned");
+    assert_eq!(text(&span, "shown").unwrap(), "shown");
+    assert_eq!(text(&span, "panics").unwrap(), "<panicked while formatting>");
+    assert_eq!(text(&span, "error").unwrap(), "broken");
+    assert_eq!(value(&span, "bytes"), Some(Value::BytesValue(vec![0, 255])));
+    assert_eq!(value(&span, "again"), Some(Value::IntValue(2)), "the later one holds");
+    assert!(traced.lines().is_empty());
+    assert_eq!(traced.spans().len(), 1);
+}
+
+#[test]
+fn otel_names_are_heard() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        tracing::info_span!(
+            "a",
+            otel.name = "GET /x",
+            otel.kind = "SERVER",
+            otel.status_code = "ERROR",
+            otel.status_description = "no"
+        )
+        .in_scope(|| ());
+        tracing::info_span!("b", otel.kind = "client", otel.status_code = "ok", otel.other = 1).in_scope(|| ());
+    });
+    let a = traced.span("GET /x");
+    assert_eq!(a.kind, 2);
+    let status = a.status.unwrap();
+    assert_eq!((status.code, &*status.message), (2, "no"));
+    let b = traced.span("b");
+    assert_eq!((b.kind, b.status.as_ref().unwrap().code), (3, 1));
+    assert_eq!(value(&b, "otel.other"), Some(Value::IntValue(1)));
+    assert_eq!(value(&b, "otel.kind"), None);
+}
+
+#[test]
+fn limits_hold_and_drops_are_counted() {
+    let traced = Traced::new(|setup| {
+        setup.limits.attributes = 2;
+        setup.limits.events = 1;
+        setup.limits.links = 1;
+        setup.limits.value_length = 3;
+        setup.span_events = true;
+    });
+    traced.run(|| {
+        let other = tracing::info_span!("other");
+        let span = tracing::info_span!("limited", a = "äöüß", b = ?"long", c = 3, d = 4);
+        span.follows_from(&other);
+        span.follows_from(&other);
+        span.in_scope(|| {
+            tracing::info!(n = 1, "first");
+            tracing::info!("second");
+        });
+    });
+    let span = traced.span("limited");
+    assert_eq!(text(&span, "a").unwrap(), "äöü");
+    assert_eq!(text(&span, "b").unwrap(), "\"lo");
+    assert_eq!(span.dropped_attributes_count, 2);
+    assert_eq!((span.events.len(), span.dropped_events_count), (1, 1));
+    assert_eq!(span.events[0].name, "first");
+    assert_eq!((span.links.len(), span.dropped_links_count), (1, 1));
+}
+
+/// A call with two fields.
+fn with_fields<R>(site: &'static Site, fields: [&dyn p::Value; 2], body: impl FnOnce() -> R) -> R {
+    let mut call = p::Call::<{ SPAN | SAID }>::idle(site);
+    call.begin();
+    if call.open() {
+        call.fields(&fields);
+    }
+    call.enter();
+    let ret = body();
+    call.finish(&ret, |_, _| ());
+    ret
+}
+
+#[test]
+fn fields_stay_with_their_calls() {
+    /// Asks for the current span by a handle while it is being formatted.
+    struct Asks;
+    impl fmt::Debug for Asks {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{}", crate::trace::hand::current().is_recording())
+        }
+    }
+    let traced = Traced::new(|setup| setup.limits.attributes = 2);
+    traced.run(|| {
+        for n in 0..3_u32 {
+            with_fields(site!("outer", fields: &["n", "of"]), [&n, &"outer"], || {
+                with_fields(site!("inner", fields: &["n", "of"]), [&n, &"inner"], || {
+                    if n == 1 {
+                        crate::trace::hand::current().set("one too many", 1);
+                    }
+                });
+                plain(site!("bare"), || ());
+            });
+        }
+        with_fields(
+            site!("asked", fields: &["n", "asks"]),
+            [&7_u32, &tracing_core::field::debug(Asks)],
+            || (),
+        );
+        let mut early = p::Call::<{ SPAN | SAID }>::idle(site!("early", fields: &["n"]));
+        early.begin();
+        assert!(early.open());
+        early.fields(&[&1_u32 as &dyn p::Value]);
+        early.enter();
+        with_fields(site!("late", fields: &["n", "of"]), [&2_u32, &"late"], || {
+            early.finish(&(), |(), _| ()); // out of order
+        });
+        assert!(crate::trace::current().is_none());
+    });
+    let spans = traced.spans();
+    for (of, dropped) in [("outer", [0; 3]), ("inner", [0, 1, 0])] {
+        let named: Vec<_> = spans.iter().filter(|(_, span)| span.name == of).collect();
+        assert_eq!(named.len(), 3);
+        for (n, (_, span)) in named.iter().enumerate() {
+            assert_eq!(value(span, "n"), Some(Value::IntValue(n as i64)));
+            assert_eq!(text(span, "of").unwrap(), of);
+            assert_eq!(span.dropped_attributes_count, dropped[n]);
+        }
+    }
+    for (_, bare) in spans.iter().filter(|(_, span)| span.name == "bare") {
+        assert_eq!(value(bare, "n"), None, "nobody else's");
+    }
+    assert_eq!(value(&traced.span("asked"), "n"), Some(Value::IntValue(7)));
+    assert!(text(&traced.span("asked"), "asks").is_some());
+    assert_eq!(value(&traced.span("early"), "n"), Some(Value::IntValue(1)));
+    assert_eq!(value(&traced.span("late"), "n"), Some(Value::IntValue(2)));
+    assert_eq!(text(&traced.span("late"), "of").unwrap(), "late");
+}
+
+#[test]
+fn fields_beyond_the_limit_are_counted() {
+    let traced = Traced::new(|setup| setup.limits.attributes = 1);
+    traced.run(|| with_fields(site!("many", fields: &["a", "b"]), [&1_u32, &2_u32], || ()));
+    let span = traced.span("many");
+    assert_eq!(value(&span, "a"), Some(Value::IntValue(1)));
+    assert_eq!((value(&span, "b"), span.dropped_attributes_count), (None, 1));
+}
+
+#[test]
+fn fields_of_a_call() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        let mut call = p::Call::<SPAN>::idle(site!("with fields", fields: &["n", "s"], kind: p::SpanKind::Producer));
+        call.begin();
+        assert!(call.open());
+        call.fields(&[&7_u32 as &dyn p::Value, &"seven"]);
+        call.enter();
+        call.finish(&8_u8, |ret, s| {
+            if s.recording() {
+                s.ret(ret);
+            }
+        });
+    });
+    let span = traced.span("with fields");
+    assert_eq!(span.kind, 4);
+    assert_eq!(value(&span, "n"), Some(Value::IntValue(7)));
+    assert_eq!(text(&span, "s").unwrap(), "seven");
+    assert_eq!(value(&span, "return"), Some(Value::IntValue(8)));
+}

@@ -1,0 +1,301 @@
+//! The ways to a span: attributes, `tracing`, the API by hand, the layer, baggage.
+
+use super::*;
+
+#[test]
+fn a_tree_of_both_fronts() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        plain(site!("outer"), || {
+            let middle = tracing::info_span!("middle", a = 1, b = "two", c = tracing::field::Empty);
+            let _entered = middle.enter();
+            middle.record("c", 2.5);
+            plain(site!("inner"), || ());
+        });
+    });
+    let spans = traced.spans();
+    let names: Vec<&str> = spans.iter().map(|(_, span)| &*span.name).collect();
+    assert_eq!(names, ["outer", "middle", "inner"]);
+    let [outer, middle, inner] = [0, 1, 2].map(|n: usize| &spans[n].1);
+    assert_eq!(outer.parent_span_id, b"");
+    assert_eq!(middle.parent_span_id, outer.span_id);
+    assert_eq!(inner.parent_span_id, middle.span_id);
+    assert!(
+        spans
+            .iter()
+            .all(|(_, span)| span.trace_id == outer.trace_id && span.trace_id.len() == 16)
+    );
+    assert!(outer.start_time_unix_nano <= middle.start_time_unix_nano);
+    assert!(outer.end_time_unix_nano >= middle.end_time_unix_nano);
+    assert_eq!(outer.kind, 1);
+    assert_eq!(outer.flags, 0x103, "sampled, random, known not to be remote");
+    assert_eq!(outer.status, None);
+    assert_eq!(spans[0].0, module_path!());
+    assert_eq!(value(middle, "a"), Some(Value::IntValue(1)));
+    assert_eq!(text(middle, "b").unwrap(), "two");
+    assert_eq!(value(middle, "c"), Some(Value::DoubleValue(2.5)));
+    assert_eq!(
+        text(outer, "code.function.name").unwrap(),
+        concat!(module_path!(), "::outer")
+    );
+    assert_eq!(text(outer, "code.file.path").unwrap(), file!());
+    assert!(matches!(value(middle, "code.line.number"), Some(Value::IntValue(n)) if n > 0));
+}
+
+#[test]
+fn links_and_parents() {
+    let traced = Traced::new(|_| ());
+    let remote = SpanContext {
+        trace_id: TraceId(0x0102),
+        span_id: SpanId(0x0304),
+        flags: TraceFlags::SAMPLED,
+        is_remote: true,
+        trace_state: Some("a=b".into()),
+        ..SpanContext::default()
+    };
+    traced.run(|| {
+        let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("child of remote"));
+        call.begin();
+        call.parent(&remote);
+        call.link(|link| link(remote.clone()));
+        call.enter();
+        let mut inner = p::Call::<{ SPAN | SAID }>::idle(site!("a root inside"));
+        inner.begin();
+        inner.root();
+        inner.enter();
+        inner.finish(&(), |(), _| ());
+        call.finish(&(), |(), _| ());
+        let a = tracing::info_span!("a");
+        let b = tracing::info_span!(parent: &a, "b");
+        b.follows_from(&a);
+    });
+    let child = traced.span("child of remote");
+    assert_eq!(child.trace_id, remote.trace_id.0.to_be_bytes());
+    assert_eq!(child.parent_span_id, remote.span_id.0.to_be_bytes());
+    assert_eq!(child.trace_state, "a=b");
+    assert_eq!(
+        child.flags, 0x301,
+        "the parent is remote; the random bit is the parent's"
+    );
+    let link = &child.links[0];
+    assert_eq!((&*link.trace_state, link.flags), ("a=b", 0x301));
+    assert_eq!(link.span_id, remote.span_id.0.to_be_bytes());
+    let inside = traced.span("a root inside");
+    assert!(inside.parent_span_id.is_empty() && inside.trace_id != child.trace_id);
+    let (a, b) = (traced.span("a"), traced.span("b"));
+    assert_eq!(b.parent_span_id, a.span_id);
+    assert_eq!((&b.links[0].span_id, b.links[0].flags), (&a.span_id, 0x103));
+}
+
+#[test]
+fn by_hand() {
+    use crate::trace::{SpanExt as _, Status};
+    let traced = Traced::new(|_| ());
+    let remote = SpanContext {
+        trace_id: TraceId(5),
+        span_id: SpanId(6),
+        flags: TraceFlags::SAMPLED,
+        is_remote: true,
+        ..SpanContext::default()
+    };
+    let unsampled = SpanContext {
+        flags: TraceFlags::default(),
+        ..remote.clone()
+    };
+    traced.run(|| {
+        let span = tracing::info_span!("moved");
+        let before = span.context().unwrap();
+        span.set_parent(&remote);
+        span.set_attribute("dynamic", "yes");
+        span.add_link(&before);
+        span.set_status(Status::Ok);
+        span.set_status(Status::Error("too late".into()));
+        assert_eq!(span.context().unwrap().span_id, before.span_id);
+        span.in_scope(|| plain(site!("below moved"), || ()));
+        let out = tracing::info_span!("moved out");
+        out.set_parent(&unsampled);
+        assert!(!out.context().unwrap().is_sampled());
+        drop(out);
+        let by_hand = || {
+            let current = crate::trace::hand::current();
+            assert!(current.is_recording());
+            let error = "x".parse::<u8>().unwrap_err();
+            current.record_error(&error);
+            current.event("cache.miss", [("key", "k".into()), ("n", 2.into())]);
+            current.link(&remote);
+            Err::<(), _>(error)
+        };
+        let _ = call(site!("hand"), by_hand, |ret, s| {
+            use p::probe::*;
+            (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
+        });
+        let links = [remote.clone(), remote.clone()];
+        let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("linked"));
+        call.begin();
+        let links = p::Links::new(links.iter());
+        call.link(|each| {
+            use p::probe::*;
+            (&&links).vitalsign_link(each);
+        });
+        let link = p::Links::new(&remote);
+        call.link(|each| {
+            use p::probe::*;
+            (&&link).vitalsign_link(each);
+        });
+        call.enter();
+        call.finish(&(), |(), _| ());
+    });
+    let moved = traced.span("moved");
+    assert_eq!(moved.trace_id, remote.trace_id.0.to_be_bytes());
+    assert_eq!(moved.parent_span_id, remote.span_id.0.to_be_bytes());
+    assert_eq!(text(&moved, "dynamic").unwrap(), "yes");
+    assert_eq!(moved.links.len(), 1);
+    assert_eq!(moved.status.as_ref().unwrap().code, 1);
+    assert_eq!(traced.span("below moved").parent_span_id, moved.span_id);
+    let hand = traced.span("hand");
+    let events: Vec<&str> = hand.events.iter().map(|event| &*event.name).collect();
+    assert_eq!(
+        events,
+        ["exception", "cache.miss"],
+        "the returned error is the same one"
+    );
+    assert_eq!(text(&hand, "error.type").unwrap(), "core::num::error::ParseIntError");
+    assert_eq!(hand.links.len(), 1);
+    assert_eq!(traced.span("linked").links.len(), 3);
+    assert_eq!(traced.spans().len(), 4);
+}
+
+#[cfg(feature = "logs")]
+#[test]
+fn the_layer_over_a_registry() {
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+    /// Another layer, which sees what its own filter says whatever ours says.
+    struct Other(Arc<Mutex<Vec<&'static str>>>);
+    impl<S: tracing_core::Subscriber> Layer<S> for Other {
+        fn on_new_span(
+            &self,
+            attributes: &tracing_core::span::Attributes<'_>,
+            _: &tracing_core::span::Id,
+            _: Context<'_, S>,
+        ) {
+            self.0.lock().unwrap().push(attributes.metadata().name());
+        }
+    }
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let registry = tracing_subscriber::registry()
+        .with(crate::trace::layer::layer())
+        .with(Other(seen.clone()));
+    let dispatch = Dispatch::new(registry);
+    assert!(crate::trace::layer::is_layered());
+    let traced = Traced::new(|setup| setup.filter = "info".into());
+    dispatcher::with_default(&dispatch, || {
+        tracing::info_span!("before init").in_scope(|| assert!(crate::trace::current().is_none()));
+    });
+    let shared = crate::trace::drain::pipeline(traced.pipeline.id()).unwrap();
+    assert!(crate::trace::layer::connect(&shared));
+    let remote = SpanContext {
+        trace_id: TraceId(77),
+        span_id: SpanId(78),
+        flags: TraceFlags::SAMPLED,
+        is_remote: true,
+        ..SpanContext::default()
+    };
+    dispatcher::with_default(&dispatch, || {
+        let outer = tracing::info_span!("outer layered", n = 1);
+        outer.in_scope(|| {
+            tracing::debug_span!("not for us").in_scope(|| {
+                let mut call = p::Call::<SPAN>::idle(site!("annotated", fields: &["f"], kind: p::SpanKind::Client));
+                call.begin();
+                assert!(call.open());
+                call.fields(&[&5_u32 as &dyn p::Value]);
+                call.enter();
+                tracing::info_span!("inner layered").in_scope(|| ());
+                call.finish(&Err::<(), _>("no"), |ret, s| {
+                    use p::probe::*;
+                    (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
+                });
+            });
+            let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("under remote"));
+            call.begin();
+            call.parent(&remote);
+            call.enter();
+            call.finish(&(), |(), _| ());
+        });
+        assert!(crate::trace::current().is_none());
+    });
+    assert!(seen.lock().unwrap().contains(&"not for us"), "our filter is ours alone");
+    assert_eq!(traced.spans().len(), 4);
+    let (outer, annotated) = (traced.span("outer layered"), traced.span("annotated"));
+    assert_eq!(value(&outer, "n"), Some(Value::IntValue(1)));
+    assert_eq!(annotated.parent_span_id, outer.span_id);
+    assert_eq!(annotated.kind, 3);
+    assert_eq!(value(&annotated, "f"), Some(Value::IntValue(5)));
+    assert_eq!(text(&annotated, "outcome").unwrap(), "error");
+    assert_eq!(annotated.status.as_ref().unwrap().message, "no");
+    assert_eq!(traced.span("inner layered").parent_span_id, annotated.span_id);
+    assert_eq!(traced.span("under remote").trace_id, remote.trace_id.0.to_be_bytes());
+}
+
+/// Members that the tests about it show; one list, for it is the process's.
+const SHOWN: &str = "shown.tenant,shown.other";
+
+#[test]
+fn baggage_is_handed_on_and_shown_where_it_is_asked_for() {
+    crate::trace::baggage::show(SHOWN);
+    let traced = Traced::new(|_| ());
+    let headers = std::collections::HashMap::from([(
+        "baggage".to_owned(),
+        "shown.tenant=acme,hidden=1,shown.other=x".to_owned(),
+    )]);
+    let sent = traced.run(|| {
+        let outer = tracing::info_span!("outer", shown.other = "own");
+        crate::SpanExt::set_parent(&outer, &headers);
+        let _outer = outer.entered();
+        let baggage = crate::current().baggage().without("hidden").with("added", "yes");
+        baggage.run(|| {
+            let inner = tracing::info_span!("inner").entered();
+            let task = crate::in_context(async {
+                let mut sent = std::collections::HashMap::<String, String>::new();
+                crate::current().inject(&mut sent);
+                sent
+            });
+            drop(inner);
+            std::thread::spawn(move || block_on(task)).join().unwrap()
+        })
+    });
+    assert_eq!(sent["baggage"], "shown.tenant=acme,shown.other=x,added=yes");
+    let (outer, inner) = (traced.span("outer"), traced.span("inner"));
+    assert!(outer.parent_span_id.is_empty(), "baggage alone begins a trace");
+    assert_eq!(inner.parent_span_id, outer.span_id);
+    assert_eq!(text(&outer, "shown.tenant").as_deref(), Some("acme"));
+    assert_eq!(
+        text(&outer, "shown.other").as_deref(),
+        Some("own"),
+        "the span's own word holds"
+    );
+    assert_eq!(text(&inner, "shown.other").as_deref(), Some("x"));
+    assert_eq!((value(&outer, "hidden"), value(&inner, "added")), (None, None));
+}
+
+#[test]
+fn baggage_without_a_span_reaches_the_first_one_and_ends_with_its_closure() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        let baggage = crate::trace::Baggage::default().with("lonely", "1");
+        let seen = baggage.run(|| {
+            let root = tracing::info_span!(parent: None, "root").entered();
+            let seen = crate::current().baggage();
+            drop(root);
+            crate::current()
+                .baggage()
+                .without("lonely")
+                .run(|| assert!(crate::current().baggage().is_empty()));
+            seen
+        });
+        assert_eq!(seen, baggage);
+        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| baggage.run(|| panic!("in baggage"))));
+        assert!(caught.is_err());
+        assert!(crate::current().baggage().is_empty());
+    });
+}
