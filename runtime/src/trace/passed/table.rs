@@ -400,7 +400,7 @@ impl<M: 'static, T: Deref<Target = Table<M>>> Owner<T> {
     pub(crate) fn look(&self, mut close: impl FnMut(NonZeroU64)) {
         let hand = &self.table.hand;
         for _ in 0..LOOKS {
-            let at = hand.load(Ordering::Relaxed) as usize % PASSED_SLOTS;
+            let at = (u64::from(hand.load(Ordering::Relaxed)) & SLOT) as usize;
             hand.store(at as u32 + 1, Ordering::Relaxed);
             self.look_at(at, &mut close);
         }
