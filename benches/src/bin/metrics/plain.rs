@@ -56,6 +56,13 @@ fn bare(i: u64) -> Result<u64, std::fmt::Error> {
     body(i)
 }
 
+/// What [`labelled`] is without its attribute.
+#[inline(never)]
+fn bare_labelled(channel: Channel, size: Size, i: u64) -> Result<u64, std::fmt::Error> {
+    black_box((channel, size));
+    body(i)
+}
+
 #[inline(never)]
 fn adds(i: u64) -> Result<u64, std::fmt::Error> {
     let result = body(i);
@@ -89,10 +96,15 @@ fn both_labelled(channel: Channel, size: Size, i: u64) -> Result<u64, std::fmt::
     body(i)
 }
 
-pub(crate) const CASES: [Case; 9] = [
+pub(crate) const CASES: [Case; 10] = [
     case("bare call", |n| {
         for i in 0..n {
             consume(bare(i));
+        }
+    }),
+    case("bare call, with the arguments that two labels are of", |n| {
+        for i in 0..n {
+            consume(bare_labelled(Channel::of(i), Size::of(i), i));
         }
     }),
     case("limit: fetch_add on one cell", |n| {
