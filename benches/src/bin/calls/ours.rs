@@ -47,6 +47,10 @@ pub(crate) fn check_spans(n: u64) {
     }
 }
 
+pub(crate) fn check_none(_: u64) {
+    assert_eq!(discard::spans(), (0, 0), "a span below the level");
+}
+
 pub(crate) fn check_all(n: u64) {
     check_counted(n);
     check_timed(n);
@@ -79,6 +83,8 @@ roots! {
     counted_and_timed counted_and_timed_body;
     #[traced]
     root traced_body;
+    #[traced(level = "trace")]
+    root_off traced_off_body;
     #[traced] #[counted] #[timed]
     all all_body;
 }
@@ -113,6 +119,17 @@ async fn traced_later(i: u64) -> Result<u64, std::fmt::Error> {
 pub(crate) fn root_async(n: u64) {
     for i in 0..n {
         ready(traced_later(i));
+    }
+}
+
+#[traced(level = "trace")]
+async fn traced_off_later(i: u64) -> Result<u64, std::fmt::Error> {
+    body(i)
+}
+
+pub(crate) fn root_off_async(n: u64) {
+    for i in 0..n {
+        ready(traced_off_later(i));
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tracing_subscriber::layer::SubscriberExt as _;
 
-pub(crate) const CASES: [Case; 34] = [
+pub(crate) const CASES: [Case; 36] = [
     case("span: #[traced]", ours::root)
         .setup(ours::init)
         .check(ours::check_spans),
@@ -47,6 +47,12 @@ pub(crate) const CASES: [Case; 34] = [
     case("span: #[traced] sampled 1 %", ours::root).setup(ours::init_sampled),
     case("span: #[traced] before init", ours::root),
     case("span: #[traced] before init, async", ours::root_async),
+    case("span: #[traced] at a level that is off", ours::root_off)
+        .setup(ours::init)
+        .check(ours::check_none),
+    case("span: #[traced] at a level that is off, async", ours::root_off_async)
+        .setup(ours::init)
+        .check(ours::check_none),
     case("span: #[instrument], vitalsign", instrumented_root)
         .setup(ours::init)
         .check(ours::check_spans),
