@@ -6,11 +6,11 @@
 use super::end;
 use super::settle::Settle;
 use super::signals::{IN_FLIGHT, SPAN, TIME};
-use super::{Call, CallOutcome};
+use super::{Call, CallOutcome, is_recorded};
+use crate::clock;
 use crate::metrics::label::Labels;
 use crate::site::Site;
 use crate::trace::direct;
-use crate::{clock, switch};
 
 /// The state of such a call; as with [`Call`], nothing takes its address.
 pub struct Brief<const SIGNALS: u8> {
@@ -29,7 +29,7 @@ impl<const SIGNALS: u8> Brief<SIGNALS> {
     pub fn begin(site: &'static Site) -> Self {
         let mut call = Self {
             site,
-            on: switch::on(),
+            on: is_recorded::<SIGNALS>(site, false),
             start: 0,
             span: 0,
         };

@@ -58,6 +58,18 @@ pub mod signals {
 }
 use signals::{COUNT, IN_FLIGHT, OPERATION, SAID, SPAN, TIME};
 
+/// Whether anything records a call. One that has a span and nothing else is none where the span is off; `has_context`: it hands on the
+/// context that it names also where nothing records.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "a load or two, and constants: before init() the whole cost of a call"
+)]
+fn is_recorded<const SIGNALS: u8>(site: &'static Site, has_context: bool) -> bool {
+    let only_span = SIGNALS & !SAID == SPAN;
+    switch::on_for(has_context) && !(only_span && site.slots.span.is_off() && !(has_context && switch::passing()))
+}
+
 /// The state of one call of an annotated plain function.
 ///
 /// Every part goes by value to what is compiled once in this crate: nothing takes the address of the call, so what a function
@@ -126,7 +138,7 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
     /// The call begins here; [`Call::enter`] follows what is said of its span.
     #[inline]
     pub fn begin(&mut self) {
-        if switch::on_for(SIGNALS & (SPAN | SAID) == SPAN | SAID) {
+        if is_recorded::<SIGNALS>(self.site, SIGNALS & (SPAN | SAID) == SPAN | SAID) {
             self.begun();
         }
     }
@@ -143,7 +155,7 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
     /// The call of a function of whose span nothing is said begins, and its span is current.
     #[inline]
     pub fn entered(&mut self) {
-        if switch::on() {
+        if is_recorded::<SIGNALS>(self.site, false) {
             self.begun();
             self.enter();
         }

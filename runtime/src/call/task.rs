@@ -3,7 +3,7 @@
 use super::end::{Measured, Parts, busy, in_flight};
 use super::settle::{Ended, Settle, SpanOf};
 use super::signals::{IN_FLIGHT, OPERATION, SPAN, TIME};
-use super::{IntoAmount, operation};
+use super::{IntoAmount, is_recorded, operation};
 use crate::jobs::Delivery;
 use crate::metrics::Amount;
 use crate::metrics::label::Labels;
@@ -81,7 +81,7 @@ impl<const SIGNALS: u8> Task<SIGNALS> {
     /// Of a function returning a future: fields and labels are taken now, clock and parent at the first poll.
     #[inline]
     pub(super) fn prepare(site: &'static Site) -> Self {
-        if switch::on_for(SIGNALS & SPAN != 0) {
+        if is_recorded::<SIGNALS>(site, SIGNALS & SPAN != 0) {
             Self::live(site, Live::new(Stage::Prepared, 0))
         } else {
             Self::unpolled(site)
@@ -128,7 +128,7 @@ impl<const SIGNALS: u8> Task<SIGNALS> {
     /// The first poll of an `async fn`'s future.
     #[inline]
     pub(crate) fn first_poll(&mut self) {
-        if switch::on_for(SIGNALS & SPAN != 0) {
+        if is_recorded::<SIGNALS>(self.site, SIGNALS & SPAN != 0) {
             self.begin();
         }
     }

@@ -23,7 +23,7 @@ use tracing_core::callsite::{self, Identifier};
 use tracing_core::field::{FieldSet, Value};
 use tracing_core::{Callsite, Dispatch, Interest, Kind, Level, Metadata, dispatcher};
 
-/// What is remembered of a site: the answer of our filter, and whose answer it was; and what other subscribers want of it.
+/// What is remembered of a site: the answer of our filter, and whose answer it was; and what all subscribers there are want of it.
 pub struct SpanSlot {
     answer: AtomicU64,
     interest: AtomicU8,
@@ -33,6 +33,9 @@ const UNREGISTERED: u8 = 0;
 const NEVER: u8 = 1;
 const SOMETIMES: u8 = 2;
 const ALWAYS: u8 = 3;
+/// [`NEVER`], and the filter of the process's pipeline has said so, too. That alone is not to be relied on: `tracing` may have asked
+/// only who was current on the thread that came first.
+const OFF: u8 = 4;
 
 impl SpanSlot {
     pub(crate) const fn new() -> Self {
@@ -55,6 +58,32 @@ impl SpanSlot {
         enabled
     }
 
+    /// No span of the site exists, whoever is current: its calls need not ask. Until [`set_interest`](Self::set_interest) is told otherwise,
+    /// as `tracing` does when a subscriber is added.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "this load is the whole cost of a call at a level that is off"
+    )]
+    pub(crate) fn is_off(&self) -> bool {
+        self.interest.load(Ordering::Relaxed) == OFF
+    }
+
+    /// No span came of a call: later ones are spared the question, where the answer would be the same for each.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn found_off(&self, site: &'static Site) {
+        if pipeline::of_process().is_none_or(|shared| self.enabled(site, shared)) {
+            return;
+        }
+        if self.interest.load(Ordering::Relaxed) == UNREGISTERED {
+            callsite::register(site.callsite());
+        }
+        let _ = self
+            .interest
+            .compare_exchange(NEVER, OFF, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     /// What the dispatcher thinks of the site's call site.
     #[expect(clippy::needless_pass_by_value, reason = "the signature of `Callsite::set_interest`")]
     pub(crate) fn set_interest(&self, interest: Interest) {
@@ -74,7 +103,7 @@ impl SpanSlot {
             callsite::register(site.callsite());
         }
         match self.interest.load(Ordering::Relaxed) {
-            NEVER => false,
+            NEVER | OFF => false,
             ALWAYS => true,
             _ => dispatch.enabled(site.metadata()),
         }
@@ -166,6 +195,8 @@ impl ActiveSpan {
         });
         if let Some(ids) = passed {
             self.ids = ids;
+        } else if !self.is_ours() && !self.is_foreign() {
+            site.slots.span.found_off(site);
         }
     }
 

@@ -43,6 +43,7 @@ pub(crate) fn open(site: &'static Site, ticks: u64) -> u64 {
     match dispatcher::get_default(pipeline::global) {
         Some(shared) if !modes::any() && !shared.sampler.is_custom() => {
             if is_off(site, shared) {
+                site.slots.span.found_off(site);
                 return 0;
             }
             local::with(|local| decide(local, site, shared, ticks, 0)).unwrap_or(0)
@@ -58,7 +59,7 @@ fn open_apart(site: &'static Site, ticks: u64) -> u64 {
         Some(shared) => open_ours(site, shared, ticks),
         None => open_elsewhere(site, dispatch, None),
     });
-    entered(token, site);
+    opened(token, site);
     token
 }
 
@@ -77,14 +78,16 @@ pub(crate) fn open_with(site: &'static Site, ticks: u64, options: &SpanOptions) 
         Some(ids) => passing::begin(site.metadata(), ids, token),
         None => token,
     };
-    entered(token, site);
+    opened(token, site);
     token
 }
 
-/// Tells those who want to know. Nothing of ours is borrowed here.
+/// Tells those who want to know. Nothing of ours, nor of `tracing`'s, is borrowed here.
 #[cold]
-fn entered(token: u64, site: &'static Site) {
-    if token & FOREIGN != 0 {
+fn opened(token: u64, site: &'static Site) {
+    if token == 0 {
+        site.slots.span.found_off(site);
+    } else if token & FOREIGN != 0 {
         elsewhere(token, |span| span.enter(site));
     } else if otel::is_attaching()
         && let Some(ids) = identity(token)
@@ -369,8 +372,12 @@ fn close_apart(token: u64, end: u64, outcome: CallOutcome) {
     }
 }
 
-/// The call's span by its ids, and by a handle where it is recorded.
+/// The call's span by its ids, and by a handle where it is recorded. Of a call without a span there is none: frames that no call
+/// pushed have no token either.
 fn named(token: u64) -> Option<(Ids, Option<Handle>)> {
+    if token == 0 {
+        return None;
+    }
     local::with(|local| {
         let at = local.stack.position(token)?;
         let handle = if token & RECORDED == 0 {

@@ -188,6 +188,7 @@ pub(crate) fn install(setup: TraceSetup) -> Result<Pipeline, InstallError> {
     #[cfg(feature = "logs")]
     if super::layer::is_layered() {
         super::layer::connect(&pipeline.shared);
+        let _ = OF_PROCESS.set(Arc::clone(&pipeline.shared));
         return Ok(pipeline);
     }
     if dispatcher::set_global_default(pipeline.dispatch()).is_err() {
@@ -203,10 +204,10 @@ pub(crate) fn install(setup: TraceSetup) -> Result<Pipeline, InstallError> {
 /// Where the global dispatcher stands, once it is ours: it never moves and nothing else stands there, so its address tells it
 /// from a scoped one without a look-up by type.
 static GLOBAL: AtomicPtr<Dispatch> = AtomicPtr::new(std::ptr::null_mut());
-static GLOBAL_SHARED: OnceLock<Arc<Shared>> = OnceLock::new();
+static OF_PROCESS: OnceLock<Arc<Shared>> = OnceLock::new();
 
 fn remember_global(shared: &Arc<Shared>) {
-    if GLOBAL_SHARED.set(Arc::clone(shared)).is_err() {
+    if OF_PROCESS.set(Arc::clone(shared)).is_err() {
         return;
     }
     // A thread of our own has no scoped dispatcher. Without it, types are asked each time.
@@ -223,10 +224,16 @@ fn remember_global(shared: &Arc<Shared>) {
 #[inline]
 pub(crate) fn global(dispatch: &Dispatch) -> Option<&'static Shared> {
     if std::ptr::eq(dispatch, GLOBAL.load(Ordering::Acquire)) {
-        GLOBAL_SHARED.get().map(|shared| &**shared)
+        of_process()
     } else {
         None
     }
+}
+
+/// The pipeline of the process, under whichever front.
+#[inline]
+pub(crate) fn of_process() -> Option<&'static Shared> {
+    OF_PROCESS.get().map(|shared| &**shared)
 }
 
 /// The pipeline that records what goes to this dispatcher, if it is ours.

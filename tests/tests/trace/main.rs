@@ -1,5 +1,6 @@
 //! Spans: outcomes, parents, streams, limits, and that a function does what the bare one does.
 
+mod levels;
 mod like_bare;
 mod open;
 mod outcomes;

@@ -35,6 +35,33 @@ fn an_unrecorded_error_is_told_once_too() {
 }
 
 #[test]
+fn what_is_said_of_a_span_that_is_off_is_said_of_no_other() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        tracing::info_span!("around").in_scope(|| {
+            call(
+                site!("off", level: p::Level::DEBUG),
+                || "x".parse::<u32>(),
+                |ret, s| {
+                    use p::probe::*;
+                    s.ret(&"returned");
+                    (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
+                },
+            )
+            .unwrap_err();
+        });
+    });
+    let around = traced.span("around");
+    assert_eq!((around.status.clone(), around.events.len()), (None, 0), "{around:?}");
+    assert_eq!(
+        (text(&around, "return"), text(&around, "error.type")),
+        (None, None),
+        "{around:?}"
+    );
+    assert!(traced.lines().is_empty());
+}
+
+#[test]
 fn a_panic_says_what_and_where() {
     let traced = Traced::new(|_| ());
     let caught = traced.run(|| {
