@@ -30,12 +30,11 @@ pub(crate) fn on() -> bool {
     STATE.load(Ordering::Relaxed) & (INSTALLED | CAPTURING) != 0
 }
 
-/// The same for a call; one that `has_context` has it to hand on also where nothing records.
+/// The same for a call that names a context: it has that to hand on also where nothing records.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "as above; the argument is a constant")]
-pub(crate) fn on_for(has_context: bool) -> bool {
-    let passing = if has_context { PASSING } else { 0 };
-    STATE.load(Ordering::Relaxed) & (INSTALLED | CAPTURING | passing) != 0
+#[expect(clippy::inline_always, reason = "as above")]
+pub(crate) fn on_or_passing() -> bool {
+    STATE.load(Ordering::Relaxed) & (INSTALLED | CAPTURING | PASSING) != 0
 }
 
 /// Nothing records, and calls hand on the context that they name.
@@ -50,9 +49,8 @@ pub(crate) fn capturing() -> bool {
     STATE.load(Ordering::Relaxed) & CAPTURING != 0
 }
 
-/// True where a call may have to be told to more than its cells: one load for all that few programs do.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "a load, in every record")]
+/// True where a call may have to be told to more than its cells; what begins it is wrapped in `metrics::told_to_more`.
+#[inline]
 pub(crate) fn is_unusual() -> bool {
     STATE.load(Ordering::Relaxed) & (CAPTURING | OTEL) != 0
 }

@@ -13,6 +13,7 @@ use crate::trace::active::SpanOptions;
 use crate::trace::direct;
 use crate::trace::event::CallEnd;
 use crate::{clock, switch};
+use std::sync::atomic::Ordering;
 
 /// All of a call of a plain function.
 pub(crate) struct Parts {
@@ -76,18 +77,15 @@ fn labelled_unit(site: &'static Site, unit: usize, amount: u64, dims: &'static D
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "in three functions that are not")]
 fn counted_unit(site: &'static Site, unit: usize, amount: u64, dims: &'static Dims) {
-    if switch::is_unusual() {
-        return counted_apart(site, unit, amount, dims);
-    }
     // What the thread's own things are found by is told apart from what they are found with: whatever is not needed after it, needs no
     // register kept over it.
-    let Some(way) = site.slots.counter.way(dims) else {
+    let Some(straight) = site.slots.counter.straight(dims) else {
         return counted_apart(site, unit, amount, dims);
     };
-    match way.count(unit, amount) {
+    match straight.count(unit, amount) {
         Some((_, false)) => {}
-        Some((turn, true)) => slot::alone_example(site, unit, amount, turn),
-        None => counted_apart(site, unit, amount, way.labels()),
+        Some((counted, true)) => slot::alone_example(site, unit, amount, counted.load(Ordering::Relaxed)),
+        None => counted_apart(site, unit, amount, straight.entry()),
     }
 }
 
@@ -101,13 +99,8 @@ fn counted_apart(site: &'static Site, unit: usize, amount: u64, dims: &'static D
     if switch::capturing() {
         return whole_with(COUNT, site, 0, [labels, Labels::NONE], Amount::Whole(amount), outcome);
     }
-    if let Some((turn, sampled)) = site.slots.counter.way(dims).and_then(|way| way.count(unit, amount)) {
-        if direct::may_be_example_where(0, sampled) {
-            slot::alone_example(site, unit, amount, turn);
-        }
-        return;
-    }
-    site.slots.counter.count_apart(site, labels, outcome, amount, (0, 0));
+    site.slots.counter.count(site, labels, outcome, amount, (0, 0));
+    site.slots.counter.open();
 }
 
 /// The end of a call that is only timed, without labels.

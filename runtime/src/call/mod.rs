@@ -66,8 +66,17 @@ use signals::{COUNT, IN_FLIGHT, OPERATION, SAID, SPAN, TIME};
     reason = "a load or two, and constants: before init() the whole cost of a call"
 )]
 fn is_recorded<const SIGNALS: u8>(site: &'static Site, has_context: bool) -> bool {
-    let only_span = SIGNALS & !SAID == SPAN;
-    switch::on_for(has_context) && !(only_span && site.slots.span.is_off() && !(has_context && switch::passing()))
+    if has_context {
+        switch::on_or_passing() && (!is_only_span_off::<SIGNALS>(site) || switch::passing())
+    } else {
+        switch::on() && !is_only_span_off::<SIGNALS>(site)
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a load at most")]
+fn is_only_span_off<const SIGNALS: u8>(site: &'static Site) -> bool {
+    SIGNALS & !SAID == SPAN && site.slots.span.is_off()
 }
 
 /// The state of one call of an annotated plain function.

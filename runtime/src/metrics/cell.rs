@@ -1,7 +1,9 @@
 //! Cells: plain numbers, one copy per stripe, added up by whoever scrapes.
 
+use super::label::Dims;
 use super::lines::{Directory, LINE};
 use super::{dropped, handover, stripe};
+use crate::here::here;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -75,10 +77,11 @@ impl Grid {
         }
     }
 
-    /// The short way to the cells, where there is one.
-    pub(crate) fn direct(&self) -> Option<Direct> {
+    /// The short way to the cells for those label types, where there is one.
+    pub(crate) fn direct(&self, entry: &'static Dims) -> Option<Direct> {
         match &self.stripes {
             Stripes::Flat(directory) => Some(Direct {
+                entry,
                 directory: *directory,
                 blocks: self.admitted.len(),
                 width: self.width as u32,
@@ -283,8 +286,8 @@ impl Mine {
 }
 
 /// The way from a site to the cells without a look at their table: the place, then the block.
-#[derive(Clone, Copy)]
 pub(crate) struct Direct {
+    entry: &'static Dims,
     directory: Directory,
     /// Blocks of one stripe.
     blocks: usize,
@@ -292,7 +295,43 @@ pub(crate) struct Direct {
     shift: u32,
 }
 
+/// Label types that no call has.
+static NOBODY: Dims = Dims { types: &[] };
+
 impl Direct {
+    /// A way that is for nobody.
+    pub(crate) const CLOSED: Self = Self {
+        entry: &NOBODY,
+        directory: Directory::EMPTY,
+        blocks: 0,
+        width: 1,
+        shift: 0,
+    };
+
+    /// The label types that it is for.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a load, in every record")]
+    pub(crate) fn entry(&self) -> &'static Dims {
+        self.entry
+    }
+
+    /// Whether it is for those, at that address.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a comparison, in every record")]
+    pub(crate) fn is_for(&self, entry: &'static Dims) -> bool {
+        std::ptr::eq(self.entry, entry)
+    }
+
+    /// Counts where a series is one cell: that cell, and whether a sampled span is current. `None` if this thread has no cells of its own.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a few loads and an addition: the whole of a record")]
+    pub(crate) fn count(&self, unit: usize, amount: u64) -> Option<(&'static AtomicU64, bool)> {
+        let (stripe, sampled) = here(|here| (here.stripe.get(), here.sampled.get()));
+        let cell = self.one_cell(stripe, unit)?;
+        handover::add_own(cell, amount);
+        Some((cell, sampled != 0))
+    }
+
     /// The cells of a series that the thread of this stripe has to itself; `None` for a thread without a stripe of its own, and for cells that
     /// are still to be made.
     #[inline(always)]
@@ -303,13 +342,13 @@ impl Direct {
         Some(Alone { block, first })
     }
 
-    /// Adds to such a series where it is one cell, and tells what was there.
+    /// The cell of such a series where it is but one.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a few loads and an addition, in every record")]
-    pub(crate) fn add_one_cell(&self, stripe: usize, unit: usize, amount: u64) -> Option<u64> {
+    #[expect(clippy::inline_always, reason = "a few loads, in every record")]
+    fn one_cell(&self, stripe: usize, unit: usize) -> Option<&'static AtomicU64> {
         debug_assert_eq!((self.width, 1 << self.shift), (1, LINE));
         let line = self.directory.line(self.place(stripe, unit / LINE)?)?;
-        Some(handover::add(&line[unit % LINE], false, amount))
+        Some(&line[unit % LINE])
     }
 
     #[inline(always)]
@@ -336,11 +375,13 @@ pub(crate) struct Alone {
 }
 
 impl Alone {
-    /// Adds a whole number, and tells what was there, if there is such a cell.
+    /// Adds a whole number, if there is such a cell.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "an addition, in every record")]
-    pub(crate) fn add(&self, cell: usize, amount: u64) -> Option<u64> {
-        Some(handover::add(self.block.get(self.first + cell)?, false, amount))
+    pub(crate) fn add(&self, cell: usize, amount: u64) {
+        if let Some(cell) = self.block.get(self.first + cell) {
+            handover::add_own(cell, amount);
+        }
     }
 }
 
@@ -383,7 +424,6 @@ impl Series<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::here::here;
 
     #[test]
     fn stripes_share_no_line() {
@@ -405,24 +445,25 @@ mod tests {
         let wide = Grid::new(8, LINE);
         let narrow = Grid::new(40, 1);
         for (grid, of_one_cell) in [(&wide, false), (&narrow, false), (&Grid::new(40, 1), true)] {
-            let direct = grid.direct().unwrap();
+            let direct = grid.direct(Dims::NONE).unwrap();
             let add = |unit, amount| {
-                let stripe = here(|here| here.stripe.get());
                 if of_one_cell {
-                    direct.add_one_cell(stripe, unit, amount)
-                } else {
-                    direct.own(stripe, unit)?.add(0, amount)
+                    let (cell, _) = direct.count(unit, amount)?;
+                    return Some(cell.load(Ordering::Relaxed));
                 }
+                let own = direct.own(here(|here| here.stripe.get()), unit)?;
+                own.add(0, amount);
+                Some(own.block[own.first].load(Ordering::Relaxed))
             };
             let last = grid.units() - 1;
             assert!(add(last, 1).is_none(), "not made yet");
             grid.mine(last).unwrap().add(0, 1);
-            assert_eq!(add(last, 2), Some(1));
+            assert_eq!(add(last, 2), Some(3));
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     assert!(add(last, 1).is_none(), "a thread that has no stripe yet");
                     grid.mine(last).unwrap().add(0, 4);
-                    assert_eq!(add(last, 8), Some(4));
+                    assert_eq!(add(last, 8), Some(12));
                 });
             });
             assert_eq!(grid.reader().series(last).unwrap().sum(0), 15);
@@ -433,7 +474,7 @@ mod tests {
                     .all(|unit| add(unit, 1).is_none())
             );
         }
-        assert!(Grid::new(MAX_UNITS, LINE).direct().is_none());
+        assert!(Grid::new(MAX_UNITS, LINE).direct(Dims::NONE).is_none());
     }
 
     #[test]

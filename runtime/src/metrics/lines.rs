@@ -52,6 +52,12 @@ pub(super) struct Directory {
 }
 
 impl Directory {
+    /// Without a place.
+    pub(super) const EMPTY: Self = Self {
+        places: &[],
+        cells: LINE,
+    };
+
     /// So many places for blocks of at least so many cells; they stay for as long as the program runs.
     pub(super) fn new(places: usize, cells: usize) -> Self {
         Self {

@@ -7,6 +7,7 @@ mod cell;
 pub(crate) mod check;
 pub(crate) mod columns;
 mod declared;
+mod door;
 mod dropped;
 pub(crate) mod dynamic;
 pub(crate) mod exemplar;
@@ -44,6 +45,12 @@ pub(crate) fn configure(config: &crate::config::env::Metrics) {
     bucket::set_default_native(config.exponential);
     exemplar::set_on(config.exemplars != crate::config::env::ExemplarFilter::AlwaysOff);
     cell::set_room(config.series as usize);
+}
+
+/// After `says`, calls [may be told](crate::switch::is_unusual) to more than their cells: none goes past the question from here on.
+pub(crate) fn told_to_more(says: impl FnOnce()) {
+    says();
+    table::close_doors();
 }
 
 #[doc(hidden)]

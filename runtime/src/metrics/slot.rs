@@ -1,6 +1,7 @@
 //! Where a site keeps its cells.
 
 use super::bucket::{self, Layout};
+use super::cell::Direct;
 use super::dropped;
 use super::exemplar::Exemplars;
 use super::label::{Dims, ErrorIndex, Labels};
@@ -9,6 +10,7 @@ use crate::here::here;
 use crate::outcome::CallOutcome;
 use crate::site::{CounterDef, LabelDef, Site, TimerDef};
 use crate::trace::{SpanId, TraceId, direct};
+use std::sync::atomic::Ordering;
 
 /// The amount a counter moves by.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,9 +98,9 @@ impl CounterSlot {
         (end, span): (u64, u64),
     ) {
         let unit = unit(entry.index, outcome);
-        match self.way(entry.dims).and_then(|way| way.count(unit, amount)) {
-            Some((turn, sampled)) if direct::may_be_example_where(span, sampled) => {
-                self.count_example(unit, amount, turn, (end, span));
+        match self.way(entry.dims).and_then(|way| way.direct.count(unit, amount)) {
+            Some((counted, sampled)) if direct::may_be_example_where(span, sampled) => {
+                self.count_example(unit, amount, counted.load(Ordering::Relaxed), (end, span));
             }
             Some(_) => {}
             None => self.count_apart(site, entry, outcome, amount, (end, span)),
@@ -109,8 +111,20 @@ impl CounterSlot {
     /// [go the long one](Self::count_apart).
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a comparison, in every record")]
-    pub(crate) fn way(&self, dims: &'static Dims) -> Option<&Way> {
+    fn way(&self, dims: &'static Dims) -> Option<&Way> {
         self.short.to(dims)
+    }
+
+    /// The same for a call that is only counted and told to nobody else, while there are none but such.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a comparison, in every record")]
+    pub(crate) fn straight(&self, dims: &'static Dims) -> Option<&'static Direct> {
+        self.short.straight(dims)
+    }
+
+    /// Later calls may go [straight](Self::straight), if nobody else is to be told of them.
+    pub(crate) fn open(&'static self) {
+        self.short.open();
     }
 
     /// Under a sampled span.
@@ -242,12 +256,12 @@ impl TimerSlot {
         let (stripe, sampled) = here(|here| (here.stripe.get(), here.sampled.get()));
         let unit = unit(entry.index, outcome);
         if let Some(way) = self.short.to(entry.dims)
-            && let Some(cells) = way.own(stripe, unit)
+            && let Some(cells) = way.direct.own(stripe, unit)
             && let Some(layout) = way.layout
             && let Some(bucket) = layout.near_bucket(ticks)
         {
-            let _ = cells.add(bucket::FIRST_BUCKET + bucket, 1);
-            let _ = cells.add(bucket::SUM, ticks);
+            cells.add(bucket::FIRST_BUCKET + bucket, 1);
+            cells.add(bucket::SUM, ticks);
             if direct::may_be_example_where(span, sampled != 0) {
                 timed_example(way, unit, bucket, ticks, end, span);
             }

@@ -6,16 +6,17 @@
 
 use super::CallRef;
 use super::bucket::Layout;
-use super::cell::{Alone, Direct, Grid, Mine, Reader, Series};
+use super::cell::{Direct, Grid, Mine, Reader, Series};
 use super::columns::Columned;
+use super::door::Door;
 use super::exemplar::Exemplars;
 use super::label::{Dims, ErrorIndex, ErrorLabelType, LabelType, Limit};
 use crate::export::snapshot::{Exemplar, Number, PointValue};
-use crate::here::here;
 use crate::outcome::CallOutcome;
 use crate::site::{LabelDef, LabelSource};
+use crate::switch;
 use crate::trace::active;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// What a table is laid out by, besides label types.
 #[derive(Clone, Copy)]
@@ -117,74 +118,91 @@ impl Tables {
 }
 
 /// The way to a table's cells that needs no look at the table: of the first one without labels of the returned value.
-pub(crate) struct Short(OnceLock<Way>);
+pub(crate) struct Short {
+    way: OnceLock<Way>,
+    /// For calls of which nobody but their cells is told; closed while there are others.
+    door: Door<Direct>,
+}
 
 pub(crate) struct Way {
-    entry: &'static Dims,
-    own: Direct,
+    pub(crate) direct: Direct,
     cells: &'static Cells,
     pub(crate) layout: Option<&'static Layout>,
     exemplars: bool,
 }
 
+static CLOSED: Direct = Direct::CLOSED;
+
+/// The doors that are open. Locked while one is opened or all are closed, so that none stands open over what they are closed for.
+static OPEN: Mutex<Vec<&'static Door<Direct>>> = Mutex::new(Vec::new());
+
+/// Calls [may be told](switch::is_unusual) to more than their cells from here on: they look again.
+pub(crate) fn close_doors() {
+    for door in OPEN.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        door.set(&CLOSED);
+    }
+}
+
 impl Short {
     pub(crate) const fn new() -> Self {
-        Self(OnceLock::new())
+        Self {
+            way: OnceLock::new(),
+            door: Door::new(&CLOSED),
+        }
     }
 
     /// The way to the cells for these label types, once it was [made](Self::make).
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a comparison, in every record")]
     pub(crate) fn to(&self, entry: &'static Dims) -> Option<&Way> {
-        self.0.get().filter(|way| std::ptr::eq(way.entry, entry))
+        self.way.get().filter(|way| way.direct.is_for(entry))
+    }
+
+    /// The same for a call that is told to nobody else, while there are none but such.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a comparison, in every record")]
+    pub(crate) fn straight(&self, entry: &'static Dims) -> Option<&'static Direct> {
+        let direct = self.door.get();
+        direct.is_for(entry).then_some(direct)
     }
 
     /// Where examples of what goes this way are kept, if anywhere.
     pub(crate) fn exemplars(&self) -> Option<&'static Exemplars> {
-        self.0.get()?.exemplars()
+        self.way.get()?.exemplars()
     }
 
     /// Makes it for those who come after.
-    pub(crate) fn make(&self, entry: &'static Dims, cells: &'static Cells, exemplars: bool) {
-        if self.0.get().is_none()
-            && let Some(own) = cells.grid.direct()
+    pub(crate) fn make(&'static self, entry: &'static Dims, cells: &'static Cells, exemplars: bool) {
+        if self.way.get().is_none()
+            && let Some(direct) = cells.grid.direct(entry)
         {
-            self.0.get_or_init(|| Way {
-                entry,
-                own,
+            self.way.get_or_init(|| Way {
+                direct,
                 cells,
                 exemplars,
                 layout: cells.plan.layout,
             });
         }
+        self.open();
+    }
+
+    /// Opens the door, if there is something behind it and nobody else to tell.
+    pub(crate) fn open(&'static self) {
+        let Some(Way { direct, .. }) = self.way.get() else {
+            return;
+        };
+        let closed = || !switch::is_unusual() && !std::ptr::eq(self.door.get(), direct);
+        if closed() {
+            let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+            if closed() {
+                self.door.set(direct);
+                open.push(&self.door);
+            }
+        }
     }
 }
 
 impl Way {
-    /// The cells of a finished call, if this thread has some of its own.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a few loads, in every record")]
-    pub(crate) fn own(&self, stripe: usize, unit: usize) -> Option<Alone> {
-        self.own.own(stripe, unit)
-    }
-
-    /// Counts where a series is one cell: what was counted before, and whether a sampled span is current. `None` if this thread has none of
-    /// its own.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a few loads and an addition: the whole of a record")]
-    pub(crate) fn count(&self, unit: usize, amount: u64) -> Option<(u64, bool)> {
-        let (stripe, sampled) = here(|here| (here.stripe.get(), here.sampled.get()));
-        let before = self.own.add_one_cell(stripe, unit, amount)?;
-        Some((before, sampled != 0))
-    }
-
-    /// The label types that it is for.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a load")]
-    pub(crate) fn labels(&self) -> &'static Dims {
-        self.entry
-    }
-
     /// Where examples of it go, if anywhere.
     pub(crate) fn exemplars(&self) -> Option<&'static Exemplars> {
         self.exemplars.then_some(&self.cells.exemplars)

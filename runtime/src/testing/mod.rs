@@ -34,7 +34,7 @@ use crate::trace::event::{CallEnd, EventSink, Measured, Moved};
 use crate::trace::pipeline::{self, EncodedSpans, Pipeline, SpanSink, TraceSetup};
 use crate::trace::tree::{Node, Tree};
 use crate::trace::{SpanContext, SpanId, TraceId};
-use crate::{clock, switch};
+use crate::{clock, metrics, switch};
 use pin_project_lite::pin_project;
 use std::fmt::{self, Debug};
 use std::future::Future;
@@ -63,7 +63,7 @@ pub fn capture() -> Capture {
         Ok(scoped) => scoped,
         Err(error) => panic!("capture: {error}"),
     };
-    switch::capture_begins();
+    metrics::told_to_more(switch::capture_begins);
     Capture {
         seen,
         pipeline,

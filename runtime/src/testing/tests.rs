@@ -158,3 +158,38 @@ fn a_cancelled_call() {
     assert_eq!(capture.count("orders.placed", &[("outcome", "cancelled")]), 1.0);
     assert_eq!(capture.tree(), "place_order  error: cancelled\n");
 }
+
+fn heat() {
+    static SITE: p::Site = p::Site {
+        def: p::Def {
+            counter: Some(p::CounterDef {
+                name: Some("kettles.heated"),
+                ..p::CounterDef::DEFAULT
+            }),
+            ..DEF
+        },
+        slots: p::Slots::new(),
+    };
+    p::Brief::<1>::begin(&SITE).succeeded();
+}
+
+#[test]
+fn what_counted_before_is_captured_too() {
+    let count = |capture: &Capture| capture.count("kettles.heated", &[("outcome", "ok")]);
+    crate::switch::set(true);
+    (0..3).for_each(|_| heat());
+    for _ in 0..3 {
+        let capture = capture();
+        heat();
+        assert_eq!(count(&capture), 1.0);
+        drop(capture);
+        (0..3).for_each(|_| heat());
+    }
+    // While tests beside this one capture, none goes straight; then each time.
+    let capture = capture();
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..1000).for_each(|_| heat()));
+        (0..1000).for_each(|_| heat());
+    });
+    assert_eq!(count(&capture), 1000.0);
+}

@@ -29,7 +29,7 @@ use super::context::SpanContext;
 use super::local::Local;
 use super::modes::{self, OTEL_ATTACHING, OTEL_USED};
 use super::stack::Frame;
-use crate::switch;
+use crate::{metrics, switch};
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry::{Context, ContextGuard};
 
@@ -41,14 +41,17 @@ pub(crate) fn is_used() -> bool {
 
 /// Someone made a span by the API or read headers into one of its contexts: from here on attached contexts are looked at.
 pub(super) fn set_used() {
+    if is_used() {
+        return;
+    }
     modes::set(OTEL_USED);
-    switch::look_at_otel();
+    metrics::told_to_more(switch::look_at_otel);
 }
 
 /// `builder().otel_context(true)`: from here on our spans are attached for foreign readers.
 pub(crate) fn attach_always() {
     modes::set(OTEL_USED | OTEL_ATTACHING);
-    switch::look_at_otel();
+    metrics::told_to_more(switch::look_at_otel);
 }
 
 /// Runs with the attached context, where there still is one: a thread that ends has none.
