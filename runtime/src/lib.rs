@@ -83,6 +83,8 @@ pub mod fuzz;
 pub mod health;
 #[cfg(feature = "record")]
 mod here;
+#[cfg(feature = "record")]
+mod hex;
 #[cfg(any(feature = "admin", feature = "tower"))]
 pub mod http;
 #[cfg(not(feature = "record"))]

@@ -186,7 +186,7 @@ impl Drop for Entered<'_> {
 fn describe(span: &ActiveSpan, shown: &Shown, target: &Target) {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let name = given(&shown.summary).unwrap_or_else(|| target.system.to_owned());
-    span.fields(
+    span.plain_fields(
         &SITE,
         &[
             &name.as_str() as &dyn Value,

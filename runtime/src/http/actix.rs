@@ -246,6 +246,11 @@ impl<B: MessageBody> MessageBody for ActixBody<B> {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "names are constants")]
+fn first(request: &ServiceRequest, name: http::HeaderName) -> Option<&[u8]> {
+    request.headers().get(name.as_str()).map(HeaderValue::as_bytes)
+}
+
 impl Head for ServiceRequest {
     fn method(&self) -> &str {
         ServiceRequest::method(self).as_str()
@@ -269,7 +274,7 @@ impl Head for ServiceRequest {
     fn server(&self) -> (Option<&str>, Option<u16>) {
         match self.uri().authority() {
             Some(authority) => (Some(authority.host()), authority.port_u16()),
-            None => words::server(self.header(&http::header::HOST)),
+            None => words::server(first(self, http::header::HOST)),
         }
     }
 
@@ -284,10 +289,12 @@ impl Head for ServiceRequest {
         })
     }
 
-    fn header(&self, name: &http::HeaderName) -> Option<&[u8]> {
-        ServiceRequest::headers(self)
-            .get(name.as_str())
-            .map(HeaderValue::as_bytes)
+    fn content_length(&self) -> Option<&[u8]> {
+        first(self, http::header::CONTENT_LENGTH)
+    }
+
+    fn user_agent(&self) -> Option<&[u8]> {
+        first(self, http::header::USER_AGENT)
     }
 
     fn headers(&self, name: &http::HeaderName) -> Vec<&[u8]> {

@@ -54,9 +54,10 @@ impl Exchange {
     /// A request goes out: opens the span and writes its context into the headers, and the id of the request on whose behalf
     /// it goes if that is wanted.
     fn send(method: &Method, uri: &Uri, headers: &mut HeaderMap, resends: u32, request_id: bool) -> Box<Self> {
-        let rpc = Rpc::of(headers, uri.path());
+        let content_type = headers.get(header::CONTENT_TYPE);
+        let rpc = content_type.and_then(|content_type| Rpc::of(content_type, uri.path()));
         let scheme = words::scheme(uri.scheme_str());
-        let (address, port) = head::server(uri, headers);
+        let (address, port) = head::server(uri, || headers.get(header::HOST));
         let address = address.unwrap_or_default();
         let port = port.unwrap_or_else(|| words::default_port(scheme));
         let key = Key {
@@ -86,7 +87,7 @@ impl Exchange {
 
     fn describe_request(&self, method: &Method, uri: &Uri, address: &str, resends: u32) {
         if let Some(rpc) = &self.rpc {
-            self.span.fields(
+            self.span.plain_fields(
                 &RPC,
                 &[
                     &&*rpc.method as &dyn Value,
@@ -100,7 +101,7 @@ impl Exchange {
             return;
         }
         let original = (self.key.method == words::OTHER).then_some(method.as_str());
-        self.span.fields(
+        self.span.plain_fields(
             &HTTP,
             &[
                 &words::name_of(self.key.method) as &dyn Value,

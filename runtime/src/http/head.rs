@@ -1,11 +1,13 @@
 //! What the layers read of a request's head, whichever framework parsed it.
 
-use super::request_id::RequestId;
+use super::request_id::{self, RequestId};
 use super::rpc::Rpc;
 use super::words;
+use crate::trace::propagate::Extract;
+use crate::trace::propagate::of_http::text;
 use crate::trace::{SpanContext, extract};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Uri, header};
+use http::{HeaderName, HeaderValue, Uri};
 
 /// The head of a request.
 pub(super) trait Head {
@@ -21,8 +23,10 @@ pub(super) trait Head {
     fn server(&self) -> (Option<&str>, Option<u16>);
     /// `network.protocol.version`
     fn version(&self) -> Option<&'static str>;
-    /// The first value of a header.
-    fn header(&self, name: &HeaderName) -> Option<&[u8]>;
+    /// The first `Content-Length`.
+    fn content_length(&self) -> Option<&[u8]>;
+    /// The first `User-Agent`.
+    fn user_agent(&self) -> Option<&[u8]>;
     /// All values of a header.
     fn headers(&self, name: &HeaderName) -> Vec<&[u8]>;
     /// The caller's context.
@@ -53,64 +57,233 @@ impl KeptPath {
     }
 }
 
-impl Head for Parts {
+/// The head of a request of `http`, its headers looked through once: looked up by name, each name is hashed.
+pub(super) struct Seen<'a> {
+    parts: &'a Parts,
+    trace_parent: Values<'a>,
+    trace_state: Values<'a>,
+    baggage: Values<'a>,
+    request_id: Values<'a>,
+    content_length: Values<'a>,
+    content_type: Values<'a>,
+    host: Values<'a>,
+    user_agent: Values<'a>,
+}
+
+/// What there is of a header.
+#[derive(Clone, Copy, Default)]
+enum Values<'a> {
+    #[default]
+    None,
+    One(&'a HeaderValue),
+    /// The first of several.
+    More(&'a HeaderValue),
+}
+
+impl<'a> Values<'a> {
+    fn first(self) -> Option<&'a HeaderValue> {
+        match self {
+            Self::None => None,
+            Self::One(value) | Self::More(value) => Some(value),
+        }
+    }
+
+    fn only(self) -> Option<&'a HeaderValue> {
+        match self {
+            Self::One(value) => Some(value),
+            Self::None | Self::More(_) => None,
+        }
+    }
+
+    fn add(&mut self, value: &'a HeaderValue) {
+        *self = self.first().map_or(Self::One(value), Self::More);
+    }
+}
+
+impl<'a> Seen<'a> {
+    pub(super) fn of(parts: &'a Parts) -> Self {
+        let none = Values::None;
+        let mut seen = Self {
+            parts,
+            trace_parent: none,
+            trace_state: none,
+            baggage: none,
+            request_id: none,
+            content_length: none,
+            content_type: none,
+            host: none,
+            user_agent: none,
+        };
+        for (name, value) in &parts.headers {
+            match name.as_str() {
+                "traceparent" => seen.trace_parent.add(value),
+                "tracestate" => seen.trace_state.add(value),
+                "baggage" => seen.baggage.add(value),
+                request_id::NAME => seen.request_id.add(value),
+                "content-length" => seen.content_length.add(value),
+                "content-type" => seen.content_type.add(value),
+                "host" => seen.host.add(value),
+                "user-agent" => seen.user_agent.add(value),
+                _ => {}
+            }
+        }
+        seen
+    }
+
+    fn of_context(&self, name: &str) -> Option<Values<'a>> {
+        match name {
+            "traceparent" => Some(self.trace_parent),
+            "tracestate" => Some(self.trace_state),
+            "baggage" => Some(self.baggage),
+            _ => None,
+        }
+    }
+}
+
+/// The headers of contexts.
+impl Extract for Seen<'_> {
+    fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
+        match self.of_context(name) {
+            Some(Values::None) => Vec::new(),
+            Some(Values::One(value)) => vec![text(value)],
+            Some(Values::More(_)) | None => Extract::values(&self.parts.headers, name),
+        }
+    }
+
+    fn only<'a>(&'a self, name: &str) -> Option<&'a str> {
+        match self.of_context(name) {
+            Some(values) => values.only().map(text),
+            None => self.parts.headers.only(name),
+        }
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.parts.headers.names()
+    }
+}
+
+impl Head for Seen<'_> {
     fn method(&self) -> &str {
-        self.method.as_str()
+        self.parts.method.as_str()
     }
 
     fn path(&self) -> &str {
-        self.uri.path()
+        self.parts.uri.path()
     }
 
     fn query(&self) -> Option<&str> {
-        self.uri.query()
+        self.parts.uri.query()
     }
 
     fn scheme(&self) -> &'static str {
-        words::scheme(self.uri.scheme_str())
+        words::scheme(self.parts.uri.scheme_str())
     }
 
     fn server(&self) -> (Option<&str>, Option<u16>) {
-        server(&self.uri, &self.headers)
+        server(&self.parts.uri, || self.host.first())
     }
 
     fn version(&self) -> Option<&'static str> {
-        words::version(self.version)
+        words::version(self.parts.version)
     }
 
-    fn header(&self, name: &HeaderName) -> Option<&[u8]> {
-        self.headers.get(name).map(http::HeaderValue::as_bytes)
+    fn content_length(&self) -> Option<&[u8]> {
+        self.content_length.first().map(HeaderValue::as_bytes)
+    }
+
+    fn user_agent(&self) -> Option<&[u8]> {
+        self.user_agent.first().map(HeaderValue::as_bytes)
     }
 
     fn headers(&self, name: &HeaderName) -> Vec<&[u8]> {
-        self.headers
-            .get_all(name)
-            .iter()
-            .map(http::HeaderValue::as_bytes)
-            .collect()
+        let values = self.parts.headers.get_all(name).iter();
+        values.map(HeaderValue::as_bytes).collect()
     }
 
     fn context(&self) -> Option<SpanContext> {
-        extract(&self.headers)
+        extract(self)
     }
 
     fn request_id(&self) -> Option<RequestId> {
-        RequestId::of(&self.headers)
+        RequestId::of(self.request_id.only()?)
     }
 
     fn rpc(&self) -> Option<Box<Rpc>> {
-        Rpc::of(&self.headers, self.uri.path())
+        Rpc::of(self.content_type.first()?, self.parts.uri.path())
     }
 
     fn kept_path(&self) -> KeptPath {
-        KeptPath::Uri(self.uri.clone())
+        KeptPath::Uri(self.parts.uri.clone())
     }
 }
 
 /// Host and port that the client meant: of the absolute form, else of the `Host` header.
-pub(super) fn server<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> (Option<&'a str>, Option<u16>) {
+pub(super) fn server<'a>(
+    uri: &'a Uri,
+    host: impl FnOnce() -> Option<&'a HeaderValue>,
+) -> (Option<&'a str>, Option<u16>) {
     match uri.authority() {
         Some(authority) => (Some(authority.host()), authority.port_u16()),
-        None => words::server(headers.get(header::HOST).map(http::HeaderValue::as_bytes)),
+        None => words::server(host().map(HeaderValue::as_bytes)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(headers: &[(&str, &'static str)]) -> Parts {
+        let mut request = http::Request::get("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn what_stands_once_is_read_once() {
+        const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let parts = parts(&[
+            ("Host", "shop.example:8080"),
+            ("TraceParent", PARENT),
+            ("tracestate", "a=1"),
+            ("X-Request-ID", "seven"),
+            ("tracestate", "b=2"),
+            ("content-type", "application/grpc"),
+            ("Content-Length", "12"),
+            ("user-agent", "curl"),
+            ("user-agent", "wget"),
+        ]);
+        let seen = Seen::of(&parts);
+        let context = seen.context().unwrap();
+        assert_eq!(crate::trace::propagate::traceparent(&context), PARENT);
+        assert_eq!(context.trace_state.as_deref(), Some("a=1,b=2"));
+        assert_eq!(seen.request_id().unwrap().as_str(), "seven");
+        assert_eq!(seen.server(), (Some("shop.example"), Some(8080)));
+        assert_eq!(
+            (seen.content_length(), seen.user_agent()),
+            (Some(&b"12"[..]), Some(&b"curl"[..]))
+        );
+        assert!(seen.rpc().is_some());
+        assert_eq!(seen.values("user-agent"), ["curl", "wget"], "one that no context is in");
+        assert_eq!(
+            (seen.only("host"), seen.only("user-agent")),
+            (Some("shop.example:8080"), None)
+        );
+    }
+
+    #[test]
+    fn what_there_may_be_one_of_is_none_twice() {
+        const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let parts = parts(&[
+            ("traceparent", PARENT),
+            ("x-request-id", "a"),
+            ("traceparent", PARENT),
+            ("x-request-id", "b"),
+        ]);
+        let seen = Seen::of(&parts);
+        assert_eq!((seen.context(), seen.request_id()), (None, None));
+        let none = Seen::of(&self::parts(&[])).context();
+        assert_eq!(none, None);
     }
 }

@@ -16,6 +16,7 @@
 
 use super::body::Traced;
 use super::exchange::{Exchange, Handling};
+use super::head::Seen;
 use super::request_id;
 use super::settings::{self, Settings};
 use crate::switch;
@@ -143,7 +144,7 @@ where
         let (mut parts, body) = request.into_parts();
         let exchange = {
             let route = self.settings.route(&parts);
-            Exchange::serve(&parts, route.as_deref(), &self.settings.common)
+            Exchange::serve(&Seen::of(&parts), route.as_deref(), &self.settings.common)
         };
         if let Some(id) = exchange.request_id() {
             parts.headers.insert(request_id::HEADER, id.header());

@@ -10,7 +10,6 @@ use super::words;
 use crate::outcome::CallOutcome;
 use crate::site::{Site, SpanKind};
 use crate::trace::body::Scalar;
-use http::header;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -94,7 +93,7 @@ impl Exchange {
         if exchange.span.recording() {
             describe(&exchange, head, settings);
         }
-        exchange.sized(head.header(&header::CONTENT_LENGTH));
+        exchange.sized(head.content_length());
         let request_id = settings
             .request_id
             .then(|| head.request_id().unwrap_or_else(RequestId::mint));
@@ -127,16 +126,16 @@ fn span_name<'a>(method: &'static str, route: Option<&str>, room: &'a mut [u8]) 
     name[..method.len()].copy_from_slice(method.as_bytes());
     name[method.len()] = b' ';
     name[method.len() + 1..].copy_from_slice(route.as_bytes());
-    String::from_utf8_lossy(name)
+    words::text(name)
 }
 
 fn describe(exchange: &Exchange, head: &impl Head, settings: &Settings) {
     let (span, key) = (&exchange.span, &exchange.key);
     let (address, port) = head.server();
     let port = port.filter(|port| *port != words::default_port(key.scheme));
-    let agent = head.header(&header::USER_AGENT).map(String::from_utf8_lossy);
+    let agent = head.user_agent().map(words::text);
     if let Some(rpc) = &exchange.rpc {
-        span.fields(
+        span.plain_fields(
             &RPC,
             &[
                 &&*rpc.method as &dyn Value,
@@ -155,7 +154,7 @@ fn describe(exchange: &Exchange, head: &impl Head, settings: &Settings) {
         let name = span_name(key.method, route, &mut room);
         let original = (key.method == words::OTHER).then_some(head.method());
         let query = head.query().map(words::query);
-        span.fields(
+        span.plain_fields(
             &HTTP,
             &[
                 &&*name as &dyn Value,
@@ -174,7 +173,7 @@ fn describe(exchange: &Exchange, head: &impl Head, settings: &Settings) {
         );
     }
     for (name, attribute) in &settings.headers {
-        let values: Vec<_> = head.headers(name).into_iter().map(String::from_utf8_lossy).collect();
+        let values: Vec<_> = head.headers(name).into_iter().map(words::text).collect();
         if !values.is_empty() {
             span.add_texts(attribute, &values);
         }

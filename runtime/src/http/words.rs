@@ -53,12 +53,22 @@ pub(crate) fn scheme(written: Option<&str>) -> &'static str {
     }
 }
 
+/// A header as text; nearly always it is.
+pub(crate) fn text(header: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(header) {
+        Ok(text) => text.into(),
+        Err(_) => String::from_utf8_lossy(header),
+    }
+}
+
 /// Host and port of a `Host` header.
 pub(crate) fn server(host: Option<&[u8]>) -> (Option<&str>, Option<u16>) {
     let Some(host) = host.and_then(|host| std::str::from_utf8(host).ok()) else {
         return (None, None);
     };
-    match host.rsplit_once(':') {
+    // Too short for what the library searches with.
+    let colon = host.bytes().rposition(|byte| byte == b':');
+    match colon.map(|colon| (&host[..colon], &host[colon + 1..])) {
         Some((host, port)) if !port.contains(']') => (Some(host), port.parse().ok()),
         _ => (Some(host), None),
     }

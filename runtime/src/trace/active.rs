@@ -340,19 +340,37 @@ impl ActiveSpan {
 
     /// Values for the site's fields, by position.
     pub(crate) fn fields(&self, site: &'static Site, values: &[&dyn Value]) {
-        if let Some(span) = &self.foreign {
-            for (field, value) in site.metadata().fields().iter().zip(values) {
-                span.record(&field, *value);
-            }
-        } else if let Some(handle) = self.handle {
+        if !self.fields_elsewhere(site, values)
+            && let Some(handle) = self.handle
+        {
             record_fields(handle, site, values);
         }
+    }
+
+    /// The same of values that no user code shows: numbers and texts.
+    #[cfg(any(feature = "tower", feature = "actix-web", feature = "db-sqlx"))]
+    pub(crate) fn plain_fields(&self, site: &'static Site, values: &[&dyn Value]) {
+        if !self.fields_elsewhere(site, values)
+            && let Some(handle) = self.handle
+        {
+            store::plain(handle, true, |fields| record(site, values, fields));
+            chosen::fields(handle);
+        }
+    }
+
+    /// The same under another subscriber; false where there is none.
+    fn fields_elsewhere(&self, site: &'static Site, values: &[&dyn Value]) -> bool {
+        let Some(span) = &self.foreign else { return false };
+        for (field, value) in site.metadata().fields().iter().zip(values) {
+            span.record(&field, *value);
+        }
+        true
     }
 
     /// Another attribute, whose name was not given before.
     pub(crate) fn add(&self, key: &str, value: Scalar<'_>) {
         if let Some(handle) = self.handle {
-            store::attributes(handle, false, false, |fields| fields.named(Key::Name(key), value));
+            store::plain(handle, false, |fields| fields.named(Key::Name(key), value));
         } else if let Some(span) = &self.foreign {
             match value {
                 Scalar::Bool(value) => span.record(key, value),
@@ -379,7 +397,7 @@ impl ActiveSpan {
     pub(crate) fn add_texts(&self, key: &str, values: &[std::borrow::Cow<'_, str>]) {
         if let Some(handle) = self.handle {
             let values = values.iter().map(|value| &**value);
-            store::attributes(handle, false, false, |fields| fields.texts(Key::Name(key), values));
+            store::plain(handle, false, |fields| fields.texts(Key::Name(key), values));
         } else {
             self.add(key, Scalar::Text(&values.join(", ")));
         }
@@ -530,7 +548,7 @@ pub(crate) fn said(handle: Handle, options: &SpanOptions) {
         store::link(handle, context);
     }
     SLAB.with(handle, |live| {
-        for item in Items(&options.held) {
+        for item in Items(&options.held).texts() {
             if let Item::Attribute(key, value) = item {
                 if live.attributes_left == 0 {
                     live.fixed.dropped_attributes += 1;
@@ -568,7 +586,7 @@ fn foreign(site: &'static Site, dispatch: &Dispatch, options: Option<&SpanOption
     } else {
         tracing::Span::new_with(meta, &none, dispatch)
     };
-    for item in Items(options.map_or(&[], |options| &options.held)) {
+    for item in Items(options.map_or(&[], |options| &options.held)).texts() {
         if let Item::Attribute(Key::Index(index), value) = item
             && let Some(field) = fields.iter().nth(index.into())
         {

@@ -29,39 +29,53 @@ const ARRAY: u8 = 15;
 const EVENT_AT: u8 = 16;
 const TIMES: u8 = 17;
 
-/// The value of an attribute.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Scalar<'a> {
+/// The value of an attribute. What is read back for encoding stays bytes: it was text when it was written.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Scalar<'a, T: ?Sized = str> {
     Bool(bool),
     I64(i64),
     F64(f64),
-    Text(&'a str),
+    Text(&'a T),
     Bytes(&'a [u8]),
     /// An `ArrayValue` of OTLP, as bytes: what the `opentelemetry` API and the headers of requests give.
     Array(&'a [u8]),
 }
 
 /// How an attribute is named.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Key<'a> {
+#[derive(Debug, PartialEq)]
+pub(crate) enum Key<'a, T: ?Sized = str> {
     /// By its place among the fields of the span's call site.
     Index(u8),
-    Name(&'a str),
+    Name(&'a T),
 }
+
+/// As references are copied, whatever they refer to.
+macro_rules! copied {
+    ($($type:ident)+) => {$(
+        impl<T: ?Sized> Clone for $type<'_, T> {
+            #[inline]
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+        impl<T: ?Sized> Copy for $type<'_, T> {}
+    )+};
+}
+copied! { Scalar Key }
 
 /// One thing in a body.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Item<'a> {
-    Attribute(Key<'a>, Scalar<'a>),
+pub(crate) enum Item<'a, T: ?Sized = str> {
+    Attribute(Key<'a, T>, Scalar<'a, T>),
     /// Attributes follow, up to [`Item::End`].
     Event {
         ticks: u64,
-        name: &'a str,
+        name: &'a T,
     },
     /// As [`Item::Event`], at a time given in nanoseconds since the Unix epoch.
     EventAt {
         nanos: u64,
-        name: &'a str,
+        name: &'a T,
     },
     /// As [`Item::Event`].
     Link {
@@ -73,12 +87,48 @@ pub(crate) enum Item<'a> {
     /// Attributes, events and links of the span that did not fit.
     Dropped([u32; 3]),
     /// The span's trace state.
-    State(&'a str),
+    State(&'a T),
     /// When the span began and ended, in nanoseconds since the Unix epoch, where it was said; 0: as the head has it.
     Times {
         start: u64,
         end: u64,
     },
+}
+
+impl<'a> Item<'a, [u8]> {
+    /// The same for who wants its texts.
+    fn text(self) -> Option<Item<'a>> {
+        let text = |bytes| std::str::from_utf8(bytes).ok();
+        Some(match self {
+            Self::Attribute(key, value) => Item::Attribute(
+                match key {
+                    Key::Index(index) => Key::Index(index),
+                    Key::Name(name) => Key::Name(text(name)?),
+                },
+                match value {
+                    Scalar::Bool(value) => Scalar::Bool(value),
+                    Scalar::I64(value) => Scalar::I64(value),
+                    Scalar::F64(value) => Scalar::F64(value),
+                    Scalar::Text(value) => Scalar::Text(text(value)?),
+                    Scalar::Bytes(value) => Scalar::Bytes(value),
+                    Scalar::Array(value) => Scalar::Array(value),
+                },
+            ),
+            Self::Event { ticks, name } => Item::Event {
+                ticks,
+                name: text(name)?,
+            },
+            Self::EventAt { nanos, name } => Item::EventAt {
+                nanos,
+                name: text(name)?,
+            },
+            Self::Link { context } => Item::Link { context },
+            Self::End { dropped } => Item::End { dropped },
+            Self::Dropped(counts) => Item::Dropped(counts),
+            Self::State(state) => Item::State(text(state)?),
+            Self::Times { start, end } => Item::Times { start, end },
+        })
+    }
 }
 
 #[inline]
@@ -106,6 +156,13 @@ fn key(out: &mut Vec<u8>, tag: u8, key: Key<'_>) {
 /// Appends an attribute.
 #[inline]
 pub(crate) fn attribute(out: &mut Vec<u8>, name: Key<'_>, value: Scalar<'_>) {
+    // What most are; one piece less to make room for.
+    if let (Key::Index(index), Scalar::Text(v)) = (name, value) {
+        let [a, b, c, d] = (v.len() as u32).to_le_bytes();
+        out.reserve(6 + v.len());
+        out.extend_from_slice(&[TEXT, index, a, b, c, d]);
+        return out.extend_from_slice(v.as_bytes());
+    }
     match value {
         Scalar::Bool(v) => {
             key(out, BOOL, name);
@@ -204,14 +261,15 @@ impl<'a> Items<'a> {
         self.take(n as usize)
     }
 
-    fn text(&mut self) -> Option<&'a str> {
-        std::str::from_utf8(self.run()?).ok()
+    /// The items with their texts as such.
+    pub(crate) fn texts(self) -> impl Iterator<Item = Item<'a>> {
+        self.map_while(Item::text)
     }
 
-    fn key(&mut self) -> Option<Key<'a>> {
+    fn key(&mut self) -> Option<Key<'a, [u8]>> {
         let [index] = self.array()?;
         if index == NAMED {
-            self.text().map(Key::Name)
+            self.run().map(Key::Name)
         } else {
             Some(Key::Index(index))
         }
@@ -219,15 +277,16 @@ impl<'a> Items<'a> {
 }
 
 impl<'a> Iterator for Items<'a> {
-    type Item = Item<'a>;
+    type Item = Item<'a, [u8]>;
 
-    fn next(&mut self) -> Option<Item<'a>> {
+    #[inline]
+    fn next(&mut self) -> Option<Item<'a, [u8]>> {
         let [tag] = self.array()?;
         Some(match tag {
             BOOL => Item::Attribute(self.key()?, Scalar::Bool(self.array::<1>()? != [0])),
             I64 => Item::Attribute(self.key()?, Scalar::I64(i64::from_le_bytes(self.array()?))),
             F64 => Item::Attribute(self.key()?, Scalar::F64(f64::from_le_bytes(self.array()?))),
-            TEXT => Item::Attribute(self.key()?, Scalar::Text(self.text()?)),
+            TEXT => Item::Attribute(self.key()?, Scalar::Text(self.run()?)),
             BYTES => Item::Attribute(self.key()?, Scalar::Bytes(self.run()?)),
             ARRAY => Item::Attribute(self.key()?, Scalar::Array(self.run()?)),
             TIMES => Item::Times {
@@ -236,11 +295,11 @@ impl<'a> Iterator for Items<'a> {
             },
             EVENT_AT => Item::EventAt {
                 nanos: u64::from_le_bytes(self.array()?),
-                name: self.text()?,
+                name: self.run()?,
             },
             EVENT => Item::Event {
                 ticks: u64::from_le_bytes(self.array()?),
-                name: self.text()?,
+                name: self.run()?,
             },
             LINK => Item::Link {
                 context: SpanContext {
@@ -248,7 +307,7 @@ impl<'a> Iterator for Items<'a> {
                     span_id: SpanId(u64::from_le_bytes(self.array()?)),
                     flags: TraceFlags(self.array::<1>()?[0]),
                     is_remote: self.array::<1>()? != [0],
-                    trace_state: match self.text()? {
+                    trace_state: match std::str::from_utf8(self.run()?).ok()? {
                         "" => None,
                         state => Some(Arc::from(state)),
                     },
@@ -262,7 +321,7 @@ impl<'a> Iterator for Items<'a> {
                 let mut count = || Some(u32::from_le_bytes(self.array()?));
                 Item::Dropped([count()?, count()?, count()?])
             }
-            STATE => Item::State(self.text()?),
+            STATE => Item::State(self.run()?),
             _ => return None,
         })
     }
@@ -275,7 +334,7 @@ pub(crate) fn has_attribute(body: &[u8], name: &str, fields: Option<&FieldSet>) 
         match item {
             Item::Event { .. } | Item::Link { .. } => of_span = false,
             Item::End { .. } => of_span = true,
-            Item::Attribute(Key::Name(known), _) => return of_span && known == name,
+            Item::Attribute(Key::Name(known), _) => return of_span && known == name.as_bytes(),
             Item::Attribute(Key::Index(index), _) if of_span => {
                 let field = fields.and_then(|fields| fields.iter().nth(index.into()));
                 return field.is_some_and(|field| field.name() == name);
@@ -504,7 +563,7 @@ mod tests {
         event_at(&mut out, 8, "g");
         end(&mut out, 0);
         times(&mut out, 1, 2);
-        let items: Vec<_> = Items(&out).collect();
+        let items: Vec<_> = Items(&out).texts().collect();
         assert_eq!(
             items,
             [
@@ -523,7 +582,7 @@ mod tests {
             ]
         );
         for cut in 0..out.len() {
-            let _ = Items(&out[..cut]).count(); // ends, and does not panic
+            let _ = Items(&out[..cut]).texts().count(); // ends, and does not panic
         }
     }
 

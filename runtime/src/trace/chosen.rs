@@ -67,7 +67,7 @@ impl<'a> Asked<'a> {
     pub(crate) fn attributes(&self) -> impl Iterator<Item = (&'a str, Scalar<'a>)> {
         let meta = self.meta;
         let mut inside = false;
-        Items(self.body).filter_map(move |item| match item {
+        Items(self.body).texts().filter_map(move |item| match item {
             Item::Attribute(key, value) if !inside => Some((body::key_name(key, meta), value)),
             Item::Event { .. } | Item::EventAt { .. } | Item::Link { .. } => {
                 inside = true;
@@ -238,7 +238,7 @@ fn say(handle: Handle, attributes: &[u8]) {
         return;
     }
     SLAB.with(handle, |live| {
-        for item in Items(attributes) {
+        for item in Items(attributes).texts() {
             if let Item::Attribute(Key::Name(name), value) = item {
                 live.set(name, value);
             }

@@ -4,6 +4,7 @@
 //! the feature `otel` they convert to and from those of the `opentelemetry` crate.
 
 use super::baggage::Baggage;
+use crate::hex;
 use std::fmt;
 use std::sync::Arc;
 
@@ -57,11 +58,13 @@ impl TraceFlags {
     }
 }
 
-macro_rules! hex {
-    ($type:ty, $width:literal) => {
+/// Shown by their digits, in lower case.
+macro_rules! shown {
+    ($type:ty, |$this:ident, $f:ident| $show:expr) => {
         impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!("{:0", $width, "x}"), self.0)
+            fn fmt(&self, $f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let $this = self;
+                $show
             }
         }
         impl fmt::Debug for $type {
@@ -71,9 +74,19 @@ macro_rules! hex {
         }
     };
 }
-hex!(TraceId, "32");
-hex!(SpanId, "16");
-hex!(TraceFlags, "2");
+shown!(TraceId, |id, f| {
+    write_long(f, (id.0 >> 64) as u64)?;
+    write_long(f, id.0 as u64)
+});
+shown!(SpanId, |id, f| write_long(f, id.0));
+shown!(TraceFlags, |flags, f| write!(f, "{:02x}", flags.0));
+
+fn write_long(f: &mut fmt::Formatter<'_>, long: u64) -> fmt::Result {
+    let mut text = [0; 16];
+    text[..8].copy_from_slice(&hex::digits((long >> 32) as u32));
+    text[8..].copy_from_slice(&hex::digits(long as u32));
+    f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+}
 
 /// What identifies a span to others: ids, flags, trace state, and whether it came from another process; and the baggage that
 /// travels with it.

@@ -449,7 +449,7 @@ pub(crate) fn add(token: u64, key: &str, value: Scalar<'_>) {
     if token & FOREIGN != 0 {
         elsewhere(token, |span| span.add(key, value));
     } else if let Some((_, Some(handle))) = named(token) {
-        store::attributes(handle, false, false, |fields| fields.named(Key::Name(key), value));
+        store::plain(handle, false, |fields| fields.named(Key::Name(key), value));
     }
 }
 

@@ -6,6 +6,7 @@ mod jaeger;
 use super::baggage::Baggage;
 use super::carrier::AsParent;
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
+use crate::hex;
 pub(crate) use jaeger::BAGGAGE_PREFIX;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -178,50 +179,42 @@ pub(crate) fn traceparent(context: &SpanContext) -> String {
 
 /// Version 00, and of later versions what 00 defines.
 fn parse(text: &str) -> Option<SpanContext> {
-    let bytes = text.as_bytes();
-    let version = hex(text.get(..2)?)?;
-    let well_formed = match version {
-        0 => bytes.len() == 55,
-        0xff => false,
-        _ => bytes.len() == 55 || bytes.get(55) == Some(&b'-'),
-    };
-    if !well_formed || [bytes.get(2), bytes.get(35), bytes.get(52)] != [Some(&b'-'); 3] {
+    let (known, more) = text.as_bytes().split_first_chunk::<55>()?;
+    let [v0, v1, b'-', ids @ .., b'-', f0, f1] = known else {
         return None;
-    }
+    };
+    let (trace, [b'-', span @ ..]) = ids.split_first_chunk::<32>()? else {
+        return None;
+    };
+    let byte = |high: u8, low: u8| hex::word([b'0', b'0', b'0', b'0', b'0', b'0', high, low]);
+    let well_formed = match byte(*v0, *v1)? {
+        0 => more.is_empty(),
+        0xff => false,
+        _ => matches!(more, [] | [b'-', ..]),
+    };
     let context = SpanContext {
-        trace_id: TraceId(hex(text.get(3..35)?)?),
-        span_id: SpanId(hex(text.get(36..52)?)? as u64),
-        flags: TraceFlags(hex(text.get(53..55)?)? as u8),
+        trace_id: TraceId(trace_id(trace)?),
+        span_id: SpanId(hex::long(span.try_into().ok()?)?),
+        flags: TraceFlags(byte(*f0, *f1)? as u8),
         is_remote: true,
         ..SpanContext::default()
     };
-    context.is_valid().then_some(context)
+    (well_formed && context.is_valid()).then_some(context)
 }
 
-/// Up to 32 digits, lower case only, as the specification has it; no sign, no underscore.
-fn hex(digits: &str) -> Option<u128> {
-    let (high, low) = digits.as_bytes().split_at(digits.len().saturating_sub(16));
-    Some(u128::from(word(high)?) << 64 | u128::from(word(low)?))
+/// Lower case only, as the specification has it; no sign, no underscore.
+fn trace_id(digits: &[u8; 32]) -> Option<u128> {
+    let (high, low) = digits.split_at(16);
+    let half = |digits: &[u8]| hex::long(digits.try_into().ok()?).map(u128::from);
+    Some(half(high)? << 64 | half(low)?)
 }
 
-fn word(digits: &[u8]) -> Option<u64> {
-    /// What each byte is as a digit; 16 for what is none.
-    const VALUES: [u8; 256] = {
-        let mut values = [16; 256];
-        let mut value = 0;
-        while value < 16 {
-            values[b"0123456789abcdef"[value] as usize] = value as u8;
-            value += 1;
-        }
-        values
-    };
-    let (mut word, mut seen) = (0, 0);
-    for digit in digits {
-        let value = VALUES[usize::from(*digit)];
-        seen |= value;
-        word = word << 4 | u64::from(value);
-    }
-    (seen < 16).then_some(word)
+/// The same of fewer digits, too.
+fn number(digits: &str) -> Option<u128> {
+    let mut padded = [b'0'; 32];
+    let room = padded.len().checked_sub(digits.len())?;
+    padded[room..].copy_from_slice(digits.as_bytes());
+    trace_id(&padded)
 }
 
 /// The members of all `tracestate` headers in one line; none of them if one is malformed, for the whole is then void.
@@ -282,7 +275,7 @@ fn is_value(value: &str) -> bool {
 }
 
 #[cfg(feature = "_http")]
-mod of_http {
+pub(crate) mod of_http {
     use super::{AsParent, Extract, Inject, SpanContext, extract};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -298,8 +291,12 @@ mod of_http {
             "baggage" => headers.get_all(&BAGGAGE),
             name => headers.get_all(name),
         };
-        // A value that is not text counts: it makes what it stands in malformed.
-        all.iter().map(|value| value.to_str().unwrap_or("\u{0}"))
+        all.iter().map(text)
+    }
+
+    /// A value that is not text counts: it makes what it stands in malformed.
+    pub(crate) fn text(value: &HeaderValue) -> &str {
+        value.to_str().unwrap_or("\u{0}")
     }
 
     impl Extract for HeaderMap {

@@ -456,6 +456,11 @@ pub(crate) fn attributes(handle: Handle, by_index: bool, later: bool, write: imp
     );
 }
 
+/// Appends attributes in whose values no user code has a part: right where they stay.
+pub(crate) fn plain(handle: Handle, by_index: bool, write: impl FnOnce(&mut Fields<'_>)) {
+    SLAB.with(handle, |live| live.write(by_index, write));
+}
+
 /// Appends attributes that are encoded.
 pub(crate) fn said(handle: Handle, bytes: &[u8], written: u32, dropped: u32) {
     SLAB.with(handle, |live| {
@@ -577,23 +582,28 @@ impl Live {
         }
     }
 
-    /// Appends one attribute.
+    /// Appends one attribute, in place of one that may be there.
     pub(crate) fn set(&mut self, key: &str, value: body::Scalar<'_>) {
+        self.write(false, |fields| fields.named(body::Key::Name(key), value));
+        self.fixed.repeated = true;
+    }
+
+    /// Appends what is written, as far as there is room.
+    fn write(&mut self, by_index: bool, write: impl FnOnce(&mut Fields<'_>)) {
         if !self.fixed.recorded {
             return;
         }
         let mut fields = Fields {
             out: &mut self.body,
-            by_index: false,
+            by_index,
             room: self.attributes_left,
             dropped: 0,
             written: 0,
             longest: self.longest,
         };
-        fields.named(body::Key::Name(key), value);
+        write(&mut fields);
         self.attributes_left = fields.room;
         self.fixed.dropped_attributes += fields.dropped;
-        self.fixed.repeated = true;
     }
 }
 

@@ -94,19 +94,61 @@ fn patch(out: &mut Vec<u8>, at: usize) {
     out[at + more] = value as u8;
 }
 
-/// `KeyValue` in field `field`.
+/// How many bytes a length takes.
 #[inline]
-pub(crate) fn attribute(out: &mut Vec<u8>, field: u32, key: &str, value: Scalar<'_>) {
-    nested(out, field, |out| {
-        bytes(out, 1, key.as_bytes());
-        nested(out, 2, |out| any_value(out, value));
-    });
+fn size(length: usize) -> usize {
+    if length < 0x80 {
+        1
+    } else {
+        length.ilog2() as usize / 7 + 1
+    }
+}
+
+/// `KeyValue` in a field below 16. How long it will be is known beforehand, so nothing is moved.
+#[inline]
+pub(crate) fn attribute<T: AsRef<[u8]> + ?Sized>(out: &mut Vec<u8>, field: u32, key: &T, value: Scalar<'_, T>) {
+    debug_assert!(field < 16, "its tag is one byte");
+    let key = key.as_ref();
+    let of_value = any_value_length(value);
+    let whole = 1 + size(key.len()) + key.len() + 1 + size(of_value) + of_value;
+    out.reserve(1 + size(whole) + whole);
+    if let Scalar::Text(text) = value
+        && whole < 0x80
+    {
+        // What most are: in four pieces.
+        let text = text.as_ref();
+        let head =
+            |field: u32, length: usize, inner: usize| [(field as u8) << 3 | 2, length as u8, 1 << 3 | 2, inner as u8];
+        out.extend_from_slice(&head(field, whole, key.len()));
+        out.extend_from_slice(key);
+        out.extend_from_slice(&head(2, of_value, text.len()));
+        return out.extend_from_slice(text);
+    }
+    tag(out, field, LENGTH);
+    varint(out, whole as u64);
+    bytes(out, 1, key);
+    tag(out, 2, LENGTH);
+    varint(out, of_value as u64);
+    any_value(out, value);
+}
+
+/// The bytes of an `AnyValue`.
+#[inline]
+fn any_value_length<T: AsRef<[u8]> + ?Sized>(value: Scalar<'_, T>) -> usize {
+    let of_bytes = |length: usize| 1 + size(length) + length;
+    match value {
+        Scalar::Text(text) => of_bytes(text.as_ref().len()),
+        Scalar::Bool(_) => 2,
+        Scalar::I64(value) => 1 + if value < 0 { 10 } else { size(value as usize) },
+        Scalar::F64(_) => 9,
+        Scalar::Bytes(value) | Scalar::Array(value) => of_bytes(value.len()),
+    }
 }
 
 #[inline]
-fn any_value(out: &mut Vec<u8>, value: Scalar<'_>) {
+fn any_value<T: AsRef<[u8]> + ?Sized>(out: &mut Vec<u8>, value: Scalar<'_, T>) {
     match value {
-        Scalar::Text(text) => bytes(out, 1, text.as_bytes()),
+        Scalar::Text(text) => bytes(out, 1, text.as_ref()),
         Scalar::Bool(value) => {
             tag(out, 2, VARINT);
             out.push(value.into());
@@ -140,55 +182,58 @@ pub(crate) fn request(resource: &[u8], scope_spans: &[u8]) -> Vec<u8> {
 
 /// A `scope_spans` field of `ResourceSpans`: the scope, by its name or by what [`otel::scope_key`] says of more, and its spans.
 pub(crate) fn scope_spans(out: &mut Vec<u8>, scope: &str, spans: &[u8]) {
-    let more = otel::scope_of(scope);
-    nested(out, 2, |out| {
-        match more {
-            Some(more) => {
-                bytes(out, 1, &more.message);
-                if !more.schema_url.is_empty() {
-                    bytes(out, 3, more.schema_url.as_bytes());
-                }
+    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    match otel::scope_of(scope) {
+        Some(more) => {
+            bytes(&mut head, 1, &more.message);
+            if !more.schema_url.is_empty() {
+                bytes(&mut tail, 3, more.schema_url.as_bytes());
             }
-            None => nested(out, 1, |out| bytes(out, 1, scope.as_bytes())),
         }
-        out.extend_from_slice(spans);
-    });
+        None => nested(&mut head, 1, |out| bytes(out, 1, scope.as_bytes())),
+    }
+    // The spans are many, and moved once.
+    tag(out, 2, LENGTH);
+    varint(out, (head.len() + spans.len() + tail.len()) as u64);
+    for part in [&head, spans, &tail] {
+        out.extend_from_slice(part);
+    }
 }
 
 /// What fields of the names `otel.*` say of the span itself, as `tracing-opentelemetry` has it.
 #[derive(Default)]
 struct Said<'a> {
-    name: Option<&'a str>,
+    name: Option<&'a [u8]>,
     kind: Option<SpanKind>,
     status: Option<u8>,
-    message: Option<&'a str>,
+    message: Option<&'a [u8]>,
     /// Start and end, 0 where they are the head's.
     times: [u64; 2],
 }
 
 impl<'a> Said<'a> {
     /// True when the field is one of them, and no attribute.
-    fn hears(&mut self, key: &str, value: Scalar<'a>) -> bool {
-        let (Some(of), Scalar::Text(value)) = (key.strip_prefix("otel."), value) else {
+    fn hears(&mut self, key: &[u8], value: Scalar<'a, [u8]>) -> bool {
+        let (Some(of), Scalar::Text(value)) = (key.strip_prefix(b"otel."), value) else {
             return false;
         };
         match of {
-            "name" => self.name = Some(value),
-            "kind" => match kind(value) {
+            b"name" => self.name = Some(value),
+            b"kind" => match kind(value) {
                 Some(kind) => self.kind = Some(kind),
                 None => return false,
             },
-            "status_code" if value.eq_ignore_ascii_case("ok") => self.status = Some(STATUS_OK),
-            "status_code" if value.eq_ignore_ascii_case("error") => self.status = Some(STATUS_ERROR),
-            "status_code" if value.eq_ignore_ascii_case("unset") => self.status = Some(0),
-            "status_description" | "status_message" => self.message = Some(value),
+            b"status_code" if value.eq_ignore_ascii_case(b"ok") => self.status = Some(STATUS_OK),
+            b"status_code" if value.eq_ignore_ascii_case(b"error") => self.status = Some(STATUS_ERROR),
+            b"status_code" if value.eq_ignore_ascii_case(b"unset") => self.status = Some(0),
+            b"status_description" | b"status_message" => self.message = Some(value),
             _ => return false,
         }
         true
     }
 }
 
-fn kind(name: &str) -> Option<SpanKind> {
+fn kind(name: &[u8]) -> Option<SpanKind> {
     const KINDS: [(&str, SpanKind); 5] = [
         ("internal", SpanKind::Internal),
         ("server", SpanKind::Server),
@@ -198,21 +243,29 @@ fn kind(name: &str) -> Option<SpanKind> {
     ];
     KINDS
         .iter()
-        .find(|(known, _)| name.eq_ignore_ascii_case(known))
+        .find(|(known, _)| name.eq_ignore_ascii_case(known.as_bytes()))
         .map(|(_, kind)| *kind)
 }
 
-/// What is the same for every span of a call site, encoded once.
+/// What is the same for every span of a call site, looked at once.
 #[derive(Default)]
 pub(crate) struct Places {
-    known: HashMap<(usize, usize), Box<[u8]>, BuildQuick>,
+    known: HashMap<(usize, usize), Place, BuildQuick>,
+}
+
+/// A call site.
+struct Place {
+    /// `code.*`, encoded.
+    code: Box<[u8]>,
+    /// Of its fields: to find one in its metadata is to walk through those before it.
+    names: Box<[&'static str]>,
 }
 
 /// Call sites are static, so they are few; this bounds it for a program that makes them as it goes.
 const MOST_PLACES: usize = 16 * 1024;
 
 impl Places {
-    fn of(&mut self, head: &Head) -> &[u8] {
+    fn of(&mut self, head: &Head) -> &Place {
         let address = |place: Option<*const ()>| place.map_or(0, |place| place as usize);
         let key = (
             address(head.meta.map(|meta| std::ptr::from_ref(meta).cast())),
@@ -222,9 +275,13 @@ impl Places {
             self.known.clear();
         }
         self.known.entry(key).or_insert_with(|| {
-            let mut out = Vec::new();
-            place(&mut out, head);
-            out.into()
+            let mut code = Vec::new();
+            place(&mut code, head);
+            let fields = head.meta.into_iter().flat_map(|meta| meta.fields().iter());
+            Place {
+                code: code.into(),
+                names: fields.map(|field| field.name()).collect(),
+            }
         })
     }
 }
@@ -257,9 +314,10 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
     if head.parent != 0 {
         bytes(out, 4, &head.parent.to_be_bytes());
     }
-    out.extend_from_slice(places.of(head));
+    let place = places.of(head);
+    out.extend_from_slice(&place.code);
     let mut said = Said::default();
-    items(out, head, body, &mut said);
+    items(out, (head, &place.names), body, &mut said);
     times(out, head, said.times);
     if let Some(outcome) = head.outcome()
         && outcome != CallOutcome::Ok
@@ -268,9 +326,9 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
     }
     let name = said
         .name
-        .or(head.meta.map(tracing_core::Metadata::name))
+        .or(head.meta.map(|meta| meta.name().as_bytes()))
         .unwrap_or_default();
-    bytes(out, 5, name.as_bytes());
+    bytes(out, 5, name);
     let kind = said.kind.map_or(head.kind(), |kind| kind as u8);
     number(out, 6, u64::from(kind) + 1);
     status(out, said.status.unwrap_or(head.status()), said.message);
@@ -294,13 +352,13 @@ fn times(out: &mut Vec<u8>, head: &Head, [start, end]: [u64; 2]) {
     fixed64(out, 8, to.max(from));
 }
 
-fn status(out: &mut Vec<u8>, code: u8, message: Option<&str>) {
+fn status(out: &mut Vec<u8>, code: u8, message: Option<&[u8]>) {
     if code == 0 {
         return;
     }
     nested(out, 15, |out| {
         if let (STATUS_ERROR, Some(message)) = (code, message) {
-            bytes(out, 2, message.as_bytes()); // the specification ignores a description without an error
+            bytes(out, 2, message); // the specification ignores a description without an error
         }
         number(out, 3, code.into());
     });
@@ -333,44 +391,45 @@ fn place(out: &mut Vec<u8>, head: &Head) {
     }
 }
 
-fn key_name<'a>(head: &Head, key: Key<'a>) -> &'a str {
+/// The names of a call site's fields.
+type Names<'a> = &'a [&'static str];
+
+#[inline]
+fn key_name<'a>(names: Names<'_>, key: Key<'a, [u8]>) -> &'a [u8] {
     match key {
         Key::Name(name) => name,
-        Key::Index(index) => head
-            .meta
-            .and_then(|meta| meta.fields().iter().nth(index.into()))
-            .map_or("", |field| field.name()),
+        Key::Index(index) => names.get(usize::from(index)).map_or(b"", |name| name.as_bytes()),
     }
 }
 
 /// Attributes, events and links.
-fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], said: &mut Said<'a>) {
+fn items<'a>(out: &mut Vec<u8>, (head, names): (&Head, Names<'_>), body: &'a [u8], said: &mut Said<'a>) {
     let mut items = Items(body);
     while let Some(item) = items.next() {
         match item {
             Item::Attribute(key, value) => {
-                let name = key_name(head, key);
-                if said.hears(name, value) || (head.repeated() && stands_again(head, items.clone(), name)) {
+                let name = key_name(names, key);
+                if said.hears(name, value) || (head.repeated() && stands_again(names, items.clone(), name)) {
                     continue;
                 }
                 attribute(out, 9, name, value);
             }
             Item::Event { ticks, name } => nested(out, 11, |out| {
                 fixed64(out, 1, clock::unix_nanos(ticks));
-                bytes(out, 2, name.as_bytes());
-                let dropped = inner(out, 3, head, &mut items);
+                bytes(out, 2, name);
+                let dropped = inner(out, 3, names, &mut items);
                 number(out, 4, dropped.into());
             }),
             Item::EventAt { nanos, name } => nested(out, 11, |out| {
                 fixed64(out, 1, nanos);
-                bytes(out, 2, name.as_bytes());
-                let dropped = inner(out, 3, head, &mut items);
+                bytes(out, 2, name);
+                let dropped = inner(out, 3, names, &mut items);
                 number(out, 4, dropped.into());
             }),
             Item::Times { start, end } => said.times = [start, end],
             Item::Link { context } => nested(out, 13, |out| {
                 link(out, &context);
-                let dropped = inner(out, 4, head, &mut items);
+                let dropped = inner(out, 4, names, &mut items);
                 number(out, 5, dropped.into());
             }),
             Item::Dropped(counts @ [attributes, events, links]) => {
@@ -379,17 +438,17 @@ fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], said: &mut Said<'a>
                 number(out, 12, events.into());
                 number(out, 14, links.into());
             }
-            Item::State(state) => bytes(out, 3, state.as_bytes()),
+            Item::State(state) => bytes(out, 3, state),
             Item::End { .. } => {}
         }
     }
 }
 
 /// The attributes of an event or a link; returns how many were dropped.
-fn inner(out: &mut Vec<u8>, field: u32, head: &Head, items: &mut Items<'_>) -> u32 {
+fn inner(out: &mut Vec<u8>, field: u32, names: Names<'_>, items: &mut Items<'_>) -> u32 {
     for item in items {
         match item {
-            Item::Attribute(key, value) => attribute(out, field, key_name(head, key), value),
+            Item::Attribute(key, value) => attribute(out, field, key_name(names, key), value),
             Item::End { dropped } => return dropped,
             _ => return 0,
         }
@@ -408,15 +467,57 @@ fn link(out: &mut Vec<u8>, context: &SpanContext) {
 }
 
 /// Whether an attribute of that name follows, on the span itself.
-fn stands_again(head: &Head, items: Items<'_>, name: &str) -> bool {
+fn stands_again(names: Names<'_>, items: Items<'_>, name: &[u8]) -> bool {
     let mut inside = false;
     for item in items {
         match item {
-            Item::Attribute(key, _) if !inside && key_name(head, key) == name => return true,
+            Item::Attribute(key, _) if !inside && key_name(names, key) == name => return true,
             Item::Attribute(..) => {}
             Item::Event { .. } | Item::EventAt { .. } | Item::Link { .. } => inside = true,
             _ => inside = false,
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry_proto::tonic::common::v1::KeyValue;
+    use opentelemetry_proto::tonic::common::v1::any_value::Value;
+    use prost::Message as _;
+
+    #[test]
+    fn attributes_of_every_length_are_read_back() {
+        let text = "x".repeat(40_000);
+        let lengths = [
+            0, 1, 63, 110, 119, 120, 121, 122, 123, 124, 127, 128, 200, 16_383, 16_384, 40_000,
+        ];
+        for key in lengths {
+            for length in lengths {
+                let (key, text) = (&text[..key], &text[..length]);
+                for (value, expected) in [
+                    (Scalar::Text(text), Value::StringValue(text.to_owned())),
+                    (Scalar::Bytes(text.as_bytes()), Value::BytesValue(text.into())),
+                ] {
+                    assert_eq!(read(key, value), expected, "{} {}", key.len(), text.len());
+                }
+            }
+        }
+        for number in [0, 1, 127, 128, 16_383, 16_384, i64::MAX, -1, i64::MIN] {
+            assert_eq!(read("n", Scalar::I64(number)), Value::IntValue(number));
+        }
+        assert_eq!(read("f", Scalar::F64(0.5)), Value::DoubleValue(0.5));
+        assert_eq!(read("b", Scalar::Bool(true)), Value::BoolValue(true));
+    }
+
+    fn read(key: &str, value: Scalar<'_>) -> Value {
+        let mut out = vec![7];
+        attribute(&mut out, 9, key, value);
+        assert_eq!(out[..2], [7, 9 << 3 | 2], "behind what was there");
+        let mut rest = &out[2..];
+        let read = KeyValue::decode_length_delimited(&mut rest).unwrap();
+        assert!(rest.is_empty() && read.key == key);
+        read.value.unwrap().value.unwrap()
+    }
 }

@@ -1,6 +1,6 @@
 //! The headers of Zipkin, for neighbours that know no other.
 
-use super::{Extract, Inject, SpanContext, SpanId, TraceFlags, TraceId, hex};
+use super::{Extract, Inject, SpanContext, SpanId, TraceFlags, TraceId, number};
 
 /// `b3: {trace}-{span}[-{sampled}[-{parent}]]`
 pub(super) fn single(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
@@ -38,8 +38,8 @@ fn context(trace: &str, span: &str, sampled: Option<&str>) -> Option<SpanContext
         Some(_) => return None,
     };
     let context = SpanContext {
-        trace_id: TraceId(hex(trace)?),
-        span_id: SpanId(hex(span)? as u64),
+        trace_id: TraceId(number(trace)?),
+        span_id: SpanId(number(span)? as u64),
         flags,
         is_remote: true,
         ..SpanContext::default()

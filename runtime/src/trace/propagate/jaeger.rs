@@ -1,7 +1,7 @@
 //! Jaeger's own headers, for neighbours whose clients are older than `OpenTelemetry`: `uber-trace-id`, and a header for each member of
 //! the baggage.
 
-use super::{Extract, Inject, SpanContext, SpanId, TraceFlags, TraceId, hex};
+use super::{Extract, Inject, SpanContext, SpanId, TraceFlags, TraceId, number};
 use crate::trace::baggage::{self, Baggage};
 
 /// Begins the name of a header of the baggage; its key follows.
@@ -25,7 +25,7 @@ pub(super) fn context(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> 
     let mut digits = |most: usize| {
         let part = parts.next()?;
         let fits = (1..=most).contains(&part.len());
-        fits.then(|| hex(&part.to_ascii_lowercase())).flatten()
+        fits.then(|| number(&part.to_ascii_lowercase())).flatten()
     };
     let (trace, span, _, flags) = (digits(32)?, digits(16)?, digits(16)?, digits(2)?);
     let context = SpanContext {
