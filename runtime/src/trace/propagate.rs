@@ -60,10 +60,11 @@ pub fn extract(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
 /// The same by these formats; where several have a trace, the first of them counts.
 pub(crate) fn extract_by(formats: u8, headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
     let w3c = || w3c(headers).filter(|_| formats & TRACE_CONTEXT != 0);
-    let single = || b3::single(headers).filter(|_| formats & B3 != 0);
-    let multi = || b3::multi(headers).filter(|_| formats & B3_MULTI != 0);
+    // Which of the two forms is written says nothing of which comes in.
+    let b3 = || b3::single(headers).or_else(|| b3::multi(headers));
+    let b3 = || (formats & (B3 | B3_MULTI) != 0).then(b3).flatten();
     let jaeger = || jaeger::context(headers).filter(|_| formats & JAEGER != 0);
-    let context = w3c().or_else(single).or_else(multi).or_else(jaeger);
+    let context = w3c().or_else(b3).or_else(jaeger);
     let mut baggage = Baggage::default();
     if formats & BAGGAGE != 0 {
         match headers.values("baggage")[..] {
@@ -85,9 +86,9 @@ pub(crate) fn extract_by(formats: u8, headers: &(impl Extract + ?Sized)) -> Opti
 
 /// Bit of `tracecontext`.
 const TRACE_CONTEXT: u8 = 1;
-/// Bit of `b3`.
+/// Bit of `b3`: the single header is written, and either form read, as the specification has it.
 const B3: u8 = 2;
-/// Bit of `b3multi`.
+/// Bit of `b3multi`: several headers are written, and either form read.
 const B3_MULTI: u8 = 4;
 /// Bit of `baggage`.
 const BAGGAGE: u8 = 8;

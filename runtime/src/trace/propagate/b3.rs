@@ -83,6 +83,29 @@ mod tests {
         assert!(multi(&many).expect("a context").is_sampled());
     }
 
+    /// The specification's rule: which form is written is chosen, and both are read, the single one first.
+    #[test]
+    fn either_format_reads_both_forms() {
+        let one = ("b3".to_owned(), format!("{:032x}-{:016x}-1", 1, 2));
+        let many = [
+            ("x-b3-traceid".to_owned(), format!("{:032x}", 3)),
+            ("x-b3-spanid".to_owned(), format!("{:016x}", 4)),
+        ];
+        let of = |formats, headers: Vec<(String, String)>| {
+            super::super::extract_by(formats, &headers).map(|context| context.trace_id.0)
+        };
+        for formats in [super::super::B3, super::super::B3_MULTI] {
+            assert_eq!(of(formats, vec![one.clone()]), Some(1));
+            assert_eq!(of(formats, many.to_vec()), Some(3));
+            assert_eq!(
+                of(formats, [&many[..], std::slice::from_ref(&one)].concat()),
+                Some(1),
+                "the single one first"
+            );
+        }
+        assert_eq!(of(super::super::TRACE_CONTEXT, vec![one]), None);
+    }
+
     #[test]
     fn malformed_is_none() {
         let zeros = format!("{}-{}-1", "0".repeat(32), "0".repeat(16));
