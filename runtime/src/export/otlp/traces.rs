@@ -186,6 +186,15 @@ impl<'a> Said<'a> {
         }
         true
     }
+
+    /// The status, where the span's own is this one. A description alone says that it failed.
+    fn status_beside(&self, known: u8) -> u8 {
+        match self.status {
+            Some(said) => said,
+            None if known == 0 && self.message.is_some() => STATUS_ERROR,
+            None => known,
+        }
+    }
 }
 
 fn kind(name: &str) -> Option<SpanKind> {
@@ -273,7 +282,7 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
     bytes(out, 5, name.as_bytes());
     let kind = said.kind.map_or(head.kind(), |kind| kind as u8);
     number(out, 6, u64::from(kind) + 1);
-    status(out, said.status.unwrap_or(head.status()), said.message);
+    status(out, said.status_beside(head.status()), said.message);
     let remote = if head.parent_remote() { IS_REMOTE } else { 0 };
     fixed32(out, 16, u32::from(head.flags()) | HAS_IS_REMOTE | remote);
 }
@@ -304,6 +313,68 @@ fn status(out: &mut Vec<u8>, code: u8, message: Option<&str>) {
         }
         number(out, 3, code.into());
     });
+}
+
+/// Whether an encoded span, as [`span`] writes it, has the status Error.
+pub(crate) fn is_error(span: &[u8]) -> bool {
+    let mut fields = Fields(span);
+    let Some((2, Field::Bytes(message))) = fields.next() else {
+        return false;
+    };
+    Fields(message).any(|field| {
+        let (15, Field::Bytes(status)) = field else {
+            return false;
+        };
+        Fields(status).any(|field| matches!(field, (3, Field::Varint(code)) if code == u64::from(STATUS_ERROR)))
+    })
+}
+
+/// As much of protobuf as it takes to find a field in what was written here.
+struct Fields<'a>(&'a [u8]);
+
+enum Field<'a> {
+    Varint(u64),
+    Bytes(&'a [u8]),
+    Fixed,
+}
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = *self.take(1)?.first()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (u32, Field<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let tag = self.varint()? as u32;
+        let field = match tag & 7 {
+            VARINT => Field::Varint(self.varint()?),
+            FIXED64 => self.take(8).map(|_| Field::Fixed)?,
+            FIXED32 => self.take(4).map(|_| Field::Fixed)?,
+            LENGTH => {
+                let length = self.varint()?;
+                Field::Bytes(self.take(usize::try_from(length).ok()?)?)
+            }
+            _ => return None,
+        };
+        Some((tag >> 3, field))
+    }
 }
 
 /// `code.*`, from static metadata.

@@ -80,6 +80,22 @@ fn otel_names_are_heard() {
 }
 
 #[test]
+fn a_description_alone_says_that_it_failed() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        tracing::info_span!("failed", otel.status_description = "no").in_scope(|| ());
+        let well = tracing::info_span!("well");
+        well.in_scope(|| {
+            crate::trace::hand::current().set_status(crate::trace::Status::Error("no".into()));
+            crate::trace::hand::current().set_status(crate::trace::Status::Ok);
+        });
+    });
+    let status = |name| traced.span(name).status.map(|status| (status.code, status.message));
+    assert_eq!(status("failed"), Some((2, "no".to_owned())));
+    assert_eq!(status("well"), Some((1, String::new())), "an Ok that was said is final");
+}
+
+#[test]
 fn limits_hold_and_drops_are_counted() {
     let traced = Traced::new(|setup| {
         setup.limits.attributes = 2;
