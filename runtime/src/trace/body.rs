@@ -5,7 +5,9 @@
 
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use crate::secret::{REDACTED, hidden, is_secret};
+use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tracing_core::field::{Field, FieldSet, Visit};
@@ -273,30 +275,87 @@ pub(crate) fn has_attribute(body: &[u8], name: &str, fields: Option<&FieldSet>) 
     let mut of_span = true;
     Items(body).any(|item| {
         match item {
-            Item::Event { .. } | Item::Link { .. } => of_span = false,
+            Item::Event { .. } | Item::EventAt { .. } | Item::Link { .. } => of_span = false,
             Item::End { .. } => of_span = true,
-            Item::Attribute(Key::Name(known), _) => return of_span && known == name,
-            Item::Attribute(Key::Index(index), _) if of_span => {
-                let field = fields.and_then(|fields| fields.iter().nth(index.into()));
-                return field.is_some_and(|field| field.name() == name);
-            }
+            Item::Attribute(key, _) => return of_span && name_of(key, fields) == name,
             _ => {}
         }
         false
     })
 }
 
-/// The name behind a key of a span of that call site.
-#[cfg_attr(
-    not(feature = "otel-sdk"),
-    allow(dead_code, reason = "only a sampler of the program reads it")
-)]
-pub(crate) fn key_name<'a>(key: Key<'a>, meta: &'static tracing_core::Metadata<'static>) -> &'a str {
+/// The name behind a key; `fields` are those of the span's call site.
+pub(crate) fn name_of<'a>(key: Key<'a>, fields: Option<&'a FieldSet>) -> &'a str {
     match key {
         Key::Name(name) => name,
-        Key::Index(index) => meta.fields().iter().nth(index.into()).map_or("", |field| field.name()),
+        Key::Index(index) => {
+            let field = fields.and_then(|fields| fields.iter().nth(index.into()));
+            field.map_or("", |field| field.name())
+        }
     }
 }
+
+/// Takes attributes out of a span's body, those of its events and links apart: of two with one name the former, and every one that is
+/// named so. Returns how many of them had taken room.
+pub(crate) fn tidy(body: &mut Vec<u8>, fields: Option<&FieldSet>, named: Option<&str>) -> u32 {
+    let mut last = HashMap::new();
+    each_attribute(body, fields, |at, _, name| {
+        last.insert(name.to_owned(), at.start);
+    });
+    let (mut gone, mut room) = (Vec::new(), 0);
+    each_attribute(body, fields, |at, key, name| {
+        if named == Some(name) || last.get(name).is_some_and(|last| *last != at.start) {
+            gone.push(at);
+            room += u32::from(!(matches!(key, Key::Name(_)) && is_of_span(name)));
+        }
+    });
+    let mut kept = 0;
+    let mut out = Vec::with_capacity(body.len());
+    for at in &gone {
+        out.extend_from_slice(&body[kept..at.start]);
+        kept = at.end;
+    }
+    out.extend_from_slice(&body[kept..]);
+    *body = out;
+    room
+}
+
+/// Where the attributes of the span itself stand.
+fn each_attribute<'a>(
+    body: &'a [u8],
+    fields: Option<&'a FieldSet>,
+    mut see: impl FnMut(Range<usize>, Key<'a>, &'a str),
+) {
+    let mut of_span = true;
+    let mut items = Items(body);
+    let mut start = 0;
+    while let Some(item) = items.next() {
+        let end = body.len() - items.0.len();
+        match item {
+            Item::Event { .. } | Item::EventAt { .. } | Item::Link { .. } => of_span = false,
+            Item::End { .. } => of_span = true,
+            Item::Attribute(key, _) if of_span => see(start..end, key, name_of(key, fields)),
+            _ => {}
+        }
+        start = end;
+    }
+}
+
+/// Whether a field says something of the span itself, as `otel.name` does: it is no attribute. Under its name it takes none's room
+/// and is not cut.
+pub(crate) fn is_of_span(name: &str) -> bool {
+    matches!(
+        name,
+        NAME | KIND | STATUS_CODE | STATUS_DESCRIPTION | "otel.status_message"
+    )
+}
+
+/// See [`is_of_span`].
+pub(crate) const NAME: &str = "otel.name";
+const KIND: &str = "otel.kind";
+const STATUS_CODE: &str = "otel.status_code";
+/// See [`is_of_span`].
+pub(crate) const STATUS_DESCRIPTION: &str = "otel.status_description";
 
 /// Writes the fields of a span or event into a body.
 pub(crate) struct Fields<'a> {
@@ -320,20 +379,28 @@ impl Fields<'_> {
         } else {
             Key::Name(field.name())
         };
-        self.named(key, value);
+        self.append(key, || field.name(), value);
     }
 
     /// Appends an attribute if there is room.
     #[inline]
     pub(crate) fn named(&mut self, key: Key<'_>, value: Scalar<'_>) {
-        if self.room == 0 {
+        self.append(key, || name_of(key, None), value);
+    }
+
+    #[inline]
+    fn append<'n>(&mut self, key: Key<'_>, name: impl Fn() -> &'n str, value: Scalar<'_>) {
+        if self.room != 0 {
+            self.room -= 1;
+            self.written += 1;
+        } else if !is_of_span(name()) {
             self.dropped += 1;
             return;
         }
-        self.room -= 1;
-        self.written += 1;
         let value = match value {
-            Scalar::Text(text) => Scalar::Text(truncated(text, self.longest)),
+            Scalar::Text(text) if text.len() > self.longest as usize && !is_of_span(name()) => {
+                Scalar::Text(truncated(text, self.longest))
+            }
             other => other,
         };
         attribute(self.out, key, value);
@@ -354,7 +421,7 @@ impl Fields<'_> {
         if let Some(text) = args.as_str() {
             return self.put(field, Scalar::Text(text));
         }
-        if self.room == 0 {
+        if self.room == 0 && !is_of_span(field.name()) {
             self.dropped += 1;
             return;
         }
@@ -365,6 +432,7 @@ impl Fields<'_> {
             self.out.extend_from_slice(PANICKED.as_bytes());
         }
         if self.longest != u32::MAX
+            && !is_of_span(field.name())
             && let Ok(text) = std::str::from_utf8(&self.out[start..])
         {
             let kept = truncated(text, self.longest).len();
@@ -525,6 +593,40 @@ mod tests {
         for cut in 0..out.len() {
             let _ = Items(&out[..cut]).count(); // ends, and does not panic
         }
+    }
+
+    #[test]
+    fn attributes_of_events_are_none_of_the_span_s() {
+        let mut body = Vec::new();
+        let of_event = |body: &mut Vec<u8>| {
+            attribute(body, Key::Name("a"), Scalar::I64(0));
+            end(body, 0);
+        };
+        event(&mut body, 1, "e");
+        of_event(&mut body);
+        event_at(&mut body, 1, "e");
+        of_event(&mut body);
+        link(&mut body, &SpanContext::default());
+        of_event(&mut body);
+        assert!(!has_attribute(&body, "a", None));
+        let events = body.len();
+        attribute(&mut body, Key::Name("a"), Scalar::I64(1));
+        attribute(&mut body, Key::Name("b"), Scalar::I64(2));
+        attribute(&mut body, Key::Name("a"), Scalar::I64(3));
+        assert!(has_attribute(&body, "a", None));
+        assert_eq!(tidy(&mut body, None, None), 1);
+        let rest = |body: &[u8]| {
+            Items(&body[events..])
+                .map(|item| format!("{item:?}"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            rest(&body),
+            [r#"Attribute(Name("b"), I64(2))"#, r#"Attribute(Name("a"), I64(3))"#]
+        );
+        assert_eq!(tidy(&mut body, None, Some("a")), 1);
+        assert_eq!(rest(&body), [r#"Attribute(Name("b"), I64(2))"#]);
+        assert_eq!(tidy(&mut body, None, None), 0);
     }
 
     #[test]

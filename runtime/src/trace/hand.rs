@@ -183,7 +183,7 @@ impl Current {
                     fields.named(Key::Name(key), value.0);
                 }
             };
-            store::event(handle, name, write, 128);
+            store::event(handle, name, write, store::room_per_event(handle));
         }
     }
 

@@ -1,6 +1,6 @@
 //! What OpenTelemetry knows of a span and `tracing` does not, on `tracing::Span`.
 
-use super::body::Scalar;
+use super::body::STATUS_DESCRIPTION;
 use super::carrier::AsParent;
 use super::context::SpanContext;
 use super::hand::AttributeValue;
@@ -112,7 +112,7 @@ pub(crate) fn set_status(handle: Handle, status: &Status) {
             // An Ok that the application said is final, as the specification has it.
             if live.fixed.status != STATUS_OK {
                 live.fixed.status = STATUS_ERROR;
-                live.set("otel.status_description", Scalar::Text(description));
+                live.say(STATUS_DESCRIPTION, description);
             }
         }
     });

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::outcome::CallOutcome;
 use crate::quick::BuildQuick;
 use crate::site::SpanKind;
-use crate::trace::body::{Item, Items, Key, Scalar};
+use crate::trace::body::{self, Item, Items, Key, Scalar};
 use crate::trace::context::SpanContext;
 use crate::trace::otel;
 use crate::trace::store::{Head, STATUS_ERROR, STATUS_OK};
@@ -164,12 +164,20 @@ struct Said<'a> {
     message: Option<&'a str>,
     /// Start and end, 0 where they are the head's.
     times: [u64; 2],
+    /// Attributes that stand on spans without being asked for, and that this one says itself: `outcome`, and some of `code.*`.
+    outcome: bool,
+    place: bool,
 }
 
 impl<'a> Said<'a> {
     /// True when the field is one of them, and no attribute.
     fn hears(&mut self, key: &str, value: Scalar<'a>) -> bool {
-        let (Some(of), Scalar::Text(value)) = (key.strip_prefix("otel."), value) else {
+        let Some(of) = key.strip_prefix("otel.") else {
+            self.outcome |= key == OUTCOME;
+            self.place |= key.starts_with(PLACE);
+            return false;
+        };
+        let Scalar::Text(value) = value else {
             return false;
         };
         match of {
@@ -195,6 +203,16 @@ impl<'a> Said<'a> {
             None => known,
         }
     }
+}
+
+/// How a call ended.
+const OUTCOME: &str = "outcome";
+/// Begins the names of what says where a span's call site stands.
+const PLACE: &str = "code.";
+
+/// Whether an attribute of that name is told of spans without being asked for, or says something of the span itself.
+pub(crate) fn is_told(name: &str) -> bool {
+    name == OUTCOME || name.starts_with(PLACE) || body::is_of_span(name)
 }
 
 fn kind(name: &str) -> Option<SpanKind> {
@@ -266,14 +284,19 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
     if head.parent != 0 {
         bytes(out, 4, &head.parent.to_be_bytes());
     }
-    out.extend_from_slice(places.of(head));
     let mut said = Said::default();
     items(out, head, body, &mut said);
+    if said.place {
+        place_beside(out, head, body);
+    } else {
+        out.extend_from_slice(places.of(head));
+    }
     times(out, head, said.times);
     if let Some(outcome) = head.outcome()
         && outcome != CallOutcome::Ok
+        && !said.outcome
     {
-        attribute(out, 9, "outcome", Scalar::Text(outcome.as_str()));
+        attribute(out, 9, OUTCOME, Scalar::Text(outcome.as_str()));
     }
     let name = said
         .name
@@ -377,6 +400,28 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// [`place`] without what the span says itself.
+#[cold]
+fn place_beside(out: &mut Vec<u8>, head: &Head, body: &[u8]) {
+    let mut all = Vec::new();
+    place(&mut all, head);
+    let fields = head.meta.map(tracing_core::Metadata::fields);
+    let mut rest = Fields(&all);
+    loop {
+        let before = rest.0;
+        let Some((_, Field::Bytes(pair))) = rest.next() else {
+            return;
+        };
+        let known = match Fields(pair).next() {
+            Some((1, Field::Bytes(key))) => std::str::from_utf8(key).unwrap_or_default(),
+            _ => "",
+        };
+        if !body::has_attribute(body, known, fields) {
+            out.extend_from_slice(&before[..before.len() - rest.0.len()]);
+        }
+    }
+}
+
 /// `code.*`, from static metadata.
 fn place(out: &mut Vec<u8>, head: &Head) {
     if head.site.is_some_and(|site| site.def.function.is_empty()) {
@@ -405,13 +450,7 @@ fn place(out: &mut Vec<u8>, head: &Head) {
 }
 
 fn key_name<'a>(head: &Head, key: Key<'a>) -> &'a str {
-    match key {
-        Key::Name(name) => name,
-        Key::Index(index) => head
-            .meta
-            .and_then(|meta| meta.fields().iter().nth(index.into()))
-            .map_or("", |field| field.name()),
-    }
+    body::name_of(key, head.meta.map(tracing_core::Metadata::fields))
 }
 
 /// Attributes, events and links.
@@ -456,11 +495,21 @@ fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], said: &mut Said<'a>
     }
 }
 
-/// The attributes of an event or a link; returns how many were dropped.
+/// The attributes of an event or a link, of two with one name the later; returns how many were dropped.
 fn inner(out: &mut Vec<u8>, field: u32, head: &Head, items: &mut Items<'_>) -> u32 {
-    for item in items {
+    while let Some(item) = items.next() {
         match item {
-            Item::Attribute(key, value) => attribute(out, field, key_name(head, key), value),
+            Item::Attribute(key, value) => {
+                let name = key_name(head, key);
+                let attributes = items.clone().map_while(|item| match item {
+                    Item::Attribute(key, _) => Some(key_name(head, key)),
+                    _ => None,
+                });
+                if attributes.into_iter().any(|later| later == name) {
+                    continue;
+                }
+                attribute(out, field, name, value);
+            }
             Item::End { dropped } => return dropped,
             _ => return 0,
         }

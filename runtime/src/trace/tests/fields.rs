@@ -96,6 +96,102 @@ fn a_description_alone_says_that_it_failed() {
 }
 
 #[test]
+fn what_a_span_says_itself_stands_once() {
+    let traced = Traced::new(|setup| setup.span_events = true);
+    traced.run(|| {
+        tracing::info_span!("placed").in_scope(|| {
+            let current = crate::trace::hand::current();
+            current.set("code.file.path", "elsewhere");
+            current.event("e", [("k", 1.into()), ("l", 2.into()), ("k", 3.into())]);
+            tracing::info!(level = 7, "line");
+        });
+        call(
+            site!("failing"),
+            || {
+                crate::trace::hand::current().set("outcome", "mine");
+                "x".parse::<u32>()
+            },
+            |ret, s| {
+                use p::probe::*;
+                (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
+            },
+        )
+        .unwrap_err();
+    });
+    let placed = traced.span("placed");
+    assert_eq!(text(&placed, "code.file.path").unwrap(), "elsewhere");
+    assert!(value(&placed, "code.line.number").is_some());
+    let of_event = |at: usize| -> Vec<_> {
+        let attributes = placed.events[at].attributes.iter();
+        attributes.map(|attribute| attribute.key.clone()).collect()
+    };
+    assert_eq!(of_event(0), ["l", "k"], "of two the later");
+    assert_eq!(of_event(1), ["target", "level"]);
+    assert_eq!(text(&traced.span("failing"), "outcome").unwrap(), "mine");
+}
+
+#[test]
+fn what_is_recorded_again_needs_no_more_room() {
+    let traced = Traced::new(|setup| setup.limits.attributes = 3);
+    traced.run(|| {
+        let span = tracing::info_span!("loop", n = 0, a = 1, later = tracing::field::Empty);
+        for n in 1..=50 {
+            span.record("n", n);
+            span.record("later", n);
+        }
+        span.in_scope(|| {
+            let current = crate::trace::hand::current();
+            for n in 0..50_i64 {
+                current.set("a", n);
+                current.set("too many", n);
+            }
+        });
+    });
+    let span = traced.span("loop");
+    for (key, last) in [("n", 50), ("later", 50), ("a", 49)] {
+        assert_eq!(value(&span, key), Some(Value::IntValue(last)), "{key}");
+    }
+    assert_eq!((value(&span, "too many"), span.dropped_attributes_count), (None, 50));
+}
+
+#[test]
+fn what_is_said_of_the_span_takes_no_attribute_s_room() {
+    let traced = Traced::new(|setup| {
+        setup.limits.attributes = 1;
+        setup.limits.attributes_per_event = 1;
+        setup.limits.value_length = 4;
+    });
+    traced.run(|| {
+        let span = tracing::info_span!("full", a = 1, otel.status_code = tracing::field::Empty);
+        span.in_scope(|| {
+            let current = crate::trace::hand::current();
+            for n in 0..5000 {
+                current.set("otel.name", &*format!("another name {n}"));
+                current.set_status(crate::trace::Status::Error(format!("for no reason {n}")));
+            }
+            current.set("b", 1);
+            current.event("e", [("x", 1.into()), ("y", 2.into())]);
+            current.record_error(&std::io::Error::other("broken"));
+        });
+        let said = tracing::info_span!("x", a = 1, otel.status_code = tracing::field::Empty, otel.name = %"said");
+        said.record("otel.status_code", "ERROR");
+    });
+    let span = traced.span("another name 4999");
+    let status = span.status.as_ref().unwrap();
+    assert_eq!((status.code, &*status.message), (2, "broken"));
+    assert_eq!(value(&span, "a"), Some(Value::IntValue(1)));
+    assert_eq!(span.dropped_attributes_count, 2, "`b` and `error.type`");
+    let events: Vec<_> = span
+        .events
+        .iter()
+        .map(|event| (event.attributes.len(), event.dropped_attributes_count))
+        .collect();
+    assert_eq!(events, [(1, 1), (1, 1)]);
+    let said = traced.span("said");
+    assert_eq!((said.status.unwrap().code, said.dropped_attributes_count), (2, 0));
+}
+
+#[test]
 fn limits_hold_and_drops_are_counted() {
     let traced = Traced::new(|setup| {
         setup.limits.attributes = 2;
