@@ -30,6 +30,7 @@ const STATE: u8 = 14;
 const ARRAY: u8 = 15;
 const EVENT_AT: u8 = 16;
 const TIMES: u8 = 17;
+const LINE: u8 = 18;
 
 /// The value of an attribute.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,6 +60,8 @@ pub(crate) enum Item<'a> {
     Event {
         ticks: u64,
         name: &'a str,
+        /// It is one of `tracing`, as log lines are.
+        line: bool,
     },
     /// As [`Item::Event`], at a time given in nanoseconds since the Unix epoch.
     EventAt {
@@ -137,8 +140,8 @@ pub(crate) fn attribute(out: &mut Vec<u8>, name: Key<'_>, value: Scalar<'_>) {
 }
 
 /// Begins an event; its attributes and [`end`] follow.
-pub(crate) fn event(out: &mut Vec<u8>, ticks: u64, name: &str) {
-    out.push(EVENT);
+pub(crate) fn event(out: &mut Vec<u8>, ticks: u64, name: &str, line: bool) {
+    out.push(if line { LINE } else { EVENT });
     out.extend_from_slice(&ticks.to_le_bytes());
     text(out, name.as_bytes());
 }
@@ -240,9 +243,10 @@ impl<'a> Iterator for Items<'a> {
                 nanos: u64::from_le_bytes(self.array()?),
                 name: self.text()?,
             },
-            EVENT => Item::Event {
+            EVENT | LINE => Item::Event {
                 ticks: u64::from_le_bytes(self.array()?),
                 name: self.text()?,
+                line: tag == LINE,
             },
             LINK => Item::Link {
                 context: SpanContext {
@@ -563,13 +567,15 @@ mod tests {
         attribute(&mut out, Key::Index(3), Scalar::I64(-4));
         attribute(&mut out, Key::Name("k"), Scalar::Text("v"));
         attribute(&mut out, Key::Index(0), Scalar::Bytes(b"\xff"));
-        event(&mut out, 7, "e");
+        event(&mut out, 7, "e", false);
         attribute(&mut out, Key::Name("f"), Scalar::F64(0.5));
         end(&mut out, 2);
         link(&mut out, &context);
         end(&mut out, 0);
         attribute(&mut out, Key::Name("a"), Scalar::Array(b"\x0a"));
         event_at(&mut out, 8, "g");
+        end(&mut out, 0);
+        event(&mut out, 9, "l", true);
         end(&mut out, 0);
         times(&mut out, 1, 2);
         let items: Vec<_> = Items(&out).collect();
@@ -579,13 +585,23 @@ mod tests {
                 Item::Attribute(Key::Index(3), Scalar::I64(-4)),
                 Item::Attribute(Key::Name("k"), Scalar::Text("v")),
                 Item::Attribute(Key::Index(0), Scalar::Bytes(b"\xff")),
-                Item::Event { ticks: 7, name: "e" },
+                Item::Event {
+                    ticks: 7,
+                    name: "e",
+                    line: false
+                },
                 Item::Attribute(Key::Name("f"), Scalar::F64(0.5)),
                 Item::End { dropped: 2 },
                 Item::Link { context },
                 Item::End { dropped: 0 },
                 Item::Attribute(Key::Name("a"), Scalar::Array(b"\x0a")),
                 Item::EventAt { nanos: 8, name: "g" },
+                Item::End { dropped: 0 },
+                Item::Event {
+                    ticks: 9,
+                    name: "l",
+                    line: true
+                },
                 Item::End { dropped: 0 },
                 Item::Times { start: 1, end: 2 },
             ]
@@ -602,7 +618,7 @@ mod tests {
             attribute(body, Key::Name("a"), Scalar::I64(0));
             end(body, 0);
         };
-        event(&mut body, 1, "e");
+        event(&mut body, 1, "e", false);
         of_event(&mut body);
         event_at(&mut body, 1, "e");
         of_event(&mut body);

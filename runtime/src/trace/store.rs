@@ -495,6 +495,15 @@ pub(crate) fn room_per_event(handle: Handle) -> u32 {
 
 /// Appends an event, with attributes that `write` encodes.
 pub(crate) fn event(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'_>), room: u32) {
+    event_or_line(handle, name, write, room, false);
+}
+
+/// The same of an event of `tracing`.
+pub(crate) fn line(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'_>), room: u32) {
+    event_or_line(handle, name, write, room, true);
+}
+
+fn event_or_line(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'_>), room: u32, line: bool) {
     let Some(Some(longest)) = SLAB.with(handle, |live| {
         if live.events_left == 0 {
             live.fixed.dropped_events += u32::from(live.fixed.recorded);
@@ -507,7 +516,7 @@ pub(crate) fn event(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'
     let ticks = clock::now();
     local::formatted(
         |out| {
-            body::event(out, ticks, name);
+            body::event(out, ticks, name, line);
             let mut fields = Fields {
                 out,
                 by_index: false,

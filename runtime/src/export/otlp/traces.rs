@@ -6,6 +6,7 @@
 use crate::clock;
 use crate::outcome::CallOutcome;
 use crate::quick::BuildQuick;
+use crate::secret::{REDACTED, is_secret};
 use crate::site::SpanKind;
 use crate::trace::body::{self, Item, Items, Key, Scalar};
 use crate::trace::context::SpanContext;
@@ -232,14 +233,45 @@ fn kind(name: &str) -> Option<SpanKind> {
 /// What is the same for every span of a call site, encoded once.
 #[derive(Default)]
 pub(crate) struct Places {
-    known: HashMap<(usize, usize), Box<[u8]>, BuildQuick>,
+    known: HashMap<(usize, usize), Place, BuildQuick>,
+}
+
+struct Place {
+    /// `code.*`, encoded.
+    attributes: Box<[u8]>,
+    secrets: Secrets,
+}
+
+/// The fields of a call site that have secret names, by their index. `#[traced]` has none but those that were said to be meant;
+/// what others' macros record, as `#[instrument]` does every argument, is hidden as it is in log lines.
+#[derive(Clone, Copy, Default)]
+struct Secrets(u128);
+
+impl Secrets {
+    fn of(head: &Head) -> Self {
+        let (None, Some(meta)) = (head.site, head.meta) else {
+            return Self::default();
+        };
+        let secret = meta.fields().iter().filter(|field| is_secret(field.name()));
+        Self(secret.fold(0, |all, field| all | Self::bit(field.index())))
+    }
+
+    /// Call sites have no more than some dozens of fields; those beyond share the last bit, and its fate.
+    fn bit(index: usize) -> u128 {
+        1 << index.min(127)
+    }
+
+    #[inline]
+    fn hides(self, key: Key<'_>) -> bool {
+        self.0 != 0 && matches!(key, Key::Index(index) if self.0 & Self::bit(index.into()) != 0)
+    }
 }
 
 /// Call sites are static, so they are few; this bounds it for a program that makes them as it goes.
 const MOST_PLACES: usize = 16 * 1024;
 
 impl Places {
-    fn of(&mut self, head: &Head) -> &[u8] {
+    fn of(&mut self, head: &Head) -> &Place {
         let address = |place: Option<*const ()>| place.map_or(0, |place| place as usize);
         let key = (
             address(head.meta.map(|meta| std::ptr::from_ref(meta).cast())),
@@ -251,7 +283,10 @@ impl Places {
         self.known.entry(key).or_insert_with(|| {
             let mut out = Vec::new();
             place(&mut out, head);
-            out.into()
+            Place {
+                attributes: out.into(),
+                secrets: Secrets::of(head),
+            }
         })
     }
 }
@@ -285,11 +320,12 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
         bytes(out, 4, &head.parent.to_be_bytes());
     }
     let mut said = Said::default();
-    items(out, head, body, &mut said);
+    let place = places.of(head);
+    items(out, head, body, place.secrets, &mut said);
     if said.place {
         place_beside(out, head, body);
     } else {
-        out.extend_from_slice(places.of(head));
+        out.extend_from_slice(&place.attributes);
     }
     times(out, head, said.times);
     if let Some(outcome) = head.outcome()
@@ -454,33 +490,38 @@ fn key_name<'a>(head: &Head, key: Key<'a>) -> &'a str {
 }
 
 /// Attributes, events and links.
-fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], said: &mut Said<'a>) {
+fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], secrets: Secrets, said: &mut Said<'a>) {
     let mut items = Items(body);
     while let Some(item) = items.next() {
         match item {
             Item::Attribute(key, value) => {
                 let name = key_name(head, key);
+                let value = if secrets.hides(key) {
+                    Scalar::Text(REDACTED)
+                } else {
+                    value
+                };
                 if said.hears(name, value) || (head.repeated() && stands_again(head, items.clone(), name)) {
                     continue;
                 }
                 attribute(out, 9, name, value);
             }
-            Item::Event { ticks, name } => nested(out, 11, |out| {
+            Item::Event { ticks, name, line } => nested(out, 11, |out| {
                 fixed64(out, 1, clock::unix_nanos(ticks));
                 bytes(out, 2, name.as_bytes());
-                let dropped = inner(out, 3, head, &mut items);
+                let dropped = inner(out, 3, head, &mut items, line);
                 number(out, 4, dropped.into());
             }),
             Item::EventAt { nanos, name } => nested(out, 11, |out| {
                 fixed64(out, 1, nanos);
                 bytes(out, 2, name.as_bytes());
-                let dropped = inner(out, 3, head, &mut items);
+                let dropped = inner(out, 3, head, &mut items, false);
                 number(out, 4, dropped.into());
             }),
             Item::Times { start, end } => said.times = [start, end],
             Item::Link { context } => nested(out, 13, |out| {
                 link(out, &context);
-                let dropped = inner(out, 4, head, &mut items);
+                let dropped = inner(out, 4, head, &mut items, false);
                 number(out, 5, dropped.into());
             }),
             Item::Dropped(counts @ [attributes, events, links]) => {
@@ -495,8 +536,9 @@ fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], said: &mut Said<'a>
     }
 }
 
-/// The attributes of an event or a link, of two with one name the later; returns how many were dropped.
-fn inner(out: &mut Vec<u8>, field: u32, head: &Head, items: &mut Items<'_>) -> u32 {
+/// The attributes of an event or a link, of two with one name the later; returns how many were dropped. Those of a `line` are hidden
+/// under secret names, as they are in the logs.
+fn inner(out: &mut Vec<u8>, field: u32, head: &Head, items: &mut Items<'_>, line: bool) -> u32 {
     while let Some(item) = items.next() {
         match item {
             Item::Attribute(key, value) => {
@@ -508,7 +550,8 @@ fn inner(out: &mut Vec<u8>, field: u32, head: &Head, items: &mut Items<'_>) -> u
                 if attributes.into_iter().any(|later| later == name) {
                     continue;
                 }
-                attribute(out, field, name, value);
+                let hidden = line && is_secret(name);
+                attribute(out, field, name, if hidden { Scalar::Text(REDACTED) } else { value });
             }
             Item::End { dropped } => return dropped,
             _ => return 0,

@@ -192,6 +192,43 @@ fn what_is_said_of_the_span_takes_no_attribute_s_room() {
 }
 
 #[test]
+fn arguments_under_secret_names_are_hidden() {
+    let traced = Traced::new(|setup| setup.span_events = true);
+    traced.run(|| {
+        let span = tracing::info_span!(
+            "login",
+            user = "ada",
+            password = "hunter2",
+            pin.token = 7,
+            max_tokens = 8
+        );
+        span.record("password", "hunter3");
+        span.in_scope(|| {
+            tracing::info!(token = 7, tokens = 8, "a line");
+            crate::trace::hand::current().event("by hand", [("token", 7.into())]);
+        });
+        with_fields(site!("meant", fields: &["token", "n"]), [&"shown", &1_u32], || ());
+    });
+    let span = traced.span("login");
+    assert_eq!(text(&span, "user").unwrap(), "ada");
+    assert_eq!(text(&span, "password").unwrap(), "[redacted]");
+    assert_eq!(text(&span, "pin.token").unwrap(), "[redacted]");
+    assert_eq!(value(&span, "max_tokens"), Some(Value::IntValue(8)));
+    let of_event = |at: usize, key: &str| {
+        let attribute = span.events[at].attributes.iter().find(|of| of.key == key).unwrap();
+        attribute.value.clone().unwrap().value.unwrap()
+    };
+    assert_eq!(of_event(0, "token"), Value::StringValue("[redacted]".to_owned()));
+    assert_eq!(of_event(0, "tokens"), Value::IntValue(8));
+    assert_eq!(of_event(1, "token"), Value::IntValue(7), "given by hand, one by one");
+    assert_eq!(
+        text(&traced.span("meant"), "token").unwrap(),
+        "shown",
+        "`plain` says so"
+    );
+}
+
+#[test]
 fn limits_hold_and_drops_are_counted() {
     let traced = Traced::new(|setup| {
         setup.limits.attributes = 2;
