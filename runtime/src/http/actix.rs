@@ -336,6 +336,10 @@ impl Inject for HeaderMap {
             self.insert(name, value);
         }
     }
+
+    fn remove(&mut self, name: &str) {
+        self.remove(name);
+    }
 }
 
 impl AsParent for HeaderMap {

@@ -34,6 +34,12 @@ pub trait Extract {
 pub trait Inject {
     /// Sets a header, its name in lower case, in place of any that is there.
     fn set(&mut self, name: &str, value: String);
+
+    /// Takes a header away, its name in lower case. Headers that were copied from elsewhere, as a proxy does, may hold a part of
+    /// another context, which would go along with this one. Without this it does.
+    fn remove(&mut self, name: &str) {
+        let _ = name;
+    }
 }
 
 /// The context of the caller, as the headers say.
@@ -163,8 +169,9 @@ pub(crate) fn inject_by(formats: u8, context: &SpanContext, headers: &mut (impl 
         return;
     }
     headers.set("traceparent", traceparent(context));
-    if let Some(state) = &context.trace_state {
-        headers.set("tracestate", state.to_string());
+    match &context.trace_state {
+        Some(state) => headers.set("tracestate", state.to_string()),
+        None => headers.remove("tracestate"),
     }
 }
 
@@ -334,6 +341,14 @@ mod of_http {
             };
             self.insert(name, value);
         }
+
+        fn remove(&mut self, name: &str) {
+            if name == "tracestate" {
+                self.remove(&TRACESTATE);
+            } else {
+                self.remove(name);
+            }
+        }
     }
 
     impl AsParent for HeaderMap {
@@ -494,6 +509,36 @@ mod tests {
         assert_eq!(out, HashMap::from([("baggage".to_owned(), "tenant=acme".to_owned())]));
         headers.insert("baggage".to_owned(), "\0".to_owned());
         assert_eq!(extract(&headers), None);
+    }
+
+    #[test]
+    fn nothing_of_another_context_goes_along() {
+        fn goes_alone(mut headers: impl Inject + Extract, formats: u8) {
+            let context = SpanContext {
+                trace_id: TraceId(1),
+                span_id: SpanId(2),
+                ..SpanContext::default()
+            };
+            headers.set("tracestate", "a=1".to_owned());
+            headers.set("x-b3-flags", "1".to_owned());
+            inject_by(formats, &context, &mut headers);
+            assert_eq!(
+                extract_by(formats, &headers),
+                Some(SpanContext {
+                    is_remote: true,
+                    ..context
+                })
+            );
+        }
+        for formats in [TRACE_CONTEXT, B3_MULTI] {
+            goes_alone(HashMap::<String, String>::new(), formats);
+            goes_alone(BTreeMap::<String, String>::new(), formats);
+            goes_alone(Vec::<(String, String)>::new(), formats);
+            #[cfg(feature = "serde")]
+            goes_alone(serde_json::Map::new(), formats);
+            #[cfg(feature = "_http")]
+            goes_alone(http::HeaderMap::new(), formats);
+        }
     }
 
     #[test]

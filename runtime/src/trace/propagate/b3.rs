@@ -56,6 +56,7 @@ pub(super) fn inject_multi(context: &SpanContext, headers: &mut (impl Inject + ?
     headers.set("x-b3-traceid", context.trace_id.to_string());
     headers.set("x-b3-spanid", context.span_id.to_string());
     headers.set("x-b3-sampled", u8::from(context.is_sampled()).to_string());
+    headers.remove("x-b3-flags");
 }
 
 #[cfg(test)]
