@@ -9,7 +9,7 @@ use crate::quick::BuildQuick;
 use crate::secret::{REDACTED, is_secret};
 use crate::site::SpanKind;
 use crate::trace::body::{self, Item, Items, Key, Scalar};
-use crate::trace::context::SpanContext;
+use crate::trace::context::{SpanContext, TraceFlags};
 use crate::trace::otel;
 use crate::trace::store::{Head, STATUS_ERROR, STATUS_OK};
 use std::collections::HashMap;
@@ -567,7 +567,9 @@ fn link(out: &mut Vec<u8>, context: &SpanContext) {
         bytes(out, 3, state.as_bytes());
     }
     let remote = if context.is_remote { IS_REMOTE } else { 0 };
-    fixed32(out, 6, u32::from(context.flags.0) | HAS_IS_REMOTE | remote);
+    // Bits that W3C has not defined say nothing to anyone.
+    let flags = context.flags.0 & (TraceFlags::SAMPLED.0 | TraceFlags::RANDOM.0);
+    fixed32(out, 6, u32::from(flags) | HAS_IS_REMOTE | remote);
 }
 
 /// Whether an attribute of that name follows, on the span itself.

@@ -229,6 +229,25 @@ fn arguments_under_secret_names_are_hidden() {
 }
 
 #[test]
+fn links_tell_the_flags_that_are_defined() {
+    let traced = Traced::new(|_| ());
+    let linked = SpanContext {
+        trace_id: TraceId(1),
+        span_id: SpanId(2),
+        flags: TraceFlags(0xff),
+        is_remote: true,
+        trace_state: Some("a=1".into()),
+        ..SpanContext::default()
+    };
+    traced.run(|| {
+        let span = tracing::info_span!("linked");
+        span.in_scope(|| crate::trace::hand::current().link(&linked));
+    });
+    let link = &traced.span("linked").links[0];
+    assert_eq!((link.flags, &*link.trace_state), (0x303, "a=1"));
+}
+
+#[test]
 fn limits_hold_and_drops_are_counted() {
     let traced = Traced::new(|setup| {
         setup.limits.attributes = 2;
