@@ -87,7 +87,7 @@ impl SpanExt for tracing::Span {
 
     fn set_attribute<'v>(&self, key: &str, value: impl Into<AttributeValue<'v>>) {
         if let Some(handle) = handle(self) {
-            store::set(handle, key, value.into().0);
+            store::set(handle, key, value.into().scalar());
         }
     }
 

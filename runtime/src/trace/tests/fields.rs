@@ -229,6 +229,27 @@ fn arguments_under_secret_names_are_hidden() {
 }
 
 #[test]
+fn integers_of_any_width_are_set_by_hand() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        tracing::info_span!("wide").in_scope(|| {
+            let current = crate::trace::hand::current();
+            current.set("len", [1, 2].len());
+            current.set("most", u64::MAX);
+            current.set("least", i128::MIN);
+            current.set("owned", format!("{}-{}", 1, 2));
+            current.event("e", [("len", [1, 2].len().into())]);
+        });
+    });
+    let span = traced.span("wide");
+    assert_eq!(value(&span, "len"), Some(Value::IntValue(2)));
+    assert_eq!(text(&span, "most").unwrap(), u64::MAX.to_string());
+    assert_eq!(text(&span, "least").unwrap(), i128::MIN.to_string());
+    assert_eq!(text(&span, "owned").unwrap(), "1-2");
+    assert_eq!(span.events[0].attributes.len(), 1);
+}
+
+#[test]
 fn links_tell_the_flags_that_are_defined() {
     let traced = Traced::new(|_| ());
     let linked = SpanContext {
