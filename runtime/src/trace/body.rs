@@ -383,31 +383,51 @@ impl Fields<'_> {
         } else {
             Key::Name(field.name())
         };
-        self.append(key, || field.name(), value);
+        if self.is_usual(value) {
+            self.append(key, value);
+        } else {
+            self.append_otherwise(key, field.name(), value);
+        }
     }
 
     /// Appends an attribute if there is room.
     #[inline]
     pub(crate) fn named(&mut self, key: Key<'_>, value: Scalar<'_>) {
-        self.append(key, || name_of(key, None), value);
+        if self.is_usual(value) {
+            self.append(key, value);
+        } else {
+            self.append_otherwise(key, name_of(key, None), value);
+        }
+    }
+
+    /// There is room, and it need not be cut.
+    #[inline]
+    fn is_usual(&self, value: Scalar<'_>) -> bool {
+        // No fewer bytes than characters.
+        self.room != 0 && !matches!(value, Scalar::Text(text) if text.len() > self.longest as usize)
     }
 
     #[inline]
-    fn append<'n>(&mut self, key: Key<'_>, name: impl Fn() -> &'n str, value: Scalar<'_>) {
-        if self.room != 0 {
-            self.room -= 1;
-            self.written += 1;
-        } else if !is_of_span(name()) {
-            self.dropped += 1;
-            return;
-        }
-        let value = match value {
-            Scalar::Text(text) if text.len() > self.longest as usize && !is_of_span(name()) => {
-                Scalar::Text(truncated(text, self.longest))
-            }
-            other => other,
-        };
+    fn append(&mut self, key: Key<'_>, value: Scalar<'_>) {
+        self.room -= 1;
+        self.written += 1;
         attribute(self.out, key, value);
+    }
+
+    #[cold]
+    fn append_otherwise(&mut self, key: Key<'_>, name: &str, value: Scalar<'_>) {
+        let (of_span, value) = match value {
+            value if is_of_span(name) => (true, value),
+            Scalar::Text(text) => (false, Scalar::Text(truncated(text, self.longest))),
+            other => (false, other),
+        };
+        if self.room != 0 {
+            self.append(key, value);
+        } else if of_span {
+            attribute(self.out, key, value);
+        } else {
+            self.dropped += 1;
+        }
     }
 
     /// Appends several texts under one name.

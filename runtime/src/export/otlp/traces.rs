@@ -173,7 +173,7 @@ struct Said<'a> {
 impl<'a> Said<'a> {
     /// True when the field is one of them, and no attribute.
     fn hears(&mut self, key: &str, value: Scalar<'a>) -> bool {
-        let Some(of) = key.strip_prefix("otel.") else {
+        let Some(of) = key.strip_prefix(OF_SPAN) else {
             self.outcome |= key == OUTCOME;
             self.place |= key.starts_with(PLACE);
             return false;
@@ -206,6 +206,8 @@ impl<'a> Said<'a> {
     }
 }
 
+/// Begins the names of what is said of the span itself.
+const OF_SPAN: &str = "otel.";
 /// How a call ended.
 const OUTCOME: &str = "outcome";
 /// Begins the names of what says where a span's call site stands.
@@ -239,31 +241,46 @@ pub(crate) struct Places {
 struct Place {
     /// `code.*`, encoded.
     attributes: Box<[u8]>,
-    secrets: Secrets,
+    marks: Marks,
 }
 
-/// The fields of a call site that have secret names, by their index. `#[traced]` has none but those that were said to be meant;
-/// what others' macros record, as `#[instrument]` does every argument, is hidden as it is in log lines.
+/// Which fields of a call site are more than attributes, by their index, so that no name is looked at for the others.
 #[derive(Clone, Copy, Default)]
-struct Secrets(u128);
+struct Marks {
+    /// They have secret names. `#[traced]` has none but those that were said to be meant; what others' macros record, as
+    /// `#[instrument]` does every argument, is hidden as it is in log lines.
+    secret: u64,
+    /// [`Said`] hears them.
+    heard: u64,
+}
 
-impl Secrets {
+impl Marks {
     fn of(head: &Head) -> Self {
-        let (None, Some(meta)) = (head.site, head.meta) else {
-            return Self::default();
-        };
-        let secret = meta.fields().iter().filter(|field| is_secret(field.name()));
-        Self(secret.fold(0, |all, field| all | Self::bit(field.index())))
+        let mut marks = Self::default();
+        for field in head.meta.iter().flat_map(|meta| meta.fields()) {
+            let (bit, name) = (Self::bit(field.index()), field.name());
+            if head.site.is_none() && is_secret(name) {
+                marks.secret |= bit;
+            }
+            if name.starts_with(OF_SPAN) || is_told(name) {
+                marks.heard |= bit;
+            }
+        }
+        marks
     }
 
     /// Call sites have no more than some dozens of fields; those beyond share the last bit, and its fate.
-    fn bit(index: usize) -> u128 {
-        1 << index.min(127)
+    fn bit(index: usize) -> u64 {
+        1 << index.min(63)
     }
 
     #[inline]
+    fn is_plain(self, key: Key<'_>) -> bool {
+        matches!(key, Key::Index(index) if (self.secret | self.heard) & Self::bit(index.into()) == 0)
+    }
+
     fn hides(self, key: Key<'_>) -> bool {
-        self.0 != 0 && matches!(key, Key::Index(index) if self.0 & Self::bit(index.into()) != 0)
+        matches!(key, Key::Index(index) if self.secret & Self::bit(index.into()) != 0)
     }
 }
 
@@ -285,7 +302,7 @@ impl Places {
             place(&mut out, head);
             Place {
                 attributes: out.into(),
-                secrets: Secrets::of(head),
+                marks: Marks::of(head),
             }
         })
     }
@@ -321,7 +338,7 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
     }
     let mut said = Said::default();
     let place = places.of(head);
-    items(out, head, body, place.secrets, &mut said);
+    items(out, head, body, place.marks, &mut said);
     if said.place {
         place_beside(out, head, body);
     } else {
@@ -490,13 +507,16 @@ fn key_name<'a>(head: &Head, key: Key<'a>) -> &'a str {
 }
 
 /// Attributes, events and links.
-fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], secrets: Secrets, said: &mut Said<'a>) {
+fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], marks: Marks, said: &mut Said<'a>) {
     let mut items = Items(body);
     while let Some(item) = items.next() {
         match item {
+            Item::Attribute(key, value) if marks.is_plain(key) && !head.repeated() => {
+                attribute(out, 9, key_name(head, key), value);
+            }
             Item::Attribute(key, value) => {
                 let name = key_name(head, key);
-                let value = if secrets.hides(key) {
+                let value = if marks.hides(key) {
                     Scalar::Text(REDACTED)
                 } else {
                     value
