@@ -320,7 +320,7 @@ impl Extract for HeaderMap {
     fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
         // A value that is not text counts: it makes what it stands in malformed.
         self.get_all(name)
-            .map(|value| value.to_str().unwrap_or("\u{0}"))
+            .map(|value| std::str::from_utf8(value.as_bytes()).unwrap_or("\u{0}"))
             .collect()
     }
 

@@ -306,8 +306,9 @@ mod of_http {
             "baggage" => headers.get_all(&BAGGAGE),
             name => headers.get_all(name),
         };
-        // A value that is not text counts: it makes what it stands in malformed.
-        all.iter().map(|value| value.to_str().unwrap_or("\u{0}"))
+        // A value that is not text counts: it makes what it stands in malformed. One that is, and not ASCII, makes a member malformed.
+        all.iter()
+            .map(|value| std::str::from_utf8(value.as_bytes()).unwrap_or("\u{0}"))
     }
 
     impl Extract for HeaderMap {
@@ -509,6 +510,24 @@ mod tests {
         assert_eq!(out, HashMap::from([("baggage".to_owned(), "tenant=acme".to_owned())]));
         headers.insert("baggage".to_owned(), "\0".to_owned());
         assert_eq!(extract(&headers), None);
+    }
+
+    #[cfg(feature = "_http")]
+    #[test]
+    fn text_beyond_ascii_costs_the_member_it_stands_in() {
+        let mut headers = http::HeaderMap::new();
+        let mut add = |name, value: &[u8]| {
+            headers.append(name, http::HeaderValue::from_bytes(value).expect("a value"));
+        };
+        add("traceparent", GOOD.as_bytes());
+        add("tracestate", "a=\u{e9}".as_bytes());
+        add("baggage", "user=Zo\u{eb},tenant=acme".as_bytes());
+        add("baggage", b"\xff=1,x=2");
+        let context = extract(&headers).expect("a context");
+        assert_eq!(context.trace_state, None);
+        assert_eq!(context.baggage.iter().collect::<Vec<_>>(), [("tenant", "acme")]);
+        headers.append("traceparent", http::HeaderValue::from_bytes(b"\xff").expect("a value"));
+        assert!(!extract(&headers).expect("baggage").is_valid(), "two parents are none");
     }
 
     #[test]
