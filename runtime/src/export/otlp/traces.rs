@@ -12,6 +12,7 @@ use crate::trace::body::{self, Item, Items, Key, Scalar};
 use crate::trace::context::{SpanContext, TraceFlags};
 use crate::trace::otel;
 use crate::trace::store::{Head, STATUS_ERROR, STATUS_OK};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 const VARINT: u32 = 0;
@@ -336,9 +337,11 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
     if head.parent != 0 {
         bytes(out, 4, &head.parent.to_be_bytes());
     }
+    let (body, repeated) = once(head, body);
+    let body = &*body;
     let mut said = Said::default();
     let place = places.of(head);
-    items(out, head, body, place.marks, &mut said);
+    items(out, head, body, repeated, place.marks, &mut said);
     if said.place {
         place_beside(out, head, body);
     } else {
@@ -361,6 +364,18 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
     status(out, said.status_beside(head.status()), said.message);
     let remote = if head.parent_remote() { IS_REMOTE } else { 0 };
     fixed32(out, 16, u32::from(head.flags()) | HAS_IS_REMOTE | remote);
+}
+
+/// The body, and whether names may stand twice in it. To look behind each attribute for its name takes the square of their number,
+/// which a limit that was raised leaves open: they are sorted out of a long body at once.
+fn once<'a>(head: &Head, body: &'a [u8]) -> (Cow<'a, [u8]>, bool) {
+    const LONG: usize = 4096;
+    if !head.repeated() || body.len() <= LONG {
+        return (Cow::Borrowed(body), head.repeated());
+    }
+    let mut body = body.to_vec();
+    body::tidy(&mut body, head.meta.map(tracing_core::Metadata::fields), None);
+    (Cow::Owned(body), false)
 }
 
 fn times(out: &mut Vec<u8>, head: &Head, [start, end]: [u64; 2]) {
@@ -507,11 +522,11 @@ fn key_name<'a>(head: &Head, key: Key<'a>) -> &'a str {
 }
 
 /// Attributes, events and links.
-fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], marks: Marks, said: &mut Said<'a>) {
+fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], repeated: bool, marks: Marks, said: &mut Said<'a>) {
     let mut items = Items(body);
     while let Some(item) = items.next() {
         match item {
-            Item::Attribute(key, value) if marks.is_plain(key) && !head.repeated() => {
+            Item::Attribute(key, value) if marks.is_plain(key) && !repeated => {
                 attribute(out, 9, key_name(head, key), value);
             }
             Item::Attribute(key, value) => {
@@ -521,7 +536,7 @@ fn items<'a>(out: &mut Vec<u8>, head: &Head, body: &'a [u8], marks: Marks, said:
                 } else {
                     value
                 };
-                if said.hears(name, value) || (head.repeated() && stands_again(head, items.clone(), name)) {
+                if said.hears(name, value) || (repeated && stands_again(head, items.clone(), name)) {
                     continue;
                 }
                 attribute(out, 9, name, value);

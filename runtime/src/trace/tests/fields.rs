@@ -154,6 +154,23 @@ fn what_is_recorded_again_needs_no_more_room() {
     assert_eq!((value(&span, "too many"), span.dropped_attributes_count), (None, 50));
 }
 
+/// Looking for each of them behind each other one would take longer than a flush waits.
+#[test]
+fn attributes_without_a_limit_are_encoded_at_once() {
+    const MANY: usize = 40_000;
+    let traced = Traced::new(|setup| setup.limits.attributes = u32::MAX);
+    traced.run(|| {
+        let span = tracing::info_span!("many");
+        for n in 0..MANY {
+            crate::trace::SpanExt::set_attribute(&span, &format!("k{n}"), n);
+        }
+        crate::trace::SpanExt::set_attribute(&span, "k0", "again");
+    });
+    let span = traced.span("many");
+    assert_eq!(text(&span, "k0").as_deref(), Some("again"));
+    assert!(span.attributes.len() >= MANY);
+}
+
 #[test]
 fn what_is_said_of_the_span_takes_no_attribute_s_room() {
     let traced = Traced::new(|setup| {
