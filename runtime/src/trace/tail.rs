@@ -96,8 +96,9 @@ fn trace_id(words: [u64; 2]) -> TraceId {
     TraceId(u128::from(words[0]) << 64 | u128::from(words[1]))
 }
 
-/// Decisions that are remembered for spans that end after their root.
-const REMEMBERED: usize = 4096;
+/// Decisions that are remembered for spans that end after their root: some seconds of a busy service, in some megabytes. A span that is
+/// later yet is a trace of its own, that waits for its time.
+const REMEMBERED: usize = 32 * 1024;
 
 /// Encoded spans by scope.
 pub(crate) type Scopes = Vec<(&'static str, Vec<u8>, u64)>;

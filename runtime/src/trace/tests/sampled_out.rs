@@ -306,6 +306,26 @@ fn a_trace_that_comes_in_again_and_fails_is_kept_from_there() {
 }
 
 #[test]
+fn a_late_span_of_a_kept_trace_follows_it_in_a_busy_service() {
+    let traced = Traced::new(|setup| setup.tail = Some("errors".parse().unwrap()));
+    traced.run(|| {
+        let late = plain(site!("kept"), || {
+            let _ = wrong();
+            tracing::info_span!("late")
+        });
+        for n in 0..20_000 {
+            plain(site!("another"), || ());
+            if n % 1000 == 0 {
+                assert!(traced.pipeline.flush(Instant::now() + Duration::from_secs(20)));
+            }
+        }
+        drop(late);
+    });
+    let names: Vec<String> = traced.spans().into_iter().map(|(_, span)| span.name).collect();
+    assert_eq!(names, ["kept", "top", "deep", "late"]);
+}
+
+#[test]
 fn tail_rules_keep_and_discard_whole_traces() {
     let traced = Traced::new(|setup| setup.tail = Some("errors,slow=20ms".parse().unwrap()));
     let before = stats().discarded_tail;
