@@ -327,7 +327,7 @@ impl Extract for HeaderMap {
     fn values<'a>(&'a self, name: &str) -> Vec<&'a str> {
         // A value that is not text counts: it makes what it stands in malformed.
         self.get_all(name)
-            .map(|value| value.to_str().unwrap_or("\u{0}"))
+            .map(|value| std::str::from_utf8(value.as_bytes()).unwrap_or("\u{0}"))
             .collect()
     }
 
@@ -342,6 +342,10 @@ impl Inject for HeaderMap {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             self.insert(name, value);
         }
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.remove(name);
     }
 }
 

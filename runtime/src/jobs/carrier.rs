@@ -55,6 +55,10 @@ where
         self.retain(|(key, _)| !key.as_ref().eq_ignore_ascii_case(name.as_bytes()));
         self.push((name.to_owned().into(), value.into()));
     }
+
+    fn remove(&mut self, name: &str) {
+        self.retain(|(key, _)| !key.as_ref().eq_ignore_ascii_case(name.as_bytes()));
+    }
 }
 
 // Maps of text only: one type for what `HashMap::new()` is to be where only we fill it. Of bytes they are collected from a `Vec`.
@@ -63,12 +67,20 @@ impl<S: BuildHasher> Inject for HashMap<String, String, S> {
         self.retain(|key, _| !key.eq_ignore_ascii_case(name));
         self.insert(name.to_owned(), value);
     }
+
+    fn remove(&mut self, name: &str) {
+        self.retain(|key, _| !key.eq_ignore_ascii_case(name));
+    }
 }
 
 impl Inject for BTreeMap<String, String> {
     fn set(&mut self, name: &str, value: String) {
         self.retain(|key, _| !key.eq_ignore_ascii_case(name));
         self.insert(name.to_owned(), value);
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.retain(|key, _| !key.eq_ignore_ascii_case(name));
     }
 }
 
@@ -95,6 +107,10 @@ mod json {
         fn set(&mut self, name: &str, value: String) {
             self.retain(|key, _| !key.eq_ignore_ascii_case(name));
             self.insert(name.to_owned(), Value::String(value));
+        }
+
+        fn remove(&mut self, name: &str) {
+            self.retain(|key, _| !key.eq_ignore_ascii_case(name));
         }
     }
 

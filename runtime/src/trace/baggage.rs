@@ -177,7 +177,7 @@ impl Baggage {
             Some(known) => *known = member,
             None => members.push(member),
         }
-        if members.len() > MEMBERS || members.iter().map(Member::length).sum::<usize>() > BYTES {
+        if members.len() > MEMBERS || !fits(members.iter().map(Member::length).sum()) {
             return refuse("a request carries 64 members and 8192 bytes at most");
         }
         Self::made(members)
@@ -278,20 +278,23 @@ struct Filling {
 impl Filling {
     /// None is a malformed one.
     fn add(&mut self, member: Option<Member>) {
-        let at_most = BYTES.saturating_sub(self.length);
-        let Some(member) = member.filter(|member| member.length() <= at_most) else {
+        let Some(member) = member else {
             self.lost += 1;
             return;
         };
         // The later of two says what holds, as it does wherever baggage is set.
-        if let Some(known) = self.members.iter_mut().find(|known| known.key == member.key) {
-            self.length = self.length + member.length() - known.length();
-            *known = member;
-        } else if self.members.len() < MEMBERS {
-            self.length += member.length();
-            self.members.push(member);
-        } else {
+        let members = self.members.len();
+        let mut known = self.members.iter_mut().find(|known| known.key == member.key);
+        let others = self.length - known.as_ref().map_or(0, |known| known.length());
+        let length = others + member.length();
+        if !fits(length) || known.is_none() && members == MEMBERS {
             self.lost += 1;
+            return;
+        }
+        self.length = length;
+        match &mut known {
+            Some(known) => **known = member,
+            None => self.members.push(member),
         }
     }
 
@@ -321,6 +324,11 @@ impl Member {
         let metadata = self.metadata.len() + usize::from(!self.metadata.is_empty());
         self.key.len() + 1 + value.sum::<usize>() + metadata + 1
     }
+}
+
+/// Whether members of that length together make a header that is not too long: a comma for each, though none ends it.
+fn fits(length: usize) -> bool {
+    length <= BYTES + 1
 }
 
 /// A value as it stands in headers.
@@ -530,9 +538,21 @@ mod tests {
     #[test]
     fn the_specified_minimum_fits() {
         let members: Vec<_> = (10..74).map(|n| format!("k{n}={}", "v".repeat(123))).collect();
-        let header = members.join(",");
-        assert_eq!(header.len() + 1, BYTES);
+        let header = format!("{}v", members.join(","));
+        assert_eq!(header.len(), BYTES);
         assert_eq!(Baggage::parse(&header).to_string(), header);
+        let last = format!("{}v", "v".repeat(123));
+        assert_eq!(Baggage::parse(&header).with("k73", &last).to_string(), header);
+        assert_eq!(Baggage::parse(&format!("{header}v")).len(), 63, "a byte more");
+    }
+
+    #[test]
+    fn a_member_that_takes_another_s_place_needs_no_more_room_than_that() {
+        let (early, late) = ("a".repeat(BYTES - 2), "b".repeat(BYTES - 2));
+        let baggage = Baggage::parse(&format!("k={early},k={late}"));
+        assert_eq!(baggage.get("k"), Some(&*late));
+        let beyond = format!("{late}b");
+        assert_eq!(Baggage::parse(&format!("k={early},k={beyond}")).get("k"), Some(&*early));
     }
 
     proptest! {

@@ -5,7 +5,9 @@
 
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use crate::secret::{REDACTED, hidden, is_secret};
+use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tracing_core::field::{Field, FieldSet, Visit};
@@ -28,6 +30,7 @@ const STATE: u8 = 14;
 const ARRAY: u8 = 15;
 const EVENT_AT: u8 = 16;
 const TIMES: u8 = 17;
+const LINE: u8 = 18;
 
 /// The value of an attribute. What is read back for encoding stays bytes: it was text when it was written.
 #[derive(Debug, PartialEq)]
@@ -71,6 +74,8 @@ pub(crate) enum Item<'a, T: ?Sized = str> {
     Event {
         ticks: u64,
         name: &'a T,
+        /// It is one of `tracing`, as log lines are.
+        line: bool,
     },
     /// As [`Item::Event`], at a time given in nanoseconds since the Unix epoch.
     EventAt {
@@ -114,9 +119,10 @@ impl<'a> Item<'a, [u8]> {
                     Scalar::Array(value) => Scalar::Array(value),
                 },
             ),
-            Self::Event { ticks, name } => Item::Event {
+            Self::Event { ticks, name, line } => Item::Event {
                 ticks,
                 name: text(name)?,
+                line,
             },
             Self::EventAt { nanos, name } => Item::EventAt {
                 nanos,
@@ -192,8 +198,8 @@ pub(crate) fn attribute(out: &mut Vec<u8>, name: Key<'_>, value: Scalar<'_>) {
 }
 
 /// Begins an event; its attributes and [`end`] follow.
-pub(crate) fn event(out: &mut Vec<u8>, ticks: u64, name: &str) {
-    out.push(EVENT);
+pub(crate) fn event(out: &mut Vec<u8>, ticks: u64, name: &str, line: bool) {
+    out.push(if line { LINE } else { EVENT });
     out.extend_from_slice(&ticks.to_le_bytes());
     text(out, name.as_bytes());
 }
@@ -297,9 +303,10 @@ impl<'a> Iterator for Items<'a> {
                 nanos: u64::from_le_bytes(self.array()?),
                 name: self.run()?,
             },
-            EVENT => Item::Event {
+            EVENT | LINE => Item::Event {
                 ticks: u64::from_le_bytes(self.array()?),
                 name: self.run()?,
+                line: tag == LINE,
             },
             LINK => Item::Link {
                 context: SpanContext {
@@ -332,30 +339,103 @@ pub(crate) fn has_attribute(body: &[u8], name: &str, fields: Option<&FieldSet>) 
     let mut of_span = true;
     Items(body).any(|item| {
         match item {
-            Item::Event { .. } | Item::Link { .. } => of_span = false,
+            Item::Event { .. } | Item::EventAt { .. } | Item::Link { .. } => of_span = false,
             Item::End { .. } => of_span = true,
-            Item::Attribute(Key::Name(known), _) => return of_span && known == name.as_bytes(),
-            Item::Attribute(Key::Index(index), _) if of_span => {
-                let field = fields.and_then(|fields| fields.iter().nth(index.into()));
-                return field.is_some_and(|field| field.name() == name);
-            }
+            Item::Attribute(key, _) => return of_span && name_of(key, fields) == name.as_bytes(),
             _ => {}
         }
         false
     })
 }
 
-/// The name behind a key of a span of that call site.
-#[cfg_attr(
-    not(feature = "otel-sdk"),
-    allow(dead_code, reason = "only a sampler of the program reads it")
-)]
-pub(crate) fn key_name<'a>(key: Key<'a>, meta: &'static tracing_core::Metadata<'static>) -> &'a str {
+/// The name behind a key; `fields` are those of the span's call site.
+pub(crate) fn name_of<'a, T: Letters + ?Sized>(key: Key<'a, T>, fields: Option<&'a FieldSet>) -> &'a T {
     match key {
         Key::Name(name) => name,
-        Key::Index(index) => meta.fields().iter().nth(index.into()).map_or("", |field| field.name()),
+        Key::Index(index) => {
+            let field = fields.and_then(|fields| fields.iter().nth(index.into()));
+            T::of(field.map_or("", |field| field.name()))
+        }
     }
 }
+
+/// What names are read as.
+pub(crate) trait Letters {
+    fn of(text: &str) -> &Self;
+}
+
+impl Letters for str {
+    fn of(text: &str) -> &str {
+        text
+    }
+}
+
+impl Letters for [u8] {
+    fn of(text: &str) -> &[u8] {
+        text.as_bytes()
+    }
+}
+
+/// Takes attributes out of a span's body, those of its events and links apart: of two with one name the former, and every one that is
+/// named so. Returns how many of them had taken room.
+pub(crate) fn tidy(body: &mut Vec<u8>, fields: Option<&FieldSet>, named: Option<&[u8]>) -> u32 {
+    let mut last = HashMap::new();
+    each_attribute(body, fields, |at, _, name| {
+        last.insert(name.to_owned(), at.start);
+    });
+    let (mut gone, mut room) = (Vec::new(), 0);
+    each_attribute(body, fields, |at, key, name| {
+        if named == Some(name) || last.get(name).is_some_and(|last| *last != at.start) {
+            gone.push(at);
+            room += u32::from(!(matches!(key, Key::Name(_)) && is_of_span(name)));
+        }
+    });
+    let mut kept = 0;
+    let mut out = Vec::with_capacity(body.len());
+    for at in &gone {
+        out.extend_from_slice(&body[kept..at.start]);
+        kept = at.end;
+    }
+    out.extend_from_slice(&body[kept..]);
+    *body = out;
+    room
+}
+
+/// Where the attributes of the span itself stand.
+fn each_attribute<'a>(
+    body: &'a [u8],
+    fields: Option<&'a FieldSet>,
+    mut see: impl FnMut(Range<usize>, Key<'a, [u8]>, &'a [u8]),
+) {
+    let mut of_span = true;
+    let mut items = Items(body);
+    let mut start = 0;
+    while let Some(item) = items.next() {
+        let end = body.len() - items.0.len();
+        match item {
+            Item::Event { .. } | Item::EventAt { .. } | Item::Link { .. } => of_span = false,
+            Item::End { .. } => of_span = true,
+            Item::Attribute(key, _) if of_span => see(start..end, key, name_of(key, fields)),
+            _ => {}
+        }
+        start = end;
+    }
+}
+
+/// Whether a field says something of the span itself, as `otel.name` does: it is no attribute. Under its name it takes none's room
+/// and is not cut.
+pub(crate) fn is_of_span(name: &(impl AsRef<[u8]> + ?Sized)) -> bool {
+    [NAME, KIND, STATUS_CODE, STATUS_DESCRIPTION, "otel.status_message"]
+        .iter()
+        .any(|known| known.as_bytes() == name.as_ref())
+}
+
+/// See [`is_of_span`].
+pub(crate) const NAME: &str = "otel.name";
+const KIND: &str = "otel.kind";
+const STATUS_CODE: &str = "otel.status_code";
+/// See [`is_of_span`].
+pub(crate) const STATUS_DESCRIPTION: &str = "otel.status_description";
 
 /// Writes the fields of a span or event into a body.
 pub(crate) struct Fields<'a> {
@@ -379,23 +459,51 @@ impl Fields<'_> {
         } else {
             Key::Name(field.name())
         };
-        self.named(key, value);
+        if self.is_usual(value) {
+            self.append(key, value);
+        } else {
+            self.append_otherwise(key, field.name(), value);
+        }
     }
 
     /// Appends an attribute if there is room.
     #[inline]
     pub(crate) fn named(&mut self, key: Key<'_>, value: Scalar<'_>) {
-        if self.room == 0 {
-            self.dropped += 1;
-            return;
+        if self.is_usual(value) {
+            self.append(key, value);
+        } else {
+            self.append_otherwise(key, name_of(key, None), value);
         }
+    }
+
+    /// There is room, and it need not be cut.
+    #[inline]
+    fn is_usual(&self, value: Scalar<'_>) -> bool {
+        // No fewer bytes than characters.
+        self.room != 0 && !matches!(value, Scalar::Text(text) if text.len() > self.longest as usize)
+    }
+
+    #[inline]
+    fn append(&mut self, key: Key<'_>, value: Scalar<'_>) {
         self.room -= 1;
         self.written += 1;
-        let value = match value {
-            Scalar::Text(text) => Scalar::Text(truncated(text, self.longest)),
-            other => other,
-        };
         attribute(self.out, key, value);
+    }
+
+    #[cold]
+    fn append_otherwise(&mut self, key: Key<'_>, name: &str, value: Scalar<'_>) {
+        let (of_span, value) = match value {
+            value if is_of_span(name) => (true, value),
+            Scalar::Text(text) => (false, Scalar::Text(truncated(text, self.longest))),
+            other => (false, other),
+        };
+        if self.room != 0 {
+            self.append(key, value);
+        } else if of_span {
+            attribute(self.out, key, value);
+        } else {
+            self.dropped += 1;
+        }
     }
 
     /// Appends several texts under one name.
@@ -413,7 +521,7 @@ impl Fields<'_> {
         if let Some(text) = args.as_str() {
             return self.put(field, Scalar::Text(text));
         }
-        if self.room == 0 {
+        if self.room == 0 && !is_of_span(field.name()) {
             self.dropped += 1;
             return;
         }
@@ -424,6 +532,7 @@ impl Fields<'_> {
             self.out.extend_from_slice(PANICKED.as_bytes());
         }
         if self.longest != u32::MAX
+            && !is_of_span(field.name())
             && let Ok(text) = std::str::from_utf8(&self.out[start..])
         {
             let kept = truncated(text, self.longest).len();
@@ -554,13 +663,15 @@ mod tests {
         attribute(&mut out, Key::Index(3), Scalar::I64(-4));
         attribute(&mut out, Key::Name("k"), Scalar::Text("v"));
         attribute(&mut out, Key::Index(0), Scalar::Bytes(b"\xff"));
-        event(&mut out, 7, "e");
+        event(&mut out, 7, "e", false);
         attribute(&mut out, Key::Name("f"), Scalar::F64(0.5));
         end(&mut out, 2);
         link(&mut out, &context);
         end(&mut out, 0);
         attribute(&mut out, Key::Name("a"), Scalar::Array(b"\x0a"));
         event_at(&mut out, 8, "g");
+        end(&mut out, 0);
+        event(&mut out, 9, "l", true);
         end(&mut out, 0);
         times(&mut out, 1, 2);
         let items: Vec<_> = Items(&out).texts().collect();
@@ -570,7 +681,11 @@ mod tests {
                 Item::Attribute(Key::Index(3), Scalar::I64(-4)),
                 Item::Attribute(Key::Name("k"), Scalar::Text("v")),
                 Item::Attribute(Key::Index(0), Scalar::Bytes(b"\xff")),
-                Item::Event { ticks: 7, name: "e" },
+                Item::Event {
+                    ticks: 7,
+                    name: "e",
+                    line: false
+                },
                 Item::Attribute(Key::Name("f"), Scalar::F64(0.5)),
                 Item::End { dropped: 2 },
                 Item::Link { context },
@@ -578,12 +693,53 @@ mod tests {
                 Item::Attribute(Key::Name("a"), Scalar::Array(b"\x0a")),
                 Item::EventAt { nanos: 8, name: "g" },
                 Item::End { dropped: 0 },
+                Item::Event {
+                    ticks: 9,
+                    name: "l",
+                    line: true
+                },
+                Item::End { dropped: 0 },
                 Item::Times { start: 1, end: 2 },
             ]
         );
         for cut in 0..out.len() {
             let _ = Items(&out[..cut]).texts().count(); // ends, and does not panic
         }
+    }
+
+    #[test]
+    fn attributes_of_events_are_none_of_the_span_s() {
+        let mut body = Vec::new();
+        let of_event = |body: &mut Vec<u8>| {
+            attribute(body, Key::Name("a"), Scalar::I64(0));
+            end(body, 0);
+        };
+        event(&mut body, 1, "e", false);
+        of_event(&mut body);
+        event_at(&mut body, 1, "e");
+        of_event(&mut body);
+        link(&mut body, &SpanContext::default());
+        of_event(&mut body);
+        assert!(!has_attribute(&body, "a", None));
+        let events = body.len();
+        attribute(&mut body, Key::Name("a"), Scalar::I64(1));
+        attribute(&mut body, Key::Name("b"), Scalar::I64(2));
+        attribute(&mut body, Key::Name("a"), Scalar::I64(3));
+        assert!(has_attribute(&body, "a", None));
+        assert_eq!(tidy(&mut body, None, None), 1);
+        let rest = |body: &[u8]| {
+            Items(&body[events..])
+                .texts()
+                .map(|item| format!("{item:?}"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            rest(&body),
+            [r#"Attribute(Name("b"), I64(2))"#, r#"Attribute(Name("a"), I64(3))"#]
+        );
+        assert_eq!(tidy(&mut body, None, Some(b"a")), 1);
+        assert_eq!(rest(&body), [r#"Attribute(Name("b"), I64(2))"#]);
+        assert_eq!(tidy(&mut body, None, None), 0);
     }
 
     #[test]

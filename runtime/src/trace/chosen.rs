@@ -68,7 +68,7 @@ impl<'a> Asked<'a> {
         let meta = self.meta;
         let mut inside = false;
         Items(self.body).texts().filter_map(move |item| match item {
-            Item::Attribute(key, value) if !inside => Some((body::key_name(key, meta), value)),
+            Item::Attribute(key, value) if !inside => Some((body::name_of(key, Some(meta.fields())), value)),
             Item::Event { .. } | Item::EventAt { .. } | Item::Link { .. } => {
                 inside = true;
                 None

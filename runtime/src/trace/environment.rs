@@ -87,6 +87,11 @@ impl Inject for Command {
             self.env(variable(name), value);
         }
     }
+
+    /// The child has our own environment otherwise, and with it what came to us.
+    fn remove(&mut self, name: &str) {
+        self.env_remove(variable(name));
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +125,19 @@ mod tests {
             },
             context
         );
+    }
+
+    #[test]
+    fn a_child_inherits_no_state_of_another_trace() {
+        let context = SpanContext {
+            trace_id: TraceId(1),
+            span_id: SpanId(2),
+            ..SpanContext::default()
+        };
+        let mut command = Command::new("env");
+        inject(&context, &mut command);
+        let state = command.get_envs().find(|(name, _)| *name == "TRACESTATE");
+        assert_eq!(state, Some(("TRACESTATE".as_ref(), None)), "taken away");
     }
 
     #[test]

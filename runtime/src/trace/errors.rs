@@ -5,7 +5,7 @@
 //! it on. Of spans that are not recorded a small table of the process keeps the same by their ids, since their calls may end on
 //! any thread.
 
-use super::body::{self, Key, PANICKED, Scalar};
+use super::body::{self, Key, PANICKED, STATUS_DESCRIPTION, Scalar};
 use super::drain;
 use super::local::{self, Ids, Local};
 use super::panics;
@@ -125,7 +125,7 @@ pub(crate) fn record(site: &'static Site, ids: &Ids, handle: Option<Handle>, err
             live.fixed.status = STATUS_ERROR;
             live.set("error.type", Scalar::Text(&error.error_type));
             if mode != ErrMode::Off {
-                live.set("otel.status_description", Scalar::Text(told.message()));
+                live.say(STATUS_DESCRIPTION, told.message());
             }
         });
     }
@@ -160,7 +160,7 @@ pub(crate) fn by_hand<E: Error>(handle: Handle, error: &E) {
     SLAB.with(handle, |live| {
         live.fixed.status = STATUS_ERROR;
         live.set("error.type", Scalar::Text(&error.error_type));
-        live.set("otel.status_description", Scalar::Text(told.message()));
+        live.say(STATUS_DESCRIPTION, told.message());
         remember(live, &told.marks);
     });
     exception(
@@ -168,7 +168,7 @@ pub(crate) fn by_hand<E: Error>(handle: Handle, error: &E) {
         error.exception_type(),
         told.message(),
         told.causes().as_deref(),
-        128,
+        store::room_per_event(handle),
     );
 }
 
@@ -302,7 +302,7 @@ pub(crate) fn panicked(ids: &Ids, handle: Option<Handle>) {
             live.fixed.status = STATUS_ERROR;
             live.set("error.type", Scalar::Text("panic"));
             if !message.is_empty() {
-                live.set("otel.status_description", Scalar::Text(message));
+                live.say(STATUS_DESCRIPTION, message);
             }
         });
     }

@@ -139,8 +139,8 @@ impl Current {
     /// ```
     pub fn set<'v>(&self, key: &str, value: impl Into<AttributeValue<'v>>) {
         if let Some(handle) = self.kept.as_ref().and_then(|kept| kept.handle) {
-            let value = value.into().0;
-            local::guarded(|| store::set(handle, key, value));
+            let value = value.into();
+            local::guarded(|| store::set(handle, key, value.scalar()));
         }
     }
 }
@@ -180,10 +180,10 @@ impl Current {
             let attributes: Vec<_> = attributes.into_iter().collect();
             let write = |fields: &mut Fields<'_>| {
                 for (key, value) in &attributes {
-                    fields.named(Key::Name(key), value.0);
+                    fields.named(Key::Name(key), value.scalar());
                 }
             };
-            store::event(handle, name, write, 128);
+            store::event(handle, name, write, store::room_per_event(handle));
         }
     }
 
@@ -225,15 +225,51 @@ impl super::carrier::AsParent for Current {
     }
 }
 
-/// What [`Current::set`] takes: text, numbers, booleans.
+/// What [`Current::set`] takes: text, numbers, booleans. An integer that is none of OTLP's, which are those of `i64`, is told by its
+/// digits.
 #[derive(Debug)]
-pub struct AttributeValue<'v>(pub(super) Scalar<'v>);
+pub struct AttributeValue<'v>(Held<'v>);
+
+#[derive(Debug)]
+enum Held<'v> {
+    Lent(Scalar<'v>),
+    Own(String),
+}
+
+impl AttributeValue<'_> {
+    pub(super) fn scalar(&self) -> Scalar<'_> {
+        match &self.0 {
+            Held::Lent(value) => *value,
+            Held::Own(text) => Scalar::Text(text),
+        }
+    }
+}
+
+impl From<String> for AttributeValue<'_> {
+    fn from(text: String) -> Self {
+        Self(Held::Own(text))
+    }
+}
+
+macro_rules! wide {
+    ($($from:ty),*) => {
+        $(impl From<$from> for AttributeValue<'_> {
+            fn from(value: $from) -> Self {
+                Self(match i64::try_from(value) {
+                    Ok(value) => Held::Lent(Scalar::I64(value)),
+                    Err(_) => Held::Own(value.to_string()),
+                })
+            }
+        })*
+    };
+}
+wide!(u64, usize, isize, u128, i128);
 
 macro_rules! value {
     ($($from:ty => $value:ident, $to:expr;)*) => {
         $(impl<'v> From<$from> for AttributeValue<'v> {
             fn from($value: $from) -> Self {
-                Self($to)
+                Self(Held::Lent($to))
             }
         })*
     };

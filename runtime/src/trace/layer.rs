@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::subscriber::Interest;
-use tracing_core::{Event, LevelFilter, Metadata, Subscriber};
+use tracing_core::{Dispatch, Event, LevelFilter, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Filter, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -69,8 +69,13 @@ pub(crate) fn handle_of(id: &Id) -> Option<Handle> {
     named(id).map(passed::resolved)
 }
 
+/// Whether [`layer`] is part of the subscriber behind a dispatcher, as far as it can be seen: not behind `reload`.
+pub(crate) fn is_part_of(dispatch: &Dispatch) -> bool {
+    is_layered() && dispatch.is::<SpanLayer>()
+}
+
 /// The place that it was given when it began.
-fn named(id: &Id) -> Option<Handle> {
+pub(crate) fn named(id: &Id) -> Option<Handle> {
     pipeline()?;
     let place = SPANS.get()?.find(id.into_non_zero_u64())?;
     Handle::from_u64(place.get())

@@ -35,6 +35,12 @@ pub trait Extract {
 pub trait Inject {
     /// Sets a header, its name in lower case, in place of any that is there.
     fn set(&mut self, name: &str, value: String);
+
+    /// Takes a header away, its name in lower case. Headers that were copied from elsewhere, as a proxy does, may hold a part of
+    /// another context, which would go along with this one. Without this it does.
+    fn remove(&mut self, name: &str) {
+        let _ = name;
+    }
 }
 
 /// The context of the caller, as the headers say.
@@ -61,10 +67,11 @@ pub fn extract(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
 /// The same by these formats; where several have a trace, the first of them counts.
 pub(crate) fn extract_by(formats: u8, headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
     let w3c = || w3c(headers).filter(|_| formats & TRACE_CONTEXT != 0);
-    let single = || b3::single(headers).filter(|_| formats & B3 != 0);
-    let multi = || b3::multi(headers).filter(|_| formats & B3_MULTI != 0);
+    // Which of the two forms is written says nothing of which comes in.
+    let b3 = || b3::single(headers).or_else(|| b3::multi(headers));
+    let b3 = || (formats & (B3 | B3_MULTI) != 0).then(b3).flatten();
     let jaeger = || jaeger::context(headers).filter(|_| formats & JAEGER != 0);
-    let context = w3c().or_else(single).or_else(multi).or_else(jaeger);
+    let context = w3c().or_else(b3).or_else(jaeger);
     let mut baggage = Baggage::default();
     if formats & BAGGAGE != 0 {
         match headers.values("baggage")[..] {
@@ -86,9 +93,9 @@ pub(crate) fn extract_by(formats: u8, headers: &(impl Extract + ?Sized)) -> Opti
 
 /// Bit of `tracecontext`.
 const TRACE_CONTEXT: u8 = 1;
-/// Bit of `b3`.
+/// Bit of `b3`: the single header is written, and either form read, as the specification has it.
 const B3: u8 = 2;
-/// Bit of `b3multi`.
+/// Bit of `b3multi`: several headers are written, and either form read.
 const B3_MULTI: u8 = 4;
 /// Bit of `baggage`.
 const BAGGAGE: u8 = 8;
@@ -163,8 +170,9 @@ pub(crate) fn inject_by(formats: u8, context: &SpanContext, headers: &mut (impl 
         return;
     }
     headers.set("traceparent", traceparent(context));
-    if let Some(state) = &context.trace_state {
-        headers.set("tracestate", state.to_string());
+    match &context.trace_state {
+        Some(state) => headers.set("tracestate", state.to_string()),
+        None => headers.remove("tracestate"),
     }
 }
 
@@ -294,9 +302,9 @@ pub(crate) mod of_http {
         all.iter().map(text)
     }
 
-    /// A value that is not text counts: it makes what it stands in malformed.
+    /// A value that is not text counts: it makes what it stands in malformed. One that is, and not ASCII, makes a member malformed.
     pub(crate) fn text(value: &HeaderValue) -> &str {
-        value.to_str().unwrap_or("\u{0}")
+        std::str::from_utf8(value.as_bytes()).unwrap_or("\u{0}")
     }
 
     impl Extract for HeaderMap {
@@ -329,6 +337,14 @@ pub(crate) mod of_http {
                 },
             };
             self.insert(name, value);
+        }
+
+        fn remove(&mut self, name: &str) {
+            if name == "tracestate" {
+                self.remove(&TRACESTATE);
+            } else {
+                self.remove(name);
+            }
         }
     }
 
@@ -490,6 +506,54 @@ mod tests {
         assert_eq!(out, HashMap::from([("baggage".to_owned(), "tenant=acme".to_owned())]));
         headers.insert("baggage".to_owned(), "\0".to_owned());
         assert_eq!(extract(&headers), None);
+    }
+
+    #[cfg(feature = "_http")]
+    #[test]
+    fn text_beyond_ascii_costs_the_member_it_stands_in() {
+        let mut headers = http::HeaderMap::new();
+        let mut add = |name, value: &[u8]| {
+            headers.append(name, http::HeaderValue::from_bytes(value).expect("a value"));
+        };
+        add("traceparent", GOOD.as_bytes());
+        add("tracestate", "a=\u{e9}".as_bytes());
+        add("baggage", "user=Zo\u{eb},tenant=acme".as_bytes());
+        add("baggage", b"\xff=1,x=2");
+        let context = extract(&headers).expect("a context");
+        assert_eq!(context.trace_state, None);
+        assert_eq!(context.baggage.iter().collect::<Vec<_>>(), [("tenant", "acme")]);
+        headers.append("traceparent", http::HeaderValue::from_bytes(b"\xff").expect("a value"));
+        assert!(!extract(&headers).expect("baggage").is_valid(), "two parents are none");
+    }
+
+    #[test]
+    fn nothing_of_another_context_goes_along() {
+        fn goes_alone(mut headers: impl Inject + Extract, formats: u8) {
+            let context = SpanContext {
+                trace_id: TraceId(1),
+                span_id: SpanId(2),
+                ..SpanContext::default()
+            };
+            headers.set("tracestate", "a=1".to_owned());
+            headers.set("x-b3-flags", "1".to_owned());
+            inject_by(formats, &context, &mut headers);
+            assert_eq!(
+                extract_by(formats, &headers),
+                Some(SpanContext {
+                    is_remote: true,
+                    ..context
+                })
+            );
+        }
+        for formats in [TRACE_CONTEXT, B3_MULTI] {
+            goes_alone(HashMap::<String, String>::new(), formats);
+            goes_alone(BTreeMap::<String, String>::new(), formats);
+            goes_alone(Vec::<(String, String)>::new(), formats);
+            #[cfg(feature = "serde")]
+            goes_alone(serde_json::Map::new(), formats);
+            #[cfg(feature = "_http")]
+            goes_alone(http::HeaderMap::new(), formats);
+        }
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! What OpenTelemetry knows of a span and `tracing` does not, on `tracing::Span`.
 
-use super::body::Scalar;
+use super::body::STATUS_DESCRIPTION;
 use super::carrier::AsParent;
 use super::context::SpanContext;
 use super::hand::AttributeValue;
+use super::passed;
+use super::pipeline::Shared;
 use super::slab::Handle;
 use super::store::{self, SLAB, STATUS_ERROR, STATUS_OK};
 use super::subscriber::{self, Recorder};
+use tracing_core::Dispatch;
+use tracing_core::span::Id;
 
 /// The status of a span.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -20,7 +24,8 @@ pub enum Status {
     Error(String),
 }
 
-/// OpenTelemetry's side of a [`tracing::Span`]. Every method does nothing on a span that this crate does not record.
+/// OpenTelemetry's side of a [`tracing::Span`], under [`init`](crate::init) and under [`layer`](crate::layer) alike; a layer behind
+/// `reload` is not found. Every method does nothing on a span that this crate does not record.
 ///
 /// # Examples
 ///
@@ -51,19 +56,28 @@ pub trait SpanExt {
 
 /// The span's place in the store.
 fn handle(span: &tracing::Span) -> Option<Handle> {
-    span.with_subscriber(|(id, dispatch)| {
-        dispatch.downcast_ref::<Recorder>()?;
-        subscriber::handle(id)
-    })?
+    span.with_subscriber(|(id, dispatch)| place(id, dispatch).map(|(handle, _)| passed::resolved(handle)))?
+}
+
+/// The place that the span was given when it began, and who records it.
+fn place<'d>(id: &Id, dispatch: &'d Dispatch) -> Option<(Handle, &'d Shared)> {
+    if let Some(recorder) = dispatch.downcast_ref::<Recorder>() {
+        return Some((subscriber::named(id)?, &recorder.shared));
+    }
+    #[cfg(feature = "logs")]
+    if super::layer::is_part_of(dispatch) {
+        return Some((super::layer::named(id)?, super::layer::pipeline()?));
+    }
+    None
 }
 
 impl SpanExt for tracing::Span {
     fn set_parent(&self, parent: &(impl AsParent + ?Sized)) {
         let parent = parent.as_parent();
         self.with_subscriber(|(id, dispatch)| {
-            let shared = &dispatch.downcast_ref::<Recorder>()?.shared;
-            store::set_parent(shared, subscriber::named(id)?, parent.as_ref());
-            Some(())
+            if let Some((handle, shared)) = place(id, dispatch) {
+                store::set_parent(shared, handle, parent.as_ref());
+            }
         });
     }
 
@@ -73,7 +87,7 @@ impl SpanExt for tracing::Span {
 
     fn set_attribute<'v>(&self, key: &str, value: impl Into<AttributeValue<'v>>) {
         if let Some(handle) = handle(self) {
-            store::set(handle, key, value.into().0);
+            store::set(handle, key, value.into().scalar());
         }
     }
 
@@ -98,7 +112,7 @@ pub(crate) fn set_status(handle: Handle, status: &Status) {
             // An Ok that the application said is final, as the specification has it.
             if live.fixed.status != STATUS_OK {
                 live.fixed.status = STATUS_ERROR;
-                live.set("otel.status_description", Scalar::Text(description));
+                live.say(STATUS_DESCRIPTION, description);
             }
         }
     });

@@ -1,6 +1,6 @@
 //! The store of live spans: what both fronts, `#[traced]` and the subscriber, open, change and close.
 
-use super::body::{self, Fields};
+use super::body::{self, Fields, Item, Items};
 use super::chosen::{self, Given};
 use super::context::{SpanContext, TraceFlags};
 use super::drain;
@@ -13,10 +13,12 @@ use super::slab::{Handle, Slab};
 use super::stack::Frame;
 use super::timing;
 use crate::clock;
+use crate::export::otlp::traces;
 use crate::outcome::CallOutcome;
 use crate::site::{Site, SpanKind};
 use std::sync::Arc;
 use tracing_core::Metadata;
+use tracing_core::field::FieldSet;
 
 /// Every live span of the process.
 pub(crate) static SLAB: Slab<Live> = Slab::new();
@@ -429,8 +431,11 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
 
 /// Appends attributes that `write` encodes, which may be user code.
 pub(crate) fn attributes(handle: Handle, by_index: bool, later: bool, write: impl FnOnce(&mut Fields<'_>)) {
-    let Some(Some((room, longest))) = SLAB.with(handle, |live| {
-        live.fixed.recorded.then_some((live.attributes_left, live.longest))
+    let Some(Some((room, longest, scarce))) = SLAB.with(handle, |live| {
+        let scarce = later && live.is_scarce();
+        live.fixed
+            .recorded
+            .then_some((live.attributes_left, live.longest, scarce))
     }) else {
         return;
     };
@@ -439,7 +444,8 @@ pub(crate) fn attributes(handle: Handle, by_index: bool, later: bool, write: imp
             let mut fields = Fields {
                 out,
                 by_index,
-                room,
+                // Then it is seen afterwards which of them take others' places.
+                room: if scarce { u32::MAX } else { room },
                 dropped: 0,
                 written: 0,
                 longest,
@@ -448,7 +454,11 @@ pub(crate) fn attributes(handle: Handle, by_index: bool, later: bool, write: imp
             (fields.written, fields.dropped)
         },
         |(written, dropped), bytes, _| {
-            said(handle, bytes, written, dropped);
+            if scarce {
+                SLAB.with(handle, |live| live.say_again(bytes));
+            } else {
+                said(handle, bytes, written, dropped);
+            }
             if later {
                 SLAB.with(handle, |live| live.fixed.repeated = true);
             }
@@ -458,7 +468,11 @@ pub(crate) fn attributes(handle: Handle, by_index: bool, later: bool, write: imp
 
 /// Appends attributes in whose values no user code has a part: right where they stay.
 pub(crate) fn plain(handle: Handle, by_index: bool, write: impl FnOnce(&mut Fields<'_>)) {
-    SLAB.with(handle, |live| live.write(by_index, write));
+    SLAB.with(handle, |live| {
+        if live.fixed.recorded {
+            live.write(by_index, write);
+        }
+    });
 }
 
 /// Appends attributes that are encoded.
@@ -480,8 +494,25 @@ pub(crate) fn set(handle: Handle, key: &str, value: body::Scalar<'_>) {
     SLAB.with(handle, |live| live.set(key, value));
 }
 
+/// How many attributes an event of that span may have.
+pub(crate) fn room_per_event(handle: Handle) -> u32 {
+    let pipeline = SLAB.with(handle, |live| live.ids.pipeline());
+    pipeline
+        .and_then(|pipeline| local::with(|local| local.limits_of(pipeline).attributes_per_event))
+        .unwrap_or(Limits::DEFAULT.attributes_per_event)
+}
+
 /// Appends an event, with attributes that `write` encodes.
 pub(crate) fn event(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'_>), room: u32) {
+    event_or_line(handle, name, write, room, false);
+}
+
+/// The same of an event of `tracing`.
+pub(crate) fn line(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'_>), room: u32) {
+    event_or_line(handle, name, write, room, true);
+}
+
+fn event_or_line(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'_>), room: u32, line: bool) {
     let Some(Some(longest)) = SLAB.with(handle, |live| {
         if live.events_left == 0 {
             live.fixed.dropped_events += u32::from(live.fixed.recorded);
@@ -494,7 +525,7 @@ pub(crate) fn event(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'
     let ticks = clock::now();
     local::formatted(
         |out| {
-            body::event(out, ticks, name);
+            body::event(out, ticks, name, line);
             let mut fields = Fields {
                 out,
                 by_index: false,
@@ -574,25 +605,90 @@ impl Live {
         }
     }
 
-    /// A member of the baggage, unless the span says something else under that name.
+    /// A member of the baggage, unless the span says something else under that name. It came from a stranger, who has no say in what is
+    /// told of the span itself.
     fn shown(&mut self, key: &str, value: &str) {
-        let fields = self.fixed.meta.map(tracing_core::Metadata::fields);
-        if !body::has_attribute(&self.body, key, fields) {
+        let fields = self.fields();
+        if !traces::is_told(key) && !body::has_attribute(&self.body, key, fields) {
             self.set(key, body::Scalar::Text(value));
         }
     }
 
-    /// Appends one attribute, in place of one that may be there.
+    fn fields(&self) -> Option<&'static FieldSet> {
+        self.fixed.meta.map(Metadata::fields)
+    }
+
+    /// There may not be room for every field of the call site once more.
+    fn is_scarce(&self) -> bool {
+        let fields = self.fields().map_or(0, FieldSet::len);
+        (self.attributes_left as usize) < fields
+    }
+
+    /// No room is left, but of two with one name the former need not be there, nor one in whose place this comes.
+    #[cold]
+    fn make_room_for(&mut self, name: &[u8]) {
+        let fields = self.fields();
+        self.attributes_left += body::tidy(&mut self.body, fields, None);
+        if self.attributes_left == 0 && body::tidy(&mut self.body, fields, Some(name)) > 0 {
+            self.attributes_left = 1;
+        }
+    }
+
+    /// Encoded attributes, each in the place of one with its name where no other is left.
+    #[cold]
+    fn say_again(&mut self, attributes: &[u8]) {
+        let fields = self.fields();
+        let mut rest = Items(attributes);
+        loop {
+            let before = rest.0;
+            let Some(Item::Attribute(key, _)) = rest.next() else {
+                return;
+            };
+            let name = body::name_of(key, fields);
+            if self.attributes_left == 0 {
+                self.make_room_for(name);
+            }
+            if self.attributes_left == 0 && !body::is_of_span(name) {
+                self.fixed.dropped_attributes += 1;
+                continue;
+            }
+            self.attributes_left = self.attributes_left.saturating_sub(1);
+            self.body.extend_from_slice(&before[..before.len() - rest.0.len()]);
+        }
+    }
+
+    /// Says something of the span itself that is no attribute. The last word holds; those before are no longer there in a body that has
+    /// grown.
+    pub(crate) fn say(&mut self, key: &str, text: &str) {
+        if !self.fixed.recorded {
+            return;
+        }
+        if self.body.len() > KEEP_BODY {
+            let fields = self.fields();
+            self.attributes_left += body::tidy(&mut self.body, fields, Some(key.as_bytes()));
+        }
+        body::attribute(&mut self.body, body::Key::Name(key), body::Scalar::Text(text));
+    }
+
+    /// Appends one attribute.
     pub(crate) fn set(&mut self, key: &str, value: body::Scalar<'_>) {
+        if !self.fixed.recorded {
+            return;
+        }
+        if let body::Scalar::Text(text) = value
+            && body::is_of_span(key)
+        {
+            return self.say(key, text);
+        }
+        if self.attributes_left == 0 {
+            self.make_room_for(key.as_bytes());
+        }
         self.write(false, |fields| fields.named(body::Key::Name(key), value));
         self.fixed.repeated = true;
     }
 
     /// Appends what is written, as far as there is room.
     fn write(&mut self, by_index: bool, write: impl FnOnce(&mut Fields<'_>)) {
-        if !self.fixed.recorded {
-            return;
-        }
         let mut fields = Fields {
             out: &mut self.body,
             by_index,

@@ -347,7 +347,7 @@ pub(crate) fn span_event(handle: Handle, event: &Event<'_>, room: u32) {
     } else {
         &message.0
     };
-    store::event(
+    store::line(
         handle,
         name,
         |fields: &mut Fields<'_>| {

@@ -2,7 +2,9 @@
 //!
 //! `VITALSIGN_TAIL=errors,slow=500ms,ratio=0.05` keeps a local trace (what one process saw of a trace, from where it came in to
 //! where it went out) if a span of it ended in an error, if a span took at least so long, or else by its trace id in one of
-//! twenty. The spans wait encoded, on the drainer's thread, until their local root ends; late ones follow the decision.
+//! twenty. The spans wait encoded, on the drainer's thread, until their local root ends; late ones follow the decision. A trace may
+//! come in again, though, as when a caller tries once more: of one that was discarded, what ends later is kept from the first span on
+//! that the rules ask for.
 //!
 //! What it does to others: nothing travels. Downstream services were told `sampled` when the request left and export their
 //! part whatever becomes of ours; an upstream that keeps a trace may miss our part of it. So it suits an edge of the system, or
@@ -11,8 +13,9 @@
 
 use super::context::TraceId;
 use super::sampler::Ratio;
-use super::store::{Head, STATUS_ERROR};
+use super::store::Head;
 use crate::clock;
+use crate::export::otlp::traces;
 use crate::metrics::exemplar;
 use crate::outcome::CallOutcome;
 use std::collections::{HashMap, VecDeque};
@@ -89,8 +92,13 @@ fn duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// Decisions that are remembered for spans that end after their root.
-const REMEMBERED: usize = 4096;
+fn trace_id(words: [u64; 2]) -> TraceId {
+    TraceId(u128::from(words[0]) << 64 | u128::from(words[1]))
+}
+
+/// Decisions that are remembered for spans that end after their root: some seconds of a busy service, in some megabytes. A span that is
+/// later yet is a trace of its own, that waits for its time.
+const REMEMBERED: usize = 32 * 1024;
 
 /// Encoded spans by scope.
 pub(crate) type Scopes = Vec<(&'static str, Vec<u8>, u64)>;
@@ -129,7 +137,13 @@ impl Tail {
 
     /// Takes an encoded span; hands on what is decided by it.
     pub(crate) fn span(&mut self, head: &Head, scope: &'static str, bytes: &[u8], keep: &mut impl FnMut(Scopes)) {
-        if let Some(kept) = self.decided.get(&head.trace) {
+        let wanted = self.wants(head, bytes);
+        let ends = head.parent == 0 || head.parent_remote();
+        if let Some(kept) = self.decided.get_mut(&head.trace) {
+            *kept |= wanted;
+            if ends || wanted {
+                exemplar::decided(trace_id(head.trace), *kept);
+            }
             if *kept {
                 keep(vec![(scope, bytes.to_vec(), 1)]);
             } else {
@@ -137,7 +151,6 @@ impl Tail {
             }
             return;
         }
-        let wanted = self.wants(head);
         let order = &mut self.order;
         let waiting = self.waiting.entry(head.trace).or_insert_with(|| {
             order.push_back((head.trace, Instant::now()));
@@ -153,7 +166,7 @@ impl Tail {
             }
             None => waiting.scopes.push((scope, bytes.to_vec(), 1)),
         }
-        if head.parent == 0 || head.parent_remote() {
+        if ends {
             self.decide(head.trace, keep);
             self.prune();
         }
@@ -164,9 +177,10 @@ impl Tail {
         }
     }
 
-    fn wants(&self, head: &Head) -> bool {
+    fn wants(&self, head: &Head, bytes: &[u8]) -> bool {
+        // The status may have been said by a field, which the head does not know.
         let failed =
-            || head.status() == STATUS_ERROR || matches!(head.outcome(), Some(CallOutcome::Error | CallOutcome::Panic));
+            || matches!(head.outcome(), Some(CallOutcome::Error | CallOutcome::Panic)) || traces::is_error(bytes);
         let slow = |slow: Duration| u128::from(clock::nanos_between(head.start, head.end)) >= slow.as_nanos();
         (self.rules.errors && failed()) || self.rules.slow.is_some_and(slow)
     }
@@ -187,7 +201,7 @@ impl Tail {
         {
             self.decided.remove(&oldest);
         }
-        exemplar::decided(TraceId(u128::from(trace[0]) << 64 | u128::from(trace[1])), kept);
+        exemplar::decided(trace_id(trace), kept);
         self.decided.insert(trace, kept);
         self.forget.push_back(trace);
     }

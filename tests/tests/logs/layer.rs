@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tests::lines::Lines;
 use tests::otlp::Receiver;
+use tests::span::StatusCode;
 use tests::wait_for;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::prelude::*;
 use vitalsign::logs::Output;
-use vitalsign::traced;
+use vitalsign::trace::{AsParent as _, Status};
+use vitalsign::{SpanExt as _, traced};
 
 /// Another layer, which wants everything.
 #[derive(Clone, Default)]
@@ -84,4 +86,46 @@ fn events_reach_the_logs() {
     assert!(vitals.flush(Duration::from_secs(10)));
     let text = lines.text();
     assert!(text.contains("not for the logs"), "{text}");
+}
+
+/// What `OpenTelemetry` knows of a span and `tracing` does not, of spans that the layer records.
+#[test]
+fn spans_of_the_layer_have_their_other_side() {
+    tests::own_process!();
+    let receiver = Receiver::start();
+    // The layer of a subscriber that is not the process's is none of ours, whatever ids its spans have.
+    let (elsewhere, unknown) = tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+        let span = tracing::info_span!("elsewhere");
+        (span.context(), tracing::info_span!("unknown"))
+    });
+    assert!(elsewhere.is_none());
+    tracing_subscriber::registry().with(vitalsign::layer()).init();
+    let vitals = vitalsign::builder()
+        .variable("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.http())
+        .variable("OTEL_METRICS_EXPORTER", "none")
+        .variable("VITALSIGN_LOG_FORMAT", "off")
+        .admin("off")
+        .install()
+        .expect("vitalsign is installed");
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let headers = vec![("traceparent".to_owned(), traceparent.to_owned())];
+    let span = tracing::info_span!("job");
+    span.set_parent(&headers);
+    span.add_link(&headers);
+    span.set_attribute("n", 7);
+    span.set_status(Status::Error("no".to_owned()));
+    unknown.set_attribute("n", 8);
+    assert!(unknown.context().is_none());
+    let context = span.context().expect("ours");
+    assert_eq!(span.as_parent(), Some(context.clone()));
+    span.in_scope(outer);
+    drop(span);
+    assert!(vitals.flush(Duration::from_secs(10)));
+    let trace = receiver.trace("job", 3);
+    let job = trace.span("job");
+    assert_eq!(job.span_id, context.span_id.to_string());
+    assert_eq!((&*job.parent_id, job.flags), ("b7ad6b7169203331", 0x301));
+    assert_eq!((job.links.len(), job.attribute("n")), (1, "7"));
+    assert_eq!((job.status, &*job.message), (StatusCode::Error, "no"));
+    assert_eq!(trace.span("outer").parent_id, job.span_id);
 }

@@ -6,11 +6,13 @@
 use crate::clock;
 use crate::outcome::CallOutcome;
 use crate::quick::BuildQuick;
+use crate::secret::{REDACTED, is_secret};
 use crate::site::SpanKind;
-use crate::trace::body::{Item, Items, Key, Scalar};
-use crate::trace::context::SpanContext;
+use crate::trace::body::{self, Item, Items, Key, Scalar};
+use crate::trace::context::{SpanContext, TraceFlags};
 use crate::trace::otel;
 use crate::trace::store::{Head, STATUS_ERROR, STATUS_OK};
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 const VARINT: u32 = 0;
@@ -209,12 +211,20 @@ struct Said<'a> {
     message: Option<&'a [u8]>,
     /// Start and end, 0 where they are the head's.
     times: [u64; 2],
+    /// Attributes that stand on spans without being asked for, and that this one says itself: `outcome`, and some of `code.*`.
+    outcome: bool,
+    place: bool,
 }
 
 impl<'a> Said<'a> {
     /// True when the field is one of them, and no attribute.
     fn hears(&mut self, key: &[u8], value: Scalar<'a, [u8]>) -> bool {
-        let (Some(of), Scalar::Text(value)) = (key.strip_prefix(b"otel."), value) else {
+        let Some(of) = key.strip_prefix(OF_SPAN.as_bytes()) else {
+            self.outcome |= key == OUTCOME.as_bytes();
+            self.place |= key.starts_with(PLACE.as_bytes());
+            return false;
+        };
+        let Scalar::Text(value) = value else {
             return false;
         };
         match of {
@@ -231,6 +241,27 @@ impl<'a> Said<'a> {
         }
         true
     }
+
+    /// The status, where the span's own is this one. A description alone says that it failed.
+    fn status_beside(&self, known: u8) -> u8 {
+        match self.status {
+            Some(said) => said,
+            None if known == 0 && self.message.is_some() => STATUS_ERROR,
+            None => known,
+        }
+    }
+}
+
+/// Begins the names of what is said of the span itself.
+const OF_SPAN: &str = "otel.";
+/// How a call ended.
+const OUTCOME: &str = "outcome";
+/// Begins the names of what says where a span's call site stands.
+const PLACE: &str = "code.";
+
+/// Whether an attribute of that name is told of spans without being asked for, or says something of the span itself.
+pub(crate) fn is_told(name: &str) -> bool {
+    name == OUTCOME || name.starts_with(PLACE) || body::is_of_span(name)
 }
 
 fn kind(name: &[u8]) -> Option<SpanKind> {
@@ -256,9 +287,65 @@ pub(crate) struct Places {
 /// A call site.
 struct Place {
     /// `code.*`, encoded.
-    code: Box<[u8]>,
-    /// Of its fields: to find one in its metadata is to walk through those before it.
+    attributes: Box<[u8]>,
+    fields: SiteFields,
+}
+
+/// Its fields.
+struct SiteFields {
+    /// To find one in its metadata is to walk through those before it.
     names: Box<[&'static str]>,
+    marks: Marks,
+}
+
+impl SiteFields {
+    #[inline]
+    fn name<'a>(&self, key: Key<'a, [u8]>) -> &'a [u8] {
+        match key {
+            Key::Name(name) => name,
+            Key::Index(index) => self.names.get(usize::from(index)).map_or(b"", |name| name.as_bytes()),
+        }
+    }
+}
+
+/// Which fields of a call site are more than attributes, by their index, so that no name is looked at for the others.
+#[derive(Clone, Copy, Default)]
+struct Marks {
+    /// They have secret names. `#[traced]` has none but those that were said to be meant; what others' macros record, as
+    /// `#[instrument]` does every argument, is hidden as it is in log lines.
+    secret: u64,
+    /// [`Said`] hears them.
+    heard: u64,
+}
+
+impl Marks {
+    fn of(head: &Head) -> Self {
+        let mut marks = Self::default();
+        for field in head.meta.iter().flat_map(|meta| meta.fields()) {
+            let (bit, name) = (Self::bit(field.index()), field.name());
+            if head.site.is_none() && is_secret(name) {
+                marks.secret |= bit;
+            }
+            if name.starts_with(OF_SPAN) || is_told(name) {
+                marks.heard |= bit;
+            }
+        }
+        marks
+    }
+
+    /// Call sites have no more than some dozens of fields; those beyond share the last bit, and its fate.
+    fn bit(index: usize) -> u64 {
+        1 << index.min(63)
+    }
+
+    #[inline]
+    fn is_plain(self, key: Key<'_, [u8]>) -> bool {
+        matches!(key, Key::Index(index) if (self.secret | self.heard) & Self::bit(index.into()) == 0)
+    }
+
+    fn hides(self, key: Key<'_, [u8]>) -> bool {
+        matches!(key, Key::Index(index) if self.secret & Self::bit(index.into()) != 0)
+    }
 }
 
 /// Call sites are static, so they are few; this bounds it for a program that makes them as it goes.
@@ -275,12 +362,15 @@ impl Places {
             self.known.clear();
         }
         self.known.entry(key).or_insert_with(|| {
-            let mut code = Vec::new();
-            place(&mut code, head);
+            let mut out = Vec::new();
+            place(&mut out, head);
             let fields = head.meta.into_iter().flat_map(|meta| meta.fields().iter());
             Place {
-                code: code.into(),
-                names: fields.map(|field| field.name()).collect(),
+                attributes: out.into(),
+                fields: SiteFields {
+                    names: fields.map(|field| field.name()).collect(),
+                    marks: Marks::of(head),
+                },
             }
         })
     }
@@ -314,15 +404,22 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
     if head.parent != 0 {
         bytes(out, 4, &head.parent.to_be_bytes());
     }
-    let place = places.of(head);
-    out.extend_from_slice(&place.code);
+    let (body, repeated) = once(head, body);
+    let body = &*body;
     let mut said = Said::default();
-    items(out, (head, &place.names), body, &mut said);
+    let place = places.of(head);
+    items(out, body, repeated, &place.fields, &mut said);
+    if said.place {
+        place_beside(out, head, body);
+    } else {
+        out.extend_from_slice(&place.attributes);
+    }
     times(out, head, said.times);
     if let Some(outcome) = head.outcome()
         && outcome != CallOutcome::Ok
+        && !said.outcome
     {
-        attribute(out, 9, "outcome", Scalar::Text(outcome.as_str()));
+        attribute(out, 9, OUTCOME, Scalar::Text(outcome.as_str()));
     }
     let name = said
         .name
@@ -331,9 +428,21 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
     bytes(out, 5, name);
     let kind = said.kind.map_or(head.kind(), |kind| kind as u8);
     number(out, 6, u64::from(kind) + 1);
-    status(out, said.status.unwrap_or(head.status()), said.message);
+    status(out, said.status_beside(head.status()), said.message);
     let remote = if head.parent_remote() { IS_REMOTE } else { 0 };
     fixed32(out, 16, u32::from(head.flags()) | HAS_IS_REMOTE | remote);
+}
+
+/// The body, and whether names may stand twice in it. To look behind each attribute for its name takes the square of their number,
+/// which a limit that was raised leaves open: they are sorted out of a long body at once.
+fn once<'a>(head: &Head, body: &'a [u8]) -> (Cow<'a, [u8]>, bool) {
+    const LONG: usize = 4096;
+    if !head.repeated() || body.len() <= LONG {
+        return (Cow::Borrowed(body), head.repeated());
+    }
+    let mut body = body.to_vec();
+    body::tidy(&mut body, head.meta.map(tracing_core::Metadata::fields), None);
+    (Cow::Owned(body), false)
 }
 
 fn times(out: &mut Vec<u8>, head: &Head, [start, end]: [u64; 2]) {
@@ -364,6 +473,90 @@ fn status(out: &mut Vec<u8>, code: u8, message: Option<&[u8]>) {
     });
 }
 
+/// Whether an encoded span, as [`span`] writes it, has the status Error.
+pub(crate) fn is_error(span: &[u8]) -> bool {
+    let mut fields = Fields(span);
+    let Some((2, Field::Bytes(message))) = fields.next() else {
+        return false;
+    };
+    Fields(message).any(|field| {
+        let (15, Field::Bytes(status)) = field else {
+            return false;
+        };
+        Fields(status).any(|field| matches!(field, (3, Field::Varint(code)) if code == u64::from(STATUS_ERROR)))
+    })
+}
+
+/// As much of protobuf as it takes to find a field in what was written here.
+struct Fields<'a>(&'a [u8]);
+
+enum Field<'a> {
+    Varint(u64),
+    Bytes(&'a [u8]),
+    Fixed,
+}
+
+impl<'a> Fields<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = *self.take(1)?.first()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (u32, Field<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let tag = self.varint()? as u32;
+        let field = match tag & 7 {
+            VARINT => Field::Varint(self.varint()?),
+            FIXED64 => self.take(8).map(|_| Field::Fixed)?,
+            FIXED32 => self.take(4).map(|_| Field::Fixed)?,
+            LENGTH => {
+                let length = self.varint()?;
+                Field::Bytes(self.take(usize::try_from(length).ok()?)?)
+            }
+            _ => return None,
+        };
+        Some((tag >> 3, field))
+    }
+}
+
+/// [`place`] without what the span says itself.
+#[cold]
+fn place_beside(out: &mut Vec<u8>, head: &Head, body: &[u8]) {
+    let mut all = Vec::new();
+    place(&mut all, head);
+    let fields = head.meta.map(tracing_core::Metadata::fields);
+    let mut rest = Fields(&all);
+    loop {
+        let before = rest.0;
+        let Some((_, Field::Bytes(pair))) = rest.next() else {
+            return;
+        };
+        let known = match Fields(pair).next() {
+            Some((1, Field::Bytes(key))) => std::str::from_utf8(key).unwrap_or_default(),
+            _ => "",
+        };
+        if !body::has_attribute(body, known, fields) {
+            out.extend_from_slice(&before[..before.len() - rest.0.len()]);
+        }
+    }
+}
+
 /// `code.*`, from static metadata.
 fn place(out: &mut Vec<u8>, head: &Head) {
     if head.site.is_some_and(|site| site.def.function.is_empty()) {
@@ -391,45 +584,43 @@ fn place(out: &mut Vec<u8>, head: &Head) {
     }
 }
 
-/// The names of a call site's fields.
-type Names<'a> = &'a [&'static str];
-
-#[inline]
-fn key_name<'a>(names: Names<'_>, key: Key<'a, [u8]>) -> &'a [u8] {
-    match key {
-        Key::Name(name) => name,
-        Key::Index(index) => names.get(usize::from(index)).map_or(b"", |name| name.as_bytes()),
-    }
-}
-
 /// Attributes, events and links.
-fn items<'a>(out: &mut Vec<u8>, (head, names): (&Head, Names<'_>), body: &'a [u8], said: &mut Said<'a>) {
+fn items<'a>(out: &mut Vec<u8>, body: &'a [u8], repeated: bool, fields: &SiteFields, said: &mut Said<'a>) {
+    let marks = fields.marks;
     let mut items = Items(body);
     while let Some(item) = items.next() {
         match item {
+            Item::Attribute(key, value) if marks.is_plain(key) && !repeated => {
+                attribute(out, 9, fields.name(key), value);
+            }
             Item::Attribute(key, value) => {
-                let name = key_name(names, key);
-                if said.hears(name, value) || (head.repeated() && stands_again(names, items.clone(), name)) {
+                let name = fields.name(key);
+                let value = if marks.hides(key) {
+                    Scalar::Text(REDACTED.as_bytes())
+                } else {
+                    value
+                };
+                if said.hears(name, value) || (repeated && stands_again(fields, items.clone(), name)) {
                     continue;
                 }
                 attribute(out, 9, name, value);
             }
-            Item::Event { ticks, name } => nested(out, 11, |out| {
+            Item::Event { ticks, name, line } => nested(out, 11, |out| {
                 fixed64(out, 1, clock::unix_nanos(ticks));
                 bytes(out, 2, name);
-                let dropped = inner(out, 3, names, &mut items);
+                let dropped = inner(out, 3, fields, &mut items, line);
                 number(out, 4, dropped.into());
             }),
             Item::EventAt { nanos, name } => nested(out, 11, |out| {
                 fixed64(out, 1, nanos);
                 bytes(out, 2, name);
-                let dropped = inner(out, 3, names, &mut items);
+                let dropped = inner(out, 3, fields, &mut items, false);
                 number(out, 4, dropped.into());
             }),
             Item::Times { start, end } => said.times = [start, end],
             Item::Link { context } => nested(out, 13, |out| {
                 link(out, &context);
-                let dropped = inner(out, 4, names, &mut items);
+                let dropped = inner(out, 4, fields, &mut items, false);
                 number(out, 5, dropped.into());
             }),
             Item::Dropped(counts @ [attributes, events, links]) => {
@@ -444,11 +635,24 @@ fn items<'a>(out: &mut Vec<u8>, (head, names): (&Head, Names<'_>), body: &'a [u8
     }
 }
 
-/// The attributes of an event or a link; returns how many were dropped.
-fn inner(out: &mut Vec<u8>, field: u32, names: Names<'_>, items: &mut Items<'_>) -> u32 {
-    for item in items {
+/// The attributes of an event or a link, of two with one name the later; returns how many were dropped. Those of a `line` are hidden
+/// under secret names, as they are in the logs.
+fn inner(out: &mut Vec<u8>, field: u32, fields: &SiteFields, items: &mut Items<'_>, line: bool) -> u32 {
+    while let Some(item) = items.next() {
         match item {
-            Item::Attribute(key, value) => attribute(out, field, key_name(names, key), value),
+            Item::Attribute(key, value) => {
+                let name = fields.name(key);
+                let attributes = items.clone().map_while(|item| match item {
+                    Item::Attribute(key, _) => Some(fields.name(key)),
+                    _ => None,
+                });
+                if attributes.into_iter().any(|later| later == name) {
+                    continue;
+                }
+                let hidden = line && std::str::from_utf8(name).is_ok_and(is_secret);
+                let redacted = Scalar::Text(REDACTED.as_bytes());
+                attribute(out, field, name, if hidden { redacted } else { value });
+            }
             Item::End { dropped } => return dropped,
             _ => return 0,
         }
@@ -463,15 +667,17 @@ fn link(out: &mut Vec<u8>, context: &SpanContext) {
         bytes(out, 3, state.as_bytes());
     }
     let remote = if context.is_remote { IS_REMOTE } else { 0 };
-    fixed32(out, 6, u32::from(context.flags.0) | HAS_IS_REMOTE | remote);
+    // Bits that W3C has not defined say nothing to anyone.
+    let flags = context.flags.0 & (TraceFlags::SAMPLED.0 | TraceFlags::RANDOM.0);
+    fixed32(out, 6, u32::from(flags) | HAS_IS_REMOTE | remote);
 }
 
 /// Whether an attribute of that name follows, on the span itself.
-fn stands_again(names: Names<'_>, items: Items<'_>, name: &[u8]) -> bool {
+fn stands_again(fields: &SiteFields, items: Items<'_>, name: &[u8]) -> bool {
     let mut inside = false;
     for item in items {
         match item {
-            Item::Attribute(key, _) if !inside && key_name(names, key) == name => return true,
+            Item::Attribute(key, _) if !inside && fields.name(key) == name => return true,
             Item::Attribute(..) => {}
             Item::Event { .. } | Item::EventAt { .. } | Item::Link { .. } => inside = true,
             _ => inside = false,

@@ -217,11 +217,7 @@ impl api::Span for Span {
                 // An Ok that was said is final, as the specification has it.
                 if live.fixed.status != STATUS_OK {
                     live.fixed.status = STATUS_ERROR;
-                    body::attribute(
-                        &mut live.body,
-                        Key::Name("otel.status_description"),
-                        Scalar::Text(&description),
-                    );
+                    live.say(body::STATUS_DESCRIPTION, &description);
                 }
             }
         });
@@ -233,8 +229,7 @@ impl api::Span for Span {
     {
         if self.recorded.is_some() {
             let name = new_name.into();
-            // The last one holds; it is no attribute and takes none's room.
-            self.change(|live, _| body::attribute(&mut live.body, Key::Name("otel.name"), Scalar::Text(&name)));
+            self.change(|live, _| live.say(body::NAME, &name));
         }
     }
 

@@ -56,6 +56,7 @@ pub(super) fn inject_multi(context: &SpanContext, headers: &mut (impl Inject + ?
     headers.set("x-b3-traceid", context.trace_id.to_string());
     headers.set("x-b3-spanid", context.span_id.to_string());
     headers.set("x-b3-sampled", u8::from(context.is_sampled()).to_string());
+    headers.remove("x-b3-flags");
 }
 
 #[cfg(test)]
@@ -81,6 +82,29 @@ mod tests {
         assert!(!multi(&many).expect("a context").is_sampled());
         many.insert("x-b3-flags".to_owned(), "1".to_owned());
         assert!(multi(&many).expect("a context").is_sampled());
+    }
+
+    /// The specification's rule: which form is written is chosen, and both are read, the single one first.
+    #[test]
+    fn either_format_reads_both_forms() {
+        let one = ("b3".to_owned(), format!("{:032x}-{:016x}-1", 1, 2));
+        let many = [
+            ("x-b3-traceid".to_owned(), format!("{:032x}", 3)),
+            ("x-b3-spanid".to_owned(), format!("{:016x}", 4)),
+        ];
+        let of = |formats, headers: Vec<(String, String)>| {
+            super::super::extract_by(formats, &headers).map(|context| context.trace_id.0)
+        };
+        for formats in [super::super::B3, super::super::B3_MULTI] {
+            assert_eq!(of(formats, vec![one.clone()]), Some(1));
+            assert_eq!(of(formats, many.to_vec()), Some(3));
+            assert_eq!(
+                of(formats, [&many[..], std::slice::from_ref(&one)].concat()),
+                Some(1),
+                "the single one first"
+            );
+        }
+        assert_eq!(of(super::super::TRACE_CONTEXT, vec![one]), None);
     }
 
     #[test]

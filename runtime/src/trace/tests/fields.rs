@@ -80,6 +80,212 @@ fn otel_names_are_heard() {
 }
 
 #[test]
+fn a_description_alone_says_that_it_failed() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        tracing::info_span!("failed", otel.status_description = "no").in_scope(|| ());
+        let well = tracing::info_span!("well");
+        well.in_scope(|| {
+            crate::trace::hand::current().set_status(crate::trace::Status::Error("no".into()));
+            crate::trace::hand::current().set_status(crate::trace::Status::Ok);
+        });
+    });
+    let status = |name| traced.span(name).status.map(|status| (status.code, status.message));
+    assert_eq!(status("failed"), Some((2, "no".to_owned())));
+    assert_eq!(status("well"), Some((1, String::new())), "an Ok that was said is final");
+}
+
+#[test]
+fn what_a_span_says_itself_stands_once() {
+    let traced = Traced::new(|setup| setup.span_events = true);
+    traced.run(|| {
+        tracing::info_span!("placed").in_scope(|| {
+            let current = crate::trace::hand::current();
+            current.set("code.file.path", "elsewhere");
+            current.event("e", [("k", 1.into()), ("l", 2.into()), ("k", 3.into())]);
+            tracing::info!(level = 7, "line");
+        });
+        call(
+            site!("failing"),
+            || {
+                crate::trace::hand::current().set("outcome", "mine");
+                "x".parse::<u32>()
+            },
+            |ret, s| {
+                use p::probe::*;
+                (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
+            },
+        )
+        .unwrap_err();
+    });
+    let placed = traced.span("placed");
+    assert_eq!(text(&placed, "code.file.path").unwrap(), "elsewhere");
+    assert!(value(&placed, "code.line.number").is_some());
+    let of_event = |at: usize| -> Vec<_> {
+        let attributes = placed.events[at].attributes.iter();
+        attributes.map(|attribute| attribute.key.clone()).collect()
+    };
+    assert_eq!(of_event(0), ["l", "k"], "of two the later");
+    assert_eq!(of_event(1), ["target", "level"]);
+    assert_eq!(text(&traced.span("failing"), "outcome").unwrap(), "mine");
+}
+
+#[test]
+fn what_is_recorded_again_needs_no_more_room() {
+    let traced = Traced::new(|setup| setup.limits.attributes = 3);
+    traced.run(|| {
+        let span = tracing::info_span!("loop", n = 0, a = 1, later = tracing::field::Empty);
+        for n in 1..=50 {
+            span.record("n", n);
+            span.record("later", n);
+        }
+        span.in_scope(|| {
+            let current = crate::trace::hand::current();
+            for n in 0..50_i64 {
+                current.set("a", n);
+                current.set("too many", n);
+            }
+        });
+    });
+    let span = traced.span("loop");
+    for (key, last) in [("n", 50), ("later", 50), ("a", 49)] {
+        assert_eq!(value(&span, key), Some(Value::IntValue(last)), "{key}");
+    }
+    assert_eq!((value(&span, "too many"), span.dropped_attributes_count), (None, 50));
+}
+
+/// Looking for each of them behind each other one would take longer than a flush waits.
+#[test]
+fn attributes_without_a_limit_are_encoded_at_once() {
+    const MANY: usize = 40_000;
+    let traced = Traced::new(|setup| setup.limits.attributes = u32::MAX);
+    traced.run(|| {
+        let span = tracing::info_span!("many");
+        for n in 0..MANY {
+            crate::trace::SpanExt::set_attribute(&span, &format!("k{n}"), n);
+        }
+        crate::trace::SpanExt::set_attribute(&span, "k0", "again");
+    });
+    let span = traced.span("many");
+    assert_eq!(text(&span, "k0").as_deref(), Some("again"));
+    assert!(span.attributes.len() >= MANY);
+}
+
+#[test]
+fn what_is_said_of_the_span_takes_no_attribute_s_room() {
+    let traced = Traced::new(|setup| {
+        setup.limits.attributes = 1;
+        setup.limits.attributes_per_event = 1;
+        setup.limits.value_length = 4;
+    });
+    traced.run(|| {
+        let span = tracing::info_span!("full", a = 1, otel.status_code = tracing::field::Empty);
+        span.in_scope(|| {
+            let current = crate::trace::hand::current();
+            for n in 0..5000 {
+                current.set("otel.name", &*format!("another name {n}"));
+                current.set_status(crate::trace::Status::Error(format!("for no reason {n}")));
+            }
+            current.set("b", 1);
+            current.event("e", [("x", 1.into()), ("y", 2.into())]);
+            current.record_error(&std::io::Error::other("broken"));
+        });
+        let said = tracing::info_span!("x", a = 1, otel.status_code = tracing::field::Empty, otel.name = %"said");
+        said.record("otel.status_code", "ERROR");
+    });
+    let span = traced.span("another name 4999");
+    let status = span.status.as_ref().unwrap();
+    assert_eq!((status.code, &*status.message), (2, "broken"));
+    assert_eq!(value(&span, "a"), Some(Value::IntValue(1)));
+    assert_eq!(span.dropped_attributes_count, 2, "`b` and `error.type`");
+    let events: Vec<_> = span
+        .events
+        .iter()
+        .map(|event| (event.attributes.len(), event.dropped_attributes_count))
+        .collect();
+    assert_eq!(events, [(1, 1), (1, 1)]);
+    let said = traced.span("said");
+    assert_eq!((said.status.unwrap().code, said.dropped_attributes_count), (2, 0));
+}
+
+#[test]
+fn arguments_under_secret_names_are_hidden() {
+    let traced = Traced::new(|setup| setup.span_events = true);
+    traced.run(|| {
+        let span = tracing::info_span!(
+            "login",
+            user = "ada",
+            password = "hunter2",
+            pin.token = 7,
+            max_tokens = 8
+        );
+        span.record("password", "hunter3");
+        span.in_scope(|| {
+            tracing::info!(token = 7, tokens = 8, "a line");
+            crate::trace::hand::current().event("by hand", [("token", 7.into())]);
+        });
+        with_fields(site!("meant", fields: &["token", "n"]), [&"shown", &1_u32], || ());
+    });
+    let span = traced.span("login");
+    assert_eq!(text(&span, "user").unwrap(), "ada");
+    assert_eq!(text(&span, "password").unwrap(), "[redacted]");
+    assert_eq!(text(&span, "pin.token").unwrap(), "[redacted]");
+    assert_eq!(value(&span, "max_tokens"), Some(Value::IntValue(8)));
+    let of_event = |at: usize, key: &str| {
+        let attribute = span.events[at].attributes.iter().find(|of| of.key == key).unwrap();
+        attribute.value.clone().unwrap().value.unwrap()
+    };
+    assert_eq!(of_event(0, "token"), Value::StringValue("[redacted]".to_owned()));
+    assert_eq!(of_event(0, "tokens"), Value::IntValue(8));
+    assert_eq!(of_event(1, "token"), Value::IntValue(7), "given by hand, one by one");
+    assert_eq!(
+        text(&traced.span("meant"), "token").unwrap(),
+        "shown",
+        "`plain` says so"
+    );
+}
+
+#[test]
+fn integers_of_any_width_are_set_by_hand() {
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        tracing::info_span!("wide").in_scope(|| {
+            let current = crate::trace::hand::current();
+            current.set("len", [1, 2].len());
+            current.set("most", u64::MAX);
+            current.set("least", i128::MIN);
+            current.set("owned", format!("{}-{}", 1, 2));
+            current.event("e", [("len", [1, 2].len().into())]);
+        });
+    });
+    let span = traced.span("wide");
+    assert_eq!(value(&span, "len"), Some(Value::IntValue(2)));
+    assert_eq!(text(&span, "most").unwrap(), u64::MAX.to_string());
+    assert_eq!(text(&span, "least").unwrap(), i128::MIN.to_string());
+    assert_eq!(text(&span, "owned").unwrap(), "1-2");
+    assert_eq!(span.events[0].attributes.len(), 1);
+}
+
+#[test]
+fn links_tell_the_flags_that_are_defined() {
+    let traced = Traced::new(|_| ());
+    let linked = SpanContext {
+        trace_id: TraceId(1),
+        span_id: SpanId(2),
+        flags: TraceFlags(0xff),
+        is_remote: true,
+        trace_state: Some("a=1".into()),
+        ..SpanContext::default()
+    };
+    traced.run(|| {
+        let span = tracing::info_span!("linked");
+        span.in_scope(|| crate::trace::hand::current().link(&linked));
+    });
+    let link = &traced.span("linked").links[0];
+    assert_eq!((link.flags, &*link.trace_state), (0x303, "a=1"));
+}
+
+#[test]
 fn limits_hold_and_drops_are_counted() {
     let traced = Traced::new(|setup| {
         setup.limits.attributes = 2;

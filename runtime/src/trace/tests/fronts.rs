@@ -238,7 +238,7 @@ fn the_layer_over_a_registry() {
 }
 
 /// Members that the tests about it show; one list, for it is the process's.
-const SHOWN: &str = "shown.tenant,shown.other";
+const SHOWN: &str = "shown.tenant,shown.other,otel.name,otel.status_code,outcome,code.file.path";
 
 #[test]
 fn baggage_is_handed_on_and_shown_where_it_is_asked_for() {
@@ -276,6 +276,21 @@ fn baggage_is_handed_on_and_shown_where_it_is_asked_for() {
     );
     assert_eq!(text(&inner, "shown.other").as_deref(), Some("x"));
     assert_eq!((value(&outer, "hidden"), value(&inner, "added")), (None, None));
+}
+
+#[test]
+fn baggage_has_no_say_in_what_is_told_of_a_span_itself() {
+    crate::trace::baggage::show(SHOWN);
+    let traced = Traced::new(|_| ());
+    let stranger = "otel.name=x,otel.status_code=ERROR,outcome=x,code.file.path=x,shown.tenant=acme";
+    traced.run(|| {
+        crate::trace::Baggage::parse(stranger).run(|| tracing::info_span!("told").in_scope(|| ()));
+    });
+    let told = traced.span("told");
+    assert!(told.status.is_none());
+    assert_eq!(text(&told, "shown.tenant").as_deref(), Some("acme"));
+    assert_eq!(value(&told, "outcome"), None);
+    assert_eq!(text(&told, "code.file.path").as_deref(), Some(file!()));
 }
 
 #[test]

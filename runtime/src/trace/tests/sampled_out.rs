@@ -271,6 +271,61 @@ fn a_parent_that_comes_later_decides_anew() {
 }
 
 #[test]
+fn tail_rules_know_an_error_however_it_was_said() {
+    let traced = Traced::new(|setup| setup.tail = Some("errors".parse().unwrap()));
+    traced.run(|| {
+        tracing::info_span!("by code", otel.status_code = "ERROR").in_scope(|| ());
+        tracing::info_span!("by description", otel.status_description = "no").in_scope(|| ());
+        tracing::info_span!("by code, later", otel.status_code = tracing::field::Empty)
+            .record("otel.status_code", "error");
+        tracing::info_span!("well", otel.status_code = "OK").in_scope(|| ());
+    });
+    let names: Vec<String> = traced.spans().into_iter().map(|(_, span)| span.name).collect();
+    assert_eq!(names, ["by code", "by description", "by code, later"]);
+}
+
+#[test]
+fn a_trace_that_comes_in_again_and_fails_is_kept_from_there() {
+    let traced = Traced::new(|setup| setup.tail = Some("errors".parse().unwrap()));
+    let caller = SpanContext {
+        trace_id: TraceId(7),
+        span_id: SpanId(8),
+        flags: TraceFlags::SAMPLED,
+        is_remote: true,
+        ..SpanContext::default()
+    };
+    traced.run(|| {
+        for (name, status) in [("first", "OK"), ("second", "OK"), ("third", "ERROR"), ("fourth", "OK")] {
+            let span = tracing::info_span!("entry", otel.name = name);
+            crate::trace::SpanExt::set_parent(&span, &caller);
+            span.in_scope(|| tracing::info_span!("work", otel.status_code = status).in_scope(|| ()));
+        }
+    });
+    let names: Vec<String> = traced.spans().into_iter().map(|(_, span)| span.name).collect();
+    assert_eq!(names, ["third", "work", "fourth", "work"]);
+}
+
+#[test]
+fn a_late_span_of_a_kept_trace_follows_it_in_a_busy_service() {
+    let traced = Traced::new(|setup| setup.tail = Some("errors".parse().unwrap()));
+    traced.run(|| {
+        let late = plain(site!("kept"), || {
+            let _ = wrong();
+            tracing::info_span!("late")
+        });
+        for n in 0..20_000 {
+            plain(site!("another"), || ());
+            if n % 1000 == 0 {
+                assert!(traced.pipeline.flush(Instant::now() + Duration::from_secs(20)));
+            }
+        }
+        drop(late);
+    });
+    let names: Vec<String> = traced.spans().into_iter().map(|(_, span)| span.name).collect();
+    assert_eq!(names, ["kept", "top", "deep", "late"]);
+}
+
+#[test]
 fn tail_rules_keep_and_discard_whole_traces() {
     let traced = Traced::new(|setup| setup.tail = Some("errors,slow=20ms".parse().unwrap()));
     let before = stats().discarded_tail;
