@@ -5,8 +5,8 @@ use super::super::snapshot::{Family, Kind, Labels, Point};
 use crate::metrics::columns::Columned;
 use crate::metrics::registry::LabelSet;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::ptr;
 
 /// A family under its Prometheus name.
@@ -21,16 +21,24 @@ pub(super) struct Named {
 }
 
 /// Names the families. Those that fall under one name are joined if they are of one kind; otherwise the first stands, and that is said.
+/// A name is that of a sample, too: a gauge `x_total` and a counter `x` would be one on the page.
 pub(super) fn families(families: Vec<Family>) -> Vec<Named> {
-    named(families, |there, metric| {
+    let mut hidden = Vec::new();
+    let named = named(families, |there, metric| {
+        hidden.push(format!("`{metric}` behind `{there}`"));
+    });
+    if !hidden.is_empty() {
+        // All at once: what is said once names no other later.
         say_once(
             Level::Warn,
             ("metrics", "names"),
             format_args!(
-                "metric `{metric}` is not on the page: `{there}` is the name of another there, of another kind or unit. Rename one of them"
+                "metrics whose name there is another's, of another kind or unit, are not on the page: {}. Rename one of each two",
+                hidden.join(", ")
             ),
         );
-    })
+    }
+    named
 }
 
 /// `hidden` hears the name on the page and the metric that does not get it.
@@ -43,8 +51,11 @@ fn named(families: Vec<Family>, mut hidden: impl FnMut(&str, &str)) -> Vec<Named
         }
         family.points = labelled(family.points, family.kind);
         let (name, unit) = name(&family.name, &family.unit, family.kind);
-        let Some(&at) = by_name.get(&name) else {
+        let sample = sample(&name, family.kind);
+        let known = by_name.get(&name).or_else(|| by_name.get(sample.as_ref()?));
+        let Some(&at) = known else {
             by_name.insert(name.clone(), named.len());
+            by_name.extend(sample.map(|sample| (sample, named.len())));
             named.push(Named {
                 name,
                 unit,
@@ -55,18 +66,32 @@ fn named(families: Vec<Family>, mut hidden: impl FnMut(&str, &str)) -> Vec<Named
             continue;
         };
         let there = &mut named[at];
-        if same_type(there.kind, family.kind) && there.unit == unit {
-            let known: HashSet<_> = there.points.iter().map(sorted).collect();
-            let new = family
-                .points
-                .into_iter()
-                .filter(|point| !known.contains(&sorted(point)));
-            there.points.extend(new);
+        if there.name == name && same_type(there.kind, family.kind) && there.unit == unit {
+            there.join(family.kind, family.points);
         } else {
             hidden(&there.name, &family.name);
         }
     }
     named
+}
+
+impl Named {
+    /// Takes more series in. What is one series adds up, except levels: of these the first stands.
+    fn join(&mut self, kind: Kind, points: Vec<Point>) {
+        let adds_up = self.kind == kind && kind != Kind::Gauge;
+        let places = self.points.iter().enumerate();
+        let mut known: HashMap<_, _> = places.map(|(at, point)| (sorted(point), at)).collect();
+        for point in points {
+            match known.entry(sorted(&point)) {
+                Entry::Occupied(at) if adds_up => self.points[*at.get()].value.merge(point.value),
+                Entry::Occupied(_) => {}
+                Entry::Vacant(new) => {
+                    new.insert(self.points.len());
+                    self.points.push(point);
+                }
+            }
+        }
+    }
 }
 
 /// Points under keys that need no change any more. What thereby becomes one series is one.
@@ -77,6 +102,9 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
         _ => "",
     };
     let fits = |key: &str| is_plain(key) && key != taken;
+    // A label without a value is no label to Prometheus: beside a series without it there would be two of one name.
+    let several = points.len() > 1;
+    let full = |texts: &LabelSet| !several || texts.iter().all(|(_, value)| !value.is_empty());
     let mut keys = Keys::default();
     // Keys of one family are nearly always the same texts at the same places.
     let mut table: Option<&'static Columned> = None;
@@ -88,8 +116,8 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
                 of.keys().for_each(|key| keys.show(key, key));
                 table = Some(of);
             }
-            Labels::Texts(texts) if are(texts, &last) => {}
-            Labels::Texts(texts) if texts.iter().all(|(key, _)| fits(key)) => {
+            Labels::Texts(texts) if are(texts, &last) && full(texts) => {}
+            Labels::Texts(texts) if texts.iter().all(|(key, _)| fits(key)) && full(texts) => {
                 for (key, _) in texts {
                     keys.show(key, key);
                 }
@@ -101,7 +129,12 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
                 }));
             }
             labels => {
-                point.labels = joined(labels, taken, &mut keys).into();
+                let mut labels = joined(labels, taken, &mut keys);
+                if several {
+                    keys.met |= labels.iter().any(|(_, value)| value.is_empty());
+                    labels.retain(|(_, value)| !value.is_empty());
+                }
+                point.labels = labels.into();
             }
         }
     }
@@ -127,7 +160,7 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
 #[derive(Default)]
 struct Keys {
     by_name: HashMap<String, String>,
-    /// Two of them became the same word.
+    /// Two of them became the same word, or one went: series may have become one.
     met: bool,
 }
 
@@ -145,6 +178,7 @@ impl Keys {
 /// What tells a point from others.
 fn sorted(point: &Point) -> LabelSet {
     let mut labels = point.labels.clone().into_texts();
+    labels.retain(|(_, value)| !value.is_empty());
     labels.sort();
     labels
 }
@@ -177,6 +211,15 @@ fn joined(labels: &Labels, taken: &str, keys: &mut Keys) -> LabelSet {
 fn same_type(a: Kind, b: Kind) -> bool {
     let gauge = |kind| matches!(kind, Kind::Gauge | Kind::UpDownCounter);
     a == b || (gauge(a) && gauge(b))
+}
+
+/// What the samples of a family are called where that is not its name; for those of histograms, see [`RESERVED`].
+fn sample(name: &str, kind: Kind) -> Option<String> {
+    match kind {
+        Kind::Counter => Some(format!("{name}_total")),
+        Kind::Info => Some(format!("{name}_info")),
+        _ => None,
+    }
 }
 
 /// Endings that `OpenMetrics` keeps for the samples of a family.
@@ -414,12 +457,26 @@ mod tests {
                 family("memory", "By", Kind::Gauge),
                 family("memory.bytes", "", Kind::UpDownCounter),
                 family("orders", "", Kind::Counter),
+                family("orders.total", "", Kind::Gauge),
+                family("jobs_total", "", Kind::Gauge),
+                family("jobs", "", Kind::Counter),
+                family("build", "", Kind::Info),
+                family("build.info", "", Kind::Gauge),
             ],
             |there, metric| told.push(format!("{metric}: {there}")),
         );
         let names: Vec<_> = shown.iter().map(|named| &*named.name).collect();
-        assert_eq!(names, ["lat_seconds", "memory_bytes", "orders"]);
-        assert_eq!(told, ["lat.seconds: lat_seconds", "memory.bytes: memory_bytes"]);
+        assert_eq!(names, ["lat_seconds", "memory_bytes", "orders", "jobs_total", "build"]);
+        assert_eq!(
+            told,
+            [
+                "lat.seconds: lat_seconds",
+                "memory.bytes: memory_bytes",
+                "orders.total: orders",
+                "jobs: jobs_total",
+                "build.info: build"
+            ]
+        );
     }
 
     #[test]
@@ -436,6 +493,8 @@ mod tests {
             point(&[("c", "y"), ("a_b", "x")], 2),
             point(&[("a.b", "x"), ("a_b", "y")], 4),
             point(&[("le", "x")], 8),
+            point(&[("c", "y"), ("empty", "")], 16),
+            point(&[("c", "y")], 32),
         ];
         let points = labelled(points, Kind::Histogram);
         let shown: Vec<_> = points
@@ -452,7 +511,12 @@ mod tests {
                 (labels.join(","), value.as_f64())
             })
             .collect();
-        let expected = [("a_b=x,c=y", 3.0), ("a_b=x;y", 4.0), ("exported_le=x", 8.0)];
+        let expected = [
+            ("a_b=x,c=y", 3.0),
+            ("a_b=x;y", 4.0),
+            ("exported_le=x", 8.0),
+            ("c=y", 48.0),
+        ];
         assert_eq!(shown, expected.map(|(labels, value)| (labels.to_owned(), value)));
     }
 

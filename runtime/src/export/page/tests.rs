@@ -268,9 +268,21 @@ fn names_that_fall_together_are_one_family() {
         gauge("a_b", Kind::UpDownCounter, "2"),
         gauge("a_b", Kind::UpDownCounter, "1"),
         gauge("a__b", Kind::Counter, "3"),
+        gauge("orders", Kind::Counter, "1"),
+        gauge("orders_total", Kind::Counter, "1"),
+        gauge("orders_total", Kind::Counter, "2"),
+        gauge("under.way", Kind::UpDownCounter, "1"),
+        gauge("under_way", Kind::UpDownCounter, "1"),
     ];
     let page = encode(families, Format::Text, false, &PageContext::default());
     let text = String::from_utf8(page.body).unwrap();
     let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
-    assert_eq!(lines, ["a_b{k=\"1\"} 1", "a_b{k=\"2\"} 1"]);
+    let expected = [
+        "a_b{k=\"1\"} 1",
+        "a_b{k=\"2\"} 1",
+        "orders_total{k=\"1\"} 2",
+        "orders_total{k=\"2\"} 1",
+        "under_way{k=\"1\"} 2",
+    ];
+    assert_eq!(lines, expected);
 }
