@@ -286,3 +286,75 @@ fn names_that_fall_together_are_one_family() {
     ];
     assert_eq!(lines, expected);
 }
+
+#[test]
+fn bounds_are_written_as_prometheus_writes_them() {
+    let bounds = [
+        1e-10,
+        1e-7,
+        1.5e-5,
+        1e-4,
+        0.005,
+        1.0,
+        2.5,
+        1e5,
+        123_456.5,
+        1e6,
+        1_048_576.0,
+        1e10,
+        1e21,
+    ];
+    let histogram = Histogram {
+        counts: vec![0; bounds.len() + 1],
+        bounds: bounds.into(),
+        sum: 0.0,
+        exemplars: vec![],
+    };
+    let summary = Summary {
+        quantiles: vec![(0.0, 1e6), (1e-5, 1.0), (1.0, 1.0)],
+        sum: 0.0,
+        count: 1,
+    };
+    let families = vec![
+        family(
+            "h",
+            "",
+            Kind::Histogram,
+            vec![point(&[], PointValue::histogram(histogram))],
+        ),
+        family(
+            "s",
+            "",
+            Kind::Summary,
+            vec![point(&[], PointValue::Summary(Box::new(summary)))],
+        ),
+    ];
+    for format in [Format::Text, Format::OpenMetrics] {
+        let page = encode(families.clone(), format, false, &PageContext::default());
+        let text = String::from_utf8(page.body).unwrap();
+        let said = |before: &str| -> Vec<String> {
+            let ends = text.lines().filter_map(|line| line.strip_prefix(before));
+            ends.map(|end| end.split('"').next().unwrap().to_owned()).collect()
+        };
+        assert_eq!(
+            said("h_bucket{le=\""),
+            [
+                "1e-10",
+                "1e-07",
+                "1.5e-05",
+                "0.0001",
+                "0.005",
+                "1.0",
+                "2.5",
+                "100000.0",
+                "123456.5",
+                "1e+06",
+                "1.048576e+06",
+                "1e+10",
+                "1e+21",
+                "+Inf"
+            ]
+        );
+        assert_eq!(said("s{quantile=\""), ["0.0", "1e-05", "1.0"]);
+    }
+}
