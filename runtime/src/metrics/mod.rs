@@ -7,7 +7,7 @@ mod cell;
 pub(crate) mod check;
 pub(crate) mod columns;
 mod declared;
-mod dropped;
+pub(crate) mod dropped;
 pub(crate) mod dynamic;
 pub(crate) mod exemplar;
 #[cfg(feature = "metrics-facade")]
