@@ -6,10 +6,10 @@ use crate::clock;
 use crate::export::snapshot::{self, Kind, PointValue};
 use crate::metrics::columns::known_labels;
 use crate::metrics::dropped::{self, Reason};
-use crate::metrics::registry;
-use crate::metrics::stripe;
+use crate::metrics::{cell, registry, stripe, value};
 use sketches_ddsketch::{Config, DDSketch};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -50,10 +50,17 @@ impl<L> Summary<L> {
         }
         drop(known);
         let mut known = self.all().write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_SERIES && !known.contains_key(&index) {
-            return SummarySeries(None);
-        }
-        SummarySeries(Some(Arc::clone(known.entry(index).or_default())))
+        let count = known.len();
+        let series = match known.entry(index) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(new) => {
+                if count >= MAX_SERIES || !cell::admit(1) {
+                    return SummarySeries(None);
+                }
+                Arc::clone(new.insert(Arc::default()))
+            }
+        };
+        SummarySeries(Some(series))
     }
 }
 
@@ -145,7 +152,11 @@ impl Series {
             return;
         };
         let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-        part.sum += value;
+        let sum = part.sum + value;
+        if !sum.is_finite() {
+            return dropped::count(Reason::NotFinite);
+        }
+        part.sum = sum;
         part.count += 1;
         let place = &mut part.slices[slice as usize % SLICES];
         if !matches!(place, Some((of, _)) if *of == slice) {
@@ -176,7 +187,7 @@ impl Series {
                 .iter()
                 .map(|&q| (q, all.quantile(q).ok().flatten().unwrap_or(f64::NAN)))
                 .collect(),
-            sum,
+            sum: value::finite(sum),
             count,
         }))
     }
@@ -185,6 +196,23 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_sum_stays_finite() {
+        let series = Series::default();
+        let largest = || series.observe(f64::MAX, slice_now());
+        largest();
+        largest();
+        std::thread::scope(|scope| {
+            scope.spawn(largest);
+        });
+        let PointValue::Summary(summary) = series.value(&[1.0]) else {
+            panic!()
+        };
+        // One of each thread; the second of this one was dropped.
+        assert_eq!((summary.sum, summary.count), (f64::MAX, 2));
+        assert!(summary.quantiles[0].1.is_finite());
+    }
 
     #[test]
     fn the_window_slides() {
