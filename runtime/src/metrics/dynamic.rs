@@ -298,6 +298,7 @@ fn family<K>(meta: &Meta<K>, kind: Kind, points: Vec<Point>) -> Family {
         help: meta.help.into(),
         unit: meta.unit.into(),
         kind,
+        observed: false,
         points,
     }
 }

@@ -20,6 +20,7 @@ pub(crate) fn families() -> Vec<Family> {
                 help: help.into(),
                 unit: unit.into(),
                 kind,
+                observed: true,
                 points: vec![point(Vec::new(), PointValue::number(value))],
             });
         }
@@ -102,6 +103,7 @@ fn build() -> Family {
         help: "The build of vitalsign in this process.".into(),
         unit: "".into(),
         kind: Kind::Info,
+        observed: false,
         points: vec![point(facts, PointValue::Info)],
     }
 }

@@ -156,6 +156,7 @@ impl Gathering {
                 help: Cow::Borrowed(""),
                 unit,
                 kind,
+                observed: false,
                 points: Vec::new(),
             },
             explicit_help: false,
@@ -217,6 +218,7 @@ impl Gathering {
         }
         self.source(at, family.help, false);
         let entry = &mut self.families[at];
+        entry.family.observed |= family.observed;
         if !entry.shared && entry.family.points.is_empty() {
             entry.family.points = family.points;
             return;
@@ -502,6 +504,7 @@ pub(super) fn overflow(points: Vec<Point>) -> Family {
         help: "Label values beyond their limit, counted as `other`, and measurements beyond an instrument's.".into(),
         unit: "{value}".into(),
         kind: Kind::Counter,
+        observed: false,
         points,
     }
 }

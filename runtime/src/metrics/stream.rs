@@ -216,6 +216,7 @@ impl<A: Attribute> Streams<A> {
                 help: "Measurements whose attributes were too long or too many and were cut.".into(),
                 unit: "{measurement}".into(),
                 kind: Kind::Counter,
+                observed: false,
                 points: cut,
             });
         }
@@ -372,6 +373,7 @@ impl<A: Attribute> Stream<A> {
             help: self.help.clone(),
             unit: self.instrument.unit.clone(),
             kind: self.instrument.kind,
+            observed: !self.callbacks.read().unwrap_or_else(PoisonError::into_inner).is_empty(),
             points,
         }
     }

@@ -270,6 +270,7 @@ impl registry::Source for TwoOrders {
                 help: "".into(),
                 unit: "".into(),
                 kind: Kind::Counter,
+                observed: false,
                 points: vec![registry::point(labels.to_vec(), PointValue::number(Number::U64(value)))],
             });
         }
@@ -293,6 +294,7 @@ impl registry::Source for TwoUnits {
                 help: "".into(),
                 unit: unit.into(),
                 kind: Kind::Counter,
+                observed: false,
                 points: vec![registry::point(vec![], PointValue::number(Number::U64(value)))],
             });
         }

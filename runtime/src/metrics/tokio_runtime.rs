@@ -52,6 +52,7 @@ impl Source for Runtimes {
                     help: help.into(),
                     unit: unit.into(),
                     kind,
+                    observed: true,
                     points,
                 });
             }

@@ -32,7 +32,12 @@ pub(crate) struct Encoded {
 }
 
 type Scope = [(Cow<'static, str>, Cow<'static, str>)];
-type Series = (Cow<'static, str>, Labels);
+/// Name, unit and labels: seconds and milliseconds of one name are two metrics.
+type Series = (Cow<'static, str>, Cow<'static, str>, Labels);
+
+fn series(family: &Family, point: &Point) -> Series {
+    (family.name.clone(), family.unit.clone(), point.labels.clone())
+}
 
 /// Labels that name the scope of an instrument stand behind its own.
 pub(crate) const SCOPE: &str = "otel.scope.";
@@ -71,12 +76,22 @@ impl MetricEncoder {
         }
     }
 
+    /// Whether what came since the last push is told of it, and not the whole.
+    fn tells_changes(&self, family: &Family) -> bool {
+        matches!(family.kind, Kind::Counter | Kind::Histogram)
+            && match self.temporality {
+                Temporality::Cumulative => false,
+                Temporality::Delta => true,
+                // What is only read has to be remembered for a difference.
+                Temporality::LowMemory => !family.observed,
+            }
+    }
+
     pub(crate) fn encode(&self, families: &[Family]) -> Encoded {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_nanos() as u64;
-        let delta = self.temporality != Temporality::Cumulative;
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = State {
             unix_nanos: now,
@@ -85,7 +100,7 @@ impl MetricEncoder {
         let mut scopes: Vec<(&Scope, BytesMut)> = vec![(&[], BytesMut::new())];
         let mut count = 0;
         for family in families {
-            let changes = delta && matches!(family.kind, Kind::Counter | Kind::Histogram);
+            let changes = self.tells_changes(family);
             let since = |point| told(family, point, changes.then_some(&*last));
             let mut parts: Vec<(&Scope, Vec<Told<'_>>)> = Vec::new();
             for point in &family.points {
@@ -97,9 +112,7 @@ impl MetricEncoder {
             }
             if changes {
                 for point in &family.points {
-                    state
-                        .values
-                        .insert((family.name.clone(), point.labels.clone()), point.value.clone());
+                    state.values.insert(series(family, point), point.value.clone());
                 }
             }
             let temporality = if changes {
@@ -138,10 +151,14 @@ impl MetricEncoder {
 /// The whole value, or what came after the last.
 fn told<'a>(family: &Family, point: &'a Point, last: Option<&State>) -> Told<'a> {
     let start = point.start_unix_nanos;
-    let old = last.and_then(|last| last.values.get(&(family.name.clone(), point.labels.clone())));
+    let old = last.and_then(|last| last.values.get(&series(family, point)));
     match (last, old) {
         (None, _) => (point, Cow::Borrowed(&point.value), start),
-        (Some(last), Some(old)) => (point, Cow::Owned(minus(&point.value, old)), last.unix_nanos),
+        (Some(last), Some(old)) => {
+            let mut value = minus(&point.value, old);
+            value.keep_examples_since(last.unix_nanos);
+            (point, Cow::Owned(value), last.unix_nanos)
+        }
         (Some(last), None) => (point, Cow::Borrowed(&point.value), start.max(last.unix_nanos)),
     }
 }
@@ -334,27 +351,37 @@ fn dense(buckets: &[(i32, u64)]) -> Option<otlp::exponential_histogram_data_poin
     })
 }
 
-/// What was added since.
+impl PointValue {
+    /// Of a difference: an example that was told with the last one is none of this.
+    fn keep_examples_since(&mut self, unix_nanos: u64) {
+        let since = |exemplar: &Exemplar| exemplar.unix_nanos >= unix_nanos;
+        match self {
+            Self::Number { exemplar, .. } => *exemplar = exemplar.take().filter(|exemplar| since(exemplar)),
+            Self::Histogram(histogram) => histogram.exemplars.retain(since),
+            Self::Exponential(histogram) => histogram.exemplars.retain(since),
+            Self::Summary(_) | Self::Info => {}
+        }
+    }
+}
+
+/// What was added since. What was counted elsewhere may begin anew: then it is all of it.
 fn minus(new: &PointValue, old: &PointValue) -> PointValue {
     match (new, old) {
         (PointValue::Number { value, exemplar }, PointValue::Number { value: old, .. }) => PointValue::Number {
             value: match (*value, *old) {
-                (Number::U64(a), Number::U64(b)) => Number::U64(a.saturating_sub(b)),
-                (Number::I64(a), Number::I64(b)) => Number::I64(a.saturating_sub(b)),
-                (Number::F64(a), Number::F64(b)) => Number::F64(a - b),
+                (Number::U64(a), Number::U64(b)) if a >= b => Number::U64(a - b),
+                (Number::I64(a), Number::I64(b)) if a >= b => Number::I64(a.saturating_sub(b)),
+                (Number::F64(a), Number::F64(b)) if a >= b => Number::F64(a - b),
                 (value, _) => value,
             },
             exemplar: exemplar.clone(),
         },
-        (PointValue::Histogram(new), PointValue::Histogram(old)) if new.bounds == old.bounds => {
+        (PointValue::Histogram(new), PointValue::Histogram(old))
+            if new.bounds == old.bounds && new.counts.iter().zip(&old.counts).all(|(a, b)| a >= b) =>
+        {
             PointValue::histogram(Histogram {
                 bounds: new.bounds.clone(),
-                counts: new
-                    .counts
-                    .iter()
-                    .zip(&old.counts)
-                    .map(|(a, b)| a.saturating_sub(*b))
-                    .collect(),
+                counts: new.counts.iter().zip(&old.counts).map(|(a, b)| a - b).collect(),
                 sum: new.sum - old.sum,
                 exemplars: new.exemplars.clone(),
             })
@@ -396,6 +423,7 @@ mod tests {
             help: "Orders.".into(),
             unit: "{order}".into(),
             kind: Kind::Counter,
+            observed: false,
             points: vec![Point {
                 labels: vec![("channel".into(), "web".into())].into(),
                 value: PointValue::Number {
@@ -475,6 +503,123 @@ mod tests {
             (h.data_points[0].bucket_counts.as_slice(), h.data_points[0].sum),
             (&[0, 0, 2][..], Some(6.0))
         );
+    }
+
+    #[test]
+    fn low_memory_wants_what_is_observed_whole() {
+        let encoder = MetricEncoder::new(Temporality::LowMemory);
+        let families = |value| {
+            let observed = Family {
+                observed: true,
+                name: "cpu".into(),
+                ..counter(value)
+            };
+            [counter(value), observed, histogram([value, 0, 0], 0.5)]
+        };
+        encoder.commit(encoder.encode(&families(7)).state);
+        let encoded = encoder.encode(&families(9));
+        assert_eq!(
+            encoded.state.values.len(),
+            2,
+            "nothing is remembered of what is told whole"
+        );
+        let metrics = decode(&encoded);
+        let of = |at: usize| {
+            let (sum, value) = sum(&metrics[at]);
+            (
+                value,
+                sum.aggregation_temporality,
+                sum.data_points[0].start_time_unix_nano > 1,
+            )
+        };
+        assert_eq!((of(0), of(1)), ((2, 1, true), (9, 2, false)));
+        let Some(metric::Data::Histogram(h)) = &metrics[2].data else {
+            panic!()
+        };
+        assert_eq!((h.aggregation_temporality, h.data_points[0].count), (1, 2));
+        // With `delta` it is told by its changes, too.
+        let encoder = MetricEncoder::new(Temporality::Delta);
+        encoder.commit(encoder.encode(&families(7)).state);
+        assert_eq!(sum(&decode(&encoder.encode(&families(9)))[1]).1, 2);
+    }
+
+    #[test]
+    fn what_begins_anew_is_told_whole() {
+        let family = |number| {
+            let mut family = counter(0);
+            family.points[0].value = PointValue::number(number);
+            family
+        };
+        for (before, after, told) in [
+            (Number::U64(7), Number::U64(3), number_data_point::Value::AsInt(3)),
+            (
+                Number::F64(7.5),
+                Number::F64(0.5),
+                number_data_point::Value::AsDouble(0.5),
+            ),
+            (
+                Number::F64(0.5),
+                Number::F64(2.5),
+                number_data_point::Value::AsDouble(2.0),
+            ),
+        ] {
+            let encoder = MetricEncoder::new(Temporality::Delta);
+            encoder.commit(encoder.encode(&[family(before)]).state);
+            let metrics = decode(&encoder.encode(&[family(after)]));
+            let Some(metric::Data::Sum(sum)) = &metrics[0].data else {
+                panic!()
+            };
+            assert_eq!(sum.data_points[0].value, Some(told));
+        }
+        let encoder = MetricEncoder::new(Temporality::Delta);
+        encoder.commit(encoder.encode(&[histogram([5, 5, 5], 30.0)]).state);
+        let metrics = decode(&encoder.encode(&[histogram([1, 0, 6], 20.0)]));
+        let Some(metric::Data::Histogram(h)) = &metrics[0].data else {
+            panic!()
+        };
+        assert_eq!((h.data_points[0].count, h.data_points[0].sum), (7, Some(20.0)));
+    }
+
+    #[test]
+    fn an_example_is_told_with_its_own_difference() {
+        let example = |unix_nanos| Exemplar {
+            value: 1.5,
+            unix_nanos,
+            trace_id: crate::trace::TraceId(1),
+            span_id: crate::trace::SpanId(2),
+        };
+        let family = |count, unix_nanos| {
+            let mut family = histogram([0, count, 0], 1.5);
+            let PointValue::Histogram(of) = &mut family.points[0].value else {
+                panic!()
+            };
+            of.exemplars.push(example(unix_nanos));
+            family
+        };
+        let examples = |encoded: &Encoded| {
+            let Some(metric::Data::Histogram(h)) = decode(encoded).remove(0).data else {
+                panic!()
+            };
+            h.data_points[0].exemplars.len()
+        };
+        let encoder = MetricEncoder::new(Temporality::Delta);
+        let first = encoder.encode(&[family(1, 5)]);
+        assert_eq!(examples(&first), 1);
+        encoder.commit(first.state);
+        assert_eq!(examples(&encoder.encode(&[family(2, 5)])), 0);
+        assert_eq!(examples(&encoder.encode(&[family(2, u64::MAX)])), 1);
+    }
+
+    #[test]
+    fn units_are_told_apart() {
+        let family = |unit: &'static str, value| Family {
+            unit: unit.into(),
+            ..counter(value)
+        };
+        let encoder = MetricEncoder::new(Temporality::Delta);
+        encoder.commit(encoder.encode(&[family("s", 7), family("ms", 7000)]).state);
+        let metrics = decode(&encoder.encode(&[family("s", 9), family("ms", 9000)]));
+        assert_eq!((sum(&metrics[0]).1, sum(&metrics[1]).1), (2, 2000));
     }
 
     #[test]

@@ -95,6 +95,7 @@ fn target_info(page: &PageContext) -> Option<Family> {
         help: Cow::Borrowed("What is being watched: the attributes of the resource."),
         unit: Cow::Borrowed(""),
         kind: Kind::Info,
+        observed: false,
         points: vec![Point {
             labels: page
                 .resource

@@ -442,6 +442,7 @@ mod tests {
             help: "".into(),
             unit: unit.into(),
             kind,
+            observed: false,
             points: vec![Point {
                 labels: LabelSet::new().into(),
                 typed: 0,

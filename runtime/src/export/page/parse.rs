@@ -26,6 +26,7 @@ pub(super) fn families(page: &str) -> Vec<Family> {
                         "info" => Kind::Info,
                         _ => Kind::Gauge,
                     },
+                    observed: kind == "counter",
                     points: Vec::new(),
                 });
             }

@@ -11,6 +11,7 @@ fn family(name: &'static str, unit: &'static str, kind: Kind, points: Vec<Point>
         help: "It\nsays \"\\\".".into(),
         unit: unit.into(),
         kind,
+        observed: false,
         points,
     }
 }

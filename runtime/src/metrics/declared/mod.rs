@@ -52,6 +52,7 @@ impl Gathered<'_> {
             help: definition.help.trim().into(),
             unit: definition.unit.into(),
             kind,
+            observed: false,
             points,
         });
     }
