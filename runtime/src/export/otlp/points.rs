@@ -2,6 +2,7 @@
 
 use super::wire::{field, in_scope, in_scope_of};
 use crate::config::env::Temporality;
+use crate::export::queue::MAX_BATCH_BYTES;
 use crate::export::snapshot::{Exemplar, Exponential, Family, Histogram, Kind, Labels, Number, Point, PointValue};
 use bytes::{Bytes, BytesMut};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
@@ -21,14 +22,22 @@ pub(crate) struct MetricEncoder {
     last: Mutex<State>,
 }
 
-/// Metrics ready to stand in a request.
+/// Metrics ready for their requests: one, unless it would be larger than receivers take.
 pub(crate) struct Encoded {
+    pub(crate) parts: Vec<Part>,
+    unix_nanos: u64,
+}
+
+/// What stands in one request.
+pub(crate) struct Part {
     /// A field 2 of a `ResourceMetrics` for each scope, ours first.
     pub(crate) scopes: Vec<Bytes>,
     /// Data points.
     pub(crate) count: u64,
-    /// To be committed when they were delivered.
-    pub(crate) state: State,
+    /// To be said before all are committed.
+    pub(crate) delivered: bool,
+    /// What the differences in it lead to.
+    values: Told,
 }
 
 type Scope = [(Cow<'static, str>, Cow<'static, str>)];
@@ -55,11 +64,14 @@ fn scope(labels: &Labels) -> &Scope {
 }
 
 /// What had been counted when deltas were last delivered.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct State {
+#[derive(Debug, Default)]
+struct State {
     unix_nanos: u64,
-    values: HashMap<Series, PointValue>,
+    values: Told,
 }
+
+/// What was told of each series, and when.
+type Told = HashMap<Series, (u64, PointValue)>;
 
 impl MetricEncoder {
     pub(crate) fn new(temporality: Temporality) -> Self {
@@ -69,10 +81,30 @@ impl MetricEncoder {
         }
     }
 
-    /// What was encoded with this state is delivered.
-    pub(crate) fn commit(&self, state: State) {
-        if self.temporality != Temporality::Cumulative {
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    /// The differences begin anew where they were delivered. Of series that are gone nothing is kept.
+    #[expect(clippy::mutable_key_type, reason = "what labels are looked up in never changes")]
+    pub(crate) fn commit(&self, encoded: Encoded) {
+        if self.temporality == Temporality::Cumulative {
+            return;
+        }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut values = HashMap::new();
+        let mut all = true;
+        for part in encoded.parts {
+            all &= part.delivered;
+            if part.delivered {
+                values.extend(part.values);
+            } else {
+                let old = part
+                    .values
+                    .into_keys()
+                    .filter_map(|series| last.values.remove_entry(&series));
+                values.extend(old);
+            }
+        }
+        last.values = values;
+        if all {
+            last.unix_nanos = encoded.unix_nanos;
         }
     }
 
@@ -93,16 +125,11 @@ impl MetricEncoder {
             .unwrap_or_default()
             .as_nanos() as u64;
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut state = State {
-            unix_nanos: now,
-            values: HashMap::new(),
-        };
-        let mut scopes: Vec<(&Scope, BytesMut)> = vec![(&[], BytesMut::new())];
-        let mut count = 0;
+        let mut request = Request::default();
         for family in families {
             let changes = self.tells_changes(family);
-            let since = |point| told(family, point, changes.then_some(&*last));
-            let mut parts: Vec<(&Scope, Vec<Told<'_>>)> = Vec::new();
+            let since = |point| news(family, point, changes.then_some(&*last));
+            let mut parts: Vec<(&Scope, Vec<News<'_>>)> = Vec::new();
             for point in &family.points {
                 let scope = scope(&point.labels);
                 match parts.iter_mut().find(|(known, _)| *known == scope) {
@@ -110,54 +137,103 @@ impl MetricEncoder {
                     None => parts.push((scope, vec![since(point)])),
                 }
             }
-            if changes {
-                for point in &family.points {
-                    state.values.insert(series(family, point), point.value.clone());
-                }
-            }
-            let temporality = if changes {
-                AggregationTemporality::Delta
-            } else {
-                AggregationTemporality::Cumulative
-            };
             for (scope, points) in parts {
-                let at = scopes.iter().position(|(known, _)| *known == scope);
-                let at = at.unwrap_or_else(|| {
-                    scopes.push((scope, BytesMut::new()));
-                    scopes.len() - 1
-                });
-                for data in data(family.kind, &points, temporality, now) {
-                    let metric = Metric {
-                        name: family.name.to_string(),
-                        description: family.help.to_string(),
-                        unit: family.unit.to_string(),
-                        data: Some(data),
-                        ..Metric::default()
-                    };
-                    field(&mut scopes[at].1, 2, &metric.encode_to_vec());
-                }
+                request.add(family, scope, &points, changes.then_some(now), now);
             }
-            count += family.points.len() as u64;
         }
-        let scopes = scopes.into_iter().filter(|(_, items)| !items.is_empty());
+        request.end();
         Encoded {
-            scopes: scopes.map(|(scope, items)| in_their_scope(scope, &items)).collect(),
-            count,
-            state,
+            parts: request.parts,
+            unix_nanos: now,
+        }
+    }
+}
+
+/// Requests being put together: as few as receivers take.
+#[derive(Default)]
+struct Request<'a> {
+    scopes: Vec<(&'a Scope, BytesMut)>,
+    bytes: usize,
+    count: u64,
+    values: Told,
+    parts: Vec<Part>,
+}
+
+impl<'a> Request<'a> {
+    /// Adds a family's points of one scope; `changes` says since when they are differences from here on.
+    fn add(&mut self, family: &Family, scope: &'a Scope, points: &[News<'_>], changes: Option<u64>, now: u64) {
+        let temporality = match changes {
+            Some(_) => AggregationTemporality::Delta,
+            None => AggregationTemporality::Cumulative,
+        };
+        let metrics = data(family.kind, points, temporality, now).into_iter().map(|data| {
+            let metric = Metric {
+                name: family.name.to_string(),
+                description: family.help.to_string(),
+                unit: family.unit.to_string(),
+                data: Some(data),
+                ..Metric::default()
+            };
+            metric.encode_to_vec()
+        });
+        let metrics: Vec<Vec<u8>> = metrics.collect();
+        let bytes = metrics.iter().map(Vec::len).sum::<usize>();
+        if bytes > MAX_BATCH_BYTES && points.len() > 1 {
+            let few = points.len().div_ceil(bytes / MAX_BATCH_BYTES + 1);
+            for points in points.chunks(few) {
+                self.add(family, scope, points, changes, now);
+            }
+            return;
+        }
+        if self.bytes + bytes > MAX_BATCH_BYTES {
+            self.end();
+        }
+        let at = self.scopes.iter().position(|(known, _)| *known == scope);
+        let at = at.unwrap_or_else(|| {
+            self.scopes.push((scope, BytesMut::new()));
+            self.scopes.len() - 1
+        });
+        for metric in metrics {
+            field(&mut self.scopes[at].1, 2, &metric);
+        }
+        self.bytes += bytes;
+        self.count += points.len() as u64;
+        if let Some(now) = changes {
+            let told = |(point, ..): &News<'_>| (series(family, point), (now, point.value.clone()));
+            self.values.extend(points.iter().map(told));
+        }
+    }
+
+    /// What was added is one request.
+    fn end(&mut self) {
+        // Ours first.
+        self.scopes.sort_by_key(|(scope, _)| !scope.is_empty());
+        let scopes: Vec<_> = self.scopes.drain(..).collect();
+        self.bytes = 0;
+        if !scopes.is_empty() {
+            self.parts.push(Part {
+                scopes: scopes
+                    .iter()
+                    .map(|(scope, items)| in_their_scope(scope, items))
+                    .collect(),
+                count: std::mem::take(&mut self.count),
+                delivered: false,
+                values: std::mem::take(&mut self.values),
+            });
         }
     }
 }
 
 /// The whole value, or what came after the last.
-fn told<'a>(family: &Family, point: &'a Point, last: Option<&State>) -> Told<'a> {
+fn news<'a>(family: &Family, point: &'a Point, last: Option<&State>) -> News<'a> {
     let start = point.start_unix_nanos;
     let old = last.and_then(|last| last.values.get(&series(family, point)));
     match (last, old) {
         (None, _) => (point, Cow::Borrowed(&point.value), start),
-        (Some(last), Some(old)) => {
+        (Some(_), Some((since, old))) => {
             let mut value = minus(&point.value, old);
-            value.keep_examples_since(last.unix_nanos);
-            (point, Cow::Owned(value), last.unix_nanos)
+            value.keep_examples_since(*since);
+            (point, Cow::Owned(value), *since)
         }
         (Some(last), None) => (point, Cow::Borrowed(&point.value), start.max(last.unix_nanos)),
     }
@@ -182,10 +258,10 @@ fn in_their_scope(labels: &Scope, items: &[u8]) -> Bytes {
 }
 
 /// A point, and its value and start as they are to be told.
-type Told<'a> = (&'a Point, Cow<'a, PointValue>, u64);
+type News<'a> = (&'a Point, Cow<'a, PointValue>, u64);
 
 /// One message for each form that the points have: a family may hold classic and exponential histograms side by side.
-fn data(kind: Kind, points: &[Told<'_>], temporality: AggregationTemporality, now: u64) -> Vec<metric::Data> {
+fn data(kind: Kind, points: &[News<'_>], temporality: AggregationTemporality, now: u64) -> Vec<metric::Data> {
     let temporality = temporality as i32;
     let (mut numbers, mut classic, mut exponential, mut summaries) = (vec![], vec![], vec![], vec![]);
     for (point, value, start) in points {
@@ -456,8 +532,17 @@ mod tests {
     }
 
     fn decode(encoded: &Encoded) -> Vec<Metric> {
-        let resource = otlp::ResourceMetrics::decode(encoded.scopes[0].clone()).unwrap();
+        of_part(&encoded.parts[0])
+    }
+
+    fn of_part(part: &Part) -> Vec<Metric> {
+        let resource = otlp::ResourceMetrics::decode(part.scopes[0].clone()).unwrap();
         resource.scope_metrics[0].metrics.clone()
+    }
+
+    fn deliver(encoder: &MetricEncoder, mut encoded: Encoded) {
+        encoded.parts.iter_mut().for_each(|part| part.delivered = true);
+        encoder.commit(encoded);
     }
 
     fn sum(metric: &Metric) -> (&Sum, i64) {
@@ -491,7 +576,7 @@ mod tests {
         // Not delivered: nothing is forgotten.
         let again = encoder.encode(&[counter(9), histogram([1, 1, 0], 2.0)]);
         assert_eq!(sum(&decode(&again)[0]).1, 9);
-        encoder.commit(again.state);
+        deliver(&encoder, again);
         let next = decode(&encoder.encode(&[counter(12), histogram([1, 1, 2], 8.0)]));
         let (sum, value) = sum(&next[0]);
         assert_eq!((value, sum.aggregation_temporality), (3, 1));
@@ -516,10 +601,10 @@ mod tests {
             };
             [counter(value), observed, histogram([value, 0, 0], 0.5)]
         };
-        encoder.commit(encoder.encode(&families(7)).state);
+        deliver(&encoder, encoder.encode(&families(7)));
         let encoded = encoder.encode(&families(9));
         assert_eq!(
-            encoded.state.values.len(),
+            encoded.parts[0].values.len(),
             2,
             "nothing is remembered of what is told whole"
         );
@@ -539,7 +624,7 @@ mod tests {
         assert_eq!((h.aggregation_temporality, h.data_points[0].count), (1, 2));
         // With `delta` it is told by its changes, too.
         let encoder = MetricEncoder::new(Temporality::Delta);
-        encoder.commit(encoder.encode(&families(7)).state);
+        deliver(&encoder, encoder.encode(&families(7)));
         assert_eq!(sum(&decode(&encoder.encode(&families(9)))[1]).1, 2);
     }
 
@@ -564,7 +649,7 @@ mod tests {
             ),
         ] {
             let encoder = MetricEncoder::new(Temporality::Delta);
-            encoder.commit(encoder.encode(&[family(before)]).state);
+            deliver(&encoder, encoder.encode(&[family(before)]));
             let metrics = decode(&encoder.encode(&[family(after)]));
             let Some(metric::Data::Sum(sum)) = &metrics[0].data else {
                 panic!()
@@ -572,7 +657,7 @@ mod tests {
             assert_eq!(sum.data_points[0].value, Some(told));
         }
         let encoder = MetricEncoder::new(Temporality::Delta);
-        encoder.commit(encoder.encode(&[histogram([5, 5, 5], 30.0)]).state);
+        deliver(&encoder, encoder.encode(&[histogram([5, 5, 5], 30.0)]));
         let metrics = decode(&encoder.encode(&[histogram([1, 0, 6], 20.0)]));
         let Some(metric::Data::Histogram(h)) = &metrics[0].data else {
             panic!()
@@ -605,9 +690,54 @@ mod tests {
         let encoder = MetricEncoder::new(Temporality::Delta);
         let first = encoder.encode(&[family(1, 5)]);
         assert_eq!(examples(&first), 1);
-        encoder.commit(first.state);
+        deliver(&encoder, first);
         assert_eq!(examples(&encoder.encode(&[family(2, 5)])), 0);
         assert_eq!(examples(&encoder.encode(&[family(2, u64::MAX)])), 1);
+    }
+
+    #[test]
+    fn many_series_are_several_requests_each_with_its_differences() {
+        let families = |value| {
+            let mut large = histogram([value, 0, 0], 0.5);
+            let point = large.points[0].clone();
+            large.points = (0..60_000)
+                .map(|n| Point {
+                    labels: vec![("user".into(), format!("user-{n:06}").into())].into(),
+                    ..point.clone()
+                })
+                .collect();
+            [counter(value), large]
+        };
+        let encoder = MetricEncoder::new(Temporality::Delta);
+        let mut first = encoder.encode(&families(7));
+        let size = |part: &Part| part.scopes.iter().map(Bytes::len).sum::<usize>();
+        assert!(first.parts.len() > 1);
+        for part in &first.parts {
+            assert!(
+                size(part) <= MAX_BATCH_BYTES + 1000 && size(part) > MAX_BATCH_BYTES / 4,
+                "{}",
+                size(part)
+            );
+        }
+        assert_eq!(first.parts.iter().map(|part| part.count).sum::<u64>(), 60_001);
+        // All but the last are delivered.
+        let n = first.parts.len() - 1;
+        let missed = first.parts[n].count;
+        first.parts[..n].iter_mut().for_each(|part| part.delivered = true);
+        encoder.commit(first);
+        let second = encoder.encode(&families(9));
+        let mut counts: HashMap<(u64, bool), u64> = HashMap::new();
+        for metric in second.parts.iter().flat_map(of_part) {
+            if let Some(metric::Data::Histogram(h)) = metric.data {
+                for point in h.data_points {
+                    *counts.entry((point.count, point.start_time_unix_nano > 1)).or_default() += 1;
+                }
+            }
+        }
+        assert_eq!(
+            counts,
+            HashMap::from([((2, true), 60_000 - missed), ((9, false), missed)])
+        );
     }
 
     #[test]
@@ -617,7 +747,7 @@ mod tests {
             ..counter(value)
         };
         let encoder = MetricEncoder::new(Temporality::Delta);
-        encoder.commit(encoder.encode(&[family("s", 7), family("ms", 7000)]).state);
+        deliver(&encoder, encoder.encode(&[family("s", 7), family("ms", 7000)]));
         let metrics = decode(&encoder.encode(&[family("s", 9), family("ms", 9000)]));
         assert_eq!((sum(&metrics[0]).1, sum(&metrics[1]).1), (2, 2000));
     }
