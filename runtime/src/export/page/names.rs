@@ -22,7 +22,7 @@ pub(super) struct Named {
 
 /// Names the families. Those that fall under one name are joined if they are of one kind; otherwise the first stands, and that is said.
 /// A name is that of a sample, too: a gauge `x_total` and a counter `x` would be one on the page.
-pub(super) fn families(families: Vec<Family>) -> Vec<Named> {
+pub(super) fn families(families: impl IntoIterator<Item = Family>) -> Vec<Named> {
     let mut hidden = Vec::new();
     let named = named(families, |there, metric| {
         hidden.push(format!("`{metric}` behind `{there}`"));
@@ -42,8 +42,8 @@ pub(super) fn families(families: Vec<Family>) -> Vec<Named> {
 }
 
 /// `hidden` hears the name on the page and the metric that does not get it.
-fn named(families: Vec<Family>, mut hidden: impl FnMut(&str, &str)) -> Vec<Named> {
-    let mut named: Vec<Named> = Vec::with_capacity(families.len());
+fn named(families: impl IntoIterator<Item = Family>, mut hidden: impl FnMut(&str, &str)) -> Vec<Named> {
+    let mut named: Vec<Named> = Vec::new();
     let mut by_name: HashMap<String, usize> = HashMap::new();
     for mut family in families {
         if family.points.is_empty() {

@@ -359,3 +359,27 @@ fn bounds_are_written_as_prometheus_writes_them() {
         assert_eq!(said("s{quantile=\""), ["0.0", "1e-05", "1.0"]);
     }
 }
+
+#[test]
+fn target_info_is_ours_and_comes_last() {
+    let page = PageContext {
+        resource: vec![("service.name".to_owned(), "shop".to_owned())],
+    };
+    let gauge = |name| {
+        family(
+            name,
+            "",
+            Kind::Gauge,
+            vec![point(&[], PointValue::number(Number::U64(1)))],
+        )
+    };
+    let page = encode(
+        vec![gauge("a"), gauge("target.info"), gauge("z")],
+        Format::Text,
+        false,
+        &page,
+    );
+    let text = String::from_utf8(page.body).unwrap();
+    let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(lines, ["a 1", "z 1", "target_info{service_name=\"shop\"} 1"]);
+}
