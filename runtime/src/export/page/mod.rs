@@ -14,6 +14,7 @@ mod text;
 use super::snapshot::{Family, Kind, Point, PointValue};
 use crate::metrics::registry;
 use accept::Format;
+pub(crate) use names::agree;
 use std::borrow::Cow;
 use std::io::Write as _;
 use std::sync::{PoisonError, RwLock};

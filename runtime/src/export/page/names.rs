@@ -2,6 +2,7 @@
 
 use super::super::diag::{Level, say_once};
 use super::super::snapshot::{Family, Kind, Labels, Point};
+use crate::metrics::check::{Conflict, Declaration};
 use crate::metrics::columns::Columned;
 use crate::metrics::registry::LabelSet;
 use std::borrow::Cow;
@@ -222,6 +223,42 @@ fn sample(name: &str, kind: Kind) -> Option<String> {
     }
 }
 
+/// Finds two declared metrics that would be one on the page though they have two names: one of them would not be seen.
+pub(crate) fn agree(declarations: &[Declaration]) -> Result<(), Conflict> {
+    let mut by_name: HashMap<String, &Declaration> = HashMap::new();
+    for this in declarations {
+        let kind = match this.kind {
+            "counter" => Kind::Counter,
+            "up-down counter" => Kind::UpDownCounter,
+            "histogram" => Kind::Histogram,
+            "summary" => Kind::Summary,
+            "info" => Kind::Info,
+            _ => Kind::Gauge,
+        };
+        let (name, _) = name(&this.metric, this.unit, kind);
+        let sample = sample(&name, kind);
+        for name in [Some(name), sample].into_iter().flatten() {
+            let known = by_name.entry(name).or_insert(this);
+            if is_other(&known.metric, &this.metric) {
+                return Err(Conflict {
+                    metric: this.metric.clone(),
+                    what: format!(
+                        "on the page its name is that of `{}`, rename one of them,",
+                        known.metric
+                    ),
+                    places: vec![known.place.clone(), this.place.clone()],
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Not another spelling of the same, which is refused as such.
+fn is_other(a: &str, b: &str) -> bool {
+    word(a) != word(b)
+}
+
 /// Endings that `OpenMetrics` keeps for the samples of a family.
 const RESERVED: [&str; 6] = ["_created", "_bucket", "_count", "_sum", "_gcount", "_gsum"];
 
@@ -432,6 +469,51 @@ mod tests {
                 "{base} {unit}"
             );
         }
+    }
+
+    #[test]
+    fn declarations_that_would_be_one_on_the_page_are_refused() {
+        let declared = |metric: &str, kind, unit, place: &str| Declaration {
+            metric: metric.to_owned(),
+            kind,
+            unit,
+            labels: None,
+            help: None,
+            place: place.to_owned(),
+        };
+        for (one, other) in [
+            (
+                declared("memory", "gauge", "By", "a:1"),
+                declared("memory.bytes", "gauge", "", "b:2"),
+            ),
+            (
+                declared("lat", "histogram", "s", "a:1"),
+                declared("lat.seconds", "histogram", "", "b:2"),
+            ),
+            (
+                declared("build", "info", "", "a:1"),
+                declared("build.info", "gauge", "", "b:2"),
+            ),
+            (
+                declared("size.total", "gauge", "", "a:1"),
+                declared("size", "counter", "", "b:2"),
+            ),
+        ] {
+            let expected = format!(
+                "metric `{}`: on the page its name is that of `{}`, rename one of them, at a:1 and b:2",
+                other.metric, one.metric
+            );
+            assert_eq!(agree(&[one, other]).unwrap_err().to_string(), expected);
+        }
+        let fine = [
+            declared("memory", "gauge", "By", "a:1"),
+            declared("memory", "gauge", "By", "b:2"),
+            declared("memory.peak", "gauge", "By", "c:3"),
+            declared("memory", "gauge", "1", "d:4"),
+            declared("orders", "counter", "{order}", "e:5"),
+            declared("orders.in_flight", "up-down counter", "{order}", "e:5"),
+        ];
+        assert_eq!(agree(&fine), Ok(()));
     }
 
     #[test]
