@@ -242,6 +242,35 @@ mod tests {
     }
 
     #[test]
+    fn units_are_words_on_the_page_only() {
+        let units = [
+            Unit::Amperes,
+            Unit::Bytes,
+            Unit::Celsius,
+            Unit::Grams,
+            Unit::Joules,
+            Unit::Meters,
+            Unit::Ratios,
+            Unit::Seconds,
+            Unit::Volts,
+        ];
+        let mut registry = Registry::default();
+        for (at, unit) in units.into_iter().enumerate() {
+            registry.register_with_unit(format!("g{at}"), "G", unit, Gauge::<i64>::default());
+        }
+        let mut theirs = String::new();
+        prometheus_client::encoding::text::encode_registry(&mut theirs, &registry).unwrap();
+        let mut families = Vec::new();
+        Foreign(Arc::new(registry)).families(&mut families);
+        let pushed: Vec<_> = families.iter().map(|family| family.unit.to_string()).collect();
+        assert_eq!(pushed, ["A", "By", "Cel", "g", "J", "m", "ratios", "s", "V"]);
+        for named in names::families(families) {
+            let unit = format!("# UNIT {} {}\n", named.name, named.unit);
+            assert!(theirs.contains(&unit), "{unit}{theirs}");
+        }
+    }
+
+    #[test]
     fn half_a_histogram_is_none() {
         let page = "# HELP h H.\n# TYPE h histogram\nh_sum 1.5\nh_count 1\nh_bucket{le=\"1.0\"} 1\n";
         let families = super::super::parse::families(page);

@@ -33,13 +33,28 @@ pub(super) fn families(page: &str) -> Vec<Family> {
             help = "";
         } else if let Some(text) = line.strip_prefix("# UNIT ") {
             if let (Some(family), Some((_, unit))) = (families.last_mut(), text.rsplit_once(' ')) {
-                family.unit = unit.to_owned().into();
+                family.unit = ucum(unit).to_owned().into();
             }
         } else if let (Some(family), Some(sample)) = (families.last_mut(), Sample::parse(line)) {
             add(family, sample);
         }
     }
     families
+}
+
+/// The words of that crate's units as what is pushed has them; on the page they are words again.
+fn ucum(word: &str) -> &str {
+    match word {
+        "amperes" => "A",
+        "bytes" => "By",
+        "celsius" => "Cel",
+        "grams" => "g",
+        "joules" => "J",
+        "meters" => "m",
+        "seconds" => "s",
+        "volts" => "V",
+        other => other,
+    }
 }
 
 fn add(family: &mut Family, mut sample: Sample<'_>) {
@@ -210,7 +225,7 @@ mod tests {
         let families = families(page);
         assert_eq!(families.len(), 3);
         assert_eq!(families[0].help, "How\nlong.");
-        assert_eq!(families[0].unit, "seconds");
+        assert_eq!(families[0].unit, "s");
         assert_eq!(families[0].points.len(), 1);
         let labels: Vec<_> = families[0].points[0].labels.iter().collect();
         assert_eq!(labels, [("k", "a\"b\\,}")]);
