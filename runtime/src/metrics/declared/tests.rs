@@ -23,6 +23,12 @@ crate::metrics! {
     /// Native.
     static NATIVE: Histogram = "declared.native", native = true;
     static FACTS: Info = "declared.facts";
+    /// Below 0 there is none of it.
+    static FREE: Gauge<u64> = "declared.free";
+    /// It may be below 0.
+    static LEVEL_BELOW: Gauge<f64> = "declared.level_below";
+    /// So may this.
+    static BALANCE: Gauge<i64> = "declared.balance";
     /// Of numbers that are large only together.
     static LARGE: Counter<f64, (r#type: bool)> = "declared.large";
     static LARGE_SIZES: Histogram = "declared.large_sizes", buckets = [1.0];
@@ -253,4 +259,30 @@ fn labels_that_would_break_a_page_are_refused() {
         assert!(refused(keys), "{keys:?}");
     }
     assert!(!refused(&["a", "b", "level", "_x"]));
+}
+
+#[test]
+fn a_level_without_a_sign_stays_one() {
+    use crate::metrics::dropped::{Reason, so_far};
+    let before = so_far(Reason::Negative);
+    FREE.set(3);
+    FREE.sub(1);
+    FREE.sub(5);
+    BALANCE.set(3);
+    BALANCE.sub(5);
+    LEVEL_BELOW.set(0.5);
+    LEVEL_BELOW.sub(1.0);
+    LEVEL_BELOW.sub(f64::NAN);
+    let families = gather();
+    let value = |name: &str| {
+        let family = families.iter().find(|family| family.name == name).unwrap();
+        match family.points[0].value {
+            PointValue::Number { value, .. } => value,
+            _ => panic!(),
+        }
+    };
+    assert_eq!(value("declared.free"), Number::U64(2));
+    assert_eq!(value("declared.balance"), Number::I64(-2));
+    assert_eq!(value("declared.level_below"), Number::F64(-0.5));
+    assert!(so_far(Reason::Negative) > before);
 }
