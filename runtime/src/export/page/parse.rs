@@ -10,10 +10,12 @@ type Labels = Vec<(Cow<'static, str>, Cow<'static, str>)>;
 /// The families of a page; lines that cannot be read are left out.
 pub(super) fn families(page: &str) -> Vec<Family> {
     let mut families: Vec<Family> = Vec::new();
-    let mut help = "";
+    let mut help = String::new();
+    let mut in_help = false;
     for line in page.lines() {
         if let Some(text) = line.strip_prefix("# HELP ") {
-            help = text.split_once(' ').map_or("", |(_, help)| help);
+            text.split_once(' ').map_or("", |(_, help)| help).clone_into(&mut help);
+            in_help = true;
         } else if let Some(text) = line.strip_prefix("# TYPE ") {
             if let Some((name, kind)) = text.rsplit_once(' ') {
                 families.push(Family {
@@ -30,7 +32,12 @@ pub(super) fn families(page: &str) -> Vec<Family> {
                     points: Vec::new(),
                 });
             }
-            help = "";
+            help.clear();
+            in_help = false;
+        } else if in_help {
+            // That crate writes it as it is: a line feed is one, and what follows is no sample of the family before.
+            help.push('\n');
+            help.push_str(line);
         } else if let Some(text) = line.strip_prefix("# UNIT ") {
             if let (Some(family), Some((_, unit))) = (families.last_mut(), text.rsplit_once(' ')) {
                 family.unit = ucum(unit).to_owned().into();
@@ -214,6 +221,22 @@ fn exemplar(text: &str) -> Option<Exemplar> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_help_of_several_lines_is_no_sample() {
+        use prometheus_client::metrics::counter::Counter;
+        let mut registry = prometheus_client::registry::Registry::default();
+        registry.register("a", "A", Counter::<u64>::default());
+        registry.register("b", "B\na_total 99", Counter::<u64>::default());
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode_registry(&mut page, &registry).unwrap();
+        let families = families(&page);
+        assert_eq!(
+            families.iter().map(|family| family.points.len()).collect::<Vec<_>>(),
+            [1, 1]
+        );
+        assert_eq!(families[1].help, "B\na_total 99.");
+    }
 
     #[test]
     fn what_the_crate_writes() {
