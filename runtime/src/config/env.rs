@@ -134,7 +134,6 @@ pub(crate) enum Temporality {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExemplarFilter {
     TraceBased,
-    AlwaysOn,
     AlwaysOff,
 }
 

@@ -191,7 +191,7 @@ const PLAIN: &[Variable] = &[
     row("OTEL_LOGS_EXPORTER", Kind::AnyOf(LOG_EXPORTERS), "console", "where log records go; `console` is lines on standard output, `otlp/stdout` the same as OTLP/JSON"),
     row("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", Kind::OneOf(&["cumulative", "delta", "lowmemory"]), "cumulative", "since when metrics over OTLP count"),
     row("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", Kind::OneOf(&["explicit_bucket_histogram", "base2_exponential_bucket_histogram"]), "explicit_bucket_histogram", "the form of histograms that declare no buckets"),
-    row("OTEL_METRICS_EXEMPLAR_FILTER", Kind::OneOf(&["trace_based", "always_on", "always_off"]), "trace_based", "which measurements may become exemplars"),
+    row("OTEL_METRICS_EXEMPLAR_FILTER", Kind::OneOf(&["trace_based", "always_on", "always_off"]), "trace_based", "which measurements may become exemplars: those under a sampled span, or none"),
     row("OTEL_METRIC_EXPORT_INTERVAL", Kind::Millis, "60000", "time between two pushes of the metrics"),
     row("OTEL_METRIC_EXPORT_TIMEOUT", Kind::Millis, "30000", "how long one push may take"),
     row("OTEL_EXPORTER_PROMETHEUS_HOST", Kind::Text, "127.0.0.1", "where the admin server listens, unless VITALSIGN_ADMIN says"),

@@ -355,6 +355,7 @@ impl<DB: Database> registry::Source for Connections<DB> {
             help: help.into(),
             unit: "{connection}".into(),
             kind: Kind::UpDownCounter,
+            observed: false,
             points,
         };
         out.push(family(

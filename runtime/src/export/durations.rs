@@ -16,7 +16,7 @@ type Export = (Signal, Option<Failure>);
 
 struct Families {
     exports: Arc<Histogram<Export>>,
-    collections: Arc<Histogram<bool>>,
+    collections: Arc<Histogram<Option<&'static str>>>,
 }
 
 fn families() -> &'static Families {
@@ -53,9 +53,9 @@ pub(super) fn export(signal: Signal, took: Duration, failure: Option<Failure>) {
     families().exports.record(&(signal, failure), took.as_secs_f64(), None);
 }
 
-/// The metrics were gathered for a push; false when a callback of the user panicked.
-pub(super) fn collection(took: Duration, well: bool) {
-    families().collections.record(&well, took.as_secs_f64(), None);
+/// The metrics were gathered for a push, or why not: a callback of the user may panic or hang.
+pub(super) fn collection(took: Duration, failure: Option<&'static str>) {
+    families().collections.record(&failure, took.as_secs_f64(), None);
 }
 
 fn export_labels((signal, failure): &Export) -> LabelSet {
@@ -77,15 +77,13 @@ fn export_labels((signal, failure): &Export) -> LabelSet {
     labels
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape of `Meta`")]
-fn collection_labels(well: &bool) -> LabelSet {
+#[expect(clippy::ref_option_ref, reason = "the shape of `Meta`")]
+fn collection_labels(failure: &Option<&'static str>) -> LabelSet {
     let mut labels: LabelSet = vec![
         ("otel.component.type".into(), "periodic_metric_reader".into()),
         ("otel.component.name".into(), "periodic_metric_reader/0".into()),
     ];
-    if !well {
-        labels.push(("error.type".into(), "panic".into()));
-    }
+    labels.extend(failure.map(|failure| ("error.type".into(), failure.into())));
     labels
 }
 

@@ -93,6 +93,11 @@ impl Exporter {
         report
     }
 
+    #[cfg(test)]
+    pub(super) fn background(&self) -> &Background {
+        &self.background
+    }
+
     /// Spans that wait in memory.
     #[cfg(all(test, feature = "spool"))]
     pub(super) fn queued(&self) -> u64 {

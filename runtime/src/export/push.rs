@@ -1,4 +1,4 @@
-//! The metrics on their way, at intervals.
+//! The metrics on their way, at intervals: in one request, or in several where one would be larger than receivers take.
 //!
 //! A push that fails is not kept: the next one tells the same, newer. With delta temporality too, because what the receiver
 //! did not take stays in the next difference. Only the last push of a process has no next one: where there is a spool, it goes
@@ -7,6 +7,7 @@
 use super::account::Tally;
 use super::background::as_ours;
 use super::backlog::Backlog;
+use super::diag::{Level, say_once};
 use super::durations;
 use super::endpoint::Endpoint;
 use super::otlp::points::{Encoded, MetricEncoder};
@@ -22,8 +23,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// Gathers the metrics for a push.
 pub(crate) type Gather = Arc<dyn Fn() -> Vec<Family> + Send + Sync>;
@@ -39,8 +40,17 @@ pub(super) struct Push {
     requested: AtomicU64,
     answered: AtomicU64,
     closing: AtomicBool,
+    /// One gathers at a time.
+    gathering: Arc<Semaphore>,
     /// Where the last push waits for the next process.
     pub(super) backlog: Option<Arc<Backlog>>,
+}
+
+/// What became of one part of a push that concerns those behind it.
+enum Ended {
+    GaveUp(GaveUp),
+    /// It is on disk meanwhile, and was of the last push.
+    OnDisk,
 }
 
 /// How a push ended that was not taken.
@@ -70,6 +80,7 @@ impl Push {
             requested: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            gathering: Arc::new(Semaphore::new(1)),
             backlog: spool.map(|spool| Arc::new(Backlog::new(outlet.clone(), spool))),
             outlet,
         }
@@ -145,47 +156,93 @@ impl Push {
     }
 
     /// Gathers and sends, within the time-out. Returns how long the receiver wants to be left alone.
-    async fn push(&self, asked: bool) -> Option<Duration> {
-        let Encoded { scopes, count, state } = self.encoder.encode(&self.collect());
-        if count == 0 {
-            return None;
-        }
-        let body = wire::request(&self.resource, &scopes);
-        self.outlet.print(&body).await;
-        if self.outlet.endpoint.is_none() {
-            self.outlet.account.delivered.fetch_add(count, Relaxed);
-            self.encoder.commit(state);
-            return None;
-        }
-        let began = Instant::now();
-        let (outcome, wait) = match self.send(&body, count, asked).await {
-            Ok(Some(accepted)) => {
-                self.outlet.accepted(&accepted, count);
-                self.encoder.commit(state);
-                (accepted.outcome(), None)
+    async fn push(self: &Arc<Self>, asked: bool) -> Option<Duration> {
+        let until = Instant::now() + self.timeout;
+        let mut encoded = self.collect().await?;
+        let mut ended = None;
+        for part in &mut encoded.parts {
+            let body = wire::request(&self.resource, &part.scopes);
+            self.outlet.print(&body).await;
+            if self.outlet.endpoint.is_none() {
+                self.outlet.account.delivered.fetch_add(part.count, Relaxed);
+                part.delivered = true;
+                continue;
             }
-            // It is on disk meanwhile, and was the last one.
-            Ok(None) => return None,
-            Err(gave_up) => {
-                self.give_up(&gave_up.error, &body, count).await;
-                (Some(gave_up.error.kind.into()), gave_up.wait)
+            match &ended {
+                // Who does not take one part now takes no other.
+                Some(Ended::GaveUp(gave_up)) => self.give_up(&gave_up.error, &body, part.count).await,
+                Some(Ended::OnDisk) => self.store_or_drop(&body, part.count).await,
+                None => {
+                    let began = Instant::now();
+                    let outcome = match self.send(&body, part.count, asked, until).await {
+                        Ok(Some(accepted)) => {
+                            self.outlet.accepted(&accepted, part.count);
+                            part.delivered = true;
+                            accepted.outcome()
+                        }
+                        Ok(None) => {
+                            ended = Some(Ended::OnDisk);
+                            continue;
+                        }
+                        Err(gave_up) => {
+                            self.give_up(&gave_up.error, &body, part.count).await;
+                            let failure = gave_up.error.kind.into();
+                            if gave_up.error.retry != Retry::Never {
+                                ended = Some(Ended::GaveUp(gave_up));
+                            }
+                            Some(failure)
+                        }
+                    };
+                    durations::export(Signal::Metrics, began.elapsed(), outcome);
+                }
             }
-        };
-        durations::export(Signal::Metrics, began.elapsed(), outcome);
-        wait
+        }
+        self.encoder.commit(encoded);
+        match ended {
+            Some(Ended::GaveUp(gave_up)) => gave_up.wait,
+            _ => None,
+        }
     }
 
-    fn collect(&self) -> Vec<Family> {
+    /// Off this thread, which has everything else to do: callbacks of the user run in there. `None` where one panics, or hangs.
+    async fn collect(self: &Arc<Self>) -> Option<Encoded> {
+        let slow = || {
+            say_once(
+                Level::Warn,
+                ("metrics", "gathering"),
+                format_args!(
+                    "metrics are not pushed: gathering them takes longer than {:?}; a callback hangs",
+                    self.timeout
+                ),
+            );
+        };
         let began = Instant::now();
-        // Callbacks of the user run in there.
-        let families = as_ours(|| catch_unwind(AssertUnwindSafe(|| (self.gather)())));
-        durations::collection(began.elapsed(), families.is_ok());
-        families.unwrap_or_default()
+        let Ok(place) = self.gathering.clone().try_acquire_owned() else {
+            // That of the last push has not ended.
+            slow();
+            return None;
+        };
+        let push = self.clone();
+        let gathering = tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let gather = || push.encoder.encode(&(push.gather)());
+            as_ours(|| catch_unwind(AssertUnwindSafe(gather))).ok()
+        });
+        let gathered = timeout(self.timeout, gathering).await;
+        let failure = match &gathered {
+            Ok(Ok(Some(_))) => None,
+            Ok(_) => Some("panic"),
+            Err(_) => Some("timeout"),
+        };
+        durations::collection(began.elapsed(), failure);
+        if gathered.is_err() {
+            slow();
+        }
+        gathered.ok()?.ok()?
     }
 
     /// `None` when it is on disk meanwhile.
-    async fn send(&self, body: &Bytes, count: u64, asked: bool) -> Result<Option<Accepted>, GaveUp> {
-        let until = Instant::now() + self.timeout;
+    async fn send(&self, body: &Bytes, count: u64, asked: bool, until: Instant) -> Result<Option<Accepted>, GaveUp> {
         let (mut backoff, mut refused) = (Backoff::new(), 0);
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -220,6 +277,11 @@ impl Push {
         if error.retry == Retry::Never {
             return self.outlet.account.failed(Signal::Metrics, error, count);
         }
+        self.store_or_drop(body, count).await;
+    }
+
+    /// The last push waits on disk for the next process, where there is a spool.
+    async fn store_or_drop(&self, body: &Bytes, count: u64) {
         let last = self.closing.load(SeqCst);
         if let Some(backlog) = self.backlog.as_ref().filter(|_| last)
             && backlog.store(body, count).await

@@ -17,7 +17,7 @@ pub(crate) struct Chunk {
 const MAX_BYTES: usize = 64 << 20;
 /// A batch is no larger, unless it is a single item: by default receivers over gRPC take 4 MiB, and the resource comes on top. As
 /// JSON, several times as long, it is still below what a request may be.
-const MAX_BATCH_BYTES: usize = 3 << 20;
+pub(super) const MAX_BATCH_BYTES: usize = 3 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Queue {

@@ -14,6 +14,8 @@ pub(crate) struct Family {
     /// UCUM; empty for none.
     pub(crate) unit: Cow<'static, str>,
     pub(crate) kind: Kind,
+    /// Its numbers are read when someone gathers, and not counted here: whoever wants little memory is told them whole.
+    pub(crate) observed: bool,
     pub(crate) points: Vec<Point>,
 }
 

@@ -337,6 +337,7 @@ pub(crate) fn families() -> Vec<Family> {
                 help: stat.help.into(),
                 unit: stat.unit.into(),
                 kind: stat.kind,
+                observed: false,
                 points: vec![point],
             }),
         }

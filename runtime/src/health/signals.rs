@@ -108,6 +108,7 @@ impl Engine {
             help: Cow::Borrowed(help),
             unit: Cow::Borrowed(unit),
             kind,
+            observed: false,
             points,
         };
         vec![

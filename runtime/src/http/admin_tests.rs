@@ -75,6 +75,11 @@ fn routes_and_methods() {
     let server = start(None, Limits::default());
     for (head, status, has) in [
         (
+            "GET /metrics HTTP/1.1\r\nAccept: text/html\r\nAccept: \u{e9}\r\nAccept: application/openmetrics-text;version=1.0.0\r\n",
+            200,
+            "content-type: application/openmetrics-text; version=1.0.0",
+        ),
+        (
             "GET /metrics HTTP/1.1\r\n",
             200,
             "content-type: text/plain; version=0.0.4",

@@ -58,9 +58,9 @@ impl AdminRoutes {
             // Reasons may tell of the inside: only to the machine itself, or to who has the token.
             let local = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
             let details = local || authorized == Some(true);
-            let accept = text(request.headers(), ACCEPT).unwrap_or_default();
+            let accept = list(request.headers(), ACCEPT).unwrap_or_default();
             let query = request.uri().query().unwrap_or_default();
-            return health::respond(method, path, query, accept, details).await;
+            return health::respond(method, path, query, &accept, details).await;
         }
         if authorized == Some(false) {
             stats::ADMIN_UNAUTHORIZED.add(1);
@@ -107,8 +107,7 @@ impl AdminRoutes {
             stats::ADMIN_BUSY.add(1);
             return busy("too many scrapes at the same time\n");
         };
-        let accept = text(headers, ACCEPT).map(str::to_owned);
-        let accept_encoding = text(headers, ACCEPT_ENCODING).map(str::to_owned);
+        let (accept, accept_encoding) = (list(headers, ACCEPT), list(headers, ACCEPT_ENCODING));
         // Gathering runs callbacks of the user: not on the thread that exports. The place is kept until it has ended, however
         // long that takes after the time-out.
         let render = tokio::task::spawn_blocking(move || {
@@ -201,8 +200,11 @@ fn not_allowed() -> Response<Bytes> {
     response
 }
 
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name)?.to_str().ok()
+/// A header that may come in several lines, as one list; a line that is no text is left out.
+fn list(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let lines = headers.get_all(name).iter();
+    let lines: Vec<&str> = lines.filter_map(|line| line.to_str().ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(","))
 }
 
 /// In a time that does not depend on where they differ.

@@ -106,6 +106,7 @@ impl Source for Shown {
             help: "Jobs that wait in a queue.".into(),
             unit: "{job}".into(),
             kind: Kind::Gauge,
+            observed: false,
             points: vec![Point {
                 labels: vec![
                     ("messaging.destination.name".into(), depth.queue.clone().into()),

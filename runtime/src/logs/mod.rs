@@ -382,6 +382,7 @@ impl registry::Source for Logs {
             help: help.into(),
             unit: "{line}".into(),
             kind: Kind::Counter,
+            observed: false,
             points,
         };
         let point = |labels: Vec<_>, count| Point {

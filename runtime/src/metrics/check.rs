@@ -45,6 +45,14 @@ pub(crate) struct Declaration {
 
 /// Finds the first thing that is wrong.
 pub(crate) fn check() -> Result<(), Conflict> {
+    let declarations = declarations()?;
+    #[cfg(feature = "page")]
+    crate::export::page::agree(&declarations)?;
+    agree(declarations)
+}
+
+/// All that is declared, in the order of the source.
+fn declarations() -> Result<Vec<Declaration>, Conflict> {
     let mut declarations = Vec::new();
     for site in sites() {
         let def = &site.def;
@@ -98,7 +106,7 @@ pub(crate) fn check() -> Result<(), Conflict> {
         }
     }
     declarations.extend(super::declared::declarations());
-    agree(declarations)
+    Ok(declarations)
 }
 
 fn keys(labels: &'static [LabelDef]) -> Vec<&'static str> {

@@ -1,10 +1,12 @@
 //! Series whose labels are not known to any attribute: what our own layers measure, by the semantic conventions.
 //!
 //! A key is a few small integers, so looking a series up is one hash of a few bytes, and for the first series of a family no lock.
-//! The number of series is bounded by the key's type and by a cap; what comes beyond is dropped and counted there.
+//! The number of series is bounded by the key's type, by a cap, and by the cap on all series; what comes beyond is dropped and
+//! counted.
 
 use super::exemplar::Exemplars;
 use super::registry::{LabelSet, Source, started};
+use super::{cell, dropped};
 use crate::export::snapshot::{self, Family, Kind, Number, Point, PointValue};
 use crate::operation::Described;
 use crate::quick::BuildQuick;
@@ -90,7 +92,10 @@ impl<K: Hash + Eq + Clone, S> Table<K, S> {
                 }
             }
         }
-        let series = self.find(key, make)?;
+        let Some(series) = self.find(key, make) else {
+            dropped::count(dropped::Reason::SeriesLimit);
+            return None;
+        };
         if let Some(place) = free {
             // Another thread may have taken it meanwhile; then this key finds the next, or none.
             let _ = place.set((key.clone(), series.clone()));
@@ -103,10 +108,15 @@ impl<K: Hash + Eq + Clone, S> Table<K, S> {
             return Some(series.clone());
         }
         let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MAX_SERIES && !all.contains_key(key) {
+        if let Some(series) = all.get(key) {
+            return Some(series.clone());
+        }
+        if all.len() >= MAX_SERIES || !cell::admit(1) {
             return None;
         }
-        Some(all.entry(key.clone()).or_insert_with(|| Arc::new(make())).clone())
+        let series = Arc::new(make());
+        all.insert(key.clone(), series.clone());
+        Some(series)
     }
 
     fn snapshot(&self) -> Vec<(K, Arc<S>)> {
@@ -120,7 +130,6 @@ pub(crate) struct Histogram<K> {
     meta: Meta<K>,
     bounds: Arc<[f64]>,
     table: Table<K, Buckets>,
-    dropped: AtomicU64,
 }
 
 /// One series.
@@ -137,7 +146,6 @@ impl<K: Hash + Eq + Clone> Histogram<K> {
             meta,
             bounds: bounds.into(),
             table: Table::default(),
-            dropped: AtomicU64::new(0),
         }
     }
 
@@ -169,9 +177,7 @@ impl<K: Hash + Eq + Clone> Histogram<K> {
             sum: AtomicU64::new(0),
             exemplars: Exemplars::new(1, len),
         };
-        if self.table.with(key, make, |series| call(series)).is_none() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.table.with(key, make, |series| call(series));
     }
 
     fn record_in(&self, series: &Buckets, value: f64, exemplar: Option<(TraceId, SpanId)>) {
@@ -292,6 +298,7 @@ fn family<K>(meta: &Meta<K>, kind: Kind, points: Vec<Point>) -> Family {
         help: meta.help.into(),
         unit: meta.unit.into(),
         kind,
+        observed: false,
         points,
     }
 }
@@ -331,6 +338,26 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_place_in_a_histogram_is_counted() {
+        let histogram = Histogram::new(
+            Meta {
+                name: "test.flood",
+                help: "",
+                unit: "",
+                labels: |key: &u32| vec![("k".into(), key.to_string().into())],
+            },
+            &[1.0],
+        );
+        let before = (dropped::so_far(dropped::Reason::SeriesLimit), cell::series());
+        for key in 0..MAX_SERIES as u32 + 7 {
+            histogram.record(&key, 0.5, None);
+        }
+        assert!(dropped::so_far(dropped::Reason::SeriesLimit) >= before.0 + 7);
+        // They count against the cap on all series.
+        assert!(cell::series() >= before.1 + MAX_SERIES);
+    }
+
+    #[test]
     fn a_flood_of_keys_is_bounded() {
         let numbers = Numbers::up_down(Meta {
             name: "test.count",
@@ -351,7 +378,11 @@ mod tests {
             numbers.add(&key, 1);
             assert_eq!(numbers.of(&key).expect("a series").load(Ordering::Relaxed), 2, "{key}");
         }
+        let dropped = || dropped::so_far(dropped::Reason::SeriesLimit);
+        let before = dropped();
         numbers.add(&5000, 1);
         assert!(numbers.of(&5000).is_none());
+        // Other tests may be at their limits, too.
+        assert!(dropped() >= before + 2);
     }
 }

@@ -1,12 +1,12 @@
 //! The `metrics` facade: what `counter!`, `gauge!` and `histogram!` of that crate are given stands on the page and is pushed, as
 //! our own metrics.
 //!
-//! Labels are open there, so their sets are bounded: see [`stream`](super::stream). Histograms have the buckets of their unit.
+//! Labels are open there, so their sets are bounded, and how long they are: see [`stream`](super::stream). Histograms have the buckets of their unit.
 
 use super::bucket;
 use super::registry::{self, Source};
-use super::stream::{Attribute, Instrument, Series, Stream, Streams};
-use crate::export::diag::{Level, say};
+use super::stream::{Attribute, Instrument, Series, Stream, Streams, cut, is_long};
+use crate::export::diag::{Level, say, say_once, tame};
 use crate::export::snapshot::{Family, Kind, Number};
 use crate::quick::BuildQuick;
 use crate::site::Buckets;
@@ -30,6 +30,9 @@ static DESCRIBED: LazyLock<RwLock<HashMap<String, Described, BuildQuick>>> = Laz
 
 /// Descriptions kept.
 const MAX_DESCRIBED: usize = 5000;
+
+/// A longer name is that of no metric: the specification's limit.
+const MAX_NAME: usize = 255;
 
 /// Milliseconds, and smaller parts of a second.
 const PARTS: &[f64] = &[
@@ -86,6 +89,9 @@ impl Source for Facade {
 }
 
 fn describe(name: &KeyName, unit: Option<Unit>, help: SharedString) {
+    if name.as_str().len() > MAX_NAME {
+        return;
+    }
     let mut described = DESCRIBED.write().unwrap_or_else(PoisonError::into_inner);
     if described.len() < MAX_DESCRIBED || described.contains_key(name.as_str()) {
         let unit = unit.map_or("", ucum);
@@ -95,7 +101,8 @@ fn describe(name: &KeyName, unit: Option<Unit>, help: SharedString) {
 
 fn ucum(unit: Unit) -> &'static str {
     match unit {
-        Unit::Count => "1",
+        // No `1`: on the page that reads as a ratio.
+        Unit::Count => "",
         Unit::Percent => "%",
         Unit::Seconds => "s",
         Unit::Milliseconds => "ms",
@@ -130,6 +137,17 @@ fn buckets(name: &str) -> Buckets {
 
 fn series(key: &Key, kind: Kind, zero: Number) -> Option<Arc<Series>> {
     let name = key.name();
+    if name.is_empty() || name.len() > MAX_NAME {
+        say_once(
+            Level::Warn,
+            ("metrics", "facade"),
+            format_args!(
+                "metric `{}` of the `metrics` crate is not shown: a name has 1 to {MAX_NAME} bytes",
+                tame(name)
+            ),
+        );
+        return None;
+    }
     let stream: Arc<Stream<Label>> = match STREAMS.find(name, |known| known.kind == kind) {
         Some(stream) => stream,
         None => STREAMS.declare(
@@ -211,6 +229,14 @@ impl Attribute for Label {
     fn text(&self) -> (Cow<'static, str>, bool) {
         (self.value().to_owned().into(), true)
     }
+
+    fn is_long(&self) -> bool {
+        is_long(self.key()) || is_long(self.value())
+    }
+
+    fn shortened(&self) -> Self {
+        Self::new(cut(self.key()).to_owned(), cut(self.value()).to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -266,5 +292,38 @@ mod tests {
             panic!()
         };
         assert_eq!((&sizes.bounds[..], sizes.counts[6]), (SIZES, 1));
+    }
+
+    #[test]
+    fn long_names_are_refused_and_long_labels_cut() {
+        metrics::with_local_recorder(&Facade, || {
+            for end in ["a", "b"] {
+                let value = format!("{}{end}", "é".repeat(100));
+                metrics::counter!("f_long", "k".repeat(5000) => value).increment(1);
+            }
+            for name in [String::new(), "f".repeat(256)] {
+                metrics::counter!(name).increment(1);
+            }
+            metrics::describe_gauge!("f_waiting", Unit::Count, "How many wait.");
+            metrics::gauge!("f_waiting").set(3.0);
+        });
+        let long = family("f_long");
+        let labels: Vec<_> = long.points[0].labels.iter().collect();
+        assert_eq!(labels, [(&*"k".repeat(128), &*"é".repeat(64))]);
+        assert!(matches!(
+            long.points[..],
+            [crate::export::snapshot::Point {
+                value: PointValue::Number {
+                    value: Number::U64(2),
+                    ..
+                },
+                ..
+            }]
+        ));
+        let mut families = Vec::new();
+        Facade.families(&mut families);
+        assert!(families.iter().all(|family| (1..=255).contains(&family.name.len())));
+        // A count is no ratio.
+        assert_eq!(family("f_waiting").unit, "");
     }
 }

@@ -1,12 +1,12 @@
 //! Meters of the `opentelemetry` API: what their instruments are given stands on the page and is pushed, as our own metrics.
 //!
 //! Instruments are those of the API: counters, up-down counters, gauges and histograms, each synchronous or observed. Attributes
-//! are open there, so their sets are bounded: see [`stream`](super::stream). On the page the scope of a meter is the labels
+//! are open there, so their sets are bounded, and how long they are: see [`stream`](super::stream). On the page the scope of a meter is the labels
 //! `otel_scope_name` and `otel_scope_version`; in what is pushed it is the scope.
 
 use super::bucket;
 use super::registry::{self, LabelSet, Source};
-use super::stream::{Attribute, Instrument, Observer, Stream, Streams};
+use super::stream::{Attribute, Instrument, Observer, Stream, Streams, cut, is_long};
 use crate::export::diag::{Level, say};
 use crate::export::snapshot::{Family, Kind, Number};
 use crate::site::Buckets;
@@ -26,6 +26,9 @@ static STREAMS: Streams<KeyValue> = Streams::new();
 const DEFAULT: &[f64] = &[
     0.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 250.0, 500.0, 750.0, 1000.0, 2500.0, 5000.0, 7500.0, 10000.0,
 ];
+
+/// Attributes of a scope that are shown: each stands on every series of its instruments.
+const MAX_OF_SCOPE: usize = 16;
 
 /// From now on the instruments of our meters are shown, and `opentelemetry::global::meter` gives such.
 pub(crate) fn install(global: bool) {
@@ -56,13 +59,14 @@ impl MeterProvider for Meters {
         let mut labels = LabelSet::new();
         let mut label = |key: &'static str, value: &str| {
             if !value.is_empty() {
-                labels.push((key.into(), value.to_owned().into()));
+                labels.push((key.into(), cut(value).to_owned().into()));
             }
         };
         label("otel.scope.name", scope.name());
         label("otel.scope.version", scope.version().unwrap_or_default());
         label("otel.scope.schema_url", scope.schema_url().unwrap_or_default());
-        for attribute in scope.attributes() {
+        for attribute in scope.attributes().take(MAX_OF_SCOPE) {
+            let attribute = attribute.shortened();
             // The three above are the scope's own.
             let key = attribute.key.as_str();
             if !matches!(key, "name" | "version" | "schema_url") {
@@ -284,6 +288,25 @@ impl Attribute for KeyValue {
             value @ (Value::Bool(_) | Value::I64(_)) => (value.as_str().into_owned().into(), false),
             value => (value.as_str().into_owned().into(), true),
         }
+    }
+
+    fn is_long(&self) -> bool {
+        is_long(self.key.as_str())
+            || match &self.value {
+                Value::String(text) => is_long(text.as_str()),
+                Value::Array(_) => is_long(&self.value.as_str()),
+                _ => false,
+            }
+    }
+
+    fn shortened(&self) -> Self {
+        let value = match &self.value {
+            Value::String(text) => Value::String(cut(text.as_str()).to_owned().into()),
+            // As a text, which is what a label shows of it.
+            array @ Value::Array(_) => Value::String(cut(&array.as_str()).to_owned().into()),
+            value => value.clone(),
+        };
+        KeyValue::new(cut(self.key.as_str()).to_owned(), value)
     }
 }
 

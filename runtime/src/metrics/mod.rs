@@ -8,7 +8,7 @@ pub(crate) mod check;
 pub(crate) mod columns;
 mod declared;
 mod door;
-mod dropped;
+pub(crate) mod dropped;
 pub(crate) mod dynamic;
 pub(crate) mod exemplar;
 #[cfg(feature = "metrics-facade")]

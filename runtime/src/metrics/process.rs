@@ -20,6 +20,7 @@ pub(crate) fn families() -> Vec<Family> {
                 help: help.into(),
                 unit: unit.into(),
                 kind,
+                observed: true,
                 points: vec![point(Vec::new(), PointValue::number(value))],
             });
         }
@@ -47,6 +48,14 @@ pub(crate) fn families() -> Vec<Family> {
         Kind::Gauge,
         "Virtual memory size in bytes.",
         bytes("VmSize:"),
+    );
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    add(
+        "process.virtual_memory_max",
+        "By",
+        Kind::Gauge,
+        "Maximum amount of virtual memory available in bytes.",
+        limit(&limits, "Max address space").map(Number::F64),
     );
     add(
         "process.resident_memory",
@@ -76,7 +85,7 @@ pub(crate) fn families() -> Vec<Family> {
         "{fd}",
         Kind::Gauge,
         "Maximum number of open file descriptors.",
-        max_fds().map(Number::F64),
+        limit(&limits, "Max open files").map(Number::F64),
     );
     families
 }
@@ -94,6 +103,7 @@ fn build() -> Family {
         help: "The build of vitalsign in this process.".into(),
         unit: "".into(),
         kind: Kind::Info,
+        observed: false,
         points: vec![point(facts, PointValue::Info)],
     }
 }
@@ -144,9 +154,9 @@ fn kibibytes(status: &str, key: &str) -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-fn max_fds() -> Option<f64> {
-    let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+/// The soft limit of that name.
+fn limit(limits: &str, name: &str) -> Option<f64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
     match line.split_whitespace().next()? {
         "unlimited" => Some(f64::INFINITY),
         limit => limit.parse().ok(),
@@ -166,6 +176,15 @@ mod tests {
         assert!(Stat::parse("1 (a) S").is_none());
     }
 
+    #[test]
+    fn limits_are_soft_ones() {
+        let limits = "Limit Soft Limit Hard Limit Units\nMax address space unlimited unlimited bytes\n\
+            Max open files            1024                 4096                 files     \n";
+        assert_eq!(limit(limits, "Max address space"), Some(f64::INFINITY));
+        assert_eq!(limit(limits, "Max open files"), Some(1024.0));
+        assert_eq!(limit(limits, "Max cpu time"), None);
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn this_process() {
@@ -179,6 +198,7 @@ mod tests {
         };
         assert!(value("process.resident_memory") > 1e6);
         assert!(value("process.virtual_memory") > value("process.resident_memory"));
+        assert!(value("process.virtual_memory_max") >= value("process.virtual_memory"));
         assert!(value("process.open_fds") >= 3.0);
         assert!(value("process.max_fds") >= value("process.open_fds"));
         assert!(value("process.threads") >= 1.0);

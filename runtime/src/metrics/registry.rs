@@ -5,7 +5,7 @@ use super::columns::{Columns, known};
 use super::label::{ErrorLabelType, LabelType};
 use super::slot::{BEGUN, ENDED};
 use super::table::{Cells, Found};
-use super::value::{empty_histogram, histogram};
+use super::value::{empty_histogram, finite, histogram};
 use super::{cell, declared, dropped, process};
 use crate::clock;
 use crate::export::diag::{Level, say_once};
@@ -70,6 +70,17 @@ pub(crate) fn gather() -> Vec<Family> {
     for family in others {
         gathering.merge(family);
     }
+    if !gathering.clashes.is_empty() {
+        // All at once: what is said once names no other later.
+        say_once(
+            Level::Warn,
+            ("metrics", "kinds"),
+            format_args!(
+                "{}; only the first is shown. Rename one of them",
+                gathering.clashes.join(", ")
+            ),
+        );
+    }
     let mut families: Vec<Family> = gathering.families.into_iter().map(|entry| entry.family).collect();
     for family in &mut families {
         if family.help.is_empty() {
@@ -94,8 +105,11 @@ pub(crate) fn sites() -> &'static [&'static Site] {
 #[derive(Default)]
 struct Gathering {
     families: Vec<Entry>,
-    by_name: HashMap<Cow<'static, str>, usize>,
+    /// By name and unit: seconds and milliseconds of one name are two families, whose numbers do not add up.
+    by_name: HashMap<(Cow<'static, str>, Cow<'static, str>), usize>,
     hasher: std::hash::RandomState,
+    /// Families that are not shown, and why.
+    clashes: Vec<String>,
 }
 
 /// A family being put together.
@@ -106,6 +120,11 @@ struct Entry {
     index: HashMap<u64, Vec<usize>>,
     sources: usize,
     shared: bool,
+}
+
+/// A unit that says nothing of the numbers, only what is counted, as `{call}` does.
+fn is_annotation(unit: &str) -> bool {
+    unit.starts_with('{') && unit.find('}') == Some(unit.len() - 1)
 }
 
 /// The same in whichever order the labels stand.
@@ -120,17 +139,24 @@ pub(crate) type LabelSet = Vec<(Cow<'static, str>, Cow<'static, str>)>;
 
 impl Gathering {
     fn entry(&mut self, name: Cow<'static, str>, unit: Cow<'static, str>, kind: Kind) -> usize {
-        if let Some(&at) = self.by_name.get(&name) {
+        let measure = if is_annotation(&unit) {
+            Cow::Borrowed("")
+        } else {
+            unit.clone()
+        };
+        let key = (name.clone(), measure);
+        if let Some(&at) = self.by_name.get(&key) {
             return at;
         }
         let at = self.families.len();
-        self.by_name.insert(name.clone(), at);
+        self.by_name.insert(key, at);
         self.families.push(Entry {
             family: Family {
                 name,
                 help: Cow::Borrowed(""),
                 unit,
                 kind,
+                observed: false,
                 points: Vec::new(),
             },
             explicit_help: false,
@@ -181,23 +207,18 @@ impl Gathering {
         }
     }
 
-    /// Another source's family, joined to ours of the same name if they are of one kind, and dropped otherwise.
+    /// Another source's family, joined to ours of the same name and unit if they are of one kind, and dropped otherwise.
     fn merge(&mut self, family: Family) {
         let at = self.entry(family.name, family.unit.clone(), family.kind);
         let known = &self.families[at].family;
         if known.kind != family.kind {
-            say_once(
-                Level::Warn,
-                ("metrics", "kinds"),
-                format_args!(
-                    "metric `{}` is both {:?} and {:?}; only the first is shown. Rename one of them",
-                    known.name, known.kind, family.kind
-                ),
-            );
+            let clash = format!("metric `{}` is both {:?} and {:?}", known.name, known.kind, family.kind);
+            self.clashes.push(clash);
             return;
         }
         self.source(at, family.help, false);
         let entry = &mut self.families[at];
+        entry.family.observed |= family.observed;
         if !entry.shared && entry.family.points.is_empty() {
             entry.family.points = family.points;
             return;
@@ -254,7 +275,7 @@ impl Gathering {
         }
         for cells in slot.real.all() {
             self.table(at, &columns, cells, |found| {
-                let value = found.series.sum_f64(0);
+                let value = finite(found.series.sum_f64(0));
                 (value > 0.0).then(|| found.counted(Number::F64(value), false))
             });
         }
@@ -483,6 +504,7 @@ pub(super) fn overflow(points: Vec<Point>) -> Family {
         help: "Label values beyond their limit, counted as `other`, and measurements beyond an instrument's.".into(),
         unit: "{value}".into(),
         kind: Kind::Counter,
+        observed: false,
         points,
     }
 }

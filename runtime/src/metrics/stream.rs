@@ -3,6 +3,9 @@
 //! A series is found by one hash of its attributes, whatever their order, and a comparison; nothing is allocated once it is
 //! known. An instrument has at most [`MAX_SETS`] of them; the measurements of all further ones share the series
 //! `otel.metric.overflow="true"`, as the metrics SDK specification has it, and are counted.
+//!
+//! A name or a value longer than [`MAX_BYTES`] is cut there, and of more than [`MAX_ATTRIBUTES`] attributes the first are kept;
+//! the measurements that came with such are counted. What then has the same attributes is one series.
 
 use super::bucket::{self, Layout};
 use super::exemplar::Exemplars;
@@ -26,6 +29,12 @@ const MAX_SETS: usize = 2000;
 /// Instruments of one API.
 const MAX_STREAMS: usize = 5000;
 
+/// A longer name or value is cut, as that of a [`limit`](super::label::limit) is: a label is a name, not a text.
+const MAX_BYTES: usize = 128;
+
+/// Attributes of one series; [`Point::typed`] has a bit for each.
+const MAX_ATTRIBUTES: usize = 64;
+
 /// The attribute of what is beyond the limit.
 pub(crate) const OVERFLOW: &str = "otel.metric.overflow";
 
@@ -34,6 +43,24 @@ pub(crate) trait Attribute: Clone + Eq + Hash + Send + Sync + 'static {
     fn name(&self) -> &str;
     /// Its value as a label's, and whether it is a text to begin with.
     fn text(&self) -> (Cow<'static, str>, bool);
+    /// Whether its name or its value has to be cut.
+    fn is_long(&self) -> bool;
+    /// The same with a name and a value that are not too long.
+    fn shortened(&self) -> Self;
+}
+
+/// Whether a name or a value has to be cut.
+pub(crate) fn is_long(text: &str) -> bool {
+    text.len() > MAX_BYTES
+}
+
+/// What is kept of a name or a value: whole characters.
+pub(crate) fn cut(text: &str) -> &str {
+    if !is_long(text) {
+        return text;
+    }
+    let end = (0..=MAX_BYTES).rev().find(|&at| text.is_char_boundary(at));
+    &text[..end.unwrap_or(0)]
 }
 
 /// What an instrument is declared as.
@@ -62,6 +89,8 @@ pub(crate) struct Stream<A> {
     table: RwLock<Table<A>>,
     overflow: OnceLock<Arc<Series>>,
     overflowed: AtomicU64,
+    /// Measurements whose attributes were cut.
+    cut: AtomicU64,
     callbacks: RwLock<Vec<Callback<A>>>,
 }
 
@@ -158,23 +187,38 @@ impl<A: Attribute> Streams<A> {
             let by_name = self.by_name.read().unwrap_or_else(PoisonError::into_inner);
             by_name.values().flatten().cloned().collect()
         };
-        let mut overflow = Vec::new();
+        let (mut overflow, mut cut) = (Vec::new(), Vec::new());
         for stream in all {
             let family = stream.family();
             if !family.points.is_empty() {
                 out.push(family);
             }
+            let metric = || ("metric".into(), stream.instrument.name.clone());
             let overflowed = stream.overflowed.load(Ordering::Relaxed);
             if overflowed > 0 {
-                let labels = vec![
-                    ("label".into(), OVERFLOW.into()),
-                    ("metric".into(), stream.instrument.name.clone()),
-                ];
+                let labels = vec![("label".into(), OVERFLOW.into()), metric()];
                 overflow.push(registry::point(labels, PointValue::number(Number::U64(overflowed))));
+            }
+            let shortened = stream.cut.load(Ordering::Relaxed);
+            if shortened > 0 {
+                cut.push(registry::point(
+                    vec![metric()],
+                    PointValue::number(Number::U64(shortened)),
+                ));
             }
         }
         if !overflow.is_empty() {
             out.push(registry::overflow(overflow));
+        }
+        if !cut.is_empty() {
+            out.push(Family {
+                name: "vitalsign.label.cut".into(),
+                help: "Measurements whose attributes were too long or too many and were cut.".into(),
+                unit: "{measurement}".into(),
+                kind: Kind::Counter,
+                observed: false,
+                points: cut,
+            });
         }
     }
 }
@@ -194,6 +238,7 @@ impl<A: Attribute> Stream<A> {
             }),
             overflow: OnceLock::new(),
             overflowed: AtomicU64::new(0),
+            cut: AtomicU64::new(0),
             callbacks: RwLock::default(),
         }
     }
@@ -205,6 +250,9 @@ impl<A: Attribute> Stream<A> {
 
     /// The series of these attributes, or the one that those beyond the limit share.
     pub(crate) fn series(&self, given: &[A]) -> Arc<Series> {
+        if is_too_much(given) {
+            return self.shortened(given);
+        }
         let hash = hash(given);
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(series) = table.find(hash, given) {
@@ -212,6 +260,12 @@ impl<A: Attribute> Stream<A> {
         }
         drop(table);
         self.add(distinct(given))
+    }
+
+    #[cold]
+    fn shortened(&self, given: &[A]) -> Arc<Series> {
+        self.cut.fetch_add(1, Ordering::Relaxed);
+        self.add(shortened(given))
     }
 
     #[cold]
@@ -261,7 +315,7 @@ impl<A: Attribute> Stream<A> {
         let mut labels = LabelSet::with_capacity(own.len() + self.instrument.scope.len());
         for (at, attribute) in own.iter().enumerate() {
             let (text, is_text) = attribute.text();
-            if !is_text && at < 64 {
+            if !is_text && at < MAX_ATTRIBUTES {
                 typed |= 1 << at;
             }
             labels.push((Cow::Owned(attribute.name().to_owned()), text));
@@ -319,6 +373,7 @@ impl<A: Attribute> Stream<A> {
             help: self.help.clone(),
             unit: self.instrument.unit.clone(),
             kind: self.instrument.kind,
+            observed: !self.callbacks.read().unwrap_or_else(PoisonError::into_inner).is_empty(),
             points,
         }
     }
@@ -359,9 +414,11 @@ impl<A: Attribute> Stream<A> {
             return Vec::new();
         }
         let observer = Observer {
+            form: self.form.clone(),
             seen: Mutex::new(Seen {
                 sets: HashMap::new(),
                 rest: None,
+                cut: 0,
             }),
         };
         for callback in callbacks {
@@ -379,10 +436,10 @@ impl<A: Attribute> Stream<A> {
             typed,
             ..registry::point(labels, PointValue::number(number))
         };
+        self.cut.fetch_add(seen.cut, Ordering::Relaxed);
         let mut points: Vec<Point> = seen
             .sets
             .into_iter()
-            .filter(|(_, number)| self.form.takes(*number))
             .map(|(own, number)| point(self.labels(&own), number))
             .collect();
         if let Some((number, count)) = seen.rest {
@@ -395,6 +452,7 @@ impl<A: Attribute> Stream<A> {
 
 /// What the callbacks of one instrument say at one gathering.
 pub(crate) struct Observer<A> {
+    form: Arc<Form>,
     seen: Mutex<Seen<A>>,
 }
 
@@ -402,16 +460,25 @@ struct Seen<A> {
     sets: HashMap<Box<[A]>, Number>,
     /// Those beyond the limit together, and how many they are.
     rest: Option<(Number, u64)>,
+    /// Those whose attributes were cut.
+    cut: u64,
 }
 
 impl<A: Attribute> Observer<A> {
     /// The last one said of a set of attributes holds.
     pub(crate) fn say(&self, number: Number, given: &[A]) {
-        let mut own = distinct(given);
+        if !self.form.takes(number) {
+            return;
+        }
+        let too_much = is_too_much(given);
+        let mut own = if too_much { shortened(given) } else { distinct(given) };
         own.sort_by(|a, b| a.name().cmp(b.name()));
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.cut += u64::from(too_much);
         if seen.sets.len() + 1 >= MAX_SETS && !seen.sets.contains_key(&own) {
             seen.rest = Some(match seen.rest {
+                // Of gauges the last one holds, as in the series that synchronous ones share.
+                Some((_, count)) if self.form.kind == Kind::Gauge => (number, count + 1),
                 Some((sum, count)) => (sum.plus(number), count + 1),
                 None => (number, 1),
             });
@@ -529,4 +596,29 @@ fn distinct<A: Attribute>(given: &[A]) -> Box<[A]> {
         .filter(last)
         .map(|(_, attribute)| attribute.clone())
         .collect()
+}
+
+/// Whether attributes are too many, or one too long.
+fn is_too_much<A: Attribute>(given: &[A]) -> bool {
+    given.len() > MAX_ATTRIBUTES || given.iter().any(A::is_long)
+}
+
+/// The first so many attributes, short ones, one to a name: the last one.
+#[cold]
+fn shortened<A: Attribute>(given: &[A]) -> Box<[A]> {
+    let short: Vec<A> = given.iter().map(A::shortened).collect();
+    // There may be very many, so they are not compared each with each.
+    let mut place: HashMap<&str, usize> = HashMap::new();
+    let mut kept: Vec<&A> = Vec::new();
+    for attribute in &short {
+        match place.get(attribute.name()) {
+            Some(&at) => kept[at] = attribute,
+            None if kept.len() < MAX_ATTRIBUTES => {
+                place.insert(attribute.name(), kept.len());
+                kept.push(attribute);
+            }
+            None => {}
+        }
+    }
+    kept.into_iter().cloned().collect()
 }

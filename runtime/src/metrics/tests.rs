@@ -270,6 +270,7 @@ impl registry::Source for TwoOrders {
                 help: "".into(),
                 unit: "".into(),
                 kind: Kind::Counter,
+                observed: false,
                 points: vec![registry::point(labels.to_vec(), PointValue::number(Number::U64(value)))],
             });
         }
@@ -280,6 +281,40 @@ impl registry::Source for TwoOrders {
 fn the_order_of_labels_makes_no_series() {
     registry::register(std::sync::Arc::new(TwoOrders));
     assert_eq!(series("test.two_orders", ""), ["a=1 b=2 -> 7"]);
+}
+
+/// Says one name in units that are none, that only name what is counted, and that differ.
+struct TwoUnits;
+
+impl registry::Source for TwoUnits {
+    fn families(&self, out: &mut Vec<Family>) {
+        for (unit, value) in [("s", 1), ("ms", 1000), ("{call}", 2), ("", 4), ("s", 8)] {
+            out.push(Family {
+                name: "test.two_units".into(),
+                help: "".into(),
+                unit: unit.into(),
+                kind: Kind::Counter,
+                observed: false,
+                points: vec![registry::point(vec![], PointValue::number(Number::U64(value)))],
+            });
+        }
+    }
+}
+
+#[test]
+fn numbers_of_two_units_are_not_added_up() {
+    registry::register(std::sync::Arc::new(TwoUnits));
+    let families = registry::gather();
+    let mine = families.iter().filter(|family| family.name == "test.two_units");
+    let said: Vec<_> = mine
+        .map(|family| {
+            let PointValue::Number { value, .. } = family.points[0].value else {
+                panic!()
+            };
+            (&*family.unit, value.as_f64())
+        })
+        .collect();
+    assert_eq!(said, [("s", 9.0), ("ms", 1000.0), ("{call}", 6.0)]);
 }
 
 #[test]

@@ -22,12 +22,12 @@ pub(crate) fn observe(name: String, handle: &Handle) -> bool {
     static REGISTER: Once = Once::new();
     REGISTER.call_once(|| registry::register(Arc::new(Runtimes)));
     let mut runtimes = RUNTIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    // A name is taken by whoever has it last: two series of one name would be one.
+    runtimes.retain(|runtime| runtime.name != name || runtime.id == handle.id());
     if let Some(known) = runtimes.iter_mut().find(|runtime| runtime.id == handle.id()) {
         known.name = name;
         return true;
     }
-    // A name is taken by whoever has it last: two series of one name would be one.
-    runtimes.retain(|runtime| runtime.name != name);
     if runtimes.len() >= MAX {
         return false;
     }
@@ -52,6 +52,7 @@ impl Source for Runtimes {
                     help: help.into(),
                     unit: unit.into(),
                     kind,
+                    observed: true,
                     points,
                 });
             }
@@ -156,5 +157,24 @@ mod tests {
         );
         drop(stop);
         let _ = runtime.block_on(task);
+    }
+
+    #[test]
+    fn a_name_is_one_runtimes() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (one, two) = (runtime(), runtime());
+        assert!(observe("t.one".to_owned(), one.handle()));
+        assert!(observe("t.two".to_owned(), two.handle()));
+        // The second is known already, and takes the first one's name.
+        assert!(observe("t.one".to_owned(), two.handle()));
+        let mut families = Vec::new();
+        Runtimes.families(&mut families);
+        let named = |name: &str| {
+            let points = families[0].points.iter();
+            points
+                .filter(|point| point.labels.iter().any(|(_, value)| value == name))
+                .count()
+        };
+        assert_eq!((named("t.one"), named("t.two")), (1, 0));
     }
 }

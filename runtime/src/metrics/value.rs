@@ -25,6 +25,11 @@ pub(super) fn empty_histogram(layout: &Layout) -> PointValue {
     }
 }
 
+/// A sum of finite numbers stays one: what threads hold may exceed the largest float only together.
+pub(super) fn finite(sum: f64) -> f64 {
+    sum.clamp(f64::MIN, f64::MAX)
+}
+
 /// Exponential buckets of half the resolution.
 fn halve(positive: &[(i32, u64)]) -> Vec<(i32, u64)> {
     let mut halved: Vec<(i32, u64)> = Vec::with_capacity(positive.len());
@@ -42,8 +47,7 @@ fn halve(positive: &[(i32, u64)]) -> Vec<(i32, u64)> {
 /// No more buckets from first to last than OTLP and Prometheus keep.
 const MAX_NATIVE: i32 = 160;
 
-fn narrow(mut positive: Vec<(i32, u64)>) -> (i8, Vec<(i32, u64)>) {
-    let mut schema = bucket::SCHEMA;
+fn narrow(mut schema: i8, mut positive: Vec<(i32, u64)>) -> (i8, Vec<(i32, u64)>) {
     while let (Some(first), Some(last)) = (positive.first(), positive.last())
         && last.0 - first.0 >= MAX_NATIVE
     {
@@ -96,7 +100,7 @@ pub(super) fn histogram_of(layout: &Layout, counts: Vec<u64>, sum: f64, exemplar
                 .filter(|&(_, &count)| count > 0)
                 .map(|(bucket, &count)| (Layout::native_index(bucket), count))
                 .collect();
-            let (schema, positive) = narrow(positive);
+            let (schema, positive) = narrow(bucket::SCHEMA, positive);
             PointValue::Exponential(Box::new(Exponential {
                 schema,
                 zero_threshold: bucket::ZERO_THRESHOLD,
@@ -153,7 +157,7 @@ impl Histogram {
         for (mine, other) in self.counts.iter_mut().zip(other.counts) {
             *mine += other;
         }
-        self.sum += other.sum;
+        self.sum = finite(self.sum + other.sum);
         self.exemplars.extend(other.exemplars);
     }
 }
@@ -173,8 +177,11 @@ impl Exponential {
                 Err(at) => self.positive.insert(at, (index, count)),
             }
         }
+        // The two may lie far apart.
+        let (schema, positive) = narrow(self.schema, std::mem::take(&mut self.positive));
+        (self.schema, self.positive) = (schema, positive);
         self.zero_count += other.zero_count;
-        self.sum += other.sum;
+        self.sum = finite(self.sum + other.sum);
         self.count += other.count;
         self.exemplars.extend(other.exemplars);
     }
@@ -195,5 +202,50 @@ impl Number {
             Self::I64(n) => n as f64,
             Self::F64(n) => n,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exponential(positive: Vec<(i32, u64)>, sum: f64) -> PointValue {
+        PointValue::Exponential(Box::new(Exponential {
+            schema: bucket::SCHEMA,
+            zero_threshold: bucket::ZERO_THRESHOLD,
+            zero_count: 0,
+            count: positive.iter().map(|(_, count)| count).sum(),
+            positive,
+            sum,
+            exemplars: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn parts_that_lie_far_apart_have_no_more_buckets_together() {
+        let mut all = exponential(vec![(-200, 1), (-150, 2)], f64::MAX);
+        all.merge(exponential(vec![(150, 4), (300, 8)], f64::MAX));
+        let PointValue::Exponential(all) = all else { panic!() };
+        let (first, last) = (all.positive[0].0, all.positive.last().unwrap().0);
+        assert!(last - first < MAX_NATIVE, "{:?}", all.positive);
+        assert_eq!((all.schema, all.count), (bucket::SCHEMA - 2, 15));
+        assert_eq!(all.positive.iter().map(|(_, count)| count).sum::<u64>(), 15);
+        assert_eq!(all.sum, f64::MAX);
+    }
+
+    #[test]
+    fn sums_of_parts_stay_finite() {
+        let part = || {
+            PointValue::histogram(Histogram {
+                bounds: [1.0].into(),
+                counts: vec![0, 1],
+                sum: f64::MAX,
+                exemplars: Vec::new(),
+            })
+        };
+        let mut all = part();
+        all.merge(part());
+        let PointValue::Histogram(all) = all else { panic!() };
+        assert_eq!((all.sum, all.counts), (f64::MAX, vec![0, 2]));
     }
 }

@@ -193,7 +193,11 @@ fn metrics(r: &Reader<'_>) -> Metrics {
             == Some("base2_exponential_bucket_histogram"),
         series: r.count("VITALSIGN_METRIC_SERIES", 1),
         exemplars: match r.one_of("OTEL_METRICS_EXEMPLAR_FILTER") {
-            Some("always_on") => ExemplarFilter::AlwaysOn,
+            Some(always @ "always_on") => {
+                let problem = "asks for exemplars outside sampled spans, which would name no trace";
+                r.warn("OTEL_METRICS_EXEMPLAR_FILTER", always, problem, "using trace_based");
+                ExemplarFilter::TraceBased
+            }
             Some("always_off") => ExemplarFilter::AlwaysOff,
             _ => ExemplarFilter::TraceBased,
         },

@@ -164,6 +164,11 @@ fn what_is_wrong_gives_one_warning_that_says_what_holds() {
             "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=4096 is more than the queue holds; using 2048",
         ),
         (
+            "OTEL_METRICS_EXEMPLAR_FILTER",
+            "always_on",
+            "OTEL_METRICS_EXEMPLAR_FILTER=always_on asks for exemplars outside sampled spans, which would name no trace; using trace_based",
+        ),
+        (
             "OTEL_SDK_DISABLED",
             "yes",
             "OTEL_SDK_DISABLED=yes is neither true nor false; using false",

@@ -2,6 +2,7 @@
 
 use super::wire::{field, in_scope, in_scope_of};
 use crate::config::env::Temporality;
+use crate::export::queue::MAX_BATCH_BYTES;
 use crate::export::snapshot::{Exemplar, Exponential, Family, Histogram, Kind, Labels, Number, Point, PointValue};
 use bytes::{Bytes, BytesMut};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
@@ -21,18 +22,31 @@ pub(crate) struct MetricEncoder {
     last: Mutex<State>,
 }
 
-/// Metrics ready to stand in a request.
+/// Metrics ready for their requests: one, unless it would be larger than receivers take.
 pub(crate) struct Encoded {
+    pub(crate) parts: Vec<Part>,
+    unix_nanos: u64,
+}
+
+/// What stands in one request.
+pub(crate) struct Part {
     /// A field 2 of a `ResourceMetrics` for each scope, ours first.
     pub(crate) scopes: Vec<Bytes>,
     /// Data points.
     pub(crate) count: u64,
-    /// To be committed when they were delivered.
-    pub(crate) state: State,
+    /// To be said before all are committed.
+    pub(crate) delivered: bool,
+    /// What the differences in it lead to.
+    values: Told,
 }
 
 type Scope = [(Cow<'static, str>, Cow<'static, str>)];
-type Series = (Cow<'static, str>, Labels);
+/// Name, unit and labels: seconds and milliseconds of one name are two metrics.
+type Series = (Cow<'static, str>, Cow<'static, str>, Labels);
+
+fn series(family: &Family, point: &Point) -> Series {
+    (family.name.clone(), family.unit.clone(), point.labels.clone())
+}
 
 /// Labels that name the scope of an instrument stand behind its own.
 pub(crate) const SCOPE: &str = "otel.scope.";
@@ -50,11 +64,14 @@ fn scope(labels: &Labels) -> &Scope {
 }
 
 /// What had been counted when deltas were last delivered.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct State {
+#[derive(Debug, Default)]
+struct State {
     unix_nanos: u64,
-    values: HashMap<Series, PointValue>,
+    values: Told,
 }
+
+/// What was told of each series, and when.
+type Told = HashMap<Series, (u64, PointValue)>;
 
 impl MetricEncoder {
     pub(crate) fn new(temporality: Temporality) -> Self {
@@ -64,11 +81,42 @@ impl MetricEncoder {
         }
     }
 
-    /// What was encoded with this state is delivered.
-    pub(crate) fn commit(&self, state: State) {
-        if self.temporality != Temporality::Cumulative {
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    /// The differences begin anew where they were delivered. Of series that are gone nothing is kept.
+    #[expect(clippy::mutable_key_type, reason = "what labels are looked up in never changes")]
+    pub(crate) fn commit(&self, encoded: Encoded) {
+        if self.temporality == Temporality::Cumulative {
+            return;
         }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut values = HashMap::new();
+        let mut all = true;
+        for part in encoded.parts {
+            all &= part.delivered;
+            if part.delivered {
+                values.extend(part.values);
+            } else {
+                let old = part
+                    .values
+                    .into_keys()
+                    .filter_map(|series| last.values.remove_entry(&series));
+                values.extend(old);
+            }
+        }
+        last.values = values;
+        if all {
+            last.unix_nanos = encoded.unix_nanos;
+        }
+    }
+
+    /// Whether what came since the last push is told of it, and not the whole.
+    fn tells_changes(&self, family: &Family) -> bool {
+        matches!(family.kind, Kind::Counter | Kind::Histogram)
+            && match self.temporality {
+                Temporality::Cumulative => false,
+                Temporality::Delta => true,
+                // What is only read has to be remembered for a difference.
+                Temporality::LowMemory => !family.observed,
+            }
     }
 
     pub(crate) fn encode(&self, families: &[Family]) -> Encoded {
@@ -76,18 +124,12 @@ impl MetricEncoder {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
             .as_nanos() as u64;
-        let delta = self.temporality != Temporality::Cumulative;
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut state = State {
-            unix_nanos: now,
-            values: HashMap::new(),
-        };
-        let mut scopes: Vec<(&Scope, BytesMut)> = vec![(&[], BytesMut::new())];
-        let mut count = 0;
+        let mut request = Request::default();
         for family in families {
-            let changes = delta && matches!(family.kind, Kind::Counter | Kind::Histogram);
-            let since = |point| told(family, point, changes.then_some(&*last));
-            let mut parts: Vec<(&Scope, Vec<Told<'_>>)> = Vec::new();
+            let changes = self.tells_changes(family);
+            let since = |point| news(family, point, changes.then_some(&*last));
+            let mut parts: Vec<(&Scope, Vec<News<'_>>)> = Vec::new();
             for point in &family.points {
                 let scope = scope(&point.labels);
                 match parts.iter_mut().find(|(known, _)| *known == scope) {
@@ -95,53 +137,104 @@ impl MetricEncoder {
                     None => parts.push((scope, vec![since(point)])),
                 }
             }
-            if changes {
-                for point in &family.points {
-                    state
-                        .values
-                        .insert((family.name.clone(), point.labels.clone()), point.value.clone());
-                }
-            }
-            let temporality = if changes {
-                AggregationTemporality::Delta
-            } else {
-                AggregationTemporality::Cumulative
-            };
             for (scope, points) in parts {
-                let at = scopes.iter().position(|(known, _)| *known == scope);
-                let at = at.unwrap_or_else(|| {
-                    scopes.push((scope, BytesMut::new()));
-                    scopes.len() - 1
-                });
-                for data in data(family.kind, &points, temporality, now) {
-                    let metric = Metric {
-                        name: family.name.to_string(),
-                        description: family.help.to_string(),
-                        unit: family.unit.to_string(),
-                        data: Some(data),
-                        ..Metric::default()
-                    };
-                    field(&mut scopes[at].1, 2, &metric.encode_to_vec());
-                }
+                request.add(family, scope, &points, changes.then_some(now), now);
             }
-            count += family.points.len() as u64;
         }
-        let scopes = scopes.into_iter().filter(|(_, items)| !items.is_empty());
+        request.end();
         Encoded {
-            scopes: scopes.map(|(scope, items)| in_their_scope(scope, &items)).collect(),
-            count,
-            state,
+            parts: request.parts,
+            unix_nanos: now,
+        }
+    }
+}
+
+/// Requests being put together: as few as receivers take.
+#[derive(Default)]
+struct Request<'a> {
+    scopes: Vec<(&'a Scope, BytesMut)>,
+    bytes: usize,
+    count: u64,
+    values: Told,
+    parts: Vec<Part>,
+}
+
+impl<'a> Request<'a> {
+    /// Adds a family's points of one scope; `changes` says since when they are differences from here on.
+    fn add(&mut self, family: &Family, scope: &'a Scope, points: &[News<'_>], changes: Option<u64>, now: u64) {
+        let temporality = match changes {
+            Some(_) => AggregationTemporality::Delta,
+            None => AggregationTemporality::Cumulative,
+        };
+        let metrics = data(family.kind, points, temporality, now).into_iter().map(|data| {
+            let metric = Metric {
+                name: family.name.to_string(),
+                description: family.help.to_string(),
+                unit: family.unit.to_string(),
+                data: Some(data),
+                ..Metric::default()
+            };
+            metric.encode_to_vec()
+        });
+        let metrics: Vec<Vec<u8>> = metrics.collect();
+        let bytes = metrics.iter().map(Vec::len).sum::<usize>();
+        if bytes > MAX_BATCH_BYTES && points.len() > 1 {
+            let few = points.len().div_ceil(bytes / MAX_BATCH_BYTES + 1);
+            for points in points.chunks(few) {
+                self.add(family, scope, points, changes, now);
+            }
+            return;
+        }
+        if self.bytes + bytes > MAX_BATCH_BYTES {
+            self.end();
+        }
+        let at = self.scopes.iter().position(|(known, _)| *known == scope);
+        let at = at.unwrap_or_else(|| {
+            self.scopes.push((scope, BytesMut::new()));
+            self.scopes.len() - 1
+        });
+        for metric in metrics {
+            field(&mut self.scopes[at].1, 2, &metric);
+        }
+        self.bytes += bytes;
+        self.count += points.len() as u64;
+        if let Some(now) = changes {
+            let told = |(point, ..): &News<'_>| (series(family, point), (now, point.value.clone()));
+            self.values.extend(points.iter().map(told));
+        }
+    }
+
+    /// What was added is one request.
+    fn end(&mut self) {
+        // Ours first.
+        self.scopes.sort_by_key(|(scope, _)| !scope.is_empty());
+        let scopes: Vec<_> = self.scopes.drain(..).collect();
+        self.bytes = 0;
+        if !scopes.is_empty() {
+            self.parts.push(Part {
+                scopes: scopes
+                    .iter()
+                    .map(|(scope, items)| in_their_scope(scope, items))
+                    .collect(),
+                count: std::mem::take(&mut self.count),
+                delivered: false,
+                values: std::mem::take(&mut self.values),
+            });
         }
     }
 }
 
 /// The whole value, or what came after the last.
-fn told<'a>(family: &Family, point: &'a Point, last: Option<&State>) -> Told<'a> {
+fn news<'a>(family: &Family, point: &'a Point, last: Option<&State>) -> News<'a> {
     let start = point.start_unix_nanos;
-    let old = last.and_then(|last| last.values.get(&(family.name.clone(), point.labels.clone())));
+    let old = last.and_then(|last| last.values.get(&series(family, point)));
     match (last, old) {
         (None, _) => (point, Cow::Borrowed(&point.value), start),
-        (Some(last), Some(old)) => (point, Cow::Owned(minus(&point.value, old)), last.unix_nanos),
+        (Some(_), Some((since, old))) => {
+            let mut value = minus(&point.value, old);
+            value.keep_examples_since(*since);
+            (point, Cow::Owned(value), *since)
+        }
         (Some(last), None) => (point, Cow::Borrowed(&point.value), start.max(last.unix_nanos)),
     }
 }
@@ -165,10 +258,10 @@ fn in_their_scope(labels: &Scope, items: &[u8]) -> Bytes {
 }
 
 /// A point, and its value and start as they are to be told.
-type Told<'a> = (&'a Point, Cow<'a, PointValue>, u64);
+type News<'a> = (&'a Point, Cow<'a, PointValue>, u64);
 
 /// One message for each form that the points have: a family may hold classic and exponential histograms side by side.
-fn data(kind: Kind, points: &[Told<'_>], temporality: AggregationTemporality, now: u64) -> Vec<metric::Data> {
+fn data(kind: Kind, points: &[News<'_>], temporality: AggregationTemporality, now: u64) -> Vec<metric::Data> {
     let temporality = temporality as i32;
     let (mut numbers, mut classic, mut exponential, mut summaries) = (vec![], vec![], vec![], vec![]);
     for (point, value, start) in points {
@@ -334,27 +427,37 @@ fn dense(buckets: &[(i32, u64)]) -> Option<otlp::exponential_histogram_data_poin
     })
 }
 
-/// What was added since.
+impl PointValue {
+    /// Of a difference: an example that was told with the last one is none of this.
+    fn keep_examples_since(&mut self, unix_nanos: u64) {
+        let since = |exemplar: &Exemplar| exemplar.unix_nanos >= unix_nanos;
+        match self {
+            Self::Number { exemplar, .. } => *exemplar = exemplar.take().filter(|exemplar| since(exemplar)),
+            Self::Histogram(histogram) => histogram.exemplars.retain(since),
+            Self::Exponential(histogram) => histogram.exemplars.retain(since),
+            Self::Summary(_) | Self::Info => {}
+        }
+    }
+}
+
+/// What was added since. What was counted elsewhere may begin anew: then it is all of it.
 fn minus(new: &PointValue, old: &PointValue) -> PointValue {
     match (new, old) {
         (PointValue::Number { value, exemplar }, PointValue::Number { value: old, .. }) => PointValue::Number {
             value: match (*value, *old) {
-                (Number::U64(a), Number::U64(b)) => Number::U64(a.saturating_sub(b)),
-                (Number::I64(a), Number::I64(b)) => Number::I64(a.saturating_sub(b)),
-                (Number::F64(a), Number::F64(b)) => Number::F64(a - b),
+                (Number::U64(a), Number::U64(b)) if a >= b => Number::U64(a - b),
+                (Number::I64(a), Number::I64(b)) if a >= b => Number::I64(a.saturating_sub(b)),
+                (Number::F64(a), Number::F64(b)) if a >= b => Number::F64(a - b),
                 (value, _) => value,
             },
             exemplar: exemplar.clone(),
         },
-        (PointValue::Histogram(new), PointValue::Histogram(old)) if new.bounds == old.bounds => {
+        (PointValue::Histogram(new), PointValue::Histogram(old))
+            if new.bounds == old.bounds && new.counts.iter().zip(&old.counts).all(|(a, b)| a >= b) =>
+        {
             PointValue::histogram(Histogram {
                 bounds: new.bounds.clone(),
-                counts: new
-                    .counts
-                    .iter()
-                    .zip(&old.counts)
-                    .map(|(a, b)| a.saturating_sub(*b))
-                    .collect(),
+                counts: new.counts.iter().zip(&old.counts).map(|(a, b)| a - b).collect(),
                 sum: new.sum - old.sum,
                 exemplars: new.exemplars.clone(),
             })
@@ -396,6 +499,7 @@ mod tests {
             help: "Orders.".into(),
             unit: "{order}".into(),
             kind: Kind::Counter,
+            observed: false,
             points: vec![Point {
                 labels: vec![("channel".into(), "web".into())].into(),
                 value: PointValue::Number {
@@ -428,8 +532,17 @@ mod tests {
     }
 
     fn decode(encoded: &Encoded) -> Vec<Metric> {
-        let resource = otlp::ResourceMetrics::decode(encoded.scopes[0].clone()).unwrap();
+        of_part(&encoded.parts[0])
+    }
+
+    fn of_part(part: &Part) -> Vec<Metric> {
+        let resource = otlp::ResourceMetrics::decode(part.scopes[0].clone()).unwrap();
         resource.scope_metrics[0].metrics.clone()
+    }
+
+    fn deliver(encoder: &MetricEncoder, mut encoded: Encoded) {
+        encoded.parts.iter_mut().for_each(|part| part.delivered = true);
+        encoder.commit(encoded);
     }
 
     fn sum(metric: &Metric) -> (&Sum, i64) {
@@ -463,7 +576,7 @@ mod tests {
         // Not delivered: nothing is forgotten.
         let again = encoder.encode(&[counter(9), histogram([1, 1, 0], 2.0)]);
         assert_eq!(sum(&decode(&again)[0]).1, 9);
-        encoder.commit(again.state);
+        deliver(&encoder, again);
         let next = decode(&encoder.encode(&[counter(12), histogram([1, 1, 2], 8.0)]));
         let (sum, value) = sum(&next[0]);
         assert_eq!((value, sum.aggregation_temporality), (3, 1));
@@ -475,6 +588,168 @@ mod tests {
             (h.data_points[0].bucket_counts.as_slice(), h.data_points[0].sum),
             (&[0, 0, 2][..], Some(6.0))
         );
+    }
+
+    #[test]
+    fn low_memory_wants_what_is_observed_whole() {
+        let encoder = MetricEncoder::new(Temporality::LowMemory);
+        let families = |value| {
+            let observed = Family {
+                observed: true,
+                name: "cpu".into(),
+                ..counter(value)
+            };
+            [counter(value), observed, histogram([value, 0, 0], 0.5)]
+        };
+        deliver(&encoder, encoder.encode(&families(7)));
+        let encoded = encoder.encode(&families(9));
+        assert_eq!(
+            encoded.parts[0].values.len(),
+            2,
+            "nothing is remembered of what is told whole"
+        );
+        let metrics = decode(&encoded);
+        let of = |at: usize| {
+            let (sum, value) = sum(&metrics[at]);
+            (
+                value,
+                sum.aggregation_temporality,
+                sum.data_points[0].start_time_unix_nano > 1,
+            )
+        };
+        assert_eq!((of(0), of(1)), ((2, 1, true), (9, 2, false)));
+        let Some(metric::Data::Histogram(h)) = &metrics[2].data else {
+            panic!()
+        };
+        assert_eq!((h.aggregation_temporality, h.data_points[0].count), (1, 2));
+        // With `delta` it is told by its changes, too.
+        let encoder = MetricEncoder::new(Temporality::Delta);
+        deliver(&encoder, encoder.encode(&families(7)));
+        assert_eq!(sum(&decode(&encoder.encode(&families(9)))[1]).1, 2);
+    }
+
+    #[test]
+    fn what_begins_anew_is_told_whole() {
+        let family = |number| {
+            let mut family = counter(0);
+            family.points[0].value = PointValue::number(number);
+            family
+        };
+        for (before, after, told) in [
+            (Number::U64(7), Number::U64(3), number_data_point::Value::AsInt(3)),
+            (
+                Number::F64(7.5),
+                Number::F64(0.5),
+                number_data_point::Value::AsDouble(0.5),
+            ),
+            (
+                Number::F64(0.5),
+                Number::F64(2.5),
+                number_data_point::Value::AsDouble(2.0),
+            ),
+        ] {
+            let encoder = MetricEncoder::new(Temporality::Delta);
+            deliver(&encoder, encoder.encode(&[family(before)]));
+            let metrics = decode(&encoder.encode(&[family(after)]));
+            let Some(metric::Data::Sum(sum)) = &metrics[0].data else {
+                panic!()
+            };
+            assert_eq!(sum.data_points[0].value, Some(told));
+        }
+        let encoder = MetricEncoder::new(Temporality::Delta);
+        deliver(&encoder, encoder.encode(&[histogram([5, 5, 5], 30.0)]));
+        let metrics = decode(&encoder.encode(&[histogram([1, 0, 6], 20.0)]));
+        let Some(metric::Data::Histogram(h)) = &metrics[0].data else {
+            panic!()
+        };
+        assert_eq!((h.data_points[0].count, h.data_points[0].sum), (7, Some(20.0)));
+    }
+
+    #[test]
+    fn an_example_is_told_with_its_own_difference() {
+        let example = |unix_nanos| Exemplar {
+            value: 1.5,
+            unix_nanos,
+            trace_id: crate::trace::TraceId(1),
+            span_id: crate::trace::SpanId(2),
+        };
+        let family = |count, unix_nanos| {
+            let mut family = histogram([0, count, 0], 1.5);
+            let PointValue::Histogram(of) = &mut family.points[0].value else {
+                panic!()
+            };
+            of.exemplars.push(example(unix_nanos));
+            family
+        };
+        let examples = |encoded: &Encoded| {
+            let Some(metric::Data::Histogram(h)) = decode(encoded).remove(0).data else {
+                panic!()
+            };
+            h.data_points[0].exemplars.len()
+        };
+        let encoder = MetricEncoder::new(Temporality::Delta);
+        let first = encoder.encode(&[family(1, 5)]);
+        assert_eq!(examples(&first), 1);
+        deliver(&encoder, first);
+        assert_eq!(examples(&encoder.encode(&[family(2, 5)])), 0);
+        assert_eq!(examples(&encoder.encode(&[family(2, u64::MAX)])), 1);
+    }
+
+    #[test]
+    fn many_series_are_several_requests_each_with_its_differences() {
+        let families = |value| {
+            let mut large = histogram([value, 0, 0], 0.5);
+            let point = large.points[0].clone();
+            large.points = (0..60_000)
+                .map(|n| Point {
+                    labels: vec![("user".into(), format!("user-{n:06}").into())].into(),
+                    ..point.clone()
+                })
+                .collect();
+            [counter(value), large]
+        };
+        let encoder = MetricEncoder::new(Temporality::Delta);
+        let mut first = encoder.encode(&families(7));
+        let size = |part: &Part| part.scopes.iter().map(Bytes::len).sum::<usize>();
+        assert!(first.parts.len() > 1);
+        for part in &first.parts {
+            assert!(
+                size(part) <= MAX_BATCH_BYTES + 1000 && size(part) > MAX_BATCH_BYTES / 4,
+                "{}",
+                size(part)
+            );
+        }
+        assert_eq!(first.parts.iter().map(|part| part.count).sum::<u64>(), 60_001);
+        // All but the last are delivered.
+        let n = first.parts.len() - 1;
+        let missed = first.parts[n].count;
+        first.parts[..n].iter_mut().for_each(|part| part.delivered = true);
+        encoder.commit(first);
+        let second = encoder.encode(&families(9));
+        let mut counts: HashMap<(u64, bool), u64> = HashMap::new();
+        for metric in second.parts.iter().flat_map(of_part) {
+            if let Some(metric::Data::Histogram(h)) = metric.data {
+                for point in h.data_points {
+                    *counts.entry((point.count, point.start_time_unix_nano > 1)).or_default() += 1;
+                }
+            }
+        }
+        assert_eq!(
+            counts,
+            HashMap::from([((2, true), 60_000 - missed), ((9, false), missed)])
+        );
+    }
+
+    #[test]
+    fn units_are_told_apart() {
+        let family = |unit: &'static str, value| Family {
+            unit: unit.into(),
+            ..counter(value)
+        };
+        let encoder = MetricEncoder::new(Temporality::Delta);
+        deliver(&encoder, encoder.encode(&[family("s", 7), family("ms", 7000)]));
+        let metrics = decode(&encoder.encode(&[family("s", 9), family("ms", 9000)]));
+        assert_eq!((sum(&metrics[0]).1, sum(&metrics[1]).1), (2, 2000));
     }
 
     #[test]

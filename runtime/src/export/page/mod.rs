@@ -14,6 +14,7 @@ mod text;
 use super::snapshot::{Family, Kind, Point, PointValue};
 use crate::metrics::registry;
 use accept::Format;
+pub(crate) use names::agree;
 use std::borrow::Cow;
 use std::io::Write as _;
 use std::sync::{PoisonError, RwLock};
@@ -66,9 +67,12 @@ pub(crate) fn render(accept: Option<&str>, accept_encoding: Option<&str>, page: 
     encode(families, Format::negotiate(accept), accept::gzip(accept_encoding), page)
 }
 
-fn encode(mut families: Vec<Family>, format: Format, gzip: bool, page: &PageContext) -> Page {
-    families.extend(target_info(page));
-    let named = names::families(families);
+fn encode(families: Vec<Family>, format: Format, gzip: bool, page: &PageContext) -> Page {
+    // It comes last, but its name is taken first: there is one `target_info`, and it is ours.
+    let target = target_info(page);
+    let last = usize::from(target.is_some());
+    let mut named = names::families(target.into_iter().chain(families));
+    named.rotate_left(last);
     let body = match format {
         Format::Text | Format::Text1 => text::classic(&named),
         Format::OpenMetrics | Format::OpenMetrics0 => text::open_metrics(&named),
@@ -95,6 +99,7 @@ fn target_info(page: &PageContext) -> Option<Family> {
         help: Cow::Borrowed("What is being watched: the attributes of the resource."),
         unit: Cow::Borrowed(""),
         kind: Kind::Info,
+        observed: false,
         points: vec![Point {
             labels: page
                 .resource

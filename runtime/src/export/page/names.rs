@@ -2,11 +2,12 @@
 
 use super::super::diag::{Level, say_once};
 use super::super::snapshot::{Family, Kind, Labels, Point};
+use crate::metrics::check::{Conflict, Declaration};
 use crate::metrics::columns::Columned;
 use crate::metrics::registry::LabelSet;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
 use std::ptr;
 
 /// A family under its Prometheus name.
@@ -21,21 +22,29 @@ pub(super) struct Named {
 }
 
 /// Names the families. Those that fall under one name are joined if they are of one kind; otherwise the first stands, and that is said.
-pub(super) fn families(families: Vec<Family>) -> Vec<Named> {
-    named(families, |there, metric| {
+/// A name is that of a sample, too: a gauge `x_total` and a counter `x` would be one on the page.
+pub(super) fn families(families: impl IntoIterator<Item = Family>) -> Vec<Named> {
+    let mut hidden = Vec::new();
+    let named = named(families, |there, metric| {
+        hidden.push(format!("`{metric}` behind `{there}`"));
+    });
+    if !hidden.is_empty() {
+        // All at once: what is said once names no other later.
         say_once(
             Level::Warn,
             ("metrics", "names"),
             format_args!(
-                "metric `{metric}` is not on the page: `{there}` is the name of another there, of another kind or unit. Rename one of them"
+                "metrics whose name there is another's, of another kind or unit, are not on the page: {}. Rename one of each two",
+                hidden.join(", ")
             ),
         );
-    })
+    }
+    named
 }
 
 /// `hidden` hears the name on the page and the metric that does not get it.
-fn named(families: Vec<Family>, mut hidden: impl FnMut(&str, &str)) -> Vec<Named> {
-    let mut named: Vec<Named> = Vec::with_capacity(families.len());
+fn named(families: impl IntoIterator<Item = Family>, mut hidden: impl FnMut(&str, &str)) -> Vec<Named> {
+    let mut named: Vec<Named> = Vec::new();
     let mut by_name: HashMap<String, usize> = HashMap::new();
     for mut family in families {
         if family.points.is_empty() {
@@ -43,8 +52,11 @@ fn named(families: Vec<Family>, mut hidden: impl FnMut(&str, &str)) -> Vec<Named
         }
         family.points = labelled(family.points, family.kind);
         let (name, unit) = name(&family.name, &family.unit, family.kind);
-        let Some(&at) = by_name.get(&name) else {
+        let sample = sample(&name, family.kind);
+        let known = by_name.get(&name).or_else(|| by_name.get(sample.as_ref()?));
+        let Some(&at) = known else {
             by_name.insert(name.clone(), named.len());
+            by_name.extend(sample.map(|sample| (sample, named.len())));
             named.push(Named {
                 name,
                 unit,
@@ -55,18 +67,32 @@ fn named(families: Vec<Family>, mut hidden: impl FnMut(&str, &str)) -> Vec<Named
             continue;
         };
         let there = &mut named[at];
-        if same_type(there.kind, family.kind) && there.unit == unit {
-            let known: HashSet<_> = there.points.iter().map(sorted).collect();
-            let new = family
-                .points
-                .into_iter()
-                .filter(|point| !known.contains(&sorted(point)));
-            there.points.extend(new);
+        if there.name == name && same_type(there.kind, family.kind) && there.unit == unit {
+            there.join(family.kind, family.points);
         } else {
             hidden(&there.name, &family.name);
         }
     }
     named
+}
+
+impl Named {
+    /// Takes more series in. What is one series adds up, except levels: of these the first stands.
+    fn join(&mut self, kind: Kind, points: Vec<Point>) {
+        let adds_up = self.kind == kind && kind != Kind::Gauge;
+        let places = self.points.iter().enumerate();
+        let mut known: HashMap<_, _> = places.map(|(at, point)| (sorted(point), at)).collect();
+        for point in points {
+            match known.entry(sorted(&point)) {
+                Entry::Occupied(at) if adds_up => self.points[*at.get()].value.merge(point.value),
+                Entry::Occupied(_) => {}
+                Entry::Vacant(new) => {
+                    new.insert(self.points.len());
+                    self.points.push(point);
+                }
+            }
+        }
+    }
 }
 
 /// Points under keys that need no change any more. What thereby becomes one series is one.
@@ -77,6 +103,9 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
         _ => "",
     };
     let fits = |key: &str| is_plain(key) && key != taken;
+    // A label without a value is no label to Prometheus: beside a series without it there would be two of one name.
+    let several = points.len() > 1;
+    let full = |texts: &LabelSet| !several || texts.iter().all(|(_, value)| !value.is_empty());
     let mut keys = Keys::default();
     // Keys of one family are nearly always the same texts at the same places.
     let mut table: Option<&'static Columned> = None;
@@ -88,8 +117,8 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
                 of.keys().for_each(|key| keys.show(key, key));
                 table = Some(of);
             }
-            Labels::Texts(texts) if are(texts, &last) => {}
-            Labels::Texts(texts) if texts.iter().all(|(key, _)| fits(key)) => {
+            Labels::Texts(texts) if are(texts, &last) && full(texts) => {}
+            Labels::Texts(texts) if texts.iter().all(|(key, _)| fits(key)) && full(texts) => {
                 for (key, _) in texts {
                     keys.show(key, key);
                 }
@@ -101,7 +130,12 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
                 }));
             }
             labels => {
-                point.labels = joined(labels, taken, &mut keys).into();
+                let mut labels = joined(labels, taken, &mut keys);
+                if several {
+                    keys.met |= labels.iter().any(|(_, value)| value.is_empty());
+                    labels.retain(|(_, value)| !value.is_empty());
+                }
+                point.labels = labels.into();
             }
         }
     }
@@ -127,7 +161,7 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
 #[derive(Default)]
 struct Keys {
     by_name: HashMap<String, String>,
-    /// Two of them became the same word.
+    /// Two of them became the same word, or one went: series may have become one.
     met: bool,
 }
 
@@ -145,6 +179,7 @@ impl Keys {
 /// What tells a point from others.
 fn sorted(point: &Point) -> LabelSet {
     let mut labels = point.labels.clone().into_texts();
+    labels.retain(|(_, value)| !value.is_empty());
     labels.sort();
     labels
 }
@@ -177,6 +212,51 @@ fn joined(labels: &Labels, taken: &str, keys: &mut Keys) -> LabelSet {
 fn same_type(a: Kind, b: Kind) -> bool {
     let gauge = |kind| matches!(kind, Kind::Gauge | Kind::UpDownCounter);
     a == b || (gauge(a) && gauge(b))
+}
+
+/// What the samples of a family are called where that is not its name; for those of histograms, see [`RESERVED`].
+fn sample(name: &str, kind: Kind) -> Option<String> {
+    match kind {
+        Kind::Counter => Some(format!("{name}_total")),
+        Kind::Info => Some(format!("{name}_info")),
+        _ => None,
+    }
+}
+
+/// Finds two declared metrics that would be one on the page though they have two names: one of them would not be seen.
+pub(crate) fn agree(declarations: &[Declaration]) -> Result<(), Conflict> {
+    let mut by_name: HashMap<String, &Declaration> = HashMap::new();
+    for this in declarations {
+        let kind = match this.kind {
+            "counter" => Kind::Counter,
+            "up-down counter" => Kind::UpDownCounter,
+            "histogram" => Kind::Histogram,
+            "summary" => Kind::Summary,
+            "info" => Kind::Info,
+            _ => Kind::Gauge,
+        };
+        let (name, _) = name(&this.metric, this.unit, kind);
+        let sample = sample(&name, kind);
+        for name in [Some(name), sample].into_iter().flatten() {
+            let known = by_name.entry(name).or_insert(this);
+            if is_other(&known.metric, &this.metric) {
+                return Err(Conflict {
+                    metric: this.metric.clone(),
+                    what: format!(
+                        "on the page its name is that of `{}`, rename one of them,",
+                        known.metric
+                    ),
+                    places: vec![known.place.clone(), this.place.clone()],
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Not another spelling of the same, which is refused as such.
+fn is_other(a: &str, b: &str) -> bool {
+    word(a) != word(b)
 }
 
 /// Endings that `OpenMetrics` keeps for the samples of a family.
@@ -392,6 +472,51 @@ mod tests {
     }
 
     #[test]
+    fn declarations_that_would_be_one_on_the_page_are_refused() {
+        let declared = |metric: &str, kind, unit, place: &str| Declaration {
+            metric: metric.to_owned(),
+            kind,
+            unit,
+            labels: None,
+            help: None,
+            place: place.to_owned(),
+        };
+        for (one, other) in [
+            (
+                declared("memory", "gauge", "By", "a:1"),
+                declared("memory.bytes", "gauge", "", "b:2"),
+            ),
+            (
+                declared("lat", "histogram", "s", "a:1"),
+                declared("lat.seconds", "histogram", "", "b:2"),
+            ),
+            (
+                declared("build", "info", "", "a:1"),
+                declared("build.info", "gauge", "", "b:2"),
+            ),
+            (
+                declared("size.total", "gauge", "", "a:1"),
+                declared("size", "counter", "", "b:2"),
+            ),
+        ] {
+            let expected = format!(
+                "metric `{}`: on the page its name is that of `{}`, rename one of them, at a:1 and b:2",
+                other.metric, one.metric
+            );
+            assert_eq!(agree(&[one, other]).unwrap_err().to_string(), expected);
+        }
+        let fine = [
+            declared("memory", "gauge", "By", "a:1"),
+            declared("memory", "gauge", "By", "b:2"),
+            declared("memory.peak", "gauge", "By", "c:3"),
+            declared("memory", "gauge", "1", "d:4"),
+            declared("orders", "counter", "{order}", "e:5"),
+            declared("orders.in_flight", "up-down counter", "{order}", "e:5"),
+        ];
+        assert_eq!(agree(&fine), Ok(()));
+    }
+
+    #[test]
     fn a_metric_whose_name_is_taken_is_told() {
         use crate::export::snapshot::{Number, PointValue};
         let family = |name: &'static str, unit: &'static str, kind| Family {
@@ -399,6 +524,7 @@ mod tests {
             help: "".into(),
             unit: unit.into(),
             kind,
+            observed: false,
             points: vec![Point {
                 labels: LabelSet::new().into(),
                 typed: 0,
@@ -414,12 +540,26 @@ mod tests {
                 family("memory", "By", Kind::Gauge),
                 family("memory.bytes", "", Kind::UpDownCounter),
                 family("orders", "", Kind::Counter),
+                family("orders.total", "", Kind::Gauge),
+                family("jobs_total", "", Kind::Gauge),
+                family("jobs", "", Kind::Counter),
+                family("build", "", Kind::Info),
+                family("build.info", "", Kind::Gauge),
             ],
             |there, metric| told.push(format!("{metric}: {there}")),
         );
         let names: Vec<_> = shown.iter().map(|named| &*named.name).collect();
-        assert_eq!(names, ["lat_seconds", "memory_bytes", "orders"]);
-        assert_eq!(told, ["lat.seconds: lat_seconds", "memory.bytes: memory_bytes"]);
+        assert_eq!(names, ["lat_seconds", "memory_bytes", "orders", "jobs_total", "build"]);
+        assert_eq!(
+            told,
+            [
+                "lat.seconds: lat_seconds",
+                "memory.bytes: memory_bytes",
+                "orders.total: orders",
+                "jobs: jobs_total",
+                "build.info: build"
+            ]
+        );
     }
 
     #[test]
@@ -436,6 +576,8 @@ mod tests {
             point(&[("c", "y"), ("a_b", "x")], 2),
             point(&[("a.b", "x"), ("a_b", "y")], 4),
             point(&[("le", "x")], 8),
+            point(&[("c", "y"), ("empty", "")], 16),
+            point(&[("c", "y")], 32),
         ];
         let points = labelled(points, Kind::Histogram);
         let shown: Vec<_> = points
@@ -452,7 +594,12 @@ mod tests {
                 (labels.join(","), value.as_f64())
             })
             .collect();
-        let expected = [("a_b=x,c=y", 3.0), ("a_b=x;y", 4.0), ("exported_le=x", 8.0)];
+        let expected = [
+            ("a_b=x,c=y", 3.0),
+            ("a_b=x;y", 4.0),
+            ("exported_le=x", 8.0),
+            ("c=y", 48.0),
+        ];
         assert_eq!(shown, expected.map(|(labels, value)| (labels.to_owned(), value)));
     }
 

@@ -10,10 +10,12 @@ type Labels = Vec<(Cow<'static, str>, Cow<'static, str>)>;
 /// The families of a page; lines that cannot be read are left out.
 pub(super) fn families(page: &str) -> Vec<Family> {
     let mut families: Vec<Family> = Vec::new();
-    let mut help = "";
+    let mut help = String::new();
+    let mut in_help = false;
     for line in page.lines() {
         if let Some(text) = line.strip_prefix("# HELP ") {
-            help = text.split_once(' ').map_or("", |(_, help)| help);
+            text.split_once(' ').map_or("", |(_, help)| help).clone_into(&mut help);
+            in_help = true;
         } else if let Some(text) = line.strip_prefix("# TYPE ") {
             if let Some((name, kind)) = text.rsplit_once(' ') {
                 families.push(Family {
@@ -26,19 +28,40 @@ pub(super) fn families(page: &str) -> Vec<Family> {
                         "info" => Kind::Info,
                         _ => Kind::Gauge,
                     },
+                    observed: kind == "counter",
                     points: Vec::new(),
                 });
             }
-            help = "";
+            help.clear();
+            in_help = false;
+        } else if in_help {
+            // That crate writes it as it is: a line feed is one, and what follows is no sample of the family before.
+            help.push('\n');
+            help.push_str(line);
         } else if let Some(text) = line.strip_prefix("# UNIT ") {
             if let (Some(family), Some((_, unit))) = (families.last_mut(), text.rsplit_once(' ')) {
-                family.unit = unit.to_owned().into();
+                family.unit = ucum(unit).to_owned().into();
             }
         } else if let (Some(family), Some(sample)) = (families.last_mut(), Sample::parse(line)) {
             add(family, sample);
         }
     }
     families
+}
+
+/// The words of that crate's units as what is pushed has them; on the page they are words again.
+fn ucum(word: &str) -> &str {
+    match word {
+        "amperes" => "A",
+        "bytes" => "By",
+        "celsius" => "Cel",
+        "grams" => "g",
+        "joules" => "J",
+        "meters" => "m",
+        "seconds" => "s",
+        "volts" => "V",
+        other => other,
+    }
 }
 
 fn add(family: &mut Family, mut sample: Sample<'_>) {
@@ -200,6 +223,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_help_of_several_lines_is_no_sample() {
+        use prometheus_client::metrics::counter::Counter;
+        let mut registry = prometheus_client::registry::Registry::default();
+        registry.register("a", "A", Counter::<u64>::default());
+        registry.register("b", "B\na_total 99", Counter::<u64>::default());
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode_registry(&mut page, &registry).unwrap();
+        let families = families(&page);
+        assert_eq!(
+            families.iter().map(|family| family.points.len()).collect::<Vec<_>>(),
+            [1, 1]
+        );
+        assert_eq!(families[1].help, "B\na_total 99.");
+    }
+
+    #[test]
     fn what_the_crate_writes() {
         let page = "# HELP took_seconds How\\nlong.\n# TYPE took_seconds histogram\n# UNIT took_seconds seconds\n\
             took_seconds_sum{k=\"a\\\"b\\\\,}\"} 3.5\ntook_seconds_count{k=\"a\\\"b\\\\,}\"} 3\n\
@@ -209,7 +248,7 @@ mod tests {
         let families = families(page);
         assert_eq!(families.len(), 3);
         assert_eq!(families[0].help, "How\nlong.");
-        assert_eq!(families[0].unit, "seconds");
+        assert_eq!(families[0].unit, "s");
         assert_eq!(families[0].points.len(), 1);
         let labels: Vec<_> = families[0].points[0].labels.iter().collect();
         assert_eq!(labels, [("k", "a\"b\\,}")]);

@@ -11,6 +11,7 @@ fn family(name: &'static str, unit: &'static str, kind: Kind, points: Vec<Point>
         help: "It\nsays \"\\\".".into(),
         unit: unit.into(),
         kind,
+        observed: false,
         points,
     }
 }
@@ -268,9 +269,117 @@ fn names_that_fall_together_are_one_family() {
         gauge("a_b", Kind::UpDownCounter, "2"),
         gauge("a_b", Kind::UpDownCounter, "1"),
         gauge("a__b", Kind::Counter, "3"),
+        gauge("orders", Kind::Counter, "1"),
+        gauge("orders_total", Kind::Counter, "1"),
+        gauge("orders_total", Kind::Counter, "2"),
+        gauge("under.way", Kind::UpDownCounter, "1"),
+        gauge("under_way", Kind::UpDownCounter, "1"),
     ];
     let page = encode(families, Format::Text, false, &PageContext::default());
     let text = String::from_utf8(page.body).unwrap();
     let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
-    assert_eq!(lines, ["a_b{k=\"1\"} 1", "a_b{k=\"2\"} 1"]);
+    let expected = [
+        "a_b{k=\"1\"} 1",
+        "a_b{k=\"2\"} 1",
+        "orders_total{k=\"1\"} 2",
+        "orders_total{k=\"2\"} 1",
+        "under_way{k=\"1\"} 2",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn bounds_are_written_as_prometheus_writes_them() {
+    let bounds = [
+        1e-10,
+        1e-7,
+        1.5e-5,
+        1e-4,
+        0.005,
+        1.0,
+        2.5,
+        1e5,
+        123_456.5,
+        1e6,
+        1_048_576.0,
+        1e10,
+        1e21,
+    ];
+    let histogram = Histogram {
+        counts: vec![0; bounds.len() + 1],
+        bounds: bounds.into(),
+        sum: 0.0,
+        exemplars: vec![],
+    };
+    let summary = Summary {
+        quantiles: vec![(0.0, 1e6), (1e-5, 1.0), (1.0, 1.0)],
+        sum: 0.0,
+        count: 1,
+    };
+    let families = vec![
+        family(
+            "h",
+            "",
+            Kind::Histogram,
+            vec![point(&[], PointValue::histogram(histogram))],
+        ),
+        family(
+            "s",
+            "",
+            Kind::Summary,
+            vec![point(&[], PointValue::Summary(Box::new(summary)))],
+        ),
+    ];
+    for format in [Format::Text, Format::OpenMetrics] {
+        let page = encode(families.clone(), format, false, &PageContext::default());
+        let text = String::from_utf8(page.body).unwrap();
+        let said = |before: &str| -> Vec<String> {
+            let ends = text.lines().filter_map(|line| line.strip_prefix(before));
+            ends.map(|end| end.split('"').next().unwrap().to_owned()).collect()
+        };
+        assert_eq!(
+            said("h_bucket{le=\""),
+            [
+                "1e-10",
+                "1e-07",
+                "1.5e-05",
+                "0.0001",
+                "0.005",
+                "1.0",
+                "2.5",
+                "100000.0",
+                "123456.5",
+                "1e+06",
+                "1.048576e+06",
+                "1e+10",
+                "1e+21",
+                "+Inf"
+            ]
+        );
+        assert_eq!(said("s{quantile=\""), ["0.0", "1e-05", "1.0"]);
+    }
+}
+
+#[test]
+fn target_info_is_ours_and_comes_last() {
+    let page = PageContext {
+        resource: vec![("service.name".to_owned(), "shop".to_owned())],
+    };
+    let gauge = |name| {
+        family(
+            name,
+            "",
+            Kind::Gauge,
+            vec![point(&[], PointValue::number(Number::U64(1)))],
+        )
+    };
+    let page = encode(
+        vec![gauge("a"), gauge("target.info"), gauge("z")],
+        Format::Text,
+        false,
+        &page,
+    );
+    let text = String::from_utf8(page.body).unwrap();
+    let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(lines, ["a 1", "z 1", "target_info{service_name=\"shop\"} 1"]);
 }

@@ -194,7 +194,7 @@ impl<'a> Writer<'a> {
         self.open(name, suffix, !self.labels.is_empty());
         self.out.extend_from_slice(key.as_bytes());
         self.out.extend_from_slice(b"=\"");
-        self.float(value);
+        label_of(&mut self.out, value);
         self.out.extend_from_slice(b"\"} ");
     }
 
@@ -271,9 +271,24 @@ impl Between {
 /// What a bucket's line has from the bound on.
 fn end_of(bound: f64) -> Vec<u8> {
     let mut end = b"le=\"".to_vec();
-    float(&mut end, bound);
+    label_of(&mut end, bound);
     end.extend_from_slice(b"\"} ");
     end
+}
+
+/// A bound or a quantile. Labels are compared letter by letter, so it is written as `OpenMetrics` wants it and as Prometheus writes what it
+/// got by protobuf: Go's `%g`, and a point.
+fn label_of(out: &mut Vec<u8>, n: f64) {
+    let scientific = format!("{n:e}");
+    let (digits, exponent) = match scientific.split_once('e') {
+        Some((digits, exponent)) if n.is_finite() => (digits, exponent.parse().unwrap_or(0)),
+        _ => return float(out, n),
+    };
+    if (-4..6).contains(&exponent) {
+        return float(out, n);
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    let _ = write!(out, "{digits}e{sign}{:02}", i32::abs(exponent));
 }
 
 fn float(out: &mut Vec<u8>, n: f64) {

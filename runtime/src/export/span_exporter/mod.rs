@@ -372,6 +372,7 @@ impl registry::Source for Families {
             help: help.into(),
             unit: "{span}".into(),
             kind: Kind::Counter,
+            observed: false,
             points,
         };
         let (mut exported, mut lost) = (Vec::new(), Vec::new());

@@ -1,6 +1,8 @@
 use super::receiver::{Answer, Receiver};
 use super::*;
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -254,6 +256,97 @@ fn pushes_of_metrics() {
     let count = receiver.requests().len();
     thread::sleep(Duration::from_millis(300));
     assert_eq!(receiver.requests().len(), count, "no push after the shutdown");
+}
+
+/// An exporter of nothing but metrics.
+fn pushing(url: &str, gather: super::super::push::Gather) -> Exporter {
+    let (config, _) = Config::from(|name| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(url.to_owned()),
+        "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
+        "OTEL_METRIC_EXPORT_INTERVAL" => Some("3600000".to_owned()),
+        "OTEL_METRIC_EXPORT_TIMEOUT" => Some("1000".to_owned()),
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE" => Some("delta".to_owned()),
+        _ => None,
+    });
+    let background = Arc::new(Background::start().unwrap());
+    Exporter::start(&config, &Resource::new([("service.name", "test")]), background, gather).unwrap()
+}
+
+#[test]
+fn a_callback_that_hangs_keeps_nothing_but_its_push() {
+    let receiver = Receiver::start();
+    let hangs = Arc::new(AtomicBool::new(true));
+    let (began, begins) = mpsc::channel();
+    let gather = {
+        let (hangs, began) = (hangs.clone(), Mutex::new(began));
+        move || {
+            let _ = began.lock().unwrap().send(());
+            while hangs.load(Ordering::SeqCst) {
+                thread::sleep(Duration::from_millis(5));
+            }
+            vec![counter("orders.placed", 7)]
+        }
+    };
+    let exporter = pushing(&receiver.url(), Arc::new(gather));
+    thread::scope(|scope| {
+        let flush = scope.spawn(|| exporter.flush(LONG));
+        begins.recv().unwrap();
+        // The thread that exports does not wait for it: what it is given meanwhile gets done.
+        let (done, answer) = mpsc::channel();
+        let task = async move { done.send(()).unwrap() };
+        exporter.background().handle().spawn(task);
+        answer.recv_timeout(LONG).unwrap();
+        assert_eq!(flush.join().unwrap().metrics.delivered, 0);
+    });
+    // The one before has not ended: no second one waits beside it.
+    assert_eq!(exporter.flush(LONG).metrics.delivered, 0);
+    hangs.store(false, Ordering::SeqCst);
+    while exporter.flush(LONG).metrics.delivered == 0 {
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// By default a receiver over gRPC takes 4 MiB.
+#[test]
+fn a_push_larger_than_receivers_take_goes_in_parts() {
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    const SERIES: u64 = 60_000;
+    let gather = || {
+        let mut family = counter("orders.placed", 7);
+        let point = family.points[0].clone();
+        family.points = (0..SERIES)
+            .map(|n| Point {
+                labels: vec![("user".into(), format!("{n:0>100}").into())].into(),
+                ..point.clone()
+            })
+            .collect();
+        vec![family]
+    };
+    // The second part is refused for good: the others are delivered, and it is told whole with the next.
+    let receiver = Receiver::scripted([Answer::Ok, Answer::Status(400, None)]);
+    let exporter = pushing(&receiver.url(), Arc::new(gather));
+    let report = exporter.flush(LONG).metrics;
+    assert!(
+        report.rejected > 0 && report.delivered + report.rejected == SERIES,
+        "{report:?}"
+    );
+    let sent = receiver.requests();
+    assert!(sent.len() > 2 && sent.iter().all(|request| request.body.len() < 4 << 20));
+    exporter.flush(LONG);
+    let told: u64 = receiver.requests()[sent.len()..]
+        .iter()
+        .map(|request| {
+            let request = ExportMetricsServiceRequest::decode(&request.body[..]).unwrap();
+            let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
+            let points = metrics.iter().flat_map(|metric| match &metric.data {
+                Some(opentelemetry_proto::tonic::metrics::v1::metric::Data::Sum(sum)) => &sum.data_points[..],
+                other => panic!("{other:?}"),
+            });
+            let seven = Some(opentelemetry_proto::tonic::metrics::v1::number_data_point::Value::AsInt(7));
+            points.filter(|point| point.value == seven).count() as u64
+        })
+        .sum();
+    assert_eq!(told, report.rejected);
 }
 
 #[test]

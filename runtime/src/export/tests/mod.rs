@@ -72,6 +72,7 @@ fn counter(name: &str, value: u64) -> Family {
         help: "".into(),
         unit: "".into(),
         kind: Kind::Counter,
+        observed: false,
         points: vec![Point {
             labels: vec![].into(),
             value: PointValue::Number {

@@ -5,6 +5,7 @@ use super::label::{Index, Label, Number, usable, with};
 use super::{Definition, Gathered, Metric};
 use crate::export::snapshot::{Kind, PointValue};
 use crate::metrics::table::Cells;
+use crate::metrics::value::finite;
 use crate::trace::direct;
 use std::marker::PhantomData;
 
@@ -64,7 +65,7 @@ macro_rules! counters {
                 let zero = || PointValue::number(N::of_bits(N::ZERO.bits()));
                 out.cells(&self.definition, &self.cellar, Kind::$snapshot, zero, |found| {
                     let value = if N::FLOAT {
-                        found.series.sum_f64(VALUE).to_bits()
+                        finite(found.series.sum_f64(VALUE)).to_bits()
                     } else {
                         found.series.sum(VALUE)
                     };

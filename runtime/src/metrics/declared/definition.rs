@@ -23,6 +23,7 @@ impl Definition {
     #[doc(hidden)]
     pub const fn new(name: &'static str, docs: &[&'static str], file: &'static str, line: u32) -> Self {
         assert!(!name.is_empty(), "a metric has a name");
+        assert!(name.len() <= 255, "a metric's name has at most 255 letters");
         let bytes = name.as_bytes();
         let mut at = 0;
         while at < bytes.len() {
@@ -50,9 +51,38 @@ impl Definition {
         }
     }
 
+    /// The name of a label that is written as this identifier: a raw one's is what follows `r#`.
+    #[doc(hidden)]
+    pub const fn key(identifier: &'static str) -> &'static str {
+        match identifier.as_bytes() {
+            [b'r', b'#', rest @ ..] => match std::str::from_utf8(rest) {
+                Ok(key) => key,
+                Err(_) => identifier,
+            },
+            _ => identifier,
+        }
+    }
+
     #[doc(hidden)]
     #[must_use]
     pub const fn labels(mut self, labels: &'static [LabelDef]) -> Self {
+        let mut at = 0;
+        while at < labels.len() {
+            let key = labels[at].key.as_bytes();
+            assert!(
+                !(same(key, b"le") || same(key, b"quantile") || matches!(key, [b'_', b'_', ..])),
+                "`le`, `quantile` and what begins with `__` are Prometheus' own labels: write another name"
+            );
+            let mut before = 0;
+            while before < at {
+                assert!(
+                    !same(key, labels[before].key.as_bytes()),
+                    "two labels have one name: write another for one of them"
+                );
+                before += 1;
+            }
+            at += 1;
+        }
         self.labels = labels;
         self
     }
@@ -61,6 +91,10 @@ impl Definition {
     #[doc(hidden)]
     #[must_use]
     pub const fn unit(mut self, unit: &'static str) -> Self {
+        assert!(
+            unit.is_ascii() && unit.len() <= 63,
+            "a unit has at most 63 characters, all ASCII: write `unit = \"By\"`"
+        );
         self.unit = unit;
         self
     }
@@ -105,6 +139,10 @@ impl Definition {
         self.kind = kind;
         self
     }
+}
+
+const fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && ends_with(a, b)
 }
 
 const fn ends_with(text: &[u8], end: &[u8]) -> bool {

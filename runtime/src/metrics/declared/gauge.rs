@@ -54,7 +54,7 @@ impl<N: Number> Gauge<N, ()> {
         self.series(0).add(amount);
     }
 
-    /// Takes away; what is not finite is dropped and counted.
+    /// Takes away; what is not finite is dropped and counted, and so is what would leave a `u64` below 0.
     pub fn sub(&'static self, amount: N) {
         self.series(0).sub(amount);
     }
@@ -109,9 +109,21 @@ impl<N: Number> GaugeSeries<N> {
         }
     }
 
-    /// Takes away; what is not finite is dropped and counted.
+    /// Takes away; what is not finite is dropped and counted, and so is what would leave a `u64` below 0.
     pub fn sub(&self, amount: N) {
-        self.add(amount.minus());
+        if usable(amount, false)
+            && let Some(one) = self.cells.single(self.index)
+        {
+            let left = |bits| amount.taken_from(bits);
+            if one
+                .cell(VALUE)
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, left)
+                .is_err()
+            {
+                dropped::count(if N::FLOAT { Reason::NotFinite } else { Reason::Negative });
+            }
+            one.cell(MOVES).store(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -76,7 +76,8 @@ impl<L> Metric for Histogram<L> {
             Kind::Histogram,
             || value::empty_histogram(layout),
             |found| {
-                let value = value::histogram_of_values(layout, &found, found.series.sum_f64(bucket::SUM));
+                let value =
+                    value::histogram_of_values(layout, &found, value::finite(found.series.sum_f64(bucket::SUM)));
                 (value.count() > 0).then_some(value)
             },
         );

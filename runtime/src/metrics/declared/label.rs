@@ -135,10 +135,13 @@ pub trait Number: Copy + sealed::Sealed + 'static {
     #[doc(hidden)]
     #[must_use]
     fn minus(self) -> Self;
+    /// What is left of a number, as its bits; `None` where there is no such number.
+    #[doc(hidden)]
+    fn taken_from(self, bits: u64) -> Option<u64>;
 }
 
 macro_rules! number {
-    ($type:ident $variant:ident $float:literal $one:literal $zero:literal |$n:ident| $bits:expr, |$b:ident| $of:expr, $finite:expr, $negative:expr, $minus:expr) => {
+    ($type:ident $variant:ident $float:literal $one:literal $zero:literal |$n:ident| $bits:expr, |$b:ident| $of:expr, $finite:expr, $negative:expr, $minus:expr, $left:expr) => {
         impl Number for $type {
             const FLOAT: bool = $float;
             const ZERO: Self = $zero;
@@ -164,12 +167,19 @@ macro_rules! number {
                 let $n = self;
                 $minus
             }
+            fn taken_from(self, $b: u64) -> Option<u64> {
+                let $n = self;
+                $left
+            }
         }
     };
 }
-number!(u64 U64 false 1 0 |n| n, |b| b, true, false, n.wrapping_neg());
-number!(i64 I64 false 1 0 |n| n as u64, |b| b as i64, true, n < 0, n.wrapping_neg());
-number!(f64 F64 true 1.0 0.0 |n| n.to_bits(), |b| f64::from_bits(b), n.is_finite(), n < 0.0, -n);
+number!(u64 U64 false 1 0 |n| n, |b| b, true, false, n.wrapping_neg(), b.checked_sub(n));
+number!(i64 I64 false 1 0 |n| n as u64, |b| b as i64, true, n < 0, n.wrapping_neg(), Some(b.wrapping_sub(n as u64)));
+number!(f64 F64 true 1.0 0.0 |n| n.to_bits(), |b| f64::from_bits(b), n.is_finite(), n < 0.0, -n, {
+    let left = f64::from_bits(b) - n;
+    left.is_finite().then_some(left.to_bits())
+});
 
 /// Whether a number can be taken; counted where not.
 #[inline]

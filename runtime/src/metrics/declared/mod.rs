@@ -52,6 +52,7 @@ impl Gathered<'_> {
             help: definition.help.trim().into(),
             unit: definition.unit.into(),
             kind,
+            observed: false,
             points,
         });
     }
@@ -132,7 +133,8 @@ pub(crate) fn declarations() -> impl Iterator<Item = Declaration> {
 /// | `Info` | |
 ///
 /// Labels stand in parentheses after the number's type: `Counter<u64, (currency: Currency)>`. Their types are
-/// [`LabelValue`](crate::LabelValue)s, or [`Limited<50>`](crate::metrics::Limited) for text. Every static is known before its
+/// [`LabelValue`](crate::LabelValue)s, or [`Limited<50>`](crate::metrics::Limited) for text. `le`, `quantile` and names that begin
+/// with `__` are Prometheus' own. Every static is known before its
 /// first use: `init()` checks that it agrees with others of its name, and its series stand at 0 on the page.
 ///
 /// # Examples
@@ -244,7 +246,7 @@ macro_rules! __metric_static {
                 static LIMIT: $crate::__private::Limit =
                     $crate::__private::Limit::new(<$type as $crate::metrics::Label>::LIMIT);
                 $crate::__private::LabelDef {
-                    key: ::core::stringify!($key),
+                    key: $crate::metrics::Definition::key(::core::stringify!($key)),
                     source: if <$type as $crate::metrics::Label>::LIMIT > 0 {
                         $crate::__private::LabelSource::Limited(&LIMIT)
                     } else {

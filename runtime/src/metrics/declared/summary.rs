@@ -6,10 +6,10 @@ use crate::clock;
 use crate::export::snapshot::{self, Kind, PointValue};
 use crate::metrics::columns::known_labels;
 use crate::metrics::dropped::{self, Reason};
-use crate::metrics::registry;
-use crate::metrics::stripe;
+use crate::metrics::{cell, registry, stripe, value};
 use sketches_ddsketch::{Config, DDSketch};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -18,11 +18,13 @@ const SLICES: usize = 6;
 const SLICE_SECONDS: u64 = 10;
 /// No summary has more series.
 const MAX_SERIES: usize = 2_000;
+/// Parts of a series: a sketch of wide values takes 16 kB, so there is not one to each of the stripes that a large machine has.
+const PARTS: usize = 8;
 
 /// Quantiles of the last minute, within one percent, and sum and count since the start.
 ///
-/// A summary's quantiles cannot be added up over several processes; a [`Histogram`](super::Histogram) can. Each thread
-/// records into a sketch of its own stripe, under a lock that only the scrape ever contends for.
+/// A summary's quantiles cannot be added up over several processes; a [`Histogram`](super::Histogram) can. Threads share the
+/// eight parts of a series, each under a lock that is held to count a value and while a scrape reads.
 pub struct Summary<L = ()> {
     definition: Definition,
     series: OnceLock<RwLock<HashMap<usize, Arc<Series>>>>,
@@ -50,10 +52,17 @@ impl<L> Summary<L> {
         }
         drop(known);
         let mut known = self.all().write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_SERIES && !known.contains_key(&index) {
-            return SummarySeries(None);
-        }
-        SummarySeries(Some(Arc::clone(known.entry(index).or_default())))
+        let count = known.len();
+        let series = match known.entry(index) {
+            Entry::Occupied(known) => Arc::clone(known.get()),
+            Entry::Vacant(new) => {
+                if count >= MAX_SERIES || !cell::admit(1) {
+                    return SummarySeries(None);
+                }
+                Arc::clone(new.insert(Arc::default()))
+            }
+        };
+        SummarySeries(Some(series))
     }
 }
 
@@ -119,10 +128,10 @@ fn slice_now() -> u64 {
 }
 
 struct Series {
-    stripes: Box<[Mutex<Part>]>,
+    parts: Box<[Mutex<Part>]>,
 }
 
-/// What the threads of one stripe recorded.
+/// What some of the threads recorded.
 #[derive(Default)]
 struct Part {
     /// With the number of the slice of time that each is of.
@@ -134,18 +143,21 @@ struct Part {
 impl Default for Series {
     fn default() -> Self {
         Self {
-            stripes: (0..stripe::count()).map(|_| Mutex::default()).collect(),
+            parts: (0..PARTS).map(|_| Mutex::default()).collect(),
         }
     }
 }
 
 impl Series {
     fn observe(&self, value: f64, slice: u64) {
-        let Some(part) = self.stripes.get(stripe::mine()) else {
-            return;
-        };
-        let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-        part.sum += value;
+        let mut part = self.parts[stripe::mine() % PARTS]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let sum = part.sum + value;
+        if !sum.is_finite() {
+            return dropped::count(Reason::NotFinite);
+        }
+        part.sum = sum;
         part.count += 1;
         let place = &mut part.slices[slice as usize % SLICES];
         if !matches!(place, Some((of, _)) if *of == slice) {
@@ -160,14 +172,18 @@ impl Series {
         let now = slice_now();
         let mut all = DDSketch::new(Config::defaults());
         let (mut sum, mut count) = (0.0, 0);
-        for part in &self.stripes {
-            let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+        for part in &self.parts {
+            let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
             sum += part.sum;
             count += part.count;
-            for (slice, sketch) in part.slices.iter().flatten() {
-                if slice + SLICES as u64 > now {
-                    // They have one configuration.
-                    let _ = all.merge(sketch);
+            for place in &mut part.slices {
+                match place {
+                    Some((slice, sketch)) if *slice + SLICES as u64 > now => {
+                        // They have one configuration.
+                        let _ = all.merge(sketch);
+                    }
+                    // It would not be looked at again, and a series at rest needs no memory for it.
+                    gone => *gone = None,
                 }
             }
         }
@@ -176,7 +192,7 @@ impl Series {
                 .iter()
                 .map(|&q| (q, all.quantile(q).ok().flatten().unwrap_or(f64::NAN)))
                 .collect(),
-            sum,
+            sum: value::finite(sum),
             count,
         }))
     }
@@ -187,11 +203,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_sum_stays_finite() {
+        let series = Series::default();
+        for _ in 0..2 {
+            series.observe(f64::MAX, slice_now());
+        }
+        let value = || match series.value(&[1.0]) {
+            PointValue::Summary(summary) => *summary,
+            _ => panic!(),
+        };
+        assert_eq!((value().sum, value().count), (f64::MAX, 1), "the second was dropped");
+        assert!(value().quantiles[0].1.is_finite());
+        // Nor do the parts exceed it together.
+        for part in &series.parts {
+            part.lock().unwrap().sum = f64::MAX;
+        }
+        assert_eq!(value().sum, f64::MAX);
+    }
+
+    #[test]
     fn the_window_slides() {
         let series = Series::default();
         let now = slice_now();
         for _ in 1..=100 {
-            series.observe(1000.0, now - SLICES as u64);
+            series.observe(1000.0, now - SLICES as u64 - 1);
         }
         for n in 1..=100 {
             series.observe(f64::from(n), now);
@@ -203,6 +238,18 @@ mod tests {
         assert!((quantiles[0].1 - 50.0).abs() < 1.5, "{quantiles:?}");
         assert!((quantiles[1].1 - 100.0).abs() < 1.5, "{quantiles:?}");
         assert_eq!(count, 200);
+        // What has left the window takes no memory, and threads beyond the parts share them.
+        let kept = series
+            .parts
+            .iter()
+            .map(|part| part.lock().unwrap().slices.iter().flatten().count());
+        assert_eq!(kept.sum::<usize>(), 1);
+        std::thread::scope(|scope| {
+            for _ in 0..2 * PARTS {
+                scope.spawn(|| series.observe(1.0, now));
+            }
+        });
+        assert_eq!(series.value(&[]).count(), 200 + 2 * PARTS as u64);
         assert!((sum - 105_050.0).abs() < 1e-6);
     }
 }

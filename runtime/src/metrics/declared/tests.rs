@@ -23,6 +23,15 @@ crate::metrics! {
     /// Native.
     static NATIVE: Histogram = "declared.native", native = true;
     static FACTS: Info = "declared.facts";
+    /// Below 0 there is none of it.
+    static FREE: Gauge<u64> = "declared.free";
+    /// It may be below 0.
+    static LEVEL_BELOW: Gauge<f64> = "declared.level_below";
+    /// So may this.
+    static BALANCE: Gauge<i64> = "declared.balance";
+    /// Of numbers that are large only together.
+    static LARGE: Counter<f64, (r#type: bool)> = "declared.large";
+    static LARGE_SIZES: Histogram = "declared.large_sizes", buckets = [1.0];
     /// Of a table whose series have no texts of their own.
     static MANY: Counter<u64, (shop: Limited<300>, paid: bool)> = "declared.many";
 }
@@ -207,4 +216,73 @@ fn summaries() {
         QUANTILES.with(true).observe(refused);
     }
     assert_eq!(series("declared.quantiles"), ["paid=true 50 4950 99"]);
+}
+
+#[test]
+fn what_threads_hold_together_stays_finite() {
+    let add = || {
+        LARGE.with(true).add(f64::MAX);
+        LARGE_SIZES.observe(f64::MAX);
+    };
+    add();
+    std::thread::scope(|scope| {
+        scope.spawn(add);
+    });
+    let families = gather();
+    let of = |name: &str| families.iter().find(|family| family.name == name).unwrap();
+    let large = of("declared.large").points.iter().find_map(|point| match point.value {
+        // Its name is written with `r#` only where Rust wants it.
+        PointValue::Number { value, .. } if point.labels.iter().eq([("type", "true")]) => Some(value),
+        _ => None,
+    });
+    assert_eq!(large, Some(Number::F64(f64::MAX)));
+    let PointValue::Histogram(sizes) = &of("declared.large_sizes").points[0].value else {
+        panic!()
+    };
+    assert_eq!((sizes.sum, &sizes.counts[..]), (f64::MAX, &[0, 2][..]));
+}
+
+#[test]
+fn labels_that_would_break_a_page_are_refused() {
+    use crate::metrics::Definition;
+    use crate::site::{LabelDef, LabelSource};
+    let refused = |keys: &[&'static str]| {
+        let label = |key: &&'static str| LabelDef {
+            key,
+            source: LabelSource::Const("x"),
+        };
+        let labels: &'static [LabelDef] = keys.iter().map(label).collect::<Vec<_>>().leak();
+        let define = move || Definition::new("x", &[], file!(), line!()).labels(labels);
+        std::panic::catch_unwind(define).is_err()
+    };
+    for keys in [&["le"][..], &["quantile"], &["__name__"], &["a", "b", "a"]] {
+        assert!(refused(keys), "{keys:?}");
+    }
+    assert!(!refused(&["a", "b", "level", "_x"]));
+}
+
+#[test]
+fn a_level_without_a_sign_stays_one() {
+    use crate::metrics::dropped::{Reason, so_far};
+    let before = so_far(Reason::Negative);
+    FREE.set(3);
+    FREE.sub(1);
+    FREE.sub(5);
+    BALANCE.set(3);
+    BALANCE.sub(5);
+    LEVEL_BELOW.set(0.5);
+    LEVEL_BELOW.sub(1.0);
+    LEVEL_BELOW.sub(f64::NAN);
+    let families = gather();
+    let value = |name: &str| {
+        let family = families.iter().find(|family| family.name == name).unwrap();
+        match family.points[0].value {
+            PointValue::Number { value, .. } => value,
+            _ => panic!(),
+        }
+    };
+    assert_eq!(value("declared.free"), Number::U64(2));
+    assert_eq!(value("declared.balance"), Number::I64(-2));
+    assert_eq!(value("declared.level_below"), Number::F64(-0.5));
+    assert!(so_far(Reason::Negative) > before);
 }

@@ -211,3 +211,115 @@ fn attributes_that_are_one_label_share_a_series() {
     assert_eq!(number(of(&family, "n", "1")), Number::U64(3));
     assert_eq!(number(of(&family, "n", "1.0")), Number::U64(4));
 }
+
+#[test]
+fn long_attributes_are_cut_between_characters_and_counted() {
+    let meter = meter();
+    let counter = meter.u64_counter("t.long").build();
+    let text = |end: &str| format!("x{}{end}", "é".repeat(2500));
+    // What is one after the cut is one series, in whichever way it comes.
+    counter.add(1, &[KeyValue::new("k".repeat(5000), text("a")), KeyValue::new("n", 1)]);
+    counter.add(
+        2,
+        &[
+            KeyValue::new("n", 1),
+            KeyValue::new(format!("{}x", "k".repeat(5000)), text("b")),
+        ],
+    );
+    counter.add(4, &[KeyValue::new("k", "short")]);
+    let array = opentelemetry::Array::from((0..1000).collect::<Vec<i64>>());
+    counter.add(8, &[KeyValue::new("list", Value::Array(array))]);
+    let family_of = family("t.long");
+    assert_eq!(family_of.points.len(), 3);
+    let cut = of(&family_of, "n", "1");
+    assert_eq!((number(cut), cut.typed.count_ones()), (Number::U64(3), 1));
+    let (key, value) = cut.labels.iter().find(|(key, _)| key.starts_with('k')).unwrap();
+    assert_eq!((key.len(), value.len()), (128, 127));
+    assert!(value.starts_with("xé") && value.ends_with('é'));
+    let list = family_of
+        .points
+        .iter()
+        .find_map(|point| point.labels.iter().find(|(key, _)| *key == "list"));
+    assert!(list.is_some_and(|(_, value)| value.len() == 128 && value.starts_with("[0,1,")));
+
+    meter
+        .i64_observable_gauge("t.long.observed")
+        .with_callback(move |observer| observer.observe(7, &[KeyValue::new("k", "v".repeat(5000))]))
+        .build();
+    let observed = family("t.long.observed");
+    assert_eq!(number(of(&observed, "k", &"v".repeat(128))), Number::I64(7));
+    let counted = family("vitalsign.label.cut");
+    assert_eq!(number(of(&counted, "metric", "t.long")), Number::U64(3));
+    assert!(matches!(
+        number(of(&counted, "metric", "t.long.observed")),
+        Number::U64(1..)
+    ));
+}
+
+#[test]
+fn of_many_attributes_the_first_are_kept() {
+    let counter = meter().u64_counter("t.wide").build();
+    let many = |last: i64| {
+        let all = (0..10_000)
+            .map(|n| KeyValue::new(format!("k{n}"), n))
+            .chain([KeyValue::new("k3", last)]);
+        all.collect::<Vec<_>>()
+    };
+    counter.add(1, &many(-1));
+    counter.add(2, &many(-1));
+    let family = family("t.wide");
+    let point = &family.points[0];
+    assert_eq!((family.points.len(), number(point)), (1, Number::U64(3)));
+    // Theirs and the two of the scope; of two of one name the last holds, however late it comes.
+    assert_eq!((point.labels.len(), point.typed), (64 + 2, u64::MAX));
+    assert!(point.labels.iter().any(|label| label == ("k3", "-1")));
+}
+
+#[test]
+fn the_scope_is_cut_too() {
+    let attributes = (0..100).map(|n| KeyValue::new(format!("{n:03}{}", "a".repeat(500)), "v".repeat(500)));
+    let scope = InstrumentationScope::builder("s".repeat(5000))
+        .with_attributes(attributes)
+        .build();
+    Meters
+        .meter_with_scope(scope)
+        .u64_counter("t.scope.long")
+        .build()
+        .add(1, &[]);
+    let family = family("t.scope.long");
+    let labels = &family.points[0].labels;
+    assert_eq!(labels.len(), 1 + MAX_OF_SCOPE);
+    for (key, value) in labels.iter() {
+        assert!(
+            key.len() <= "otel.scope.".len() + 128 && value.len() <= 128,
+            "{key}={value}"
+        );
+    }
+}
+
+#[test]
+fn what_no_number_can_be_is_not_in_the_shared_series_either() {
+    let meter = meter();
+    let each = |observer: &dyn opentelemetry::metrics::AsyncInstrument<f64>, number: f64| {
+        for n in 0..3000 {
+            observer.observe(number, &[KeyValue::new("user", n)]);
+        }
+    };
+    meter
+        .f64_observable_counter("t.rest.counter")
+        .with_callback(move |observer| {
+            each(observer, 1.0);
+            for bad in [f64::NAN, f64::INFINITY, -1.0] {
+                observer.observe(bad, &[KeyValue::new("user", 5000)]);
+            }
+        })
+        .build();
+    meter
+        .f64_observable_gauge("t.rest.gauge")
+        .with_callback(move |observer| each(observer, 7.0))
+        .build();
+    let shared = |name: &str| number(of(&family(name), super::super::stream::OVERFLOW, "true"));
+    assert_eq!(shared("t.rest.counter"), Number::F64(1001.0));
+    // A sum of levels is no level.
+    assert_eq!(shared("t.rest.gauge"), Number::F64(7.0));
+}
