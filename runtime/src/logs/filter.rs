@@ -48,19 +48,19 @@ impl Filter {
         let good: Vec<&str> = directives(text)
             .filter(|directive| parse(directive).map_err(|error| bad.push(error)).is_ok())
             .collect();
-        let text = if good.is_empty() {
-            "info".to_owned()
-        } else {
-            good.join(",")
-        };
         let filter = Self::off();
         // Each directive was accepted on its own, so the whole is.
-        let _ = filter.set(&text);
+        let _ = filter.set(&good.join(","));
         (filter, bad)
     }
 
-    /// Replaces the filter as a whole, or leaves it and says why.
+    /// Replaces the filter as a whole, or leaves it and says why. Nothing at all is what an empty `RUST_LOG` is.
     pub(crate) fn set(&self, text: &str) -> Result<(), FilterError> {
+        let text = if directives(text).next().is_some() {
+            text
+        } else {
+            "info"
+        };
         let mut targets = Targets::new();
         for directive in directives(text) {
             let parsed = parse(directive)?;
@@ -153,6 +153,13 @@ mod tests {
     #[test]
     fn nothing_understood_means_info() {
         let (filter, _) = Filter::lenient("=,=");
-        assert!(filter.enabled("app", Level::INFO) && !filter.enabled("app", Level::DEBUG));
+        let is_info = || filter.enabled("app", Level::INFO) && !filter.enabled("app", Level::DEBUG);
+        assert!(is_info());
+        filter.set("trace").unwrap();
+        filter.set(" , ").unwrap();
+        assert!(is_info());
+        assert_eq!(filter.text(), "info");
+        filter.set("off").unwrap();
+        assert!(!filter.enabled("app", Level::ERROR));
     }
 }

@@ -332,6 +332,17 @@ fn the_filter_changes_while_running() {
     assert_eq!(rig.handle.filter(), "noisy=debug");
 }
 
+/// Where another took the `log` crate first, its records are made as that one said.
+#[test]
+fn the_filter_leaves_the_level_of_another_logger() {
+    let rig = Rig::json();
+    let before = log::max_level();
+    log::set_max_level(log::LevelFilter::Debug);
+    rig.handle.set_filter("error").unwrap();
+    assert_eq!(log::max_level(), log::LevelFilter::Debug);
+    log::set_max_level(before);
+}
+
 #[test]
 fn a_slow_output_loses_the_unimportant_and_says_so() {
     let rig = Rig::new(|setup| setup.max_records = 100);
