@@ -244,7 +244,7 @@ pub use of_reqwest::ReqwestTracing;
 mod of_reqwest {
     use super::{Exchange, Handling, Traced, passing, switch};
     use http::{Extensions, Uri};
-    use reqwest::{Body, Request, Response, ResponseBuilderExt as _};
+    use reqwest::{Body, Request, Response, ResponseBuilderExt as _, Url};
     use reqwest_middleware::{Error, Middleware, Next, Result};
     use std::borrow::Cow;
 
@@ -297,7 +297,7 @@ mod of_reqwest {
             }
             let resends = extensions.get::<Sent>().map_or(0, |sent| sent.0);
             extensions.insert(Sent(resends + 1));
-            let uri: Uri = request.url().as_str().parse().unwrap_or_default();
+            let uri = target(request.url());
             let method = request.method().clone();
             let exchange = Exchange::send(&method, &uri, request.headers_mut(), resends, self.request_id);
             let sent = Handling::call(Some(exchange), || next.run(request, extensions));
@@ -317,6 +317,18 @@ mod of_reqwest {
                 }
             }
         }
+    }
+
+    /// Where a request goes. Of a URL that is too long to be sent, whose request fails for that, the server is told all the same.
+    fn target(url: &Url) -> Uri {
+        url.as_str().parse().unwrap_or_else(|_| {
+            let authority = match (url.host_str().unwrap_or_default(), url.port()) {
+                (host, Some(port)) => format!("{host}:{port}"),
+                (host, None) => host.to_owned(),
+            };
+            let server = Uri::builder().scheme(url.scheme()).authority(authority);
+            server.path_and_query("/").build().unwrap_or_default()
+        })
     }
 
     /// The same response, its body watched for the status of gRPC.
@@ -348,5 +360,28 @@ mod of_reqwest {
             "_OTHER"
         }
         .into()
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::target;
+
+        #[test]
+        fn the_server_is_known_of_any_url() {
+            for (url, uri) in [
+                ("https://h:1/a?b=c".to_owned(), "https://h:1/a?b=c"),
+                (
+                    format!("http://u:p@[::1]:8080/{}", "a".repeat(70_000)),
+                    "http://[::1]:8080/",
+                ),
+                (
+                    format!("https://shop.example/?{}", "a".repeat(70_000)),
+                    "https://shop.example/",
+                ),
+                (format!("data:{}", "a".repeat(70_000)), "/"),
+            ] {
+                assert_eq!(target(&url.parse().expect("a URL")).to_string(), uri);
+            }
+        }
     }
 }
