@@ -82,14 +82,14 @@ impl<'a> Iterator for Words<'a> {
 /// What stands in a secret value's place.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// A text with `instead` in the place of what stands after a secret name and `:` or `=`, and of the credentials in URLs; `None` if
-/// there is nothing of that kind.
+/// A text with `instead` in the place of what stands after a secret name and `:` or `=`, behind it in a pair (`("token", "…")`), and of
+/// the credentials in URLs; `None` if there is nothing of that kind.
 pub(crate) fn hidden(text: &str, secret: impl Fn(&str) -> bool, instead: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut clean = String::new();
     let mut kept = 0;
     let mut at = 0;
-    while let Some(offset) = bytes[at..].iter().position(|b| matches!(b, b':' | b'=')) {
+    while let Some(offset) = bytes[at..].iter().position(|b| matches!(b, b':' | b'=' | b',')) {
         let separator = at + offset;
         at = separator + 1;
         if let Some(credentials) = in_url(text, separator) {
@@ -103,7 +103,14 @@ pub(crate) fn hidden(text: &str, secret: impl Fn(&str) -> bool, instead: &str) -
         if bytes.get(at) == Some(&b':') || (separator > 0 && bytes[separator - 1] == b':') {
             continue;
         }
-        let name = name_before(&text[..separator]);
+        let name = if bytes[separator] == b',' {
+            let Some(name) = first_of_pair(&text[..separator]) else {
+                continue;
+            };
+            name
+        } else {
+            name_before(&text[..separator])
+        };
         if !secret(&text[name.clone()]) && !is_signature(text, name) {
             continue;
         }
@@ -146,6 +153,14 @@ fn name_before(text: &str) -> Range<usize> {
         None => 0,
     };
     start..text.len()
+}
+
+/// Where the name stands in a text that ends with `("name"`, the quotes escaped or not.
+fn first_of_pair(text: &str) -> Option<Range<usize>> {
+    let quote = ["\\\"", "\""].into_iter().find(|quote| text.ends_with(quote))?;
+    let end = text.len() - quote.len();
+    let open = text[..end].rfind(quote)?;
+    text[..open].ends_with('(').then(|| open + quote.len()..end)
 }
 
 /// A parameter `sig` of a URL, which anywhere else may be a signal.
@@ -260,6 +275,11 @@ mod tests {
             ("GET /x?user%5Bpassword%5D=a&n=1", "GET /x?user%5Bpassword%5D=***&n=1"),
             ("user[password]=a&user[name]=b", "user[password]=***&user[name]=b"),
             ("url=\"amqp://u:ü€@h\"", "url=\"amqp://u:***@h\""),
+            (
+                r#"[("token", "a, b)"), ("n", "1"), ("user[password]", Some("x"))]"#,
+                r#"[("token", ***), ("n", "1"), ("user[password]", ***)]"#,
+            ),
+            (r#"(\"api_key\", \"x\")"#, r#"(\"api_key\", ***)"#),
         ] {
             assert_eq!(hidden(text, is_secret, "***").as_deref(), Some(expected), "{text}");
         }
@@ -273,6 +293,10 @@ mod tests {
             "://",
             "http://",
             "max_tokens[0]=1",
+            r#"["token", "next"]"#,
+            r#"f(token, "x")"#,
+            r#"("author", "x")"#,
+            ",\",(\",",
             "a%5D=1",
             "%5D=",
             "ü%5D=",
