@@ -1,5 +1,7 @@
 //! Names whose values are secret.
 
+use std::ops::Range;
+
 /// Words that make a name secret. Two words stand for both spellings, `api_key` and `apikey`.
 const SECRET: &[&str] = &[
     "password",
@@ -80,20 +82,36 @@ impl<'a> Iterator for Words<'a> {
 /// What stands in a secret value's place.
 pub(crate) const REDACTED: &str = "[redacted]";
 
-/// A text with `instead` in the place of what stands after a secret name and `:` or `=`; `None` if there is nothing of that kind.
+/// A text with `instead` in the place of what stands after a secret name and `:` or `=`, behind it in a pair (`("token", "…")`), and of
+/// the credentials in URLs; `None` if there is nothing of that kind.
 pub(crate) fn hidden(text: &str, secret: impl Fn(&str) -> bool, instead: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut clean = String::new();
     let mut kept = 0;
     let mut at = 0;
-    while let Some(offset) = bytes[at..].iter().position(|b| matches!(b, b':' | b'=')) {
+    while let Some(offset) = bytes[at..].iter().position(|b| matches!(b, b':' | b'=' | b',')) {
         let separator = at + offset;
         at = separator + 1;
+        if let Some(credentials) = in_url(text, separator) {
+            clean.push_str(&text[kept..credentials.start]);
+            clean.push_str(instead);
+            kept = credentials.end;
+            at = credentials.end;
+            continue;
+        }
         // `a::b` is a path.
         if bytes.get(at) == Some(&b':') || (separator > 0 && bytes[separator - 1] == b':') {
             continue;
         }
-        if !secret(name_before(&text[..separator])) {
+        let name = if bytes[separator] == b',' {
+            let Some(name) = first_of_pair(&text[..separator]) else {
+                continue;
+            };
+            name
+        } else {
+            name_before(&text[..separator])
+        };
+        if !secret(&text[name.clone()]) && !is_signature(text, name) {
             continue;
         }
         let start = at + text[at..].len() - text[at..].trim_start_matches([' ', '\t']).len();
@@ -109,15 +127,77 @@ pub(crate) fn hidden(text: &str, secret: impl Fn(&str) -> bool, instead: &str) -
     })
 }
 
-/// The name that ends a text, without quotes (also escaped ones) and blanks.
-fn name_before(text: &str) -> &str {
-    let text = text.trim_end_matches([' ', '"', '\'', '\\']);
-    let start = text
+/// Where the name that ends a text stands, without quotes (also escaped ones), blanks, and the bracket of `user[name]`, which forms
+/// send as `user%5Bname%5D`.
+fn name_before(text: &str) -> Range<usize> {
+    let mut text = text.trim_end_matches([' ', '"', '\'', '\\', ']']);
+    if let Some((name, code)) = text.split_at_checked(text.len().saturating_sub(3))
+        && code.eq_ignore_ascii_case("%5d")
+    {
+        text = name;
+    }
+    let before = text
         .char_indices()
         .rev()
-        .find(|(_, c)| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')))
-        .map_or(0, |(i, c)| i + c.len_utf8());
-    &text[start..]
+        .find(|(_, c)| !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.')));
+    let start = match before {
+        // The code's digits are no part of the name.
+        Some((i, '%'))
+            if text.as_bytes()[i..]
+                .get(1..3)
+                .is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit)) =>
+        {
+            i + 3
+        }
+        Some((i, c)) => i + c.len_utf8(),
+        None => 0,
+    };
+    start..text.len()
+}
+
+/// Where the name stands in a text that ends with `("name"`, the quotes escaped or not.
+fn first_of_pair(text: &str) -> Option<Range<usize>> {
+    let quote = ["\\\"", "\""].into_iter().find(|quote| text.ends_with(quote))?;
+    let end = text.len() - quote.len();
+    let open = text[..end].rfind(quote)?;
+    text[..open].ends_with('(').then(|| open + quote.len()..end)
+}
+
+/// A parameter `sig` of a URL, which anywhere else may be a signal.
+fn is_signature(text: &str, name: Range<usize>) -> bool {
+    text[name.clone()].eq_ignore_ascii_case("sig") && text[..name.start].ends_with(['?', '&'])
+}
+
+const LONG_PASSWORD: usize = 512;
+
+/// What no URL holds.
+fn ends_word(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '<' | '>' | '`')
+}
+
+/// The credentials of a URL whose scheme ends at that `:`; a user's name is none where a password follows.
+fn in_url(text: &str, colon: usize) -> Option<Range<usize>> {
+    let start = colon + "://".len();
+    let rest = text.get(colon..)?.strip_prefix("://")?;
+    let authority = &rest[..rest
+        .find(|c: char| ends_word(c) || matches!(c, '/' | '?' | '#'))
+        .unwrap_or(rest.len())];
+    let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) || port.ends_with(']');
+    if !authority.contains('@') && authority.rsplit_once(':').is_none_or(|(_, port)| is_port(port)) {
+        return None;
+    }
+    // A password's `@` and `/` are often written as they are. It is not sought without end: a text may be nothing but `://u:p/`.
+    let more = rest
+        .char_indices()
+        .take_while(|&(at, c)| at < authority.len() + LONG_PASSWORD && !ends_word(c) && !matches!(c, '?' | '#'));
+    let end = more.filter(|(_, c)| *c == '@').last()?.0;
+    let word = &rest[..end];
+    let from = match word.find(':') {
+        Some(colon) => colon + 1,
+        None if ["http", "https"].iter().any(|scheme| text[..colon].ends_with(scheme)) => 0,
+        None => return None,
+    };
+    Some(start + from..start + end)
 }
 
 /// How far a value reaches that begins here: a quoted string, a bracketed group (`Some("…")` too), or up to the next separator.
@@ -181,6 +261,49 @@ fn is_scheme(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_in_urls() {
+        for (text, expected) in [
+            ("postgres://shop:hunter2@db:5432/x", "postgres://shop:***@db:5432/x"),
+            ("redis://:hunter2@db", "redis://:***@db"),
+            ("to https://ghp_1@host/a and on", "to https://***@host/a and on"),
+            ("a://u:p@w/d@h:1/x, b://u:p@h", "a://u:***@h:1/x, b://u:***@h"),
+            ("mysql://u:p/w@h", "mysql://u:***@h"),
+            ("http://u:p@h/?password=x&n=1", "http://u:***@h/?password=***&n=1"),
+            ("(http://h/x?a=1&sig=abc)", "(http://h/x?a=1&sig=***)"),
+            ("GET /x?user%5Bpassword%5D=a&n=1", "GET /x?user%5Bpassword%5D=***&n=1"),
+            ("user[password]=a&user[name]=b", "user[password]=***&user[name]=b"),
+            ("url=\"amqp://u:ü€@h\"", "url=\"amqp://u:***@h\""),
+            (
+                r#"[("token", "a, b)"), ("n", "1"), ("user[password]", Some("x"))]"#,
+                r#"[("token", ***), ("n", "1"), ("user[password]", ***)]"#,
+            ),
+            (r#"(\"api_key\", \"x\")"#, r#"(\"api_key\", ***)"#),
+        ] {
+            assert_eq!(hidden(text, is_secret, "***").as_deref(), Some(expected), "{text}");
+        }
+        for text in [
+            "http://h:80/a@b",
+            "http://[::1]:80/a@b",
+            "http://[::1]/a@b",
+            "ssh://git@host/x",
+            "https://h/x?mail=a@b",
+            "sig=15",
+            "://",
+            "http://",
+            "max_tokens[0]=1",
+            r#"["token", "next"]"#,
+            r#"f(token, "x")"#,
+            r#"("author", "x")"#,
+            ",\",(\",",
+            "a%5D=1",
+            "%5D=",
+            "ü%5D=",
+        ] {
+            assert_eq!(hidden(text, is_secret, "***"), None, "{text}");
+        }
+    }
 
     /// What does not compile as a field of a span is not written into a log line either.
     #[test]

@@ -198,13 +198,13 @@ const PLAIN: &[Variable] = &[
     row("OTEL_EXPORTER_PROMETHEUS_PORT", Kind::Count, "9464", "its port; 0 for any free one"),
     row("OTEL_SEMCONV_EXCEPTION_SIGNAL_OPT_IN", Kind::OneOf(&["logs", "logs/dup"]), "", "exceptions as log records (`logs`) or as both (`logs/dup`); unset: span events and log records"),
     row("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", Kind::Text, "", "HTTP methods that are no `_OTHER`, separated by commas"),
-    row("RUST_LOG", Kind::Text, "info", "filter of log lines, as `tracing_subscriber::EnvFilter` reads it"),
+    row("RUST_LOG", Kind::Text, "info", "filter of log lines: `LEVEL`, `TARGET` and `TARGET=LEVEL`, separated by commas; what no directive names is off"),
     row("VITALSIGN_ADMIN", Kind::Address, "127.0.0.1:9464", "where the admin server listens, or `off`"),
     row("VITALSIGN_ADMIN_TOKEN", Kind::Secret, "", "bearer token that the admin server asks for, except on the probes"),
     row("VITALSIGN_METRIC_SERIES", Kind::Count, "200000", "series of all metrics together; what is measured beyond is dropped and counted"),
     row("VITALSIGN_ADMIN_TLS_CERT", Kind::Path, "", "PEM file of the admin server's certificate chain: with it and the key it speaks TLS only"),
     row("VITALSIGN_ADMIN_TLS_KEY", Kind::Path, "", "PEM file of its private key"),
-    row("VITALSIGN_TRACE_FILTER", Kind::Text, "info", "filter of spans, as `tracing_subscriber::EnvFilter` reads it"),
+    row("VITALSIGN_TRACE_FILTER", Kind::Text, "info", "filter of spans: `LEVEL`, `TARGET` and `TARGET=LEVEL`, separated by commas"),
     row("VITALSIGN_BAGGAGE_KEYS", Kind::Text, "", "keys of the baggage that spans and log lines show, separated by commas; `*` for all"),
     row("VITALSIGN_LOG_FORMAT", Kind::OneOf(&["json", "pretty", "off"]), "pretty on a terminal, else json", "the form of log lines on standard output"),
     row("VITALSIGN_HASH_KEY", Kind::Secret, "random for each process", "key of the fields recorded by `hash(…)`"),
@@ -312,7 +312,6 @@ fn markdown() -> String {
 mod tests {
     use super::*;
 
-    /// `VITALSIGN_BLESS=1 cargo test -p vitalsign variables_md` writes it anew.
     #[test]
     fn a_misspelt_variable_finds_its_name() {
         for (typed, name) in [
@@ -332,6 +331,7 @@ mod tests {
         }
     }
 
+    /// `VITALSIGN_BLESS=1 cargo test -p vitalsign variables_md` writes it anew.
     #[test]
     fn variables_md_is_the_table() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/variables.md");

@@ -20,6 +20,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, heade
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -45,6 +46,30 @@ static HTTP: Site = site(
 
 static RPC: Site = site("RPC", SpanKind::Client, rpc::FIELDS);
 
+/// Servers with their ports that have series of their own. Where addresses come from strangers, ports do, too.
+struct Known<const N: usize>([AtomicU32; N]);
+
+static KNOWN: Known<256> = Known([const { AtomicU32::new(0) }; 256]);
+
+impl<const N: usize> Known<N> {
+    /// The server among [`SERVERS`] and the port, or `other` and 0 where there is no room.
+    fn bounded(&self, server: u16, port: u16) -> (u16, u16) {
+        // 0 is a free place.
+        let pair = u32::from(server) << 16 | u32::from(port) | 1 << 31;
+        for place in &self.0 {
+            let mut there = place.load(Ordering::Relaxed);
+            if there == 0 {
+                let claimed = place.compare_exchange(0, pair, Ordering::Relaxed, Ordering::Relaxed);
+                there = claimed.map_or_else(|other| other, |_| pair);
+            }
+            if there == pair {
+                return (server, port);
+            }
+        }
+        (u16::MAX, 0)
+    }
+}
+
 /// How often this request was sent before: an extension of the request, set by whoever retries; the span's
 /// `http.request.resend_count`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -60,11 +85,12 @@ impl Exchange {
         let (address, port) = head::server(uri, || headers.get(header::HOST));
         let address = address.unwrap_or_default();
         let port = port.unwrap_or_else(|| words::default_port(scheme));
+        let (place, measured_port) = KNOWN.bounded(SERVERS.index(address) as u16, port);
         let key = Key {
             method: words::method(method.as_str()),
             scheme,
-            place: Some(SERVERS.index(address) as u16),
-            port,
+            place: Some(place),
+            port: measured_port,
             status: 0,
             error: ErrorType::None,
             version: None,
@@ -72,7 +98,7 @@ impl Exchange {
         let of = if rpc.is_some() { &RPC } else { &HTTP };
         let mut exchange = Self::begin(Side::Client, of, key, rpc, None);
         if exchange.span.recording() {
-            exchange.describe_request(method, uri, address, resends);
+            exchange.describe_request(method, uri, (address, port), resends);
         }
         exchange.sized(headers.get(header::CONTENT_LENGTH).map(http::HeaderValue::as_bytes));
         if let Some(context) = exchange.span.context().or_else(trace::current) {
@@ -85,7 +111,7 @@ impl Exchange {
         exchange
     }
 
-    fn describe_request(&self, method: &Method, uri: &Uri, address: &str, resends: u32) {
+    fn describe_request(&self, method: &Method, uri: &Uri, (address, port): (&str, u16), resends: u32) {
         if let Some(rpc) = &self.rpc {
             self.span.plain_fields(
                 &RPC,
@@ -95,7 +121,7 @@ impl Exchange {
                     &rpc::SYSTEM,
                     &&*rpc.method,
                     &address,
-                    &self.key.port,
+                    &port,
                 ],
             );
             return;
@@ -110,7 +136,7 @@ impl Exchange {
                 &original,
                 &words::full(uri).as_str(),
                 &address,
-                &self.key.port,
+                &port,
                 &(resends > 0).then_some(resends),
             ],
         );
@@ -238,6 +264,26 @@ where
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_scan_of_ports_has_a_few_series() {
+        let known = Known([const { AtomicU32::new(0) }; 8]);
+        assert_eq!(known.bounded(0, 443), (0, 443));
+        let seen: BTreeSet<_> = (0..10)
+            .flat_map(|server| (0..=u16::MAX).map(move |port| (server, port)))
+            .map(|(server, port)| known.bounded(server, port))
+            .collect();
+        assert_eq!(seen.len(), 9);
+        assert!(seen.contains(&(u16::MAX, 0)));
+        assert_eq!(known.bounded(0, 443), (0, 443));
+        assert_eq!(SERVERS.value(u16::MAX.into()), None);
+    }
+}
+
 #[cfg(feature = "reqwest")]
 pub use of_reqwest::ReqwestTracing;
 
@@ -245,7 +291,7 @@ pub use of_reqwest::ReqwestTracing;
 mod of_reqwest {
     use super::{Exchange, Handling, Traced, passing, switch};
     use http::{Extensions, Uri};
-    use reqwest::{Body, Request, Response, ResponseBuilderExt as _};
+    use reqwest::{Body, Request, Response, ResponseBuilderExt as _, Url};
     use reqwest_middleware::{Error, Middleware, Next, Result};
     use std::borrow::Cow;
 
@@ -298,7 +344,7 @@ mod of_reqwest {
             }
             let resends = extensions.get::<Sent>().map_or(0, |sent| sent.0);
             extensions.insert(Sent(resends + 1));
-            let uri: Uri = request.url().as_str().parse().unwrap_or_default();
+            let uri = target(request.url());
             let method = request.method().clone();
             let exchange = Exchange::send(&method, &uri, request.headers_mut(), resends, self.request_id);
             let sent = Handling::call(Some(exchange), || next.run(request, extensions));
@@ -318,6 +364,18 @@ mod of_reqwest {
                 }
             }
         }
+    }
+
+    /// Where a request goes. Of a URL that is too long to be sent, whose request fails for that, the server is told all the same.
+    fn target(url: &Url) -> Uri {
+        url.as_str().parse().unwrap_or_else(|_| {
+            let authority = match (url.host_str().unwrap_or_default(), url.port()) {
+                (host, Some(port)) => format!("{host}:{port}"),
+                (host, None) => host.to_owned(),
+            };
+            let server = Uri::builder().scheme(url.scheme()).authority(authority);
+            server.path_and_query("/").build().unwrap_or_default()
+        })
     }
 
     /// The same response, its body watched for the status of gRPC.
@@ -349,5 +407,28 @@ mod of_reqwest {
             "_OTHER"
         }
         .into()
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::target;
+
+        #[test]
+        fn the_server_is_known_of_any_url() {
+            for (url, uri) in [
+                ("https://h:1/a?b=c".to_owned(), "https://h:1/a?b=c"),
+                (
+                    format!("http://u:p@[::1]:8080/{}", "a".repeat(70_000)),
+                    "http://[::1]:8080/",
+                ),
+                (
+                    format!("https://shop.example/?{}", "a".repeat(70_000)),
+                    "https://shop.example/",
+                ),
+                (format!("data:{}", "a".repeat(70_000)), "/"),
+            ] {
+                assert_eq!(target(&url.parse().expect("a URL")).to_string(), uri);
+            }
+        }
     }
 }

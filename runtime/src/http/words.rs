@@ -84,25 +84,50 @@ const SIGNED: [&str; 4] = ["AWSAccessKeyId", "Signature", "sig", "X-Goog-Signatu
 
 /// A query without the values of credentials.
 pub(crate) fn query(query: &str) -> Cow<'_, str> {
-    let is_credential = |pair: &str| {
-        let key = pair.split('=').next().unwrap_or_default();
-        pair.contains('=') && (SIGNED.iter().any(|signed| key.eq_ignore_ascii_case(signed)) || secret::is_secret(key))
-    };
-    if !query.split('&').any(is_credential) {
+    // Some servers part pairs by `;` as well.
+    let pairs = || query.split_inclusive(['&', ';']);
+    let key = |pair: &str| pair.split_once('=').map(|(key, _)| key.len());
+    let is_credential = |pair: &str| key(pair).is_some_and(|length| is_credential(&pair[..length]));
+    if !pairs().any(is_credential) {
         return Cow::Borrowed(query);
     }
-    let pairs: Vec<Cow<'_, str>> = query
-        .split('&')
-        .map(|pair| {
-            if is_credential(pair) {
-                let key = pair.split('=').next().unwrap_or_default();
-                Cow::Owned(format!("{key}=REDACTED"))
-            } else {
-                Cow::Borrowed(pair)
+    let mut clean = String::with_capacity(query.len());
+    for pair in pairs() {
+        match key(pair) {
+            Some(length) if is_credential(pair) => {
+                clean.push_str(&pair[..length]);
+                clean.push_str("=REDACTED");
+                clean.push_str(&pair[pair.trim_end_matches(['&', ';']).len()..]);
             }
-        })
-        .collect();
-    Cow::Owned(pairs.join("&"))
+            _ => clean.push_str(pair),
+        }
+    }
+    Cow::Owned(clean)
+}
+
+fn is_credential(key: &str) -> bool {
+    let key = decoded(key);
+    SIGNED.iter().any(|signed| key.eq_ignore_ascii_case(signed)) || secret::is_secret(&key)
+}
+
+/// As forms send it, `user%5Bpassword%5D` is `user[password]`.
+fn decoded(key: &str) -> Cow<'_, str> {
+    if !key.contains('%') {
+        return Cow::Borrowed(key);
+    }
+    let mut bytes = Vec::with_capacity(key.len());
+    let mut rest = key.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|b| char::from(*b).to_digit(16));
+        if let (b'%', Some(high), Some(low)) = (first, digit(0), digit(1)) {
+            bytes.push((high * 16 + low) as u8);
+            rest = &after[2..];
+        } else {
+            bytes.push(first);
+            rest = after;
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// `url.full` without credentials.
@@ -155,7 +180,18 @@ mod tests {
             full(&uri),
             "https://REDACTED:REDACTED@shop.example:8443/a/b?sig=REDACTED&x=1&api_key=REDACTED&Signature=REDACTED&page"
         );
-        assert_eq!(query("a=1&b=2"), "a=1&b=2");
+        for (raw, clean) in [
+            ("a=1&b=2", "a=1&b=2"),
+            ("", ""),
+            ("&&=&token&%", "&&=&token&%"),
+            ("user%5Bpassword%5D=x&n=1", "user%5Bpassword%5D=REDACTED&n=1"),
+            ("pass%77ord=x", "pass%77ord=REDACTED"),
+            ("n=1;password=x;m=2", "n=1;password=REDACTED;m=2"),
+            ("token=a=b&&c=%ff", "token=REDACTED&&c=%ff"),
+            ("%ff%5=1&%zz=2", "%ff%5=1&%zz=2"),
+        ] {
+            assert_eq!(query(raw), clean);
+        }
     }
 
     #[test]

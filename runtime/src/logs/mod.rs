@@ -107,6 +107,8 @@ pub struct Handle {
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
     /// The output is the process's, not one that was given and is to be closed.
     stays: bool,
+    /// Records of the `log` crate come here; else how many are made is for another to say.
+    bridged: bool,
 }
 
 /// Starts the writer and, unless told otherwise, takes over the `log` crate and the panic hook. What of the filter could not be
@@ -141,12 +143,14 @@ pub(crate) fn install(setup: LogSetup) -> std::io::Result<(Handle, Vec<FilterErr
         .name("vitalsign-logs".to_owned())
         .spawn(move || local::as_ours(|| writer.run()))?;
     let logs = Arc::new(Logs { queue, filter, silent });
+    let mut bridged = false;
     if setup.global && GLOBAL.set(logs.clone()).is_ok() {
         registry::register(logs.clone());
         panic::install(logs.clone());
         exit::install();
         // A logger of the user's own stays; its lines go where it says.
-        if log::set_boxed_logger(Box::new(bridge::Bridge(logs.clone()))).is_ok() {
+        bridged = log::set_boxed_logger(Box::new(bridge::Bridge(logs.clone()))).is_ok();
+        if bridged {
             log::set_max_level(bridge::max_level(logs.max()));
         }
     }
@@ -154,6 +158,7 @@ pub(crate) fn install(setup: LogSetup) -> std::io::Result<(Handle, Vec<FilterErr
         logs,
         writer: Arc::new(Mutex::new(Some(thread))),
         stays,
+        bridged,
     };
     Ok((handle, warnings))
 }
@@ -164,14 +169,16 @@ impl Handle {
         self.logs.clone()
     }
 
-    /// Replaces the filter: the syntax of `RUST_LOG`, `info,my_crate=debug`.
+    /// Replaces the filter: the syntax of `RUST_LOG`, `info,my_crate=debug`. As there, nothing at all means info; `off` is silence.
     ///
     /// # Errors
     ///
     /// A directive that cannot be understood leaves the filter as it was.
     pub fn set_filter(&self, filter: &str) -> Result<(), FilterError> {
         self.logs.filter.set(filter)?;
-        log::set_max_level(bridge::max_level(self.logs.max()));
+        if self.bridged {
+            log::set_max_level(bridge::max_level(self.logs.max()));
+        }
         tracing_core::callsite::rebuild_interest_cache();
         Ok(())
     }

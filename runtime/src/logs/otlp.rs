@@ -42,6 +42,9 @@ pub(crate) struct OtlpLogs {
     pub(crate) delay: Duration,
 }
 
+/// Records are handed over when they take so many bytes, however few they are: whoever sends them bounds what waits.
+const MOST: usize = 1024 * 1024;
+
 /// Collects records until a batch is full or old enough.
 pub(super) struct Batcher {
     to: OtlpLogs,
@@ -64,7 +67,7 @@ impl Batcher {
         (self.to.encode)(view, &self.to.limits, &mut self.bytes);
         self.count += 1;
         self.since.get_or_insert_with(Instant::now);
-        if self.count >= self.to.max_batch {
+        if self.count >= self.to.max_batch || self.bytes.len() >= MOST {
             self.send();
         }
     }

@@ -48,17 +48,24 @@ const fn index(level: Level) -> usize {
 /// How much of the queue records of each level may fill, in percent.
 const SHARE: [usize; 5] = [100, 80, 70, 50, 40];
 
+/// What records may keep alive besides their own bytes, scopes and baggage, as a multiple of what those may take. Records share
+/// most of it, so that it is counted for more than it is.
+const HELD: usize = 4;
+
 /// Records and their bytes, in order.
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) heads: Vec<Head>,
     pub(crate) bytes: Vec<u8>,
+    /// Bytes that the heads keep alive.
+    held: usize,
 }
 
 impl Batch {
     pub(crate) fn clear(&mut self) {
         self.heads.clear();
         self.bytes.clear();
+        self.held = 0;
     }
 }
 
@@ -111,8 +118,10 @@ impl Queue {
         let level = head.source.level();
         let share = SHARE[index(level)];
         let mut pending = lock(&self.pending);
+        let held = pending.batch.held + head.holds(pending.batch.heads.last());
         let full = pending.batch.heads.len() >= self.max_records * share / 100
-            || pending.batch.bytes.len() + bytes.len() > self.max_bytes * share / 100;
+            || pending.batch.bytes.len() + bytes.len() > self.max_bytes * share / 100
+            || held > self.max_bytes * HELD * share / 100;
         // A record larger than the whole queue passes when the queue is empty.
         if pending.closed || (full && !pending.batch.heads.is_empty()) {
             drop(pending);
@@ -121,9 +130,11 @@ impl Queue {
         }
         pending.batch.heads.push(head);
         pending.batch.bytes.extend_from_slice(bytes);
+        pending.batch.held = held;
         pending.accepted += 1;
-        let filling =
-            pending.batch.bytes.len() > self.max_bytes / 4 || pending.batch.heads.len() > self.max_records / 4;
+        let filling = pending.batch.bytes.len() > self.max_bytes / 4
+            || pending.batch.heads.len() > self.max_records / 4
+            || held > self.max_bytes * HELD / 4;
         drop(pending);
         // An error may be the last thing this process says.
         if filling || level == Level::ERROR || self.asleep.load(Ordering::SeqCst) {
@@ -232,6 +243,7 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::logs::record::Source;
+    use crate::logs::scope::Scope;
 
     fn head(level: Level) -> Head {
         Head {
@@ -257,6 +269,37 @@ mod tests {
         let kept = |level| batch.heads.iter().filter(|head| head.source.level() == level).count();
         assert_eq!(LEVELS.map(kept), [2, 1, 2, 1, 4]);
         assert_eq!(LEVELS.map(|level| queue.lost(Loss::QueueFull, level)), [8, 9, 8, 9, 6]);
+    }
+
+    #[test]
+    fn what_records_keep_alive_is_bounded_too() {
+        let scope = || {
+            let text = "x".repeat(1000);
+            Some(crate::scope! { text = text.as_str() })
+        };
+        let waiting = |scopes: &mut dyn FnMut() -> Option<Scope>| {
+            let queue = Queue::new(1000, 10_000);
+            for _ in 0..1000 {
+                let scope = scopes();
+                let head = Head {
+                    scope,
+                    ..head(Level::INFO)
+                };
+                queue.push(head, &[0; 10]);
+            }
+            let mut batch = Batch::default();
+            assert!(queue.take(&mut batch));
+            assert_eq!(
+                queue.lost(Loss::QueueFull, Level::INFO),
+                1000 - batch.heads.len() as u64
+            );
+            batch.heads.len()
+        };
+        // Of 28,000 bytes, of which each takes a little more than 1000.
+        let each = waiting(&mut || scope());
+        assert!((20..28).contains(&each), "{each}");
+        let shared = scope();
+        assert_eq!(waiting(&mut || shared.clone()), 700);
     }
 
     #[test]

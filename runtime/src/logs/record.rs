@@ -30,6 +30,23 @@ pub(crate) struct Head {
     pub(crate) len: u32,
 }
 
+impl Head {
+    /// How many bytes it keeps alive, as far as the record before it does not. Those of properties of baggage, which has its own
+    /// limit, are not asked for.
+    pub(crate) fn holds(&self, before: Option<&Self>) -> usize {
+        let scope = self.scope.as_ref().map_or(0, |scope| {
+            let known = before.and_then(|before| before.scope.as_ref());
+            if known.is_some_and(|known| known.is(scope)) {
+                0
+            } else {
+                scope.holds()
+            }
+        });
+        let baggage: usize = self.baggage.iter().map(|(key, value)| key.len() + value.len()).sum();
+        scope + baggage
+    }
+}
+
 /// Who made the record.
 #[derive(Clone, Copy)]
 pub(crate) enum Source {
@@ -377,6 +394,11 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { bytes }
+    }
+
+    /// What is not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.bytes
     }
 
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {

@@ -3,9 +3,9 @@
 //! A scope is entered for the run of a closure or for the life of a future, which takes it along from poll to poll and from
 //! thread to thread. There is no guard to hold across an `.await`, so a scope cannot leak into another task.
 
-use super::record::{Fields, Key};
 #[cfg(feature = "tower")]
-use super::record::{Reader, Value};
+use super::record::Value;
+use super::record::{Fields, Key, RECORD_LIMIT, Reader};
 use pin_project_lite::pin_project;
 use std::cell::RefCell;
 use std::fmt::{Debug, Display};
@@ -20,6 +20,9 @@ thread_local! {
     static SPARE: RefCell<Fields> = const { RefCell::new(Fields::new()) };
 }
 
+/// Deeper than this, what is around a scope becomes one: tasks that spawn each other within their scopes nest without end.
+const DEEPEST: u16 = 32;
+
 /// Log fields, made by [`scope!`](crate::scope), within those that were current when it was made.
 #[derive(Clone)]
 #[must_use = "a scope adds its fields to lines logged inside `run` or `follow`"]
@@ -27,6 +30,10 @@ pub struct Scope(Arc<Data>);
 
 struct Data {
     outer: Option<Scope>,
+    /// How many are around it.
+    depth: u16,
+    /// Bytes in memory, those around it included.
+    holds: u32,
     fields: Kept,
     /// Of a request that is handled: its first field is the request's id.
     #[cfg_attr(
@@ -51,6 +58,14 @@ impl Kept {
                 Self::Here(bytes.len() as u8, here)
             }
             None => Self::Elsewhere(bytes.into()),
+        }
+    }
+
+    /// Bytes that lie elsewhere.
+    fn elsewhere(&self) -> usize {
+        match self {
+            Self::Here(..) => 0,
+            Self::Elsewhere(bytes) => bytes.len(),
         }
     }
 
@@ -89,6 +104,52 @@ impl Scope {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         self.0.fields.as_bytes()
+    }
+
+    /// How many bytes live as long as this does.
+    pub(crate) fn holds(&self) -> usize {
+        self.0.holds as usize
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn of(outer: Option<Self>, fields: &[u8], request: bool) -> Self {
+        let fields = Kept::new(fields);
+        let own = size_of::<Data>() + fields.elsewhere();
+        let around = outer.as_ref().map_or(0, Self::holds);
+        Self(Arc::new(Data {
+            depth: outer.as_ref().map_or(0, |outer| outer.0.depth + 1),
+            holds: u32::try_from(own + around).unwrap_or(u32::MAX),
+            outer,
+            fields,
+            request,
+        }))
+    }
+
+    /// The same fields with none around them.
+    fn flat(&self) -> Self {
+        let chain = || std::iter::successors(Some(self), |scope| scope.outer());
+        let request = chain().find(|scope| scope.0.request);
+        let (mut names, mut fields) = (Vec::new(), Vec::new());
+        // A request's id is looked for at the beginning.
+        for scope in request.into_iter().chain(chain()) {
+            let mut reader = Reader::new(scope.bytes());
+            loop {
+                let before = reader.rest();
+                let Some((key, _)) = reader.next() else { break };
+                let field = &before[..before.len() - reader.rest().len()];
+                if let Key::Name(name) = key
+                    && !names.contains(&name)
+                    && fields.len() + field.len() <= RECORD_LIMIT
+                {
+                    names.push(name);
+                    fields.extend_from_slice(field);
+                }
+            }
+        }
+        Self::of(None, &fields, request.is_some())
     }
 
     /// That of a request which came in.
@@ -206,11 +267,8 @@ impl ScopeBuilder {
 
     fn made(self, request: bool) -> Scope {
         let mut fields = self.0;
-        let scope = Scope(Arc::new(Data {
-            outer: Scope::current(),
-            fields: Kept::new(fields.as_bytes()),
-            request,
-        }));
+        let outer = Scope::current().map(|outer| if outer.0.depth < DEEPEST { outer } else { outer.flat() });
+        let scope = Scope::of(outer, fields.as_bytes(), request);
         fields.clear();
         let _ = SPARE.try_with(|spare| spare.try_borrow_mut().map(|mut spare| *spare = fields));
         scope

@@ -16,6 +16,8 @@ struct KeptState {
     bytes: Vec<u8>,
     /// Take that many bytes and fail afterwards.
     fail_after: Option<usize>,
+    /// Bytes given at once.
+    most: usize,
     slow: Option<Duration>,
 }
 
@@ -43,6 +45,7 @@ impl Write for Kept {
             std::thread::sleep(slow);
         }
         let mut state = self.state();
+        state.most = state.most.max(buf.len());
         let mut n = buf.len();
         if let Some(left) = &mut state.fail_after {
             if *left == 0 {
@@ -329,6 +332,17 @@ fn the_filter_changes_while_running() {
     assert_eq!(rig.handle.filter(), "noisy=debug");
 }
 
+/// Where another took the `log` crate first, its records are made as that one said.
+#[test]
+fn the_filter_leaves_the_level_of_another_logger() {
+    let rig = Rig::json();
+    let before = log::max_level();
+    log::set_max_level(log::LevelFilter::Debug);
+    rig.handle.set_filter("error").unwrap();
+    assert_eq!(log::max_level(), log::LevelFilter::Debug);
+    log::set_max_level(before);
+}
+
 #[test]
 fn a_slow_output_loses_the_unimportant_and_says_so() {
     let rig = Rig::new(|setup| setup.max_records = 100);
@@ -387,6 +401,76 @@ fn an_output_that_fails_in_the_middle_of_a_line() {
         "two whole lines, a broken one, a notice: {text}"
     );
     assert_eq!(rig.handle.stats().lost, [(Level::INFO, "write", 2)]);
+}
+
+#[test]
+fn lines_that_share_a_large_scope_are_written_piece_by_piece() {
+    let rig = Rig::json();
+    // Behind the first line the others gather.
+    rig.kept.state().slow = Some(Duration::from_millis(100));
+    let text = "x".repeat(16_000);
+    crate::scope! { a = text.as_str(), b = text.as_str(), c = text.as_str() }.run(|| {
+        for _ in 0..100 {
+            rig.handle.logs.record(Level::ERROR, "t", None, |_| ());
+        }
+    });
+    rig.kept.state().slow = None;
+    rig.flush();
+    assert_eq!(rig.kept.lines().len(), 100);
+    let most = rig.kept.state().most;
+    assert!(most < 1_200_000, "{most} bytes at once");
+}
+
+#[test]
+fn a_loss_is_told_of_until_the_notice_gets_through() {
+    let rig = Rig::json();
+    rig.kept.state().fail_after = Some(0);
+    rig.handle.logs.record(Level::INFO, "t", None, |_| ());
+    rig.flush();
+    // Now the notice is refused as well.
+    rig.handle.logs.record(Level::INFO, "t", None, |_| ());
+    rig.flush();
+    rig.kept.state().fail_after = None;
+    // So much that it leaves in pieces, the notice in the last.
+    let text = "x".repeat(16_000);
+    crate::scope! { a = text.as_str(), b = text.as_str(), c = text.as_str() }.run(|| {
+        for _ in 0..60 {
+            rig.handle.logs.record(Level::ERROR, "t", None, |_| ());
+        }
+    });
+    rig.flush();
+    let lines = rig.kept.lines();
+    let told: Vec<_> = lines
+        .iter()
+        .filter(|line| line["target"] == "vitalsign::logs")
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["message"], "2 log lines lost");
+}
+
+#[test]
+fn scopes_that_nest_without_end_stay_small() {
+    let rig = Rig::json();
+    let mut scope = crate::scope! { first = 1, n = 0 };
+    for n in 1..100_000 {
+        scope = scope.run(|| crate::scope! { n });
+        assert!(scope.holds() < 10_000, "{n}: {}", scope.holds());
+    }
+    scope.run(|| rig.handle.logs.record(Level::INFO, "t", None, |_| ()));
+    rig.flush();
+    let line = rig.kept.lines().remove(0);
+    assert_eq!((&line["first"], &line["n"]), (&json!(1), &json!(99_999)));
+}
+
+#[cfg(feature = "tower")]
+#[test]
+fn a_request_is_known_from_any_depth() {
+    let of = || Scope::with_request_id(|id| Some(id.to_owned()));
+    let mut scope = crate::scope! { before = 1 }.run(|| Scope::of_request("abc"));
+    for n in 0..1000 {
+        scope = scope.run(|| crate::scope! { n });
+        assert_eq!(scope.run(of).as_deref(), Some("abc"));
+    }
 }
 
 #[test]

@@ -77,7 +77,7 @@ pub(super) struct Writer {
     pub(super) lines: Lines,
 }
 
-/// The lines of one batch, in one piece.
+/// The lines of one batch, or of a part of a large one, in one piece.
 #[derive(Default)]
 pub(super) struct Lines {
     bytes: Vec<u8>,
@@ -90,6 +90,8 @@ pub(super) struct Lines {
     telling: u64,
 }
 
+/// Lines are written in pieces of about this size: a scope that many records share is in each of their lines.
+const PIECE: usize = 1024 * 1024;
 /// How often the writer looks by itself before it waits to be woken.
 const LOOKS: u32 = 40;
 /// How long an output that takes nothing is waited for.
@@ -131,7 +133,7 @@ impl Writer {
 
     /// Formats and writes; how many lines the output took.
     fn batch(&mut self, batch: &Batch) -> u64 {
-        let mut at = 0;
+        let (mut at, mut written) = (0, 0);
         for head in &batch.heads {
             let end = at + head.len as usize;
             let bytes = batch.bytes.get(at..end).unwrap_or_default();
@@ -141,11 +143,19 @@ impl Writer {
             if let Some(otlp) = &mut self.otlp {
                 otlp.add(&view);
             }
+            if self.lines.bytes.len() >= PIECE {
+                written += self.write();
+            }
         }
         if let Some(otlp) = &mut self.otlp {
             otlp.idle(self.queue.wanted_now());
         }
         self.notice();
+        written + self.write()
+    }
+
+    /// Writes the lines made so far; how many the output took.
+    fn write(&mut self) -> u64 {
         let written = self.lines.write(&mut self.output, &self.queue);
         self.lines.ends.clear();
         self.lines.bytes.clear();
@@ -217,6 +227,8 @@ impl Lines {
         if result.is_ok() {
             self.told = self.told.max(self.telling);
         } else {
+            // What was not read was not told.
+            self.telling = self.told;
             for level in self.ends[whole..].iter().filter_map(|(_, level)| *level) {
                 queue.lose(Loss::Write, level);
             }

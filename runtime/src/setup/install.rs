@@ -364,7 +364,10 @@ fn logs(
         crate::logs::line(level, "vitalsign", message, &[]);
     });
     for refused in refused {
-        say(Level::Warn, format_args!("RUST_LOG: {refused}; the rest of it holds"));
+        say(
+            Level::Warn,
+            format_args!("RUST_LOG: {refused}; `{}` holds", handle.filter()),
+        );
     }
     Ok(Some(handle))
 }
@@ -470,21 +473,24 @@ fn spans(
         attributes_per_link: bounded(limits.link_attributes),
         value_length: limits.span_value_length.map_or(u32::MAX, bounded),
     };
-    setup.filter.clone_from(&config.trace_filter);
+    setup.filter = trace_filter(&config.trace_filter);
     setup.span_events = config.span_events;
     setup.exceptions = match config.exceptions {
         env::Exceptions::Events => trace::Exceptions::SpanEvent,
         env::Exceptions::Logs => trace::Exceptions::Logs,
         env::Exceptions::Both => trace::Exceptions::Both,
     };
-    setup.tail = match &config.tail {
-        None => None,
-        Some(rules) => Some(
-            rules
-                .parse()
-                .map_err(|refused| InitError::Configuration(format!("VITALSIGN_TAIL={rules}: {refused}")))?,
-        ),
-    };
+    setup.tail = config.tail.as_ref().and_then(|rules| {
+        rules
+            .parse()
+            .inspect_err(|refused| {
+                say(
+                    Level::Warn,
+                    format_args!("VITALSIGN_TAIL={rules}: {refused}; keeping all traces"),
+                );
+            })
+            .ok()
+    });
     crate::metrics::exemplar::wait_for_decisions(setup.tail.is_some());
     setup.batch = config.traces.batch.size;
     setup.delay = config.traces.batch.delay;
@@ -497,6 +503,30 @@ fn spans(
             config.trace_filter
         ))),
     }
+}
+
+/// As much of the filter of spans as can be understood, which each directive can be or not.
+fn trace_filter(text: &str) -> String {
+    let mut good = Vec::new();
+    let mut refused = Vec::new();
+    for directive in text.split(',').filter(|directive| !directive.trim().is_empty()) {
+        match directive.parse::<trace::filter::Filter>() {
+            Ok(_) => good.push(directive),
+            Err(bad) => refused.push(trace::InstallError::Filter(bad.0)),
+        }
+    }
+    let holds = if good.is_empty() {
+        "info".to_owned()
+    } else {
+        good.join(",")
+    };
+    for refused in refused {
+        say(
+            Level::Warn,
+            format_args!("VITALSIGN_TRACE_FILTER: {refused}; `{holds}` holds"),
+        );
+    }
+    holds
 }
 
 fn bounded(limit: u64) -> u32 {

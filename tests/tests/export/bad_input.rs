@@ -40,6 +40,8 @@ fn a_wrong_variable_is_one_warning_and_the_program_runs() {
         ),
         ("OTEL_PROPAGATORS", "pigeon", "pigeon"),
         ("VITALSIGN_LOG_FORMAT", "xml", "using"),
+        ("VITALSIGN_TAIL", "sometimes", "keeping all traces"),
+        ("RUST_LOG", "inof,info", "was `info` meant?"),
     ];
     let mut variables: Vec<_> = wrong.iter().map(|(name, value, _)| (*name, *value)).collect();
     variables.push(("VITALSIGN_ADMIN", "127.0.0.1:0"));
@@ -59,6 +61,18 @@ fn a_wrong_variable_is_one_warning_and_the_program_runs() {
             "{name}: {lines:#?}\n{text}"
         );
     }
+}
+
+#[test]
+fn of_a_filter_of_spans_holds_what_can_be_understood() {
+    let output = minimal(&[
+        ("VITALSIGN_TRACE_FILTER", "minimal=debug,app=loud"),
+        ("VITALSIGN_ADMIN", "off"),
+    ]);
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let told = "VITALSIGN_TRACE_FILTER: `app=loud` is no directive of the form `level` or `target=level`; `minimal=debug` holds";
+    assert_eq!(text.matches(told).count(), 1, "{text}");
 }
 
 #[test]

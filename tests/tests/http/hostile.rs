@@ -119,7 +119,7 @@ fn credentials_never_come_out() {
     tests::own_process!();
     let (live, address) = server();
     let request = format!(
-        "GET http://ada:hunter2@{address}/items/1?token=hunter2&sig=hunter2&X-Goog-Signature=hunter2&api_key=hunter2&a=b HTTP/1.1\r\n\
+        "GET http://ada:hunter2@{address}/items/1?token=hunter2&sig=hunter2&X-Goog-Signature=hunter2&api_key=hunter2&user%5Bpassword%5D=hunter2;token=hunter2&a=b HTTP/1.1\r\n\
          Host: {address}\r\nAuthorization: Bearer hunter2\r\nCookie: session=hunter2\r\nX-Api-Key: hunter2\r\n\
          Proxy-Authorization: Basic hunter2\r\ntraceparent: 00-c4ed0000000000000000000000000001-00f067aa0ba902b7-01\r\n\r\n"
     );

@@ -69,6 +69,8 @@ fn answered_requests_are_not_lost() {
         let Ok(line) = serde_json::from_str::<serde_json::Value>(&line) else {
             continue;
         };
+        // Who had begun was waited for.
+        assert_ne!(line["outcome"], "cancelled", "{line}");
         if let Some(trace) = line["trace_id"].as_str() {
             *written.entry(trace.to_owned()).or_default() += 1;
         }

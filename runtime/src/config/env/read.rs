@@ -52,10 +52,7 @@ impl Config {
                 Some(_) => Exceptions::Both,
                 None => Exceptions::Events,
             },
-            http_methods: r.text("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS").map(|list| {
-                let methods = list.split(',').map(str::trim).filter(|m| !m.is_empty());
-                methods.map(str::to_owned).collect()
-            }),
+            http_methods: http_methods(r),
         }
     }
 }
@@ -85,6 +82,32 @@ fn resource_attributes(r: &Reader<'_>) -> Vec<(String, String)> {
         r.warn(name, &text, &problem, instead);
         Vec::new()
     })
+}
+
+/// The list replaces that of the conventions; what no method can be called is left out.
+fn http_methods(r: &Reader<'_>) -> Option<Vec<String>> {
+    let name = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
+    let text = r.text(name)?;
+    let listed = text.split(',').map(str::trim).filter(|method| !method.is_empty());
+    let (methods, refused): (Vec<_>, Vec<_>) = listed
+        .map(str::to_owned)
+        .partition(|method| method.bytes().all(is_token));
+    let using = if methods.is_empty() {
+        "using those of the conventions".to_owned()
+    } else {
+        format!("using {}", methods.join(","))
+    };
+    if !refused.is_empty() {
+        r.warn(name, &text, "lists what no method can be called", &using);
+    } else if methods.is_empty() {
+        r.warn(name, &text, "lists nothing", &using);
+    }
+    (!methods.is_empty()).then_some(methods)
+}
+
+/// What names of headers and methods are made of.
+fn is_token(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }
 
 fn sampler(r: &Reader<'_>) -> Sampler {
@@ -313,8 +336,7 @@ fn headers(r: &Reader<'_>, signal: Signal) -> Vec<(String, Secret)> {
     };
     let read = pairs(&text).and_then(|pairs| {
         let valid = |(key, value): &(String, String)| {
-            let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-            key.bytes().all(token) && value.bytes().all(|b| b == b'\t' || (b >= b' ' && b != 0x7f))
+            key.bytes().all(is_token) && value.bytes().all(|b| b == b'\t' || (b >= b' ' && b != 0x7f))
         };
         if pairs.iter().all(valid) {
             Ok(pairs)

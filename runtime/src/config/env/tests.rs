@@ -451,3 +451,19 @@ fn no_value_panics() {
         }
     }
 }
+
+#[test]
+fn known_methods_are_methods() {
+    let name = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
+    let listed = clean(&[(name, " GET ,BREW,")]).http_methods;
+    assert_eq!(listed, Some(vec!["GET".to_owned(), "BREW".to_owned()]));
+    for (bad, kept) in [
+        ("garb age", None),
+        (",", None),
+        ("GET,PO ST", Some(vec!["GET".to_owned()])),
+    ] {
+        let (config, warnings) = parse(&[(name, bad)]);
+        assert_eq!(config.http_methods, kept);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+    }
+}
