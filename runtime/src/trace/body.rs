@@ -576,7 +576,7 @@ pub(crate) fn append(out: &mut Vec<u8>, args: fmt::Arguments<'_>) -> bool {
 /// Hides what a `Debug` shows under secret names, as log lines do.
 fn conceal(out: &mut Vec<u8>, start: usize) {
     let written = &out[start..];
-    if written.iter().any(|byte| matches!(byte, b':' | b'='))
+    if written.iter().any(|byte| matches!(byte, b':' | b'=' | b','))
         && let Ok(text) = std::str::from_utf8(written)
         && let Some(clean) = hidden(text, is_secret, REDACTED)
     {
@@ -762,6 +762,13 @@ mod tests {
             String::from_utf8(out).unwrap(),
             r#"password: before Login { user: "ada: admin", password: [redacted], tokens: 3 }"#
         );
+    }
+
+    #[test]
+    fn a_debug_of_pairs_hides_its_secrets() {
+        let mut out = Vec::new();
+        assert!(append(&mut out, format_args!("{:?}", [("password", "hunter2")])));
+        assert_eq!(String::from_utf8(out).unwrap(), r#"[("password", [redacted])]"#);
     }
 
     #[test]
