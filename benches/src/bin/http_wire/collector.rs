@@ -41,7 +41,8 @@ impl Collector {
             stream.set_nodelay(true)?;
             self.callers.push(Caller {
                 stream,
-                part: vec![0; 64 * 1024],
+                // Small: who makes the load is busy with it meanwhile.
+                part: vec![0; 16 * 1024],
                 received: Vec::with_capacity(256 * 1024),
             });
         }

@@ -1,15 +1,17 @@
 //! Promise: over the wire, at half the rate that the bare server can take, the layer moves the 99th percentile by at most 10 %.
 //!
-//! `cargo run --release -p benches --features servers --bin http_wire` (three minutes, on a quiet machine of two cores or more);
+//! `cargo run --release -p benches --features servers --bin http_wire` (four minutes, on a quiet machine of two cores or more);
 //! `--quick` for a look, `--rate N` for a rate of one's own; with the feature `http-peers` the peers' layers stand beside. All servers
 //! are processes of their own on one core, the load comes from another core, on a schedule that no slow answer delays: a latency
 //! counts from when its request was due. What the bare server can take is the highest such rate at which its 99th percentile stays
 //! within twice that at a light one. The layered server exports as a user's would, its background threads on the same core as its
 //! requests; the collector answers at once, on the core of the load. The spinning server is the bare one, whose handler burns what
 //! a request costs the layered server more on all its threads: what its percentiles show is the price of that time, whoever takes
-//! it. Rounds alternate, and the medians of 9 are compared. On a machine that others share, stalls of some milliseconds from outside make
-//! most of a round's 99th percentile, and a server that has more to do takes longer to catch up: the quietest round of each says what
-//! the layer does by itself.
+//! it.
+//!
+//! Nine runs, each of many short slices between which the servers alternate; a run's percentile is the median of its slices', and the
+//! medians of the runs are compared. So a stall of some milliseconds from outside, of which a virtual machine has several a second, spoils
+//! the slices that it falls into, whosever those are, and not the run.
 
 mod collector;
 mod cores;
@@ -23,17 +25,19 @@ use server::Server;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Of a round, after its warm-up.
+/// Of a run of one server.
 const LEAST_REQUESTS: f64 = 20_000.0;
 /// Latency is stable while the 99th percentile is within so many times that of a light load.
 const STABLE: f64 = 2.0;
 
-/// Between two rounds.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Between two slices.
+const PAUSE: Duration = Duration::from_millis(30);
 
 struct Plan {
-    rounds: usize,
-    round: Duration,
+    runs: usize,
+    /// Of a run, for each server.
+    slices: usize,
+    slice: Duration,
     warm_up: Duration,
     search: Duration,
 }
@@ -42,16 +46,18 @@ impl Plan {
     fn of_arguments() -> Self {
         if options::flag("--quick") {
             Self {
-                rounds: 3,
-                round: Duration::from_millis(300),
-                warm_up: Duration::from_millis(100),
+                runs: 3,
+                slices: 3,
+                slice: Duration::from_millis(100),
+                warm_up: Duration::from_millis(30),
                 search: Duration::from_millis(200),
             }
         } else {
             Self {
-                rounds: 9,
-                round: Duration::from_secs(4),
-                warm_up: Duration::from_millis(500),
+                runs: 9,
+                slices: 20,
+                slice: Duration::from_millis(200),
+                warm_up: Duration::from_millis(50),
                 search: Duration::from_secs(1),
             }
         }
@@ -62,8 +68,9 @@ impl Plan {
 struct Row {
     name: &'static str,
     server: Server,
-    rounds: Vec<Latencies>,
-    /// Requests of the rounds, and nanoseconds that the server's threads ran meanwhile, to the kernel's last tick in each.
+    /// Their slices.
+    runs: Vec<Vec<Latencies>>,
+    /// Requests of the slices, and nanoseconds that the server's threads ran meanwhile, to the kernel's last tick in each.
     requests: u64,
     ran: BTreeMap<String, u64>,
 }
@@ -73,15 +80,15 @@ impl Row {
         Self {
             name,
             server,
-            rounds: Vec::new(),
+            runs: Vec::new(),
             requests: 0,
             ran: BTreeMap::new(),
         }
     }
 
-    fn round(&mut self, load: &mut Load, rate: f64, round: Duration) -> std::io::Result<Latencies> {
+    fn slice(&mut self, load: &mut Load, rate: f64, length: Duration) -> std::io::Result<Latencies> {
         let (before, sent) = (self.server.ran(), self.server.sent);
-        let latencies = load.run(&mut self.server, rate, round)?;
+        let latencies = load.run(&mut self.server, rate, length)?;
         for (thread, ran) in self.server.ran() {
             let since = ran - before.get(&thread).unwrap_or(&0);
             *self.ran.entry(thread).or_default() += since;
@@ -99,8 +106,24 @@ impl Row {
         ran as f64 / 1000.0 / self.requests.max(1) as f64
     }
 
+    /// Of each run the median of its slices.
+    fn percentiles(&self, percent: f64) -> Vec<f64> {
+        let of_run = |slices: &Vec<Latencies>| {
+            Spread::new(slices.iter().map(|slice| slice.percentile(percent)).collect()).median
+        };
+        self.runs.iter().map(of_run).collect()
+    }
+
     fn spread(&self, percent: f64) -> Spread {
-        Spread::new(self.rounds.iter().map(|round| round.percentile(percent)).collect())
+        Spread::new(self.percentiles(percent))
+    }
+
+    /// The quietest slice of all.
+    fn quietest(&self, percent: f64) -> f64 {
+        let slices = self.runs.iter().flatten();
+        slices
+            .map(|slice| slice.percentile(percent))
+            .fold(f64::INFINITY, f64::min)
     }
 }
 
@@ -121,17 +144,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(rate) => rate,
         None => capacity(&mut load, &mut rows[0].server, &plan)? / 2.0,
     };
-    let round = plan.round.max(if plan.rounds == 9 {
-        Duration::from_secs_f64(LEAST_REQUESTS / rate)
-    } else {
-        Duration::ZERO
-    });
-    println!("rounds of {:.1} s at {rate:.0} requests a second", round.as_secs_f64());
+    let slices = plan
+        .slices
+        .max((LEAST_REQUESTS / rate / plan.slice.as_secs_f64()).ceil() as usize);
+    println!(
+        "{} runs of {slices} slices of {:?} at {rate:.0} requests a second",
+        plan.runs, plan.slice
+    );
 
     // What the layer costs a request, to be spun away.
     for row in &mut rows {
         load.run(&mut row.server, rate, plan.warm_up)?;
-        row.round(&mut load, rate, plan.search * 2)?;
+        row.slice(&mut load, rate, plan.search * 2)?;
     }
     let more = ((rows[1].cost() - rows[0].cost()) * 1000.0).max(1.0) as u64;
     let spinning = Server::start("spinning", Some(more), &cores, &mut load)?;
@@ -139,18 +163,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     #[cfg(feature = "http-peers")]
     rows.push(Row::new("peers", Server::start("peers", None, &cores, &mut load)?));
 
-    for number in 0..plan.rounds {
-        // Which is first alternates too.
-        rows.rotate_left(1);
-        if number % 2 == 1 {
-            rows.reverse();
-        }
+    for _ in 0..plan.runs {
         for row in &mut rows {
-            // What the last server has left to do in the background is not this one's.
-            std::thread::sleep(PAUSE);
-            load.run(&mut row.server, rate, plan.warm_up)?;
-            let latencies = row.round(&mut load, rate, round)?;
-            row.rounds.push(latencies);
+            row.runs.push(Vec::new());
+        }
+        for number in 0..slices {
+            // Which is first alternates too.
+            rows.rotate_left(1);
+            if number % 2 == 1 {
+                rows.reverse();
+            }
+            for row in &mut rows {
+                // What the last server has left to do in the background is not this one's.
+                std::thread::sleep(PAUSE);
+                load.run(&mut row.server, rate, plan.warm_up)?;
+                let latencies = row.slice(&mut load, rate, plan.slice)?;
+                row.runs.last_mut().expect("a run").push(latencies);
+            }
         }
     }
     rows.sort_by_key(|row| {
@@ -202,20 +231,16 @@ fn report(rows: &[Row]) -> f64 {
     let bare = &rows[0];
     println!(
         "{:10}{:>28}{:>30}{:>8}{:>32}{:>10}",
-        "µs", "p50, median [lowest", "p99, median [lowest", "over", "round by round", "CPU"
+        "µs", "p50, median [lowest", "p99, median [lowest", "over", "run by run", "CPU"
     );
     println!(
         "{:10}{:>28}{:>30}{:>8}{:>32}{:>10}",
-        "", "to highest] of rounds", "to highest] of rounds", "bare's", "", "a request"
+        "", "to highest] of runs", "to highest] of runs", "bare's", "", "a request"
     );
     let ratio = |row: &Row| row.spread(99.0).median / bare.spread(99.0).median;
     for row in rows {
-        let pairs = row.rounds.iter().zip(&bare.rounds);
-        let pairs = Spread::new(
-            pairs
-                .map(|(row, bare)| row.percentile(99.0) / bare.percentile(99.0))
-                .collect(),
-        );
+        let pairs = row.percentiles(99.0).into_iter().zip(bare.percentiles(99.0));
+        let pairs = Spread::new(pairs.map(|(row, bare)| row / bare).collect());
         println!(
             "{:10}{:>28}{:>30}{:>8.3}{:>32}{:>10.2}",
             row.name,
@@ -235,8 +260,8 @@ fn report(rows: &[Row]) -> f64 {
     println!("p99, layered / bare  {:.3}   (bar 1.10)", ratio(layered));
     println!("p99, layered / spinning  {:.3}", ratio(layered) / ratio(&rows[2]));
     println!(
-        "p99 of the quietest rounds, layered / bare  {:.3}",
-        layered.spread(99.0).lowest / bare.spread(99.0).lowest
+        "p99 of the quietest slices, layered / bare  {:.3}",
+        layered.quietest(99.0) / bare.quietest(99.0)
     );
     ratio(layered)
 }
