@@ -9,6 +9,7 @@ use super::ring::{self, Reader, Writer};
 use super::store::{Head, SLAB};
 use super::tail::{Scopes, Tail};
 use crate::clock;
+use crate::export::diag;
 use crate::export::otlp::traces;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -328,12 +329,56 @@ fn wake_for_flush() {
     }
 }
 
+/// Says that spans are lost before they come to any queue.
+#[derive(Default)]
+struct Losses {
+    looked: Option<Instant>,
+    known: u64,
+}
+
+impl Losses {
+    /// Between two looks.
+    const EVERY: Duration = Duration::from_secs(1);
+
+    fn look(&mut self) {
+        let now = Instant::now();
+        if self
+            .looked
+            .is_some_and(|looked| now.duration_since(looked) < Self::EVERY)
+        {
+            return;
+        }
+        self.looked = Some(now);
+        let dropped = {
+            let registry = locked(&REGISTRY);
+            let counters = registry.counters.iter().map(|counters| counters.dropped_ring.get());
+            registry.retired.dropped_ring + counters.sum::<u64>()
+        };
+        if self.is_news(dropped) {
+            diag::say_once(
+                diag::Level::Warn,
+                ("spans", "ring"),
+                format_args!(
+                    "spans end faster than they are encoded: {dropped} were dropped so far, and counted as ring_full; a sampler, \
+                     OTEL_TRACES_SAMPLER, or a processor more helps"
+                ),
+            );
+        }
+    }
+
+    /// There are more than the last time.
+    fn is_news(&mut self, dropped: u64) -> bool {
+        dropped > std::mem::replace(&mut self.known, dropped)
+    }
+}
+
 #[derive(Default)]
 struct Drainer {
     readers: Vec<Reader<Head>>,
     batches: Vec<Batch>,
     places: traces::Places,
     watch: super::open::Watch,
+    losses: Losses,
     /// What is converted here, and by everyone, stays with the wall clock.
     follower: clock::Follower,
 }
@@ -351,6 +396,7 @@ impl Drainer {
                 FLUSHED.notify_all();
             }
             self.watch.look();
+            self.losses.look();
             self.follower.look();
             idle = if moved == 0 { idle + 1 } else { 0 };
             if moved < 64 {
@@ -548,6 +594,13 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn losses_are_news_while_they_go_on() {
+        let mut losses = Losses::default();
+        let news = [0, 5, 5, 6].map(|dropped| losses.is_news(dropped));
+        assert_eq!(news, [false, true, false, true]);
+    }
 
     #[test]
     fn long_bodies_are_bounded_together_and_one_alone_is_not() {

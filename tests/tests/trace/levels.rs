@@ -143,6 +143,39 @@ async fn around_again() {
     on();
 }
 
+impl<S: Subscriber> tracing_subscriber::Layer<S> for Names {
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: tracing_subscriber::layer::Context<'_, S>) {
+        if attributes.metadata().target().starts_with("trace::levels") {
+            self.0
+                .lock()
+                .expect("no test panics here")
+                .push(attributes.metadata().name());
+        }
+    }
+}
+
+#[tokio::test]
+async fn are_there_for_another_layer_of_the_same_registry() {
+    use tracing_subscriber::prelude::*;
+    tests::own_process!();
+    let names = Names::default();
+    tracing_subscriber::registry()
+        .with(vitalsign::layer())
+        .with(names.clone())
+        .init();
+    let live = live();
+    for _ in 0..3 {
+        around_again().await;
+        let seen = ["around_again", "plain", "plain", "also_counted", "plain", "later"];
+        assert_eq!(names.take()[..seen.len()], seen);
+    }
+    assert_eq!(
+        live.outline("around_again", 2),
+        "around_again\n  on\n",
+        "ours has its own filter"
+    );
+}
+
 #[traced(level = "debug", parent = headers)]
 fn passes_on(headers: &HeaderMap) -> HeaderMap {
     let mut sent = HeaderMap::new();

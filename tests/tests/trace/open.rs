@@ -153,3 +153,20 @@ fn spans_are_told_of_while_they_are_open_and_many_do_no_harm() {
     assert!(after.open < 100, "{after:?}");
     assert!(after.slots >= 100_000);
 }
+
+#[test]
+fn a_burst_that_is_too_much_is_told() {
+    tests::own_process!();
+    let live = live();
+    // They end faster than they are encoded, on most machines at the first go.
+    wait_for("a loss", LIMIT, || {
+        let open: Vec<_> = (0..100_000).map(|n| tracing::info_span!("burst", n)).collect();
+        drop(open);
+        (vitalsign::diagnostics().dropped_ring > 0).then_some(())
+    });
+    wait_for("the line", LIMIT, || {
+        live.log()
+            .contains("spans end faster than they are encoded")
+            .then_some(())
+    });
+}
