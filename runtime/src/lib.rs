@@ -120,6 +120,8 @@ mod switch;
 pub mod testing;
 #[cfg(feature = "record")]
 pub mod trace;
+#[cfg(feature = "record")]
+mod turns;
 
 #[cfg(feature = "page")]
 pub use export::page::bridge as prometheus;

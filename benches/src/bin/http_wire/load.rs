@@ -32,7 +32,8 @@ impl Load {
         let gap = Duration::from_secs_f64(1.0 / rate);
         let mut latencies = Latencies(Vec::with_capacity(total));
         let (mut sent, mut turn) = (0, 0_u32);
-        let mut due = Instant::now();
+        let start = Instant::now();
+        let mut due = start;
         while latencies.0.len() < total {
             let now = Instant::now();
             while sent < total
@@ -51,7 +52,10 @@ impl Load {
             while at < server.busy.len() {
                 if server.busy[at].is_answered(server.answer)? {
                     let connection = server.busy.swap_remove(at);
-                    latencies.0.push(connection.due.elapsed());
+                    latencies.0.push(Latency {
+                        due: connection.due - start,
+                        took: connection.due.elapsed(),
+                    });
                     server.free.push(connection);
                 } else {
                     at += 1;
@@ -67,7 +71,11 @@ impl Load {
                 server.free.push(server.busy.swap_remove(0));
             }
         }
-        latencies.0.resize(total, HOPELESS);
+        let never = Latency {
+            due: length,
+            took: HOPELESS,
+        };
+        latencies.0.resize(total, never);
         Ok(latencies)
     }
 
@@ -97,25 +105,52 @@ impl Load {
     }
 }
 
+/// Of one request.
+#[derive(Clone, Copy)]
+struct Latency {
+    /// Since the first one was.
+    due: Duration,
+    took: Duration,
+}
+
 /// In the order of the answers.
-pub struct Latencies(Vec<Duration>);
+pub struct Latencies(Vec<Latency>);
 
 impl Latencies {
     /// In microseconds.
     pub fn percentile(&self, percent: f64) -> f64 {
-        let mut sorted = self.0.clone();
-        sorted.sort_unstable();
-        let at = (sorted.len() as f64 * percent / 100.0) as usize;
-        sorted[at.min(sorted.len() - 1)].as_secs_f64() * 1e6
+        percentile(self.0.iter(), percent)
     }
 
-    /// Whether nothing piles up: the end is as quick as the beginning, and the slowest are within `micros`.
-    pub fn is_stable(&self, micros: f64) -> bool {
-        let quarter = self.0.len() / 4;
-        let median = |part: &[Duration]| Self(part.to_vec()).percentile(50.0);
-        let (first, last) = (median(&self.0[..quarter]), median(&self.0[self.0.len() - quarter..]));
-        self.percentile(99.0) <= micros && last <= first * 2.0
+    /// A percentile of each of the stretches of such a length that the requests were due in.
+    pub fn windows(&self, length: Duration, percent: f64) -> Vec<f64> {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable_by_key(|latency| latency.due);
+        let of_window = |latency: &Latency| latency.due.as_nanos() / length.as_nanos();
+        sorted
+            .chunk_by(|one, other| of_window(one) == of_window(other))
+            .map(|window| percentile(window.iter(), percent))
+            .collect()
     }
+
+    /// Those of several.
+    pub fn joined<'a>(several: impl IntoIterator<Item = &'a Self>) -> Self {
+        Self(several.into_iter().flat_map(|one| one.0.iter().copied()).collect())
+    }
+
+    /// Whether nothing piles up: the end is as quick as the beginning.
+    pub fn is_stable(&self) -> bool {
+        let quarter = self.0.len() / 4;
+        let (first, last) = (&self.0[..quarter], &self.0[self.0.len() - quarter..]);
+        percentile(last.iter(), 50.0) <= percentile(first.iter(), 50.0) * 2.0
+    }
+}
+
+fn percentile<'a>(latencies: impl Iterator<Item = &'a Latency>, percent: f64) -> f64 {
+    let mut sorted: Vec<_> = latencies.map(|latency| latency.took).collect();
+    sorted.sort_unstable();
+    let at = (sorted.len() as f64 * percent / 100.0) as usize;
+    sorted[at.min(sorted.len() - 1)].as_secs_f64() * 1e6
 }
 
 /// One request at a time.

@@ -1,5 +1,6 @@
 //! Connections to a collector.
 
+use super::paced::Paced;
 use crate::config::env::Otlp;
 use hyper_util::client::legacy::connect::HttpConnector;
 use std::time::Duration;
@@ -59,21 +60,21 @@ impl Blame {
 }
 
 /// TCP.
-pub(super) fn tcp(otlp: &Otlp) -> HttpConnector {
+pub(super) fn tcp(otlp: &Otlp) -> Paced<HttpConnector> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(otlp.timeout.min(Duration::from_secs(10))));
     connector.set_keepalive(Some(Duration::from_secs(60)));
     connector.enforce_http(!otlp.url.tls);
-    connector
+    Paced(connector)
 }
 
 #[cfg(not(feature = "tls"))]
 mod plain {
-    use super::{Blame, HttpConnector, Otlp, Version, tcp};
+    use super::{Blame, HttpConnector, Otlp, Paced, Version, tcp};
     use std::error::Error;
 
-    pub(crate) type Connector = HttpConnector;
+    pub(crate) type Connector = Paced<HttpConnector>;
 
     /// The connector of an endpoint. An error names the variable to blame.
     pub(crate) fn connector(otlp: &Otlp, _version: Version) -> Result<Connector, String> {

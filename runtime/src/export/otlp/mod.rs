@@ -13,6 +13,8 @@ pub(crate) mod json;
 #[cfg(all(feature = "otlp", feature = "logs"))]
 pub(crate) mod logs;
 #[cfg(feature = "otlp")]
+pub(crate) mod paced;
+#[cfg(feature = "otlp")]
 pub(crate) mod points;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;

@@ -2,6 +2,7 @@
 
 use super::connect::{Blame, Version, chain, tcp};
 use super::greeting::{Greeting, greeting};
+use super::paced::Paced;
 use crate::config::env::{FileFrom, Otlp};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-pub(crate) type Connector = HttpsConnector<HttpConnector>;
+pub(crate) type Connector = HttpsConnector<Paced<HttpConnector>>;
 
 /// The connector of an endpoint. An error names the variable to blame.
 pub(crate) fn connector(otlp: &Otlp, version: Version) -> Result<Connector, String> {
