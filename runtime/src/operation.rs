@@ -7,11 +7,11 @@ use crate::call::SpanOf;
 use crate::db::statement::{self, Code, Shown};
 use crate::jobs::measure;
 use crate::jobs::{Delivery, Message};
+use crate::metrics::dynamic::Sample;
 use crate::metrics::label::Limit;
 use crate::outcome::CallOutcome;
 use crate::switch;
 use crate::trace::active::{Parent, SpanOptions};
-use crate::trace::{SpanId, TraceId};
 
 /// `db(…)` or `job` of one function.
 pub enum OperationDef {
@@ -165,14 +165,7 @@ impl OperationDef {
     }
 
     /// The call has ended.
-    pub(crate) fn end(
-        &self,
-        kept: Kept,
-        outcome: CallOutcome,
-        error: Option<ErrorKind>,
-        seconds: f64,
-        exemplar: Option<(TraceId, SpanId)>,
-    ) {
+    pub(crate) fn end(&self, kept: Kept, outcome: CallOutcome, error: Option<ErrorKind>, took: Sample) {
         let error = match (outcome, error) {
             (CallOutcome::Ok, _) => None,
             (_, Some(error)) => Some(error.text()),
@@ -184,9 +177,9 @@ impl OperationDef {
             // Whoever stops waiting for a database has not seen it fail.
             Self::Db(db) => {
                 let error = error.filter(|_| outcome != CallOutcome::Cancelled);
-                statement::end(db, kept, error, seconds, exemplar);
+                statement::end(db, kept, error, took);
             }
-            Self::Job(job) => measure::end(job, kept, outcome, error, seconds, exemplar),
+            Self::Job(job) => measure::end(job, kept, outcome, error, took),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A call that is a statement on a database or an attempt at a job: beside its span and its metrics stand those of the conventions.
 
 use super::settle::{Ended, SpanOf};
-use crate::clock;
+use crate::metrics::dynamic::Sample;
 use crate::operation::{Kept, OperationDef};
 use crate::site::Site;
 use crate::trace::active::SpanOptions;
@@ -43,7 +43,7 @@ pub(super) fn end(
     exemplar: Option<(TraceId, SpanId)>,
 ) {
     if let Some(operation) = of(site) {
-        let seconds = clock::nanos_between(ticks.0, ticks.1) as f64 / 1e9;
-        operation.end(kept, ended.outcome, ended.kind, seconds, exemplar);
+        let took = Sample::duration(ticks.0, ticks.1, exemplar);
+        operation.end(kept, ended.outcome, ended.kind, took);
     }
 }

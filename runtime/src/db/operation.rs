@@ -3,6 +3,7 @@
 use super::duration::{Key, Name, Summary, duration};
 use super::statement::{Shown, show};
 use crate::clock;
+use crate::metrics::dynamic::Sample;
 use crate::outcome::CallOutcome;
 use crate::site::{Def, Site, Slots, SpanDef, SpanKind};
 use crate::trace::SpanContext;
@@ -10,7 +11,6 @@ use crate::trace::active::ActiveSpan;
 use crate::trace::body::Scalar;
 use std::borrow::Cow;
 use std::sync::Arc;
-use tracing_core::field::Value;
 
 static SITE: Site = Site {
     def: Def {
@@ -156,8 +156,7 @@ impl Operation {
         if let Some(rows) = self.rows {
             self.span.add("db.response.returned_rows", Scalar::I64(rows as i64));
         }
-        let seconds = clock::nanos_between(self.start, end) as f64 / 1e9;
-        duration().record(&self.key, seconds, self.span.exemplar());
+        duration().record(&self.key, Sample::duration(self.start, end, self.span.exemplar()));
         self.span.close(end, outcome);
     }
 }
@@ -184,21 +183,22 @@ impl Drop for Entered<'_> {
 }
 
 fn describe(span: &ActiveSpan, shown: &Shown, target: &Target) {
-    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let name = given(&shown.summary).unwrap_or_else(|| target.system.to_owned());
+    fn given(text: &str) -> Option<Scalar<'_>> {
+        (!text.is_empty()).then(|| text.into())
+    }
     span.plain_fields(
         &SITE,
         &[
-            &name.as_str() as &dyn Value,
-            &"client",
-            &target.system,
-            &target.namespace.as_deref(),
-            &given(&shown.text).as_deref(),
-            &given(&shown.summary).as_deref(),
-            &given(&shown.operation).as_deref(),
-            &shown.collection.as_deref(),
-            &target.address.as_deref(),
-            &target.port,
+            given(&shown.summary).or(Some(target.system.into())),
+            Some("client".into()),
+            Some(target.system.into()),
+            target.namespace.as_deref().map(Into::into),
+            given(&shown.text),
+            given(&shown.summary),
+            given(&shown.operation),
+            shown.collection.as_deref().map(Into::into),
+            target.address.as_deref().map(Into::into),
+            target.port.map(Into::into),
         ],
     );
 }

@@ -4,10 +4,11 @@ use super::duration::{Key, Name, Summary, duration};
 pub(crate) use super::sql::Shown;
 use super::sql::{self, Dialect};
 use crate::call::SpanOf;
+use crate::metrics::dynamic::Sample;
 use crate::operation::{DbDef, Described, Kept};
+use crate::trace::SpanContext;
 use crate::trace::body::Scalar;
 use crate::trace::propagate::traceparent;
-use crate::trace::{SpanContext, SpanId, TraceId};
 use std::borrow::Cow;
 
 /// Attributes of the span, the last two where the database refused.
@@ -150,13 +151,7 @@ pub(crate) fn described(db: &DbDef) -> Described {
     duration().described(labels)
 }
 
-pub(crate) fn end(
-    db: &DbDef,
-    kept: Kept,
-    error: Option<&'static str>,
-    seconds: f64,
-    exemplar: Option<(TraceId, SpanId)>,
-) {
+pub(crate) fn end(db: &DbDef, kept: Kept, error: Option<&'static str>, took: Sample) {
     let key = Key {
         system: db.system,
         operation: db.operation,
@@ -166,13 +161,13 @@ pub(crate) fn end(
         error: error.map(Into::into),
         ..Key::default()
     };
-    duration().record(&key, seconds, exemplar);
+    duration().record(&key, took);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::{TraceFlags, TraceId};
+    use crate::trace::{SpanId, TraceFlags, TraceId};
 
     #[test]
     fn the_comment_stands_once_and_behind_everything() {

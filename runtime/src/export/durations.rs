@@ -50,12 +50,12 @@ fn families() -> &'static Families {
 
 /// An export ended, retries included.
 pub(super) fn export(signal: Signal, took: Duration, failure: Option<Failure>) {
-    families().exports.record(&(signal, failure), took.as_secs_f64(), None);
+    families().exports.record(&(signal, failure), took.as_secs_f64());
 }
 
 /// The metrics were gathered for a push, or why not: a callback of the user may panic or hang.
 pub(super) fn collection(took: Duration, failure: Option<&'static str>) {
-    families().collections.record(&failure, took.as_secs_f64(), None);
+    families().collections.record(&failure, took.as_secs_f64());
 }
 
 fn export_labels((signal, failure): &Export) -> LabelSet {

@@ -1,7 +1,6 @@
 //! A response's body that ends its request's span.
 
 use super::exchange::{Entered, Exchange};
-use http::response::Parts;
 use http::{HeaderMap, Response};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -84,14 +83,13 @@ impl<B: Body> Traced<B> {
     /// The response to a request, its head given to `answered`, which says what the body goes on with; or that there is none.
     pub(super) fn response<E>(
         (result, exchange): Handled<Response<B>, E>,
-        answered: impl FnOnce(Box<Exchange>, &mut Parts) -> Option<Box<Exchange>>,
+        answered: impl FnOnce(Box<Exchange>, &mut Response<B>) -> Option<Box<Exchange>>,
         error: impl FnOnce() -> Cow<'static, str>,
     ) -> Result<Response<Self>, E> {
         match result {
-            Ok(response) => {
-                let (mut parts, body) = response.into_parts();
-                let exchange = exchange.and_then(|exchange| answered(exchange, &mut parts));
-                Ok(Response::from_parts(parts, Self::new(body, exchange)))
+            Ok(mut response) => {
+                let exchange = exchange.and_then(|exchange| answered(exchange, &mut response));
+                Ok(response.map(|body| Self::new(body, exchange)))
             }
             Err(error_of_service) => {
                 if let Some(exchange) = exchange {

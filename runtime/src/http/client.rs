@@ -15,7 +15,6 @@ use crate::probe::type_path;
 use crate::site::{Site, SpanKind};
 use crate::trace::passing;
 use crate::{switch, trace};
-use http::response::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header};
 use pin_project_lite::pin_project;
 use std::future::Future;
@@ -24,7 +23,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing_core::field::Value;
 
 static HTTP: Site = site(
     "HTTP",
@@ -116,12 +114,12 @@ impl Exchange {
             self.span.plain_fields(
                 &RPC,
                 &[
-                    &&*rpc.method as &dyn Value,
-                    &"client",
-                    &rpc::SYSTEM,
-                    &&*rpc.method,
-                    &address,
-                    &port,
+                    Some((&*rpc.method).into()),
+                    Some("client".into()),
+                    Some(rpc::SYSTEM.into()),
+                    Some((&*rpc.method).into()),
+                    Some(address.into()),
+                    Some(port.into()),
                 ],
             );
             return;
@@ -130,14 +128,14 @@ impl Exchange {
         self.span.plain_fields(
             &HTTP,
             &[
-                &words::name_of(self.key.method) as &dyn Value,
-                &"client",
-                &self.key.method,
-                &original,
-                &words::full(uri).as_str(),
-                &address,
-                &port,
-                &(resends > 0).then_some(resends),
+                Some(words::name_of(self.key.method).into()),
+                Some("client".into()),
+                Some(self.key.method.into()),
+                original.map(Into::into),
+                Some(words::full(uri).as_str().into()),
+                Some(address.into()),
+                Some(port.into()),
+                (resends > 0).then(|| resends.into()),
             ],
         );
     }
@@ -258,8 +256,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let handled = ready!(self.project().handling.poll(cx));
-        let answered =
-            |exchange: Box<Exchange>, parts: &mut Parts| exchange.answered(parts.status, parts.version, &parts.headers);
+        let answered = |exchange: Box<Exchange>, response: &mut Response<R>| {
+            exchange.answered(response.status(), response.version(), response.headers())
+        };
         Poll::Ready(Traced::response(handled, answered, type_path::<E>))
     }
 }

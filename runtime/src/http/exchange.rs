@@ -5,6 +5,7 @@ use super::rpc::{Code, Rpc};
 use super::server::Served;
 use super::words;
 use crate::clock;
+use crate::metrics::dynamic::Sample;
 use crate::outcome::CallOutcome;
 use crate::site::{Def, Site, Slots, SpanDef, SpanKind};
 use crate::trace::SpanContext;
@@ -163,12 +164,11 @@ impl Exchange {
             self.describe_end(code);
         }
         let measured = Measured {
-            seconds: clock::nanos_between(self.start, end) as f64 / 1e9,
+            took: Sample::duration(self.start, end, self.span.exemplar()),
             request_size: self.request_size,
             response_size: self
                 .passed
                 .filter(|_| self.side == Side::Server && self.key.status != 0),
-            exemplar: self.span.exemplar(),
         };
         if let (Some(rpc), Some(code)) = (&self.rpc, code) {
             let known = self.knows_method(rpc, code);
@@ -184,7 +184,7 @@ impl Exchange {
             served.ended();
             if let Some(path) = served.line() {
                 let _entered = self.enter();
-                super::server::access_line(self, path, code, measured.seconds, outcome);
+                super::server::access_line(self, path, code, measured.took.value, outcome);
             }
         }
         self.span.close(end, outcome);
@@ -300,6 +300,7 @@ impl<F> Handling<F> {
     }
 
     /// The call that makes the future is part of the request, too.
+    #[inline]
     pub(super) fn call(exchange: Option<Box<Exchange>>, call: impl FnOnce() -> F) -> Self {
         let inner = {
             let _entered = exchange.as_ref().map(|it| it.enter());

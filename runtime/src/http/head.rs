@@ -6,8 +6,7 @@ use super::words;
 use crate::trace::propagate::Extract;
 use crate::trace::propagate::of_http::text;
 use crate::trace::{SpanContext, extract};
-use http::request::Parts;
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 /// The head of a request.
 pub(super) trait Head {
@@ -59,7 +58,10 @@ impl KeptPath {
 
 /// The head of a request of `http`, its headers looked through once: looked up by name, each name is hashed.
 pub(super) struct Seen<'a> {
-    parts: &'a Parts,
+    method: &'a Method,
+    uri: &'a Uri,
+    version: Version,
+    headers: &'a HeaderMap,
     trace_parent: Values<'a>,
     trace_state: Values<'a>,
     baggage: Values<'a>,
@@ -101,10 +103,13 @@ impl<'a> Values<'a> {
 }
 
 impl<'a> Seen<'a> {
-    pub(super) fn of(parts: &'a Parts) -> Self {
+    pub(super) fn of<B>(request: &'a Request<B>) -> Self {
         let none = Values::None;
         let mut seen = Self {
-            parts,
+            method: request.method(),
+            uri: request.uri(),
+            version: request.version(),
+            headers: request.headers(),
             trace_parent: none,
             trace_state: none,
             baggage: none,
@@ -114,7 +119,7 @@ impl<'a> Seen<'a> {
             host: none,
             user_agent: none,
         };
-        for (name, value) in &parts.headers {
+        for (name, value) in seen.headers {
             match name.as_str() {
                 "traceparent" => seen.trace_parent.add(value),
                 "tracestate" => seen.trace_state.add(value),
@@ -146,45 +151,45 @@ impl Extract for Seen<'_> {
         match self.of_context(name) {
             Some(Values::None) => Vec::new(),
             Some(Values::One(value)) => vec![text(value)],
-            Some(Values::More(_)) | None => Extract::values(&self.parts.headers, name),
+            Some(Values::More(_)) | None => Extract::values(self.headers, name),
         }
     }
 
     fn only<'a>(&'a self, name: &str) -> Option<&'a str> {
         match self.of_context(name) {
             Some(values) => values.only().map(text),
-            None => self.parts.headers.only(name),
+            None => self.headers.only(name),
         }
     }
 
     fn names(&self) -> Vec<&str> {
-        self.parts.headers.names()
+        self.headers.names()
     }
 }
 
 impl Head for Seen<'_> {
     fn method(&self) -> &str {
-        self.parts.method.as_str()
+        self.method.as_str()
     }
 
     fn path(&self) -> &str {
-        self.parts.uri.path()
+        self.uri.path()
     }
 
     fn query(&self) -> Option<&str> {
-        self.parts.uri.query()
+        self.uri.query()
     }
 
     fn scheme(&self) -> &'static str {
-        words::scheme(self.parts.uri.scheme_str())
+        words::scheme(self.uri.scheme_str())
     }
 
     fn server(&self) -> (Option<&str>, Option<u16>) {
-        server(&self.parts.uri, || self.host.first())
+        server(self.uri, || self.host.first())
     }
 
     fn version(&self) -> Option<&'static str> {
-        words::version(self.parts.version)
+        words::version(self.version)
     }
 
     fn content_length(&self) -> Option<&[u8]> {
@@ -196,7 +201,7 @@ impl Head for Seen<'_> {
     }
 
     fn headers(&self, name: &HeaderName) -> Vec<&[u8]> {
-        let values = self.parts.headers.get_all(name).iter();
+        let values = self.headers.get_all(name).iter();
         values.map(HeaderValue::as_bytes).collect()
     }
 
@@ -209,11 +214,11 @@ impl Head for Seen<'_> {
     }
 
     fn rpc(&self) -> Option<Box<Rpc>> {
-        Rpc::of(self.content_type.first()?, self.parts.uri.path())
+        Rpc::of(self.content_type.first()?, self.uri.path())
     }
 
     fn kept_path(&self) -> KeptPath {
-        KeptPath::Uri(self.parts.uri.clone())
+        KeptPath::Uri(self.uri.clone())
     }
 }
 
@@ -232,18 +237,18 @@ pub(super) fn server<'a>(
 mod tests {
     use super::*;
 
-    fn parts(headers: &[(&str, &'static str)]) -> Parts {
+    fn request(headers: &[(&str, &'static str)]) -> Request<()> {
         let mut request = http::Request::get("/");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        request.body(()).unwrap().into_parts().0
+        request.body(()).unwrap()
     }
 
     #[test]
     fn what_stands_once_is_read_once() {
         const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let parts = parts(&[
+        let request = request(&[
             ("Host", "shop.example:8080"),
             ("TraceParent", PARENT),
             ("tracestate", "a=1"),
@@ -254,7 +259,7 @@ mod tests {
             ("user-agent", "curl"),
             ("user-agent", "wget"),
         ]);
-        let seen = Seen::of(&parts);
+        let seen = Seen::of(&request);
         let context = seen.context().unwrap();
         assert_eq!(crate::trace::propagate::traceparent(&context), PARENT);
         assert_eq!(context.trace_state.as_deref(), Some("a=1,b=2"));
@@ -275,15 +280,15 @@ mod tests {
     #[test]
     fn what_there_may_be_one_of_is_none_twice() {
         const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let parts = parts(&[
+        let request = request(&[
             ("traceparent", PARENT),
             ("x-request-id", "a"),
             ("traceparent", PARENT),
             ("x-request-id", "b"),
         ]);
-        let seen = Seen::of(&parts);
+        let seen = Seen::of(&request);
         assert_eq!((seen.context(), seen.request_id()), (None, None));
-        let none = Seen::of(&self::parts(&[])).context();
+        let none = Seen::of(&self::request(&[])).context();
         assert_eq!(none, None);
     }
 }

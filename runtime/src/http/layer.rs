@@ -22,7 +22,7 @@ use super::settings::{self, Settings};
 use crate::switch;
 use crate::trace::passing::Through;
 use http::request::Parts;
-use http::{HeaderName, Request, Response, response};
+use http::{HeaderName, Request, Response};
 use pin_project_lite::pin_project;
 use std::borrow::Cow;
 use std::future::Future;
@@ -79,19 +79,28 @@ impl std::fmt::Debug for HttpLayer {
 }
 
 impl Tower {
-    fn route<'a>(&'a self, parts: &'a Parts) -> Option<Cow<'a, str>> {
-        if let Some(route) = self.common.grouped(parts.uri.path()) {
-            return Some(route.into());
+    /// What is known of a request's route without asking the mapping.
+    fn known_route<'a, B>(&'a self, request: &'a Request<B>) -> Option<&'a str> {
+        if let Some(route) = self.common.grouped(request.uri().path()) {
+            return Some(route);
         }
         #[cfg(feature = "axum")]
-        if let Some(matched) = parts.extensions.get::<axum::extract::MatchedPath>() {
-            return Some(matched.as_str().into());
+        if let Some(matched) = request.extensions().get::<axum::extract::MatchedPath>() {
+            return Some(matched.as_str());
         }
-        let of = self.route.as_ref()?;
+        None
+    }
+
+    /// What the mapping says.
+    #[cold]
+    fn mapped_route<B>(&self, of: &RouteOf, request: Request<B>) -> (Request<B>, Option<Cow<'static, str>>) {
+        if self.known_route(&request).is_some() {
+            return (request, None);
+        }
+        let (parts, body) = request.into_parts();
         // A mapping that panics names no route.
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| of(parts)))
-            .ok()
-            .flatten()
+        let route = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| of(&parts)));
+        (Request::from_parts(parts, body), route.ok().flatten())
     }
 }
 
@@ -141,16 +150,18 @@ where
                 handling: Handling::past(through, || self.inner.call(request)),
             };
         }
-        let (mut parts, body) = request.into_parts();
+        // Where it is not needed the request stays where it is: it is large.
+        let (mut request, mut mapped) = (request, None);
+        if let Some(of) = &self.settings.route {
+            (request, mapped) = self.settings.mapped_route(of, request);
+        }
         let exchange = {
-            let route = self.settings.route(&parts);
-            Exchange::serve(&Seen::of(&parts), route.as_deref(), &self.settings.common)
+            let route = self.settings.known_route(&request).or(mapped.as_deref());
+            Exchange::serve(&Seen::of(&request), route, &self.settings.common)
         };
         if let Some(id) = exchange.request_id() {
-            parts.headers.insert(request_id::HEADER, id.header());
-            parts.extensions.insert(id.clone());
+            request.headers_mut().insert(request_id::HEADER, id.header());
         }
-        let request = Request::from_parts(parts, body);
         ResponseFuture {
             handling: Handling::call(Some(exchange), || self.inner.call(request)),
         }
@@ -174,11 +185,12 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let handled = ready!(self.project().handling.poll(cx));
-        let answered = |mut exchange: Box<Exchange>, parts: &mut response::Parts| {
-            exchange.responded(parts.status.as_u16());
-            exchange.look(&parts.headers);
+        let answered = |mut exchange: Box<Exchange>, response: &mut Response<R>| {
+            exchange.responded(response.status().as_u16());
+            exchange.look(response.headers());
             if let Some(id) = exchange.request_id() {
-                parts.headers.entry(request_id::HEADER).or_insert_with(|| id.header());
+                let headers = response.headers_mut();
+                headers.entry(request_id::HEADER).or_insert_with(|| id.header());
             }
             Some(exchange)
         };

@@ -2,10 +2,9 @@
 
 use super::rpc::{self, Code};
 use super::words;
-use crate::metrics::dynamic::{Histogram, Meta, Numbers};
+use crate::metrics::dynamic::{Histogram, Histograms, Meta, Numbers, Sample};
 use crate::metrics::label::Limit;
 use crate::metrics::registry::{self, LabelSet};
-use crate::trace::{SpanId, TraceId};
 use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -42,7 +41,7 @@ pub(super) enum Side {
 }
 
 /// The labels of one request's series.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Eq)]
 pub(super) struct Key {
     pub(super) method: &'static str,
     pub(super) scheme: &'static str,
@@ -56,10 +55,32 @@ pub(super) struct Key {
     pub(super) version: Option<&'static str>,
 }
 
+/// Whether two words are one: they come from short lists, so nearly always they stand at one place.
+fn same(one: &'static str, other: &'static str) -> bool {
+    std::ptr::eq(one, other) || one == other
+}
+
+fn first(text: &str) -> u64 {
+    text.as_bytes().first().copied().unwrap_or_default().into()
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        (self.place, self.port, self.status) == (other.place, other.port, other.status)
+            && same(self.method, other.method)
+            && same(self.scheme, other.scheme)
+            && match (self.version, other.version) {
+                (Some(one), Some(other)) => same(one, other),
+                (None, None) => true,
+                _ => false,
+            }
+            && self.error == other.error
+    }
+}
+
 /// One word: what tells most keys apart. Texts come from short lists, so their first bytes do.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let first = |text: &str| u64::from(text.as_bytes().first().copied().unwrap_or_default());
         let place = self.place.map_or(0, |place| u64::from(place) + 1);
         let whole = u64::from(self.status)
             ^ place << 10
@@ -124,12 +145,29 @@ fn labels(side: Side, key: &Key) -> LabelSet {
     labels
 }
 
-type Active = (&'static str, &'static str);
+/// The labels of what is under way.
+#[derive(Clone, Eq)]
+struct Active {
+    method: &'static str,
+    scheme: &'static str,
+}
 
-fn active_labels((method, scheme): &Active) -> LabelSet {
+impl PartialEq for Active {
+    fn eq(&self, other: &Self) -> bool {
+        same(self.method, other.method) && same(self.scheme, other.scheme)
+    }
+}
+
+impl Hash for Active {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(first(self.method) ^ (self.method.len() as u64) << 8 ^ (self.scheme.len() as u64) << 16);
+    }
+}
+
+fn active_labels(key: &Active) -> LabelSet {
     vec![
-        ("http.request.method".into(), (*method).into()),
-        ("url.scheme".into(), (*scheme).into()),
+        ("http.request.method".into(), key.method.into()),
+        ("url.scheme".into(), key.scheme.into()),
     ]
 }
 
@@ -148,27 +186,9 @@ fn rpc_labels((method, code, error): &RpcKey) -> LabelSet {
 }
 
 struct Families {
-    duration: Arc<Histogram<Key>>,
-    request_size: Arc<Histogram<Key>>,
-    response_size: Arc<Histogram<Key>>,
+    /// Durations, sizes of requests and of responses.
+    requests: Arc<Histograms<Key, 3>>,
     calls: Arc<Histogram<RpcKey>>,
-}
-
-fn histogram<K: Hash + Eq + Clone + Send + Sync + 'static>(
-    (name, help): (&'static str, &'static str),
-    unit: &'static str,
-    labels: fn(&K) -> LabelSet,
-) -> Arc<Histogram<K>> {
-    let bounds: &[f64] = if unit == "s" { &SECONDS } else { &BYTES };
-    let meta = Meta {
-        name,
-        help,
-        unit,
-        labels,
-    };
-    let family = Arc::new(Histogram::new(meta, bounds));
-    registry::register(family.clone());
-    family
 }
 
 impl Families {
@@ -177,12 +197,29 @@ impl Families {
         [duration, request, response, calls]: [(&'static str, &'static str); 4],
         labels: fn(&Key) -> LabelSet,
     ) -> Self {
-        Self {
-            duration: histogram(duration, "s", labels),
-            request_size: histogram(request, "By", labels),
-            response_size: histogram(response, "By", labels),
-            calls: histogram(calls, "s", rpc_labels),
+        fn meta<K>(
+            (name, help): (&'static str, &'static str),
+            unit: &'static str,
+            labels: fn(&K) -> LabelSet,
+        ) -> Meta<K> {
+            Meta {
+                name,
+                help,
+                unit,
+                labels,
+            }
         }
+        let families = Self {
+            requests: Arc::new(Histograms::of([
+                (meta(duration, "s", labels), &SECONDS),
+                (meta(request, "By", labels), &BYTES),
+                (meta(response, "By", labels), &BYTES),
+            ])),
+            calls: Arc::new(Histogram::new(meta(calls, "s", rpc_labels), &SECONDS)),
+        };
+        registry::register(families.requests.clone());
+        registry::register(families.calls.clone());
+        families
     }
 }
 
@@ -230,33 +267,31 @@ pub(super) fn began(method: &'static str, scheme: &'static str) -> Option<Arc<At
         registry::register(active.clone());
         active
     });
-    let active = active.of(&(method, scheme))?;
+    let active = active.of(&Active { method, scheme })?;
     active.fetch_add(1, Ordering::Relaxed);
     Some(active)
 }
 
 /// What is known of a request at its end.
 pub(super) struct Measured {
-    pub(super) seconds: f64,
+    pub(super) took: Sample,
     pub(super) request_size: Option<u64>,
     pub(super) response_size: Option<u64>,
-    pub(super) exemplar: Option<(TraceId, SpanId)>,
 }
 
 /// A request ended.
 pub(super) fn ended(side: Side, key: &Key, measured: &Measured) {
-    let families = families(side);
-    families.duration.record(key, measured.seconds, measured.exemplar);
     // One example of a request is enough.
-    if let Some(size) = measured.request_size {
-        families.request_size.record(key, size as f64, None);
-    }
-    if let Some(size) = measured.response_size {
-        families.response_size.record(key, size as f64, None);
-    }
+    let size = |bytes: Option<u64>| bytes.map(|bytes| Sample::from(bytes as f64));
+    let samples = [
+        Some(measured.took),
+        size(measured.request_size),
+        size(measured.response_size),
+    ];
+    families(side).requests.record_all(key, &samples);
 }
 
 /// A call of gRPC ended.
 pub(super) fn called(side: Side, key: &RpcKey, measured: &Measured) {
-    families(side).calls.record(key, measured.seconds, measured.exemplar);
+    families(side).calls.record(key, measured.took);
 }

@@ -12,17 +12,36 @@ pub const HEADER: HeaderName = HeaderName::from_static(NAME);
 /// Longer ids are not honoured.
 const MAX: usize = 128;
 
-/// The id of the request being handled: an extension of the request, put there by the layer.
+/// The id of the request being handled. The layer puts it into the request's headers, as it is in the answer's; under actix-web it is an
+/// extension of the request.
 ///
 /// # Examples
 ///
 /// ```
 /// use vitalsign::http::RequestId;
 ///
-/// fn id(request: &http::Request<()>) -> Option<&str> {
-///     request.extensions().get::<RequestId>().map(RequestId::as_str)
+/// fn id(request: &http::Request<()>) -> Option<RequestId> {
+///     RequestId::in_headers(request.headers())
 /// }
-/// # assert_eq!(id(&http::Request::new(())), None);
+///
+/// let mut request = http::Request::new(());
+/// assert_eq!(id(&request), None);
+/// request.headers_mut().insert(vitalsign::http::REQUEST_ID, http::HeaderValue::from_static("7f9c"));
+/// assert_eq!(id(&request).unwrap().as_str(), "7f9c");
+/// ```
+///
+/// A handler of axum takes it as an argument:
+///
+/// ```
+/// # #[cfg(feature = "axum")]
+/// # fn app() -> axum::Router {
+/// use axum::{Router, routing::get};
+/// use vitalsign::http::{RequestId, layer};
+///
+/// Router::new()
+///     .route("/", get(|id: RequestId| async move { id.to_string() }))
+///     .layer(layer())
+/// # }
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct RequestId(HeaderValue);
@@ -32,6 +51,14 @@ impl RequestId {
     pub fn as_str(&self) -> &str {
         // Both ways of making one allow only visible ASCII.
         self.0.to_str().unwrap_or_default()
+    }
+
+    /// The id in a request's headers; none where they have none, or several, or one that is not sane: of more than 128 bytes, or with
+    /// others than letters, digits and the punctuation of UUIDs and base64.
+    pub fn in_headers(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(HEADER).iter();
+        let value = values.next()?;
+        Self::of(value).filter(|_| values.next().is_none())
     }
 
     /// The id in the one header of that name, if it may go into lines and headers.
@@ -70,6 +97,20 @@ impl RequestId {
         }
         #[cfg(not(feature = "logs"))]
         let _ = headers;
+    }
+}
+
+/// Where no layer gave one, as when telemetry is off, the request gets one here: its handler does not fail for that.
+#[cfg(feature = "axum")]
+impl<S: Sync> axum::extract::FromRequestParts<S> for RequestId {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut http::request::Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self::in_headers(&parts.headers).unwrap_or_else(|| {
+            let id = Self::mint();
+            parts.headers.insert(HEADER, id.header());
+            id
+        }))
     }
 }
 

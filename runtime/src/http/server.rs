@@ -13,7 +13,6 @@ use crate::trace::body::Scalar;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use tracing_core::field::Value;
 
 static HTTP: Site = site(
     "HTTP",
@@ -138,14 +137,14 @@ fn describe(exchange: &Exchange, head: &impl Head, settings: &Settings) {
         span.plain_fields(
             &RPC,
             &[
-                &&*rpc.method as &dyn Value,
-                &"server",
-                &rpc::SYSTEM,
-                &&*rpc.method,
-                &address,
-                &port,
-                &key.version,
-                &agent.as_deref(),
+                Some((&*rpc.method).into()),
+                Some("server".into()),
+                Some(rpc::SYSTEM.into()),
+                Some((&*rpc.method).into()),
+                address.map(Into::into),
+                port.map(Into::into),
+                key.version.map(Into::into),
+                agent.as_deref().map(Into::into),
             ],
         );
     } else {
@@ -157,18 +156,18 @@ fn describe(exchange: &Exchange, head: &impl Head, settings: &Settings) {
         span.plain_fields(
             &HTTP,
             &[
-                &&*name as &dyn Value,
-                &"server",
-                &key.method,
-                &original,
-                &route,
-                &head.path(),
-                &query.as_deref(),
-                &key.scheme,
-                &address,
-                &port,
-                &key.version,
-                &agent.as_deref(),
+                Some((&*name).into()),
+                Some("server".into()),
+                Some(key.method.into()),
+                original.map(Into::into),
+                route.map(Into::into),
+                Some(head.path().into()),
+                query.as_deref().map(Into::into),
+                Some(key.scheme.into()),
+                address.map(Into::into),
+                port.map(Into::into),
+                key.version.map(Into::into),
+                agent.as_deref().map(Into::into),
             ],
         );
     }

@@ -285,6 +285,19 @@ async fn hostile_request_ids_are_replaced() {
     }
 }
 
+#[tokio::test]
+async fn a_handler_takes_its_requests_id_as_an_argument() {
+    let _capture = capture();
+    let bare = Router::new().route(
+        "/",
+        get(|id: RequestId, again: RequestId| async move { if id == again { id.to_string() } else { String::new() } }),
+    );
+    let (_, headers, body) = ask(bare.clone(), get_request("/")).await;
+    assert!(!headers.contains_key(REQUEST_ID) && body.len() == 32, "{body:?}");
+    let (_, headers, body) = ask(bare.layer(layer()), get_request("/")).await;
+    assert_eq!(headers[&REQUEST_ID].as_bytes(), &body[..]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_line_or_span_carries_anothers_id() {
     let capture = capture();
@@ -292,7 +305,7 @@ async fn no_line_or_span_carries_anothers_id() {
         .route(
             "/{n}",
             get(|request: Request<Body>| async move {
-                let id = request.extensions().get::<RequestId>().unwrap().to_string();
+                let id = RequestId::in_headers(request.headers()).unwrap().to_string();
                 for _ in 0..3 {
                     tokio::task::yield_now().await;
                     tracing::info!(own = %id, "step");

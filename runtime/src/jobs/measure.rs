@@ -3,12 +3,11 @@
 use super::Delivery;
 use crate::call::SpanOf;
 use crate::export::snapshot::Family;
-use crate::metrics::dynamic::{Histogram, Meta, Numbers};
+use crate::metrics::dynamic::{Histogram, Meta, Numbers, Sample};
 use crate::metrics::registry::{LabelSet, Source, sites};
 use crate::operation::{Described, JobDef, Kept, OperationDef};
 use crate::outcome::CallOutcome;
 use crate::trace::body::Scalar;
-use crate::trace::{SpanId, TraceId};
 use std::sync::LazyLock;
 use std::time::SystemTime;
 
@@ -129,7 +128,7 @@ pub(crate) fn begin(job: &JobDef, delivery: Option<&Delivery>) -> Kept {
     if let Some(enqueued) = delivery.enqueued {
         // Clocks of two machines may differ: nothing waits less than no time.
         let wait = SystemTime::now().duration_since(enqueued).unwrap_or_default();
-        MEASURES.wait.record(&job.named(), wait.as_secs_f64(), None);
+        MEASURES.wait.record(&job.named(), wait.as_secs_f64());
     }
     u16::try_from(delivery.attempt()).unwrap_or(u16::MAX)
 }
@@ -162,14 +161,7 @@ pub(crate) fn describe(job: &JobDef, span: SpanOf<'_>, delivery: Option<&Deliver
     }
 }
 
-pub(crate) fn end(
-    job: &JobDef,
-    kept: Kept,
-    outcome: CallOutcome,
-    error: Option<&'static str>,
-    seconds: f64,
-    exemplar: Option<(TraceId, SpanId)>,
-) {
+pub(crate) fn end(job: &JobDef, kept: Kept, outcome: CallOutcome, error: Option<&'static str>, took: Sample) {
     let measures = &*MEASURES;
     under_way(job, -1);
     let tried = Tried {
@@ -183,7 +175,7 @@ pub(crate) fn end(
         queue: job.queue,
         error,
     };
-    measures.processed.record(&processed, seconds, exemplar);
+    measures.processed.record(&processed, took);
 }
 
 /// What is measured of a job.

@@ -12,7 +12,7 @@ use crate::operation::Described;
 use crate::quick::BuildQuick;
 use crate::trace::event::{Measured, Moved};
 use crate::trace::{SpanId, TraceId};
-use crate::{switch, testing};
+use crate::{clock, switch, testing};
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hash};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -77,8 +77,8 @@ const QUICK: usize = 32;
 const TRIES: usize = 4;
 
 impl<K: Hash + Eq + Clone, S> Table<K, S> {
-    /// Calls with the series of a key; `None` beyond the cap.
-    fn with<R>(&self, key: &K, make: impl FnOnce() -> S, call: impl FnOnce(&Arc<S>) -> R) -> Option<R> {
+    /// Calls with the series of a key; `None` beyond the cap, or where there is no room to `make` it.
+    fn with<R>(&self, key: &K, make: impl FnOnce() -> Option<S>, call: impl FnOnce(&Arc<S>) -> R) -> Option<R> {
         let hash = BuildQuick::default().hash_one(key) as usize;
         let mut free = None;
         for at in 0..TRIES {
@@ -103,7 +103,7 @@ impl<K: Hash + Eq + Clone, S> Table<K, S> {
         Some(call(&series))
     }
 
-    fn find(&self, key: &K, make: impl FnOnce() -> S) -> Option<Arc<S>> {
+    fn find(&self, key: &K, make: impl FnOnce() -> Option<S>) -> Option<Arc<S>> {
         if let Some(series) = self.all.read().unwrap_or_else(PoisonError::into_inner).get(key) {
             return Some(series.clone());
         }
@@ -111,10 +111,10 @@ impl<K: Hash + Eq + Clone, S> Table<K, S> {
         if let Some(series) = all.get(key) {
             return Some(series.clone());
         }
-        if all.len() >= MAX_SERIES || !cell::admit(1) {
+        if all.len() >= MAX_SERIES {
             return None;
         }
-        let series = Arc::new(make());
+        let series = Arc::new(make()?);
         all.insert(key.clone(), series.clone());
         Some(series)
     }
@@ -125,12 +125,14 @@ impl<K: Hash + Eq + Clone, S> Table<K, S> {
     }
 }
 
-/// A histogram family.
-pub(crate) struct Histogram<K> {
-    meta: Meta<K>,
-    bounds: Arc<[f64]>,
-    table: Table<K, Buckets>,
+/// Histogram families of the same keys: what moves several of them at once looks its key up once.
+pub(crate) struct Histograms<K, const N: usize> {
+    families: [(Meta<K>, Arc<[f64]>); N],
+    table: Table<K, [OnceLock<Option<Buckets>>; N]>,
 }
+
+/// One family.
+pub(crate) type Histogram<K> = Histograms<K, 1>;
 
 /// One series.
 pub(crate) struct Buckets {
@@ -140,83 +142,147 @@ pub(crate) struct Buckets {
     exemplars: Exemplars,
 }
 
-impl<K: Hash + Eq + Clone> Histogram<K> {
-    pub(crate) fn new(meta: Meta<K>, bounds: &[f64]) -> Self {
+impl Buckets {
+    /// None where there is no room for one more.
+    fn new(bounds: &[f64]) -> Option<Self> {
+        let len = bounds.len() + 1;
+        cell::admit(1).then(|| Self {
+            counts: (0..len).map(|_| AtomicU64::new(0)).collect(),
+            sum: AtomicU64::new(0),
+            exemplars: Exemplars::new(1, len),
+        })
+    }
+
+    fn record(&self, bounds: &[f64], sample: &Sample) {
+        let Sample { value, exemplar } = *sample;
+        let bucket = bounds.partition_point(|bound| *bound < value);
+        self.counts[bucket].fetch_add(1, Ordering::Relaxed);
+        let _ = self.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
+            Some((f64::from_bits(bits) + value).to_bits())
+        });
+        if let Some((now, trace, span)) = exemplar {
+            self.exemplars
+                .offer(0, bucket, value.to_bits(), now, || Some((trace, span)));
+        }
+    }
+}
+
+/// What is added to a histogram.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) value: f64,
+    /// The sampled span that it belongs to, and when, in ticks.
+    pub(crate) exemplar: Option<(u64, TraceId, SpanId)>,
+}
+
+impl Sample {
+    /// The seconds from a tick to another, of a call with that span if it is sampled.
+    pub(crate) fn duration(start: u64, end: u64, span: Option<(TraceId, SpanId)>) -> Self {
         Self {
-            meta,
-            bounds: bounds.into(),
+            value: clock::nanos_between(start, end) as f64 / 1e9,
+            exemplar: span.map(|(trace, span)| (end, trace, span)),
+        }
+    }
+}
+
+impl From<f64> for Sample {
+    fn from(value: f64) -> Self {
+        Self { value, exemplar: None }
+    }
+}
+
+impl<K: Hash + Eq + Clone, const N: usize> Histograms<K, N> {
+    /// Each with its bounds.
+    pub(crate) fn of(families: [(Meta<K>, &[f64]); N]) -> Self {
+        Self {
+            families: families.map(|(meta, bounds)| (meta, bounds.into())),
             table: Table::default(),
         }
     }
 
-    /// Adds a sample; `exemplar` is the sampled span it belongs to.
-    pub(crate) fn record(&self, key: &K, value: f64, exemplar: Option<(TraceId, SpanId)>) {
-        self.with(key, |series| self.record_in(series, value, exemplar));
+    /// Adds to each family that there is a sample for.
+    pub(crate) fn record_all(&self, key: &K, samples: &[Option<Sample>; N]) {
+        self.with(key, |series| {
+            for (((_, bounds), series), sample) in self.families.iter().zip(series).zip(samples) {
+                if let Some(sample) = sample {
+                    match series.get_or_init(|| Buckets::new(bounds)) {
+                        Some(series) => series.record(bounds, sample),
+                        None => dropped::count(dropped::Reason::SeriesLimit),
+                    }
+                }
+            }
+        });
         if switch::capturing() {
-            self.meta.captured(key, Moved::Sample(value));
+            for ((meta, _), sample) in self.families.iter().zip(samples) {
+                if let Some(sample) = sample {
+                    meta.captured(key, Moved::Sample(sample.value));
+                }
+            }
         }
+    }
+
+    fn with(&self, key: &K, call: impl FnOnce(&[OnceLock<Option<Buckets>>; N])) {
+        let make = || Some([const { OnceLock::new() }; N]);
+        self.table.with(key, make, |series| call(series));
+    }
+}
+
+impl<K: Hash + Eq + Clone> Histogram<K> {
+    pub(crate) fn new(meta: Meta<K>, bounds: &[f64]) -> Self {
+        Self::of([(meta, bounds)])
+    }
+
+    /// Adds a sample.
+    pub(crate) fn record(&self, key: &K, sample: impl Into<Sample>) {
+        self.record_all(key, &[Some(sample.into())]);
     }
 
     /// For the catalogue.
     pub(crate) fn described(&self, labels: Vec<(&'static str, Option<&'static str>)>) -> Described {
+        let [(meta, bounds)] = &self.families;
         Described {
-            bounds: Some(self.bounds.to_vec()),
-            ..self.meta.described("histogram", labels)
+            bounds: Some(bounds.to_vec()),
+            ..meta.described("histogram", labels)
         }
     }
 
     /// Makes sure that a series is shown, before its first sample.
     pub(crate) fn show(&self, key: &K) {
-        self.with(key, |_| ());
-    }
-
-    fn with(&self, key: &K, call: impl FnOnce(&Buckets)) {
-        let len = self.bounds.len() + 1;
-        let make = || Buckets {
-            counts: (0..len).map(|_| AtomicU64::new(0)).collect(),
-            sum: AtomicU64::new(0),
-            exemplars: Exemplars::new(1, len),
-        };
-        self.table.with(key, make, |series| call(series));
-    }
-
-    fn record_in(&self, series: &Buckets, value: f64, exemplar: Option<(TraceId, SpanId)>) {
-        let bucket = self.bounds.partition_point(|bound| *bound < value);
-        series.counts[bucket].fetch_add(1, Ordering::Relaxed);
-        let _ = series.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
-            Some((f64::from_bits(bits) + value).to_bits())
+        let [(_, bounds)] = &self.families;
+        self.with(key, |[series]| {
+            series.get_or_init(|| Buckets::new(bounds));
         });
-        if exemplar.is_some() {
-            let now = crate::clock::now();
-            series.exemplars.offer(0, bucket, value.to_bits(), now, || exemplar);
-        }
     }
 }
 
-impl<K: Hash + Eq + Clone + Send + Sync> Source for Histogram<K> {
+impl<K: Hash + Eq + Clone + Send + Sync, const N: usize> Source for Histograms<K, N> {
     fn families(&self, out: &mut Vec<Family>) {
-        let points: Vec<Point> = self
-            .table
-            .snapshot()
-            .into_iter()
-            .map(|(key, series)| Point {
-                labels: (self.meta.labels)(&key).into(),
-                value: PointValue::histogram(snapshot::Histogram {
-                    bounds: self.bounds.clone(),
-                    counts: series
-                        .counts
-                        .iter()
-                        .map(|count| count.load(Ordering::Relaxed))
-                        .collect(),
-                    sum: f64::from_bits(series.sum.load(Ordering::Relaxed)),
-                    exemplars: series.exemplars.floats(0).collect(),
-                }),
-                typed: 0,
-                start_unix_nanos: started(),
-            })
-            .collect();
-        if !points.is_empty() {
-            out.push(family(&self.meta, Kind::Histogram, points));
+        let all = self.table.snapshot();
+        for (at, (meta, bounds)) in self.families.iter().enumerate() {
+            let points: Vec<Point> = all
+                .iter()
+                .filter_map(|(key, series)| {
+                    let series = series[at].get()?.as_ref()?;
+                    Some(Point {
+                        labels: (meta.labels)(key).into(),
+                        value: PointValue::histogram(snapshot::Histogram {
+                            bounds: bounds.clone(),
+                            counts: series
+                                .counts
+                                .iter()
+                                .map(|count| count.load(Ordering::Relaxed))
+                                .collect(),
+                            sum: f64::from_bits(series.sum.load(Ordering::Relaxed)),
+                            exemplars: series.exemplars.floats(0).collect(),
+                        }),
+                        typed: 0,
+                        start_unix_nanos: started(),
+                    })
+                })
+                .collect();
+            if !points.is_empty() {
+                out.push(family(meta, Kind::Histogram, points));
+            }
         }
     }
 }
@@ -256,9 +322,8 @@ impl<K: Hash + Eq + Clone> Numbers<K> {
 
     /// Adds to a series.
     pub(crate) fn add(&self, key: &K, by: i64) {
-        let make = || AtomicI64::new(0);
         self.table
-            .with(key, make, |number| number.fetch_add(by, Ordering::Relaxed));
+            .with(key, Self::make, |number| number.fetch_add(by, Ordering::Relaxed));
         if switch::capturing() && matches!(self.kind, Kind::Counter) {
             self.meta.captured(key, Moved::By(by));
         }
@@ -266,7 +331,11 @@ impl<K: Hash + Eq + Clone> Numbers<K> {
 
     /// The number of a series, to be kept by whoever will change it again.
     pub(crate) fn of(&self, key: &K) -> Option<Arc<AtomicI64>> {
-        self.table.with(key, || AtomicI64::new(0), Arc::clone)
+        self.table.with(key, Self::make, Arc::clone)
+    }
+
+    fn make() -> Option<AtomicI64> {
+        cell::admit(1).then(AtomicI64::default)
     }
 }
 
@@ -323,7 +392,8 @@ mod tests {
     fn samples_fall_into_buckets() {
         let histogram = Histogram::new(META, &[1.0, 10.0]);
         for value in [1.0, 0.5, 2.0, 100.0] {
-            histogram.record(&1, value, Some((TraceId(1), SpanId(2))));
+            let exemplar = Some((clock::now(), TraceId(1), SpanId(2)));
+            histogram.record(&1, Sample { value, exemplar });
         }
         let mut families = Vec::new();
         histogram.families(&mut families);
@@ -350,7 +420,7 @@ mod tests {
         );
         let before = (dropped::so_far(dropped::Reason::SeriesLimit), cell::series());
         for key in 0..MAX_SERIES as u32 + 7 {
-            histogram.record(&key, 0.5, None);
+            histogram.record(&key, 0.5);
         }
         assert!(dropped::so_far(dropped::Reason::SeriesLimit) >= before.0 + 7);
         // They count against the cap on all series.

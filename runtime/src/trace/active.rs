@@ -2,7 +2,7 @@
 
 use super::body::{self, Fields, Item, Items, Key, Scalar};
 use super::chosen::{self, Given};
-use super::context::{SpanContext, SpanId, TraceId};
+use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use super::drain;
 use super::errors;
 use super::local::{self, Ids};
@@ -291,17 +291,27 @@ impl ActiveSpan {
         self.handle.is_some() || self.foreign.is_some()
     }
 
-    /// Its ids and what is decided of it, which may be later than its beginning.
+    /// Its ids and what is decided of it.
     #[inline]
     fn identity(&self) -> Ids {
-        let mut ids = self.ids.clone();
+        let bits = self.bits();
+        Ids {
+            bits,
+            ..self.ids.clone()
+        }
+    }
+
+    /// What is decided of it, which may be later than its beginning.
+    #[inline]
+    fn bits(&self) -> u64 {
         if let Some(handle) = self.handle
             && chosen::is_late()
             && let Some(bits) = SLAB.with(handle, |live| live.ids.bits)
         {
-            ids.bits = bits;
+            bits
+        } else {
+            self.ids.bits
         }
-        ids
     }
 
     /// Makes it current on this thread.
@@ -347,13 +357,25 @@ impl ActiveSpan {
         }
     }
 
-    /// The same of values that no user code shows: numbers and texts.
+    /// The same of values that no user code shows.
     #[cfg(any(feature = "tower", feature = "actix-web", feature = "db-sqlx"))]
-    pub(crate) fn plain_fields(&self, site: &'static Site, values: &[&dyn Value]) {
-        if !self.fields_elsewhere(site, values)
-            && let Some(handle) = self.handle
-        {
-            store::plain(handle, true, |fields| record(site, values, fields));
+    pub(crate) fn plain_fields(&self, site: &'static Site, values: &[Option<Scalar<'_>>]) {
+        let given = || {
+            values
+                .iter()
+                .enumerate()
+                .filter_map(|(at, value)| Some((at, (*value)?)))
+        };
+        if let Some(span) = &self.foreign {
+            for (at, value) in given() {
+                if let Some(field) = site.metadata().fields().iter().nth(at) {
+                    record_on(span, &field, value);
+                }
+            }
+        } else if let Some(handle) = self.handle {
+            store::plain(handle, true, |fields| {
+                given().for_each(|(at, value)| fields.placed(site, at, value));
+            });
             chosen::fields(handle);
         }
     }
@@ -372,13 +394,7 @@ impl ActiveSpan {
         if let Some(handle) = self.handle {
             store::plain(handle, false, |fields| fields.named(Key::Name(key), value));
         } else if let Some(span) = &self.foreign {
-            match value {
-                Scalar::Bool(value) => span.record(key, value),
-                Scalar::I64(value) => span.record(key, value),
-                Scalar::F64(value) => span.record(key, value),
-                Scalar::Text(value) => span.record(key, value),
-                Scalar::Bytes(value) | Scalar::Array(value) => span.record(key, value),
-            };
+            record_on(span, key, value);
         }
     }
 
@@ -493,7 +509,7 @@ impl ActiveSpan {
 
     /// Its ids when it is sampled, else those of the sampled span current on this thread.
     pub(crate) fn exemplar(&self) -> Option<(TraceId, SpanId)> {
-        if self.is_ours() && self.identity().flags().is_sampled() {
+        if self.is_ours() && TraceFlags(self.bits() as u8).is_sampled() {
             return Some((self.ids.trace(), SpanId(self.ids.span)));
         }
         sampled()
@@ -590,16 +606,22 @@ fn foreign(site: &'static Site, dispatch: &Dispatch, options: Option<&SpanOption
         if let Item::Attribute(Key::Index(index), value) = item
             && let Some(field) = fields.iter().nth(index.into())
         {
-            match value {
-                Scalar::Bool(value) => span.record(&field, value),
-                Scalar::I64(value) => span.record(&field, value),
-                Scalar::F64(value) => span.record(&field, value),
-                Scalar::Text(value) => span.record(&field, value),
-                Scalar::Bytes(value) | Scalar::Array(value) => span.record(&field, value),
-            };
+            record_on(&span, &field, value);
         }
     }
     Some(Box::new(span))
+}
+
+/// A value on a span of another subscriber.
+#[cold]
+fn record_on(span: &tracing::Span, field: &(impl tracing::field::AsField + ?Sized), value: Scalar<'_>) {
+    match value {
+        Scalar::Bool(value) => span.record(field, value),
+        Scalar::I64(value) => span.record(field, value),
+        Scalar::F64(value) => span.record(field, value),
+        Scalar::Text(value) => span.record(field, value),
+        Scalar::Bytes(value) | Scalar::Array(value) => span.record(field, value),
+    };
 }
 
 /// The field `return` belongs to no site's list; it has this one.

@@ -5,6 +5,8 @@
 
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use crate::secret::{REDACTED, hidden, is_secret};
+#[cfg(any(feature = "tower", feature = "actix-web", feature = "db-sqlx"))]
+use crate::site::Site;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
@@ -65,6 +67,25 @@ macro_rules! copied {
     )+};
 }
 copied! { Scalar Key }
+
+impl<'a> From<&'a str> for Scalar<'a> {
+    #[inline]
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+macro_rules! whole {
+    ($($type:ty)+) => {$(
+        impl From<$type> for Scalar<'_> {
+            #[inline]
+            fn from(number: $type) -> Self {
+                Self::I64(number.into())
+            }
+        }
+    )+};
+}
+whole! { i64 u32 u16 }
 
 /// One thing in a body.
 #[derive(Debug, PartialEq)]
@@ -473,6 +494,17 @@ impl Fields<'_> {
             self.append(key, value);
         } else {
             self.append_otherwise(key, name_of(key, None), value);
+        }
+    }
+
+    /// Appends the field of a site that stands at that place.
+    #[cfg(any(feature = "tower", feature = "actix-web", feature = "db-sqlx"))]
+    #[inline]
+    pub(crate) fn placed(&mut self, site: &'static Site, index: usize, value: Scalar<'_>) {
+        if self.is_usual(value) {
+            self.append(Key::Index(index as u8), value);
+        } else if let Some(field) = site.metadata().fields().iter().nth(index) {
+            self.append_otherwise(Key::Index(index as u8), field.name(), value);
         }
     }
 

@@ -32,11 +32,7 @@ fn deeper(n: u64, depth: u32) -> std::pin::Pin<Box<dyn Future<Output = ()> + Sen
     Box::pin(step(n, depth + 1))
 }
 
-async fn handle(
-    Path(n): Path<u64>,
-    Extension(barrier): Extension<Arc<Barrier>>,
-    Extension(id): Extension<RequestId>,
-) -> String {
+async fn handle(Path(n): Path<u64>, Extension(barrier): Extension<Arc<Barrier>>, id: RequestId) -> String {
     // All of them are under way now.
     barrier.wait().await;
     step(n, 0).await;
