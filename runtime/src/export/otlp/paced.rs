@@ -10,9 +10,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tower_service::Service;
 
-/// Bytes of a piece: ten microseconds of a system call, within which a kernel may change to no other thread. Smaller ones cost more
-/// packets than they save time.
-const PIECE: usize = 64 << 10;
+/// Bytes of a piece: some microseconds of a system call, within which a kernel may change to no other thread.
+const PIECE: usize = 16 << 10;
 
 /// Makes them.
 #[derive(Clone, Debug)]
