@@ -88,6 +88,8 @@ impl<S: Write + Unpin> Write for PacedStream<S> {
         // A message's head and the beginning of its body.
         let mut some = [IoSlice::new(&[]); 4];
         let mut count = 0;
+        // To write nothing would mean that the connection is gone.
+        let parts = parts.iter().filter(|part| !part.is_empty());
         for (one, part) in some.iter_mut().zip(parts) {
             let part = &part[..allowance.min(part.len())];
             allowance -= part.len();
@@ -114,5 +116,76 @@ impl<S: Write + Unpin> Write for PacedStream<S> {
 impl<S: Connection> Connection for PacedStream<S> {
     fn connected(&self) -> Connected {
         self.stream.connected()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written to it, one by one.
+    #[derive(Default)]
+    struct Written(Vec<Vec<u8>>);
+
+    impl Write for Written {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.0.push(bytes.to_vec());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            parts: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.0
+                .push(parts.iter().flat_map(|part| part.iter().copied()).collect());
+            Poll::Ready(Ok(self.0.last().map_or(0, Vec::len)))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Writes all of it, as a client of the stream does.
+    fn sent(parts: &[&[u8]], vectored: bool) -> Vec<Vec<u8>> {
+        let mut stream = PacedStream {
+            stream: Written::default(),
+            written: 0,
+            turns: Turns::default(),
+        };
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let mut left: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut left = &mut left[..];
+        while let Some(first) = left.iter().find(|part| !part.is_empty()) {
+            let pinned = Pin::new(&mut stream);
+            let written = if vectored {
+                pinned.poll_write_vectored(&mut cx, left)
+            } else {
+                pinned.poll_write(&mut cx, first)
+            };
+            let Poll::Ready(Ok(bytes @ 1..)) = written else {
+                panic!("{written:?}")
+            };
+            IoSlice::advance_slices(&mut left, bytes);
+        }
+        stream.stream.0
+    }
+
+    #[test]
+    fn everything_is_written_in_order_and_in_pieces() {
+        let body: Vec<u8> = (0..PIECE * 3).map(|n| (n % 251) as u8).collect();
+        let parts = [&b""[..], b"head", b"", b"", b"", b"", &body, b"tail"];
+        for vectored in [true, false] {
+            let pieces = sent(&parts, vectored);
+            assert_eq!(pieces.concat(), parts.concat());
+            assert!(pieces.iter().all(|piece| piece.len() <= PIECE));
+            assert!(pieces.len() <= 6, "{} pieces", pieces.len());
+        }
     }
 }
