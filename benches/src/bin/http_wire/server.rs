@@ -29,7 +29,7 @@ pub fn served_if_asked() -> Result<bool, Failure> {
             )?;
             println!("{} spans", benches::http_peers::exported());
         }
-        (Some("layered"), Some(collector)) => {
+        (Some("layered" | "unsampled"), Some(collector)) => {
             let vitals = vitalsign::builder()
                 .service_name("orders")
                 .otlp_endpoint(collector)
@@ -102,8 +102,11 @@ impl Server {
             Some(told) => told.to_string(),
             None => format!("http://{}", load.collector.address()?),
         };
-        let mut child = cores
-            .server()?
+        let mut command = cores.server()?;
+        if kind == "unsampled" {
+            command.env("OTEL_TRACES_SAMPLER", "always_off");
+        }
+        let mut child = command
             .arg(kind)
             .arg(told)
             .env_remove("RUST_LOG")
