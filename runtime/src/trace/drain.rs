@@ -34,6 +34,8 @@ const PARK: Duration = Duration::from_secs(1);
 /// Spans between two turns of who waits for this core: five microseconds. With fewer, changing to and fro costs more than it saves; so do
 /// shorter naps.
 const PIECE: usize = 16;
+/// A round of more spans is behind those who make them, and gives no further turn: they would be lost.
+const BEHIND: usize = 1024;
 
 const RUNNING: u8 = 0;
 const NAPPING: u8 = 1;
@@ -429,12 +431,11 @@ impl Drainer {
             turns,
             ..
         } = self;
-        let (mut moved, mut piece) = (0, 0);
+        let (mut moved, mut seen) = (0, 0_usize);
         for reader in readers.iter_mut() {
             moved += reader.drain(|head, body| {
-                piece += 1;
-                if piece == PIECE {
-                    piece = 0;
+                seen += 1;
+                if seen.is_multiple_of(PIECE) && seen < BEHIND {
                     turns.give();
                 }
                 let id = head.pipeline();
