@@ -92,7 +92,6 @@ impl Tower {
     }
 
     /// What the mapping says.
-    #[cold]
     fn mapped_route<B>(&self, of: &RouteOf, request: Request<B>) -> (Request<B>, Option<Cow<'static, str>>) {
         if self.known_route(&request).is_some() {
             return (request, None);

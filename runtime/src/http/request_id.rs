@@ -12,8 +12,8 @@ pub const HEADER: HeaderName = HeaderName::from_static(NAME);
 /// Longer ids are not honoured.
 const MAX: usize = 128;
 
-/// The id of the request being handled. The layer puts it into the request's headers, as it is in the answer's; under actix-web it is an
-/// extension of the request.
+/// The id of the request being handled. The layer puts it into the request's headers and into the answer's; under actix-web it is an
+/// extension of the request, too.
 ///
 /// # Examples
 ///

@@ -60,7 +60,7 @@ impl Blame {
 }
 
 /// TCP.
-pub(super) fn tcp(otlp: &Otlp) -> Paced<HttpConnector> {
+pub(super) fn tcp(otlp: &Otlp) -> Paced {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(otlp.timeout.min(Duration::from_secs(10))));
@@ -71,10 +71,10 @@ pub(super) fn tcp(otlp: &Otlp) -> Paced<HttpConnector> {
 
 #[cfg(not(feature = "tls"))]
 mod plain {
-    use super::{Blame, HttpConnector, Otlp, Paced, Version, tcp};
+    use super::{Blame, Otlp, Paced, Version, tcp};
     use std::error::Error;
 
-    pub(crate) type Connector = Paced<HttpConnector>;
+    pub(crate) type Connector = Paced;
 
     /// The connector of an endpoint. An error names the variable to blame.
     pub(crate) fn connector(otlp: &Otlp, _version: Version) -> Result<Connector, String> {

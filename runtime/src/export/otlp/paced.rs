@@ -15,9 +15,9 @@ const PIECE: usize = 16 << 10;
 
 /// Makes them.
 #[derive(Clone, Debug)]
-pub(crate) struct Paced<C>(pub(super) C);
+pub(crate) struct Paced(pub(super) HttpConnector);
 
-impl Service<Uri> for Paced<HttpConnector> {
+impl Service<Uri> for Paced {
     type Response = PacedStream<<HttpConnector as Service<Uri>>::Response>;
     type Error = <HttpConnector as Service<Uri>>::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;

@@ -5,7 +5,6 @@ use super::greeting::{Greeting, greeting};
 use super::paced::Paced;
 use crate::config::env::{FileFrom, Otlp};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
@@ -14,7 +13,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-pub(crate) type Connector = HttpsConnector<Paced<HttpConnector>>;
+pub(crate) type Connector = HttpsConnector<Paced>;
 
 /// The connector of an endpoint. An error names the variable to blame.
 pub(crate) fn connector(otlp: &Otlp, version: Version) -> Result<Connector, String> {
