@@ -408,6 +408,37 @@ mod tests {
     }
 
     #[test]
+    fn of_families_with_the_same_keys_only_those_are_shown_that_have_samples() {
+        let named = |name| Meta { name, ..META };
+        let both = Histograms::of([(named("test.one"), &[1.0]), (named("test.other"), &[1.0, 2.0])]);
+        let shown = || {
+            let mut families = Vec::new();
+            both.families(&mut families);
+            let of = |family: &Family| {
+                let PointValue::Histogram(histogram) = &family.points[0].value else {
+                    panic!()
+                };
+                (family.name.to_string(), family.points.len(), histogram.counts.clone())
+            };
+            families.iter().map(of).collect::<Vec<_>>()
+        };
+        let before = cell::series();
+        both.record_all(&1, &[None, Some(1.5.into())]);
+        assert_eq!(shown(), [("test.other".to_owned(), 1, vec![0, 1, 0])]);
+        both.record_all(&1, &[Some(0.5.into()), Some(9.0.into())]);
+        both.record_all(&2, &[Some(0.5.into()), None]);
+        let expected = [
+            ("test.one".to_owned(), 2, vec![1, 0]),
+            ("test.other".to_owned(), 1, vec![0, 1, 1]),
+        ];
+        assert_eq!(shown(), expected);
+        assert!(
+            cell::series() >= before + 3,
+            "each that has samples counts against the cap"
+        );
+    }
+
+    #[test]
     fn what_has_no_place_in_a_histogram_is_counted() {
         let histogram = Histogram::new(
             Meta {
