@@ -138,11 +138,13 @@ impl Latencies {
         Self(several.into_iter().flat_map(|one| one.0.iter().copied()).collect())
     }
 
-    /// Whether nothing piles up: the end is as quick as the beginning.
-    pub fn is_stable(&self) -> bool {
+    /// Whether nothing piles up at such a rate: the end is as quick as the beginning, and by then no more requests are under way than
+    /// there are connections for.
+    pub fn is_stable(&self, rate: f64) -> bool {
         let quarter = self.0.len() / 4;
-        let (first, last) = (&self.0[..quarter], &self.0[self.0.len() - quarter..]);
-        percentile(last.iter(), 50.0) <= percentile(first.iter(), 50.0) * 2.0
+        let median = |part: &[Latency]| percentile(part.iter(), 50.0);
+        let (first, last) = (median(&self.0[..quarter]), median(&self.0[self.0.len() - quarter..]));
+        last <= first * 2.0 && last * rate / 1e6 <= CONNECTIONS as f64
     }
 }
 

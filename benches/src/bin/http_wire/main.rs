@@ -220,7 +220,7 @@ fn capacity(load: &mut Load, bare: &mut Server, plan: &Plan) -> std::io::Result<
         let rate = (stable * unstable).sqrt();
         // A neighbour on the machine may spoil a try; no try makes a server faster than it is.
         let holds = (0..3).try_fold(false, |held, _| -> std::io::Result<bool> {
-            Ok(held || load.run(bare, rate, plan.search)?.is_stable())
+            Ok(held || load.run(bare, rate, plan.search)?.is_stable(rate))
         })?;
         if holds {
             stable = rate;
