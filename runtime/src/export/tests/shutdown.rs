@@ -3,7 +3,6 @@
 
 use super::receiver::{Answer, Receiver};
 use super::*;
-use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -132,9 +131,11 @@ fn thirty_combinations() {
                     _ => vec![],
                 };
                 let receiver = Receiver::scripted(script);
+                // Bound and not listening: nobody else can be given the address.
+                let taken = tokio::net::TcpSocket::new_v4().unwrap();
+                taken.bind(([127, 0, 0, 1], 0).into()).unwrap();
                 let url = if collector == Collector::Refusing {
-                    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-                    format!("http://{free}")
+                    format!("http://{}", taken.local_addr().unwrap())
                 } else {
                     receiver.url()
                 };
