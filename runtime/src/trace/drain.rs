@@ -3,17 +3,15 @@
 //! Callers never wait for it and hardly ever wake it: it naps between rounds while spans come, and parks when none have come
 //! for a while.
 
-use super::otel;
-use super::pipeline::{EncodedSpans, Shared, TraceStats};
+use super::batch::Batch;
+use super::long;
+use super::pipeline::{Shared, TraceStats};
 use super::ring::{self, Reader, Writer};
 use super::store::{Head, SLAB};
-use super::tail::{Scopes, Tail};
 use crate::clock;
 use crate::export::diag;
 use crate::export::otlp::traces;
 use crate::turns::Turns;
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
@@ -73,6 +71,21 @@ struct Flushes {
 static DELIVERED: AtomicU64 = AtomicU64::new(0);
 static LATE: AtomicU64 = AtomicU64::new(0);
 static DISCARDED: AtomicU64 = AtomicU64::new(0);
+
+/// So many were handed to a sink.
+pub(super) fn delivered(spans: u64) {
+    DELIVERED.fetch_add(spans, Ordering::Relaxed);
+}
+
+/// So many had nowhere to go any more.
+pub(super) fn late(spans: u64) {
+    LATE.fetch_add(spans, Ordering::Relaxed);
+}
+
+/// The tail rules discarded so many.
+pub(super) fn discarded(spans: u64) {
+    DISCARDED.fetch_add(spans, Ordering::Relaxed);
+}
 
 /// Spans that ended when their thread had no state any more.
 static ORPHANS: Mutex<Option<Writer<Head>>> = Mutex::new(None);
@@ -200,55 +213,6 @@ pub(crate) fn set_largest_ring(bytes: usize) {
     LARGEST_RING.store(bytes.next_power_of_two().max(FIRST_RING), Ordering::Relaxed);
 }
 
-/// Bodies too long for a ring, by span id: rare, so a lock will do.
-static LONG: Mutex<Long> = Mutex::new(Long::new());
-
-/// In bytes, over all threads: heads are bounded by their rings, and bodies by this.
-const MOST_LONG: usize = 64 << 20;
-
-struct Long {
-    bodies: BTreeMap<u64, Box<[u8]>>,
-    bytes: usize,
-}
-
-impl Long {
-    const fn new() -> Self {
-        Self {
-            bodies: BTreeMap::new(),
-            bytes: 0,
-        }
-    }
-
-    /// False when there is no room. One alone may be larger.
-    fn keep(&mut self, span: u64, body: &[u8]) -> bool {
-        let room = self.bodies.is_empty() || self.bytes + body.len() <= MOST_LONG;
-        if room {
-            self.bytes += body.len();
-            if let Some(before) = self.bodies.insert(span, body.into()) {
-                self.bytes -= before.len();
-            }
-        }
-        room
-    }
-
-    fn take(&mut self, span: u64) -> Option<Box<[u8]>> {
-        let body = self.bodies.remove(&span)?;
-        self.bytes -= body.len();
-        Some(body)
-    }
-}
-
-/// False when it can not be kept: the span is lost.
-#[cold]
-pub(crate) fn keep_long(span: u64, body: &[u8]) -> bool {
-    locked(&LONG).keep(span, body)
-}
-
-#[cold]
-pub(crate) fn take_long(span: u64) -> Option<Box<[u8]>> {
-    locked(&LONG).take(span)
-}
-
 /// A span was pushed; `half` when half of its ring waits.
 #[inline]
 pub(crate) fn pushed(half: bool) {
@@ -273,10 +237,10 @@ pub(crate) fn orphan(head: Head, body: &[u8]) {
     let writer = orphans.get_or_insert_with(|| new_ring(FIRST_RING));
     let mut head = head;
     head.set_long();
-    let kept = keep_long(head.span, body);
+    let kept = long::keep(head.span, body);
     if !kept || writer.push(&head, &[]).is_none() {
-        take_long(head.span);
-        LATE.fetch_add(1, Ordering::Relaxed);
+        long::take(head.span);
+        late(1);
     }
 }
 
@@ -443,9 +407,9 @@ impl Drainer {
                     batch.push(head, body, places);
                 } else {
                     if head.long() {
-                        take_long(head.span);
+                        long::take(head.span);
                     }
-                    LATE.fetch_add(1, Ordering::Relaxed);
+                    late(1);
                 }
             });
         }
@@ -485,125 +449,6 @@ impl Drainer {
     }
 }
 
-/// In bytes: a batch of large spans has no more of them than a request.
-const MOST_BATCH: usize = 3 << 20;
-
-/// Encoded spans of one pipeline that wait for company, by scope.
-struct Batch {
-    shared: Arc<Shared>,
-    scopes: Vec<(&'static str, Vec<u8>)>,
-    /// The scope used last: spans of one come in runs.
-    last: usize,
-    count: u64,
-    since: Instant,
-    tail: Option<Tail>,
-    /// One encoded span, where it is not known yet whether it stays.
-    one: Vec<u8>,
-}
-
-impl Batch {
-    fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            tail: shared.tail.clone().map(Tail::new),
-            one: Vec::new(),
-            shared,
-            scopes: Vec::new(),
-            last: 0,
-            count: 0,
-            since: Instant::now(),
-        }
-    }
-
-    fn push(&mut self, head: &Head, body: &[u8], places: &mut traces::Places) {
-        let scope = head.meta.map_or("", otel::scope_key);
-        let long = if head.long() { take_long(head.span) } else { None };
-        let body = long.as_deref().unwrap_or(body);
-        if let Some(mut tail) = self.tail.take() {
-            let mut one = std::mem::take(&mut self.one);
-            traces::span(&mut one, head, body, places);
-            tail.span(head, scope, &one, &mut |scopes| self.kept(scopes));
-            one.clear();
-            self.one = one;
-            DISCARDED.fetch_add(std::mem::take(&mut tail.discarded), Ordering::Relaxed);
-            self.tail = Some(tail);
-        } else {
-            traces::span(self.scope(scope), head, body, places);
-            self.added(1);
-        }
-    }
-
-    /// What the tail rules kept.
-    fn kept(&mut self, scopes: Scopes) {
-        for (scope, bytes, count) in scopes {
-            self.scope(scope).extend_from_slice(&bytes);
-            self.added(count);
-        }
-    }
-
-    /// Decides traces that have waited long enough; `all` at the end.
-    fn overdue(&mut self, all: bool) {
-        if let Some(mut tail) = self.tail.take() {
-            tail.overdue(all, &mut |scopes| self.kept(scopes));
-            DISCARDED.fetch_add(std::mem::take(&mut tail.discarded), Ordering::Relaxed);
-            self.tail = Some(tail);
-        }
-    }
-
-    /// The encoded spans of a scope.
-    fn scope(&mut self, scope: &'static str) -> &mut Vec<u8> {
-        let same = |known: &&'static str| std::ptr::eq(*known, scope) || *known == scope;
-        if !self.scopes.get(self.last).is_some_and(|(known, _)| same(known)) {
-            self.last = self
-                .scopes
-                .iter()
-                .position(|(known, _)| same(known))
-                .unwrap_or_else(|| {
-                    self.scopes.push((scope, Vec::new()));
-                    self.scopes.len() - 1
-                });
-        }
-        &mut self.scopes[self.last].1
-    }
-
-    fn added(&mut self, count: u64) {
-        if self.count == 0 {
-            self.since = Instant::now();
-        }
-        self.count += count;
-        let bytes = self.scopes.get(self.last).map_or(0, |(_, spans)| spans.len());
-        if self.count >= self.shared.batch as u64 || bytes >= MOST_BATCH {
-            self.deliver();
-        }
-    }
-
-    fn deliver(&mut self) {
-        let mut bytes = Vec::with_capacity(
-            self.scopes
-                .iter()
-                .map(|(scope, spans)| scope.len() + spans.len() + 16)
-                .sum(),
-        );
-        for (scope, spans) in &mut self.scopes {
-            if !spans.is_empty() {
-                traces::scope_spans(&mut bytes, scope, spans);
-                spans.clear();
-            }
-        }
-        let count = std::mem::take(&mut self.count);
-        let sink = &self.shared.sink;
-        // A sink that panics loses its batch, not the thread.
-        if catch_unwind(AssertUnwindSafe(|| sink.spans(EncodedSpans { bytes, count }))).is_ok() {
-            DELIVERED.fetch_add(count, Ordering::Relaxed);
-        } else {
-            LATE.fetch_add(count, Ordering::Relaxed);
-        }
-        if self.scopes.len() > 256 {
-            self.scopes.clear();
-            self.last = 0;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -613,19 +458,5 @@ mod tests {
         let mut losses = Losses::default();
         let news = [0, 5, 5, 6].map(|dropped| losses.is_news(dropped));
         assert_eq!(news, [false, true, false, true]);
-    }
-
-    #[test]
-    fn long_bodies_are_bounded_together_and_one_alone_is_not() {
-        let mut long = Long::new();
-        assert!(long.keep(1, &vec![1; MOST_LONG + 1]));
-        assert!(!long.keep(2, &[2]));
-        assert_eq!(long.take(1).map(|body| body.len()), Some(MOST_LONG + 1));
-        assert!(long.keep(2, &vec![2; MOST_LONG - 10]) && long.keep(3, &[3; 10]));
-        assert!(!long.keep(4, &[4]));
-        assert_eq!(long.take(4), None);
-        assert_eq!(long.take(3), Some([3; 10].into()));
-        assert!(long.keep(4, &[4]));
-        assert_eq!(long.bytes, MOST_LONG - 9);
     }
 }

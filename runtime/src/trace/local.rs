@@ -8,6 +8,7 @@ use super::chosen::Decided;
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use super::drain::{self, Counters};
 use super::ids::Rng;
+use super::long;
 use super::passed::{self, Stage};
 use super::pipeline::{Limits, Shared};
 use super::ring::Writer;
@@ -368,7 +369,7 @@ impl Local {
         let writer = self.writer.get_or_insert_with(|| drain::new_ring(drain::FIRST_RING));
         if body.len() > writer.longest_body() {
             head.set_long();
-            if !drain::keep_long(head.span, body) {
+            if !long::keep(head.span, body) {
                 drain::pushed(true);
                 return self.counters().dropped_ring.add(1);
             }
@@ -384,7 +385,7 @@ impl Local {
             let _ = writer.push(&head, body);
         } else {
             if head.long() {
-                drain::take_long(head.span);
+                long::take(head.span);
             }
             self.counters().dropped_ring.add(1);
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod active;
 pub(crate) mod baggage;
+mod batch;
 pub(crate) mod body;
 pub(crate) mod carrier;
 pub(crate) mod chosen;
@@ -19,6 +20,7 @@ mod ids;
 #[cfg(feature = "logs")]
 pub(crate) mod layer;
 pub(crate) mod local;
+mod long;
 mod modes;
 pub(crate) mod open;
 #[cfg(feature = "otel")]
