@@ -184,6 +184,10 @@ mod tests {
                     let gone = course.gone(u64::MAX);
                     assert_eq!(gone % 100_000, 0);
                     let at = course.gone(gone as u64 * 10);
+                    // Who was kept waiting meanwhile asks of a past that is forgotten.
+                    if course.gone(u64::MAX) - gone > 100_000 * KNOTS as i64 / 4 {
+                        continue;
+                    }
                     assert!(at <= gone && gone - at <= 100_000, "{at} of {gone}");
                 }
             });
