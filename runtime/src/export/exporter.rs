@@ -5,6 +5,7 @@ use super::account::Report;
 use super::background::Background;
 use super::diag::{Level, say, say_once};
 use super::endpoint::Endpoint;
+use super::otlp::framed::Framed;
 use super::otlp::wire::{self, EncodedResource};
 use super::outlet::Outlet;
 use super::pipeline::Pipeline;
@@ -14,7 +15,6 @@ use super::spool::Spool;
 use super::transport::Signal;
 use crate::config::Resource;
 use crate::config::env::{Batch, Config, Otlp};
-use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -66,16 +66,17 @@ impl Exporter {
     }
 
     /// Queues encoded spans: repeated `scope_spans` of a `ResourceSpans`, tags included. Never waits.
-    pub(crate) fn spans(&self, bytes: impl Into<Bytes>, count: u64) {
+    pub(crate) fn spans(&self, scopes: Framed, count: u64) {
         if let Some(pipeline) = &self.ways.traces {
-            pipeline.push(bytes.into(), count);
+            pipeline.push(scopes, count);
         }
     }
 
     /// Queues encoded log records: repeated `log_records` of a `ScopeLogs`, tags included. Never waits.
-    pub(crate) fn logs(&self, records: &[u8], count: u64) {
+    pub(crate) fn logs(&self, mut records: Framed, count: u64) {
         if let Some(pipeline) = &self.ways.logs {
-            pipeline.push(wire::in_scope(records), count);
+            wire::put_in_scope(&mut records);
+            pipeline.push(records, count);
         }
     }
 

@@ -5,6 +5,7 @@ use super::backlog::Backlog;
 use super::diag::{Level, say_once};
 use super::durations;
 use super::endpoint::Endpoint;
+use super::otlp::framed::Framed;
 use super::otlp::wire::{self, EncodedResource};
 use super::outlet::{Flush, Outlet};
 use super::queue::{Chunk, Queue};
@@ -63,9 +64,11 @@ impl Pipeline {
     }
 
     /// Takes in what there is room for. Never waits.
-    pub(super) fn push(&self, bytes: Bytes, count: u64) {
+    pub(super) fn push(&self, scopes: Framed, count: u64) {
         while self.queue.lacks_room(count) && self.spill() {}
-        let taken = self.queue.push(Chunk { bytes, count });
+        let (request, bytes) = wire::framed(&self.resource, scopes);
+        let request = Some(request);
+        let taken = self.queue.push(Chunk { bytes, count, request });
         self.taken.fetch_add(taken, SeqCst);
         if count > taken {
             self.drop_newest(count - taken);
@@ -98,6 +101,16 @@ impl Pipeline {
     }
 
     fn request(&self, batch: &[Chunk]) -> (Bytes, u64) {
+        if let [
+            Chunk {
+                request: Some(request),
+                count,
+                ..
+            },
+        ] = batch
+        {
+            return (request.clone(), *count);
+        }
         let items: Vec<_> = batch.iter().map(|chunk| chunk.bytes.clone()).collect();
         let count = batch.iter().map(|chunk| chunk.count).sum();
         (wire::request(&self.resource, &items), count)

@@ -11,6 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) struct Chunk {
     pub(crate) bytes: Bytes,
     pub(crate) count: u64,
+    /// The request of all of them and no others, where they stand in one.
+    pub(crate) request: Option<Bytes>,
 }
 
 /// Beyond this many encoded bytes the queue is full, however few the items.
@@ -194,10 +196,12 @@ fn split(chunk: Chunk, mut room: Room) -> (Chunk, Option<Chunk>) {
     let rest = Chunk {
         count: chunk.count - count,
         bytes: rest.freeze(),
+        request: None,
     };
     let first = Chunk {
         count,
         bytes: first.freeze(),
+        request: None,
     };
     (first, Some(rest))
 }
@@ -247,6 +251,7 @@ mod tests {
             field(&mut bytes, 2, &scope);
         }
         Chunk {
+            request: None,
             bytes: bytes.freeze(),
             count: u64::from(count),
         }
@@ -310,6 +315,7 @@ mod tests {
             field(&mut bytes, 2, &scope);
         }
         Chunk {
+            request: None,
             bytes: bytes.freeze(),
             count: sizes.len() as u64,
         }
@@ -360,6 +366,7 @@ mod tests {
             let (first, rest) = split(
                 Chunk {
                     bytes: Bytes::copy_from_slice(bytes),
+                    request: None,
                     count: 3,
                 },
                 Room { items: 1, bytes: 1 },

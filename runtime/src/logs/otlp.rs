@@ -1,6 +1,7 @@
 //! Batches of records for OTLP, from the same views the lines are made of.
 
 use super::view::View;
+use crate::export::otlp::framed::Framed;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ pub(crate) type Encode = fn(&View<'_>, &LogLimits, &mut Vec<u8>);
 /// Takes framed `LogRecord`s (field 2 of `ScopeLogs`, repeated) and how many there are. Must not block: it is called on the writer's
 /// thread.
 pub(crate) trait LogSink: Send + Sync {
-    fn batch(&self, records: Vec<u8>, count: u64);
+    fn batch(&self, records: Framed, count: u64);
 }
 
 /// `OTEL_LOGRECORD_ATTRIBUTE_*`, `OTEL_ATTRIBUTE_*`.
@@ -48,7 +49,7 @@ const MOST: usize = 1024 * 1024;
 /// Collects records until a batch is full or old enough.
 pub(super) struct Batcher {
     to: OtlpLogs,
-    bytes: Vec<u8>,
+    records: Framed,
     count: u64,
     since: Option<Instant>,
 }
@@ -57,17 +58,17 @@ impl Batcher {
     pub(super) fn new(to: OtlpLogs) -> Self {
         Self {
             to,
-            bytes: Vec::new(),
+            records: Framed::default(),
             count: 0,
             since: None,
         }
     }
 
     pub(super) fn add(&mut self, view: &View<'_>) {
-        (self.to.encode)(view, &self.to.limits, &mut self.bytes);
+        (self.to.encode)(view, &self.to.limits, self.records.end());
         self.count += 1;
         self.since.get_or_insert_with(Instant::now);
-        if self.count >= self.to.max_batch || self.bytes.len() >= MOST {
+        if self.count >= self.to.max_batch || self.records.len() >= MOST {
             self.send();
         }
     }
@@ -91,7 +92,7 @@ impl Batcher {
         self.since = None;
         let count = std::mem::take(&mut self.count);
         if count > 0 {
-            self.to.sink.batch(std::mem::take(&mut self.bytes), count);
+            self.to.sink.batch(self.records.take(), count);
         }
     }
 }

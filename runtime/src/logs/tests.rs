@@ -477,7 +477,7 @@ fn a_request_is_known_from_any_depth() {
 fn no_line_is_lost_or_doubled_when_both_outputs_are_on() {
     struct Sink(Mutex<(u64, usize)>);
     impl LogSink for Sink {
-        fn batch(&self, records: Vec<u8>, count: u64) {
+        fn batch(&self, records: crate::export::otlp::framed::Framed, count: u64) {
             let mut seen = self.0.lock().unwrap();
             seen.0 += count;
             seen.1 += records.len();

@@ -396,14 +396,14 @@ struct ToExporter(Arc<Exporter>);
 #[cfg(feature = "otlp")]
 impl trace::SpanSink for ToExporter {
     fn spans(&self, batch: trace::EncodedSpans) {
-        self.0.spans(batch.bytes, batch.count);
+        self.0.spans(batch.scopes, batch.count);
     }
 }
 
 #[cfg(all(feature = "otlp", feature = "logs"))]
 impl crate::logs::LogSink for ToExporter {
-    fn batch(&self, records: Vec<u8>, count: u64) {
-        self.0.logs(&records, count);
+    fn batch(&self, records: crate::export::otlp::framed::Framed, count: u64) {
+        self.0.logs(records, count);
     }
 }
 

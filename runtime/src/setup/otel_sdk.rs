@@ -96,7 +96,7 @@ struct Tee {
 
 impl SpanSink for Tee {
     fn spans(&self, batch: EncodedSpans) {
-        let spans: Arc<[u8]> = batch.bytes.as_slice().into();
+        let spans: Arc<[u8]> = (&*batch.scopes).into();
         for outlet in self.others.0.iter() {
             outlet.push(&spans, batch.count);
         }

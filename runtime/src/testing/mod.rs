@@ -419,7 +419,7 @@ impl Seen {
 
 impl SpanSink for Seen {
     fn spans(&self, batch: EncodedSpans) {
-        self.lock().spans.extend(decode::spans(&batch.bytes));
+        self.lock().spans.extend(decode::spans(&batch.scopes));
     }
 }
 

@@ -6,6 +6,7 @@ use super::otel;
 use super::pipeline::{EncodedSpans, Shared};
 use super::store::Head;
 use super::tail::{Scopes, Tail};
+use crate::export::otlp::framed::Framed;
 use crate::export::otlp::traces;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ const MOST_BATCH: usize = 3 << 20;
 /// Encoded spans of one pipeline that wait for company, by scope.
 pub(super) struct Batch {
     pub(super) shared: Arc<Shared>,
-    scopes: Vec<(&'static str, Vec<u8>)>,
+    scopes: Vec<(&'static str, Framed)>,
     /// The scope used last: spans of one come in runs.
     last: usize,
     pub(super) count: u64,
@@ -53,7 +54,7 @@ impl Batch {
             drain::discarded(std::mem::take(&mut tail.discarded));
             self.tail = Some(tail);
         } else {
-            traces::span(self.scope(scope), head, body, places);
+            traces::span(self.scope(scope).end(), head, body, places);
             self.added(1);
         }
     }
@@ -61,7 +62,7 @@ impl Batch {
     /// What the tail rules kept.
     fn kept(&mut self, scopes: Scopes) {
         for (scope, bytes, count) in scopes {
-            self.scope(scope).extend_from_slice(&bytes);
+            self.scope(scope).end().extend_from_slice(&bytes);
             self.added(count);
         }
     }
@@ -76,7 +77,7 @@ impl Batch {
     }
 
     /// The encoded spans of a scope.
-    fn scope(&mut self, scope: &'static str) -> &mut Vec<u8> {
+    fn scope(&mut self, scope: &'static str) -> &mut Framed {
         let same = |known: &&'static str| std::ptr::eq(*known, scope) || *known == scope;
         if !self.scopes.get(self.last).is_some_and(|(known, _)| same(known)) {
             self.last = self
@@ -84,7 +85,7 @@ impl Batch {
                 .iter()
                 .position(|(known, _)| same(known))
                 .unwrap_or_else(|| {
-                    self.scopes.push((scope, Vec::new()));
+                    self.scopes.push((scope, Framed::default()));
                     self.scopes.len() - 1
                 });
         }
@@ -102,23 +103,30 @@ impl Batch {
         }
     }
 
-    pub(super) fn deliver(&mut self) {
-        let mut bytes = Vec::with_capacity(
-            self.scopes
-                .iter()
-                .map(|(scope, spans)| scope.len() + spans.len() + 16)
-                .sum(),
-        );
+    /// All spans in their scopes. Those of the largest one stay where they are, and the others come behind.
+    fn framed(&mut self) -> Framed {
+        let largest = self.scopes.iter_mut().max_by_key(|(_, spans)| spans.len());
+        let mut all = largest.map_or_else(Framed::default, |(scope, spans)| {
+            let mut spans = spans.take();
+            traces::put_in_scope(&mut spans, scope);
+            spans
+        });
         for (scope, spans) in &mut self.scopes {
             if !spans.is_empty() {
-                traces::scope_spans(&mut bytes, scope, spans);
+                traces::put_in_scope(spans, scope);
+                all.end().extend_from_slice(spans);
                 spans.clear();
             }
         }
+        all
+    }
+
+    pub(super) fn deliver(&mut self) {
+        let scopes = self.framed();
         let count = std::mem::take(&mut self.count);
         let sink = &self.shared.sink;
         // A sink that panics loses its batch, not the thread.
-        if catch_unwind(AssertUnwindSafe(|| sink.spans(EncodedSpans { bytes, count }))).is_ok() {
+        if catch_unwind(AssertUnwindSafe(|| sink.spans(EncodedSpans { scopes, count }))).is_ok() {
             drain::delivered(count);
         } else {
             drain::late(count);

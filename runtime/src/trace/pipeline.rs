@@ -7,16 +7,17 @@ use super::local::Carried;
 use super::sampler::{Quick, Sampler};
 use super::subscriber::Recorder;
 use super::tail::TailRules;
+use crate::export::otlp::framed::Framed;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tracing_core::{Dispatch, callsite, dispatcher};
 
-/// Finished spans in OTLP: repeated `scope_spans` fields of a `ResourceSpans`, each whole, to be appended to a resource
-/// (`export::otlp::wire::request`).
+/// Finished spans in OTLP: repeated `scope_spans` fields of a `ResourceSpans`, each whole, to be put behind a resource
+/// (`export::otlp::wire::framed`).
 pub(crate) struct EncodedSpans {
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) scopes: Framed,
     /// How many spans there are in it.
     pub(crate) count: u64,
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "otlp")]
 pub(crate) mod connect;
+pub(crate) mod framed;
 #[cfg(feature = "otlp")]
 pub(crate) mod greeting;
 #[cfg(feature = "grpc")]

@@ -1,10 +1,11 @@
 //! Snapshots of the metrics as OTLP.
 
-use super::wire::{field, in_scope, in_scope_of};
+use super::framed::Framed;
+use super::wire::{field, put_in_scope};
 use crate::config::env::Temporality;
 use crate::export::queue::MAX_BATCH_BYTES;
 use crate::export::snapshot::{Exemplar, Exponential, Family, Histogram, Kind, Labels, Number, Point, PointValue};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
     self as otlp, AggregationTemporality, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge,
@@ -152,7 +153,7 @@ impl MetricEncoder {
 /// Requests being put together: as few as receivers take.
 #[derive(Default)]
 struct Request<'a> {
-    scopes: Vec<(&'a Scope, BytesMut)>,
+    scopes: Vec<(&'a Scope, Framed)>,
     bytes: usize,
     count: u64,
     values: Told,
@@ -190,11 +191,11 @@ impl<'a> Request<'a> {
         }
         let at = self.scopes.iter().position(|(known, _)| *known == scope);
         let at = at.unwrap_or_else(|| {
-            self.scopes.push((scope, BytesMut::new()));
+            self.scopes.push((scope, Framed::default()));
             self.scopes.len() - 1
         });
         for metric in metrics {
-            field(&mut self.scopes[at].1, 2, &metric);
+            field(self.scopes[at].1.end(), 2, &metric);
         }
         self.bytes += bytes;
         self.count += points.len() as u64;
@@ -213,7 +214,7 @@ impl<'a> Request<'a> {
         if !scopes.is_empty() {
             self.parts.push(Part {
                 scopes: scopes
-                    .iter()
+                    .into_iter()
                     .map(|(scope, items)| in_their_scope(scope, items))
                     .collect(),
                 count: std::mem::take(&mut self.count),
@@ -239,9 +240,10 @@ fn news<'a>(family: &Family, point: &'a Point, last: Option<&State>) -> News<'a>
     }
 }
 
-fn in_their_scope(labels: &Scope, items: &[u8]) -> Bytes {
+fn in_their_scope(labels: &Scope, mut items: Framed) -> Bytes {
     if labels.is_empty() {
-        return in_scope(items);
+        put_in_scope(&mut items);
+        return items.into();
     }
     let (mut scope, mut schema_url) = (InstrumentationScope::default(), "");
     for (key, value) in labels {
@@ -254,7 +256,8 @@ fn in_their_scope(labels: &Scope, items: &[u8]) -> Bytes {
                 .push(attribute(other, any_value::Value::StringValue(value.to_string()))),
         }
     }
-    in_scope_of(&scope.encode_to_vec(), schema_url, items)
+    items.put_in_scope(&scope.encode_to_vec(), schema_url);
+    items.into()
 }
 
 /// A point, and its value and start as they are to be told.

@@ -3,6 +3,7 @@
 //! Field numbers are those of `opentelemetry/proto/trace/v1/trace.proto`. A test reads every field back through the decoder of
 //! `opentelemetry-proto`.
 
+use super::framed::Framed;
 use crate::clock;
 use crate::outcome::CallOutcome;
 use crate::quick::BuildQuick;
@@ -182,24 +183,14 @@ pub(crate) fn request(resource: &[u8], scope_spans: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A `scope_spans` field of `ResourceSpans`: the scope, by its name or by what [`otel::scope_key`] says of more, and its spans.
-pub(crate) fn scope_spans(out: &mut Vec<u8>, scope: &str, spans: &[u8]) {
-    let (mut head, mut tail) = (Vec::new(), Vec::new());
-    match otel::scope_of(scope) {
-        Some(more) => {
-            bytes(&mut head, 1, &more.message);
-            if !more.schema_url.is_empty() {
-                bytes(&mut tail, 3, more.schema_url.as_bytes());
-            }
-        }
-        None => nested(&mut head, 1, |out| bytes(out, 1, scope.as_bytes())),
+/// Makes spans a `scope_spans` field of `ResourceSpans`: of the scope of that name, or of more, where [`otel::scope_key`] knows it.
+pub(crate) fn put_in_scope(spans: &mut Framed, scope: &str) {
+    if let Some(more) = otel::scope_of(scope) {
+        return spans.put_in_scope(&more.message, &more.schema_url);
     }
-    // The spans are many, and moved once.
-    tag(out, 2, LENGTH);
-    varint(out, (head.len() + spans.len() + tail.len()) as u64);
-    for part in [&head, spans, &tail] {
-        out.extend_from_slice(part);
-    }
+    let mut named = Vec::new();
+    bytes(&mut named, 1, scope.as_bytes());
+    spans.put_in_scope(&named, "");
 }
 
 /// What fields of the names `otel.*` say of the span itself, as `tracing-opentelemetry` has it.

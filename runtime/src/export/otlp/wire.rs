@@ -1,7 +1,20 @@
 //! As much of protobuf as framing needs: items come encoded and go out inside a resource and a scope.
 
+use super::framed::Framed;
 use crate::config::{AttrValue, Resource};
 use bytes::{BufMut, Bytes, BytesMut};
+
+/// The same as [`request`] around scopes that stay where they are; and those scopes in it.
+pub(crate) fn framed(resource: &EncodedResource, mut scopes: Framed) -> (Bytes, Bytes) {
+    let length = scopes.len();
+    scopes.end().extend_from_slice(&resource.schema);
+    scopes.put_before(&resource.resource);
+    scopes.enclose(1);
+    let request = Bytes::from(scopes);
+    let end = request.len() - resource.schema.len();
+    let scopes = request.slice(end - length..end);
+    (request, scopes)
+}
 
 /// The fields that the three `Export…ServiceRequest`s have alike: `resource_…` = 1, in it `resource` = 1, `scope_…` = 2,
 /// `schema_url` = 3. `scopes` are fields 2 of it, tags included.
@@ -18,25 +31,12 @@ pub(crate) fn request(resource: &EncodedResource, scopes: &[Bytes]) -> Bytes {
     out.freeze()
 }
 
-/// Items (fields 2 of a `Scope…`, tags included) in our own scope: a field 2 of a `Resource…`.
-pub(crate) fn in_scope(items: &[u8]) -> Bytes {
+/// Puts items (fields 2 of a `Scope…`, tags included) in our own scope.
+pub(crate) fn put_in_scope(items: &mut Framed) {
     let mut scope = BytesMut::new();
     field(&mut scope, 1, b"vitalsign");
     field(&mut scope, 2, env!("CARGO_PKG_VERSION").as_bytes());
-    in_scope_of(&scope, "", items)
-}
-
-/// Items in a scope of another's, that is encoded.
-pub(crate) fn in_scope_of(scope: &[u8], schema_url: &str, items: &[u8]) -> Bytes {
-    let mut content = BytesMut::with_capacity(items.len() + scope.len() + schema_url.len() + 16);
-    field(&mut content, 1, scope);
-    content.put_slice(items);
-    if !schema_url.is_empty() {
-        field(&mut content, 3, schema_url.as_bytes());
-    }
-    let mut out = BytesMut::with_capacity(content.len() + 6);
-    field(&mut out, 2, &content);
-    out.freeze()
+    items.put_in_scope(&scope, "");
 }
 
 /// What stands around every batch, encoded once.
@@ -102,13 +102,13 @@ fn any_value(value: &AttrValue) -> BytesMut {
 }
 
 /// A length-delimited field; its number is below 16.
-pub(crate) fn field(out: &mut BytesMut, number: u8, content: &[u8]) {
+pub(crate) fn field(out: &mut impl BufMut, number: u8, content: &[u8]) {
     out.put_u8(number << 3 | 2);
     varint(out, content.len() as u64);
     out.put_slice(content);
 }
 
-pub(crate) fn varint(out: &mut BytesMut, mut value: u64) {
+pub(crate) fn varint(out: &mut impl BufMut, mut value: u64) {
     while value >= 0x80 {
         out.put_u8(value as u8 | 0x80);
         value >>= 7;
@@ -265,14 +265,17 @@ mod tests {
                 name: name.to_owned(),
                 ..Span::default()
             };
-            let mut bytes = BytesMut::new();
-            field(&mut bytes, 2, &span.encode_to_vec());
-            bytes.freeze()
+            let mut spans = Framed::default();
+            field(spans.end(), 2, &span.encode_to_vec());
+            put_in_scope(&mut spans);
+            Bytes::from(spans)
         };
-        let body = request(
-            &EncodedResource::new(&resource),
-            &[in_scope(&span("one")), in_scope(&span(&"two".repeat(100)))],
-        );
+        let resource = EncodedResource::new(&resource);
+        let scopes = [span("one"), span(&"two".repeat(100))];
+        let body = request(&resource, &scopes);
+        let mut stay = Framed::default();
+        stay.end().extend_from_slice(&scopes.concat());
+        assert_eq!(framed(&resource, stay), (body.clone(), scopes.concat().into()));
         let request = ExportTraceServiceRequest::decode(body).unwrap();
         let spans = &request.resource_spans[0];
         let attributes = &spans.resource.as_ref().unwrap().attributes;

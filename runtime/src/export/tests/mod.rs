@@ -13,7 +13,8 @@ mod tls;
 use super::account::Tally;
 use super::background::Background;
 use super::exporter::Exporter;
-use super::otlp::wire::{field, in_scope};
+use super::otlp::framed::Framed;
+use super::otlp::wire::{field, put_in_scope};
 use super::snapshot::{Family, Kind, Number, Point, PointValue};
 use crate::config::Resource;
 use crate::config::env::Config;
@@ -46,23 +47,24 @@ fn exporter_on(background: Arc<Background>, url: &str, vars: &[(&str, &str)]) ->
 }
 
 /// Encoded spans of these names.
-fn spans(names: impl IntoIterator<Item = String>) -> (Bytes, u64) {
-    let (mut bytes, mut count) = (BytesMut::new(), 0);
+fn spans(names: impl IntoIterator<Item = String>) -> (Framed, u64) {
+    let (mut spans, mut count) = (Framed::default(), 0);
     for name in names {
         let span = Span {
             name,
             ..Span::default()
         };
-        field(&mut bytes, 2, &span.encode_to_vec());
+        field(spans.end(), 2, &span.encode_to_vec());
         count += 1;
     }
-    (in_scope(&bytes), count)
+    put_in_scope(&mut spans);
+    (spans, count)
 }
 
 /// Records `count` spans of names that continue from `first`.
 fn record(exporter: &Exporter, first: u64, count: u64) {
-    let (bytes, count) = spans((first..first + count).map(|n| n.to_string()));
-    exporter.spans(bytes, count);
+    let (spans, count) = spans((first..first + count).map(|n| n.to_string()));
+    exporter.spans(spans, count);
 }
 
 /// A family with one counter of this value.

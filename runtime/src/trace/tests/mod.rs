@@ -101,7 +101,7 @@ impl Traced {
         assert!(self.pipeline.flush(Instant::now() + Duration::from_secs(20)));
         let mut spans = Vec::new();
         for batch in self.kept.batches.lock().unwrap().iter() {
-            let bytes = request(b"", &batch.bytes);
+            let bytes = request(b"", &batch.scopes);
             let request = ExportTraceServiceRequest::decode(&*bytes).unwrap();
             assert_eq!(request.resource_spans.len(), 1);
             let mut count = 0;
