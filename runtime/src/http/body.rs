@@ -34,8 +34,8 @@ impl Answering {
         this
     }
 
-    pub(super) fn enter(&self) -> Option<Entered<'_>> {
-        self.0.as_ref().map(|exchange| exchange.enter())
+    pub(super) fn enter(&mut self) -> Option<Entered<'_>> {
+        self.0.as_mut().map(|exchange| exchange.enter())
     }
 
     pub(super) fn saw(&mut self, step: Step<'_>) {

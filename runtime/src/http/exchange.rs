@@ -91,13 +91,8 @@ impl Exchange {
     }
 
     /// What runs until the guard is dropped belongs to this request.
-    pub(super) fn enter(&self) -> Entered<'_> {
-        self.span.enter(self.site);
-        Entered {
-            #[cfg(feature = "logs")]
-            _scope: self.served.as_ref().and_then(Served::scope),
-            span: &self.span,
-        }
+    pub(super) fn enter(&mut self) -> Entered<'_> {
+        Entered::new(&self.span, self.site, self.served.as_mut())
     }
 
     /// The head of the response is there.
@@ -180,11 +175,11 @@ impl Exchange {
             measure::called(self.side, &(method, code, error), &measured);
         }
         measure::ended(self.side, &self.key, &measured);
-        if let Some(served) = &self.served {
+        if let Some(served) = &mut self.served {
             served.ended();
-            if let Some(path) = served.line() {
-                let _entered = self.enter();
-                super::server::access_line(self, path, code, measured.took.value, outcome);
+            if let Some(path) = served.take_path() {
+                let _entered = Entered::new(&self.span, self.site, Some(served));
+                super::server::access_line(&self.key, &path, self.passed, code, measured.took.value, outcome);
             }
         }
         self.span.close(end, outcome);
@@ -263,8 +258,23 @@ impl Drop for Exchange {
 /// The request's span, and its fields of log lines, are current while this lives.
 pub(super) struct Entered<'a> {
     #[cfg(feature = "logs")]
-    _scope: Option<crate::logs::ScopeEntered>,
+    _scope: Option<crate::logs::ScopeEntered<'a>>,
     span: &'a ActiveSpan,
+}
+
+impl<'a> Entered<'a> {
+    #[cfg_attr(
+        not(feature = "logs"),
+        expect(unused_variables, reason = "no lines to put fields on")
+    )]
+    fn new(span: &'a ActiveSpan, site: &'static Site, served: Option<&'a mut Served>) -> Self {
+        span.enter(site);
+        Self {
+            #[cfg(feature = "logs")]
+            _scope: served.and_then(Served::enter),
+            span,
+        }
+    }
 }
 
 impl Drop for Entered<'_> {
@@ -301,9 +311,9 @@ impl<F> Handling<F> {
 
     /// The call that makes the future is part of the request, too.
     #[inline]
-    pub(super) fn call(exchange: Option<Box<Exchange>>, call: impl FnOnce() -> F) -> Self {
+    pub(super) fn call(mut exchange: Option<Box<Exchange>>, call: impl FnOnce() -> F) -> Self {
         let inner = {
-            let _entered = exchange.as_ref().map(|it| it.enter());
+            let _entered = exchange.as_mut().map(|it| it.enter());
             call()
         };
         Self {
@@ -320,7 +330,7 @@ impl<F: Future> Future for Handling<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let polled = {
-            let _entered = this.exchange.as_ref().map(|it| it.enter());
+            let _entered = this.exchange.as_mut().map(|it| it.enter());
             let _through = this.through.as_ref().map(Through::enter);
             this.inner.poll(cx)
         };

@@ -2,9 +2,10 @@
 
 use super::rpc::{self, Code};
 use super::words;
-use crate::metrics::dynamic::{Histogram, Histograms, Meta, Numbers, Sample};
+use crate::metrics::dynamic::{Histogram, Histograms, Meta, Numbers, Sample, Table};
 use crate::metrics::label::Limit;
 use crate::metrics::registry::{self, LabelSet};
+use crate::trace::common;
 use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -146,22 +147,10 @@ fn labels(side: Side, key: &Key) -> LabelSet {
 }
 
 /// The labels of what is under way.
-#[derive(Clone, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Active {
     method: &'static str,
     scheme: &'static str,
-}
-
-impl PartialEq for Active {
-    fn eq(&self, other: &Self) -> bool {
-        same(self.method, other.method) && same(self.scheme, other.scheme)
-    }
-}
-
-impl Hash for Active {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(first(self.method) ^ (self.method.len() as u64) << 8 ^ (self.scheme.len() as u64) << 16);
-    }
 }
 
 fn active_labels(key: &Active) -> LabelSet {
@@ -254,8 +243,63 @@ fn families(side: Side) -> &'static Families {
     }
 }
 
-/// A request came in: the number of those under way, to be given back at its end.
-pub(super) fn began(method: &'static str, scheme: &'static str) -> Option<Arc<AtomicI64>> {
+/// What the requests of a server have in common that have one method, scheme, route and version.
+pub(super) struct Operation {
+    /// How many of that method and scheme are under way.
+    active: Option<Arc<AtomicI64>>,
+    /// Of their spans, in [`common`].
+    pub(super) common: Option<u32>,
+}
+
+impl Operation {
+    fn new(key: &Key) -> Self {
+        let route = route(key.place);
+        let attributes = [
+            ("http.request.method", Some(key.method)),
+            ("http.route", route),
+            ("url.scheme", Some(key.scheme)),
+            ("network.protocol.version", key.version),
+        ];
+        let said = attributes
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?.into())));
+        Self {
+            active: active(key.method, key.scheme),
+            common: common::keep(&words::span_name(key.method, route), said.collect()),
+        }
+    }
+
+    /// One of them began, or ended.
+    fn count(&self, by: i64) {
+        if let Some(active) = &self.active {
+            active.fetch_add(by, Ordering::Relaxed);
+        }
+    }
+
+    /// It is not under way any more.
+    pub(super) fn ended(&self) {
+        self.count(-1);
+    }
+}
+
+/// A request with these labels came in: to be told of its end.
+pub(super) fn began(key: &Key) -> Arc<Operation> {
+    static OPERATIONS: OnceLock<Table<Key, Operation>> = OnceLock::new();
+    let found = OPERATIONS
+        .get_or_init(Table::default)
+        .with(key, || Some(Operation::new(key)), Arc::clone);
+    let operation = found.unwrap_or_else(|| {
+        Arc::new(Operation {
+            active: active(key.method, key.scheme),
+            common: None,
+        })
+    });
+    operation.count(1);
+    operation
+}
+
+/// The number of requests under way, where there is room for a series.
+fn active(method: &'static str, scheme: &'static str) -> Option<Arc<AtomicI64>> {
     static ACTIVE: OnceLock<Arc<Numbers<Active>>> = OnceLock::new();
     let active = ACTIVE.get_or_init(|| {
         let active = Arc::new(Numbers::up_down(Meta {
@@ -267,9 +311,7 @@ pub(super) fn began(method: &'static str, scheme: &'static str) -> Option<Arc<At
         registry::register(active.clone());
         active
     });
-    let active = active.of(&Active { method, scheme })?;
-    active.fetch_add(1, Ordering::Relaxed);
-    Some(active)
+    active.of(&Active { method, scheme })
 }
 
 /// What is known of a request at its end.

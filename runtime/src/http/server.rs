@@ -2,7 +2,7 @@
 
 use super::exchange::{Exchange, site};
 use super::head::{Head, KeptPath};
-use super::measure::{self, ErrorType, Key, Side};
+use super::measure::{self, ErrorType, Key, Operation, Side};
 use super::request_id::RequestId;
 use super::rpc::{self, Code, Rpc};
 use super::settings::Settings;
@@ -10,9 +10,7 @@ use super::words;
 use crate::outcome::CallOutcome;
 use crate::site::{Site, SpanKind};
 use crate::trace::body::Scalar;
-use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 static HTTP: Site = site(
     "HTTP",
@@ -39,7 +37,7 @@ static RPC: Site = site("RPC", SpanKind::Server, rpc::FIELDS);
 
 /// What only a server keeps of a request.
 pub(super) struct Served {
-    active: Option<Arc<AtomicI64>>,
+    operation: Arc<Operation>,
     /// For the access line.
     path: Option<KeptPath>,
     request_id: Option<RequestId>,
@@ -52,24 +50,20 @@ impl Served {
         self.request_id.as_ref()
     }
 
-    /// The fields of the request's lines.
+    /// The fields of the request's lines are on those that are written until the guard is dropped.
     #[cfg(feature = "logs")]
-    pub(super) fn scope(&self) -> Option<crate::logs::ScopeEntered> {
-        self.scope
-            .as_ref()
-            .map(|scope| crate::logs::scope_enter(Some(scope.clone())))
+    pub(super) fn enter(&mut self) -> Option<crate::logs::ScopeEntered<'_>> {
+        self.scope.is_some().then(|| crate::logs::scope_enter(&mut self.scope))
     }
 
     /// It is not under way any more.
     pub(super) fn ended(&self) {
-        if let Some(active) = &self.active {
-            active.fetch_sub(1, Ordering::Relaxed);
-        }
+        self.operation.ended();
     }
 
     /// The path, where there is to be an access line.
-    pub(super) fn line(&self) -> Option<&str> {
-        self.path.as_ref().map(KeptPath::as_str)
+    pub(super) fn take_path(&mut self) -> Option<KeptPath> {
+        self.path.take()
     }
 }
 
@@ -86,18 +80,18 @@ impl Exchange {
             error: ErrorType::None,
             version: head.version(),
         };
-        let active = measure::began(key.method, key.scheme);
+        let operation = measure::began(&key);
         let of = if rpc.is_some() { &RPC } else { &HTTP };
         let mut exchange = Self::begin(Side::Server, of, key, rpc, head.context());
         if exchange.span.recording() {
-            describe(&exchange, head, settings);
+            describe(&exchange, head, operation.common, settings);
         }
         exchange.sized(head.content_length());
         let request_id = settings
             .request_id
             .then(|| head.request_id().unwrap_or_else(RequestId::mint));
         exchange.served = Some(Served {
-            active,
+            operation,
             path: settings.access_line.then(|| head.kept_path()),
             #[cfg(feature = "logs")]
             scope: request_id
@@ -114,21 +108,7 @@ impl Exchange {
     }
 }
 
-/// A span's name: `{method} {route}`, in `room` where it is long enough, or the method alone.
-fn span_name<'a>(method: &'static str, route: Option<&str>, room: &'a mut [u8]) -> Cow<'a, str> {
-    let method = words::name_of(method);
-    let Some(route) = route else { return method.into() };
-    let length = method.len() + 1 + route.len();
-    let Some(name) = room.get_mut(..length) else {
-        return format!("{method} {route}").into();
-    };
-    name[..method.len()].copy_from_slice(method.as_bytes());
-    name[method.len()] = b' ';
-    name[method.len() + 1..].copy_from_slice(route.as_bytes());
-    words::text(name)
-}
-
-fn describe(exchange: &Exchange, head: &impl Head, settings: &Settings) {
+fn describe(exchange: &Exchange, head: &impl Head, common: Option<u32>, settings: &Settings) {
     let (span, key) = (&exchange.span, &exchange.key);
     let (address, port) = head.server();
     let port = port.filter(|port| *port != words::default_port(key.scheme));
@@ -148,28 +128,31 @@ fn describe(exchange: &Exchange, head: &impl Head, settings: &Settings) {
             ],
         );
     } else {
-        let route = measure::route(key.place);
-        let mut room = [0; 128];
-        let name = span_name(key.method, route, &mut room);
         let original = (key.method == words::OTHER).then_some(head.method());
         let query = head.query().map(words::query);
-        span.plain_fields(
-            &HTTP,
-            &[
-                Some((&*name).into()),
-                Some("server".into()),
-                Some(key.method.into()),
-                original.map(Into::into),
-                route.map(Into::into),
-                Some(head.path().into()),
-                query.as_deref().map(Into::into),
-                Some(key.scheme.into()),
-                address.map(Into::into),
-                port.map(Into::into),
-                key.version.map(Into::into),
-                agent.as_deref().map(Into::into),
-            ],
-        );
+        let own = [
+            (3, original.map(Into::into)),
+            (5, Some(head.path().into())),
+            (6, query.as_deref().map(Into::into)),
+            (8, address.map(Into::into)),
+            (9, port.map(Into::into)),
+            (11, agent.as_deref().map(Into::into)),
+        ];
+        if !common.is_some_and(|common| span.common_fields(common, &HTTP, &own)) {
+            let route = measure::route(key.place);
+            let name = words::span_name(key.method, route);
+            let mut all = [None; 12];
+            all[0] = Some((&*name).into());
+            all[1] = Some("server".into());
+            all[2] = Some(key.method.into());
+            all[4] = route.map(Into::into);
+            all[7] = Some(key.scheme.into());
+            all[10] = key.version.map(Into::into);
+            for (at, value) in own {
+                all[at] = value;
+            }
+            span.plain_fields(&HTTP, &all);
+        }
     }
     for (name, attribute) in &settings.headers {
         let values: Vec<_> = head.headers(name).into_iter().map(words::text).collect();
@@ -183,10 +166,9 @@ fn describe(exchange: &Exchange, head: &impl Head, settings: &Settings) {
 #[cold]
 pub(super) fn describe_plain(exchange: &Exchange, rpc: &Rpc) {
     let (span, key) = (&exchange.span, &exchange.key);
-    let mut room = [0; 128];
     let route = measure::route(key.place);
     describe_unknown(exchange, rpc);
-    span.replace("otel.name", &span_name(key.method, route, &mut room));
+    span.replace("otel.name", &words::span_name(key.method, route));
     span.add("http.request.method", Scalar::Text(key.method));
     if let Some(route) = route {
         span.add("http.route", Scalar::Text(route));
@@ -205,12 +187,18 @@ pub(super) fn describe_unknown(exchange: &Exchange, rpc: &Rpc) {
 }
 
 /// One line for one request.
-pub(super) fn access_line(exchange: &Exchange, path: &str, code: Option<Code>, seconds: f64, outcome: CallOutcome) {
-    let (method, status) = (exchange.key.method, exchange.key.status);
-    let route = measure::route(exchange.key.place);
+pub(super) fn access_line(
+    key: &Key,
+    path: &KeptPath,
+    size: Option<u64>,
+    code: Option<Code>,
+    seconds: f64,
+    outcome: CallOutcome,
+) {
+    let (method, path, status) = (key.method, path.as_str(), key.status);
+    let route = measure::route(key.place);
     let status_code = (status != 0).then_some(status);
     let rpc_status = code.map(Code::name);
-    let size = exchange.passed;
     let outcome = outcome.as_str();
     // Level and target of a line are part of its call site.
     macro_rules! line {
@@ -232,7 +220,7 @@ pub(super) fn access_line(exchange: &Exchange, path: &str, code: Option<Code>, s
             )
         };
     }
-    if exchange.key.error == ErrorType::None {
+    if key.error == ErrorType::None {
         line!(info);
     } else {
         line!(error);

@@ -33,6 +33,12 @@ pub(crate) fn name_of(method: &'static str) -> &'static str {
     if method == OTHER { "HTTP" } else { method }
 }
 
+/// A span's name: `{method} {route}`, or the method alone.
+pub(crate) fn span_name(method: &'static str, route: Option<&str>) -> Cow<'static, str> {
+    let method = name_of(method);
+    route.map_or(method.into(), |route| format!("{method} {route}").into())
+}
+
 /// `network.protocol.version`
 pub(crate) fn version(version: Version) -> Option<&'static str> {
     match version {

@@ -3,9 +3,9 @@
 //! A scope is entered for the run of a closure or for the life of a future, which takes it along from poll to poll and from
 //! thread to thread. There is no guard to hold across an `.await`, so a scope cannot leak into another task.
 
-#[cfg(feature = "tower")]
-use super::record::Value;
 use super::record::{Fields, Key, RECORD_LIMIT, Reader};
+#[cfg(feature = "tower")]
+use super::record::{Value, text_field};
 use pin_project_lite::pin_project;
 use std::cell::RefCell;
 use std::fmt::{Debug, Display};
@@ -22,6 +22,9 @@ thread_local! {
 
 /// Deeper than this, what is around a scope becomes one: tasks that spawn each other within their scopes nest without end.
 const DEEPEST: u16 = 32;
+
+/// Bytes that lie beside the rest: with their number and what tells them apart a line of the cache.
+const ROOM: usize = 62;
 
 /// Log fields, made by [`scope!`](crate::scope), within those that were current when it was made.
 #[derive(Clone)]
@@ -45,13 +48,13 @@ struct Data {
 
 /// Few bytes, as most scopes have, lie beside the rest.
 enum Kept {
-    Here(u8, [u8; 62]),
+    Here(u8, [u8; ROOM]),
     Elsewhere(Box<[u8]>),
 }
 
 impl Kept {
     fn new(bytes: &[u8]) -> Self {
-        let mut here = [0; 62];
+        let mut here = [0; ROOM];
         match here.get_mut(..bytes.len()) {
             Some(room) => {
                 room.copy_from_slice(bytes);
@@ -80,7 +83,8 @@ impl Kept {
 impl Scope {
     /// Calls `f` with these fields on every line logged inside.
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
-        let _entered = enter(Some(self.clone()));
+        let mut scope = Some(self.clone());
+        let _entered = enter(&mut scope);
         f()
     }
 
@@ -115,8 +119,7 @@ impl Scope {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    fn of(outer: Option<Self>, fields: &[u8], request: bool) -> Self {
-        let fields = Kept::new(fields);
+    fn of(outer: Option<Self>, fields: Kept, request: bool) -> Self {
         let own = size_of::<Data>() + fields.elsewhere();
         let around = outer.as_ref().map_or(0, Self::holds);
         Self(Arc::new(Data {
@@ -126,6 +129,11 @@ impl Scope {
             fields,
             request,
         }))
+    }
+
+    /// What a scope that is made now stands in.
+    fn around() -> Option<Self> {
+        Self::current().map(|outer| if outer.0.depth < DEEPEST { outer } else { outer.flat() })
     }
 
     /// The same fields with none around them.
@@ -149,13 +157,19 @@ impl Scope {
                 }
             }
         }
-        Self::of(None, &fields, request.is_some())
+        Self::of(None, Kept::new(&fields), request.is_some())
     }
 
     /// That of a request which came in.
     #[cfg(feature = "tower")]
     pub(crate) fn of_request(id: &str) -> Self {
-        ScopeBuilder::new().value("request_id", id).made(true)
+        const NAME: &str = "request_id";
+        let mut here = [0; ROOM];
+        // As nearly all are: every request makes one.
+        match text_field(&mut here, NAME, id) {
+            Some(length) => Self::of(Self::around(), Kept::Here(length as u8, here), true),
+            None => ScopeBuilder::new().value(NAME, id).made(true),
+        }
     }
 
     /// The id of the request that is handled here, to be read by `read`.
@@ -182,30 +196,31 @@ impl Debug for Scope {
     }
 }
 
-/// Makes a scope current until the guard is dropped, on this thread. Not for users: across an `.await` it would leak.
-pub(crate) fn enter(scope: Option<Scope>) -> Entered {
-    let before = CURRENT
-        .try_with(|current| std::mem::replace(&mut *current.borrow_mut(), scope))
-        .ok()
-        .flatten();
+/// Makes a scope current until the guard is dropped, on this thread: meanwhile the one that was current stands in its place, so that
+/// neither is counted once more for it. Not for users: across an `.await` it would leak.
+pub(crate) fn enter(scope: &mut Option<Scope>) -> Entered<'_> {
+    swap(scope);
     Entered {
-        before,
+        other: scope,
         _local: std::marker::PhantomData,
     }
 }
 
+fn swap(scope: &mut Option<Scope>) {
+    let _ = CURRENT.try_with(|current| std::mem::swap(&mut *current.borrow_mut(), scope));
+}
+
 /// The scope before comes back when this is dropped.
-pub(crate) struct Entered {
-    before: Option<Scope>,
+pub(crate) struct Entered<'a> {
+    /// It while the guard's is current.
+    other: &'a mut Option<Scope>,
     /// It belongs to its thread.
     _local: std::marker::PhantomData<*const ()>,
 }
 
-impl Drop for Entered {
+impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        let before = self.before.take();
-        let inner = CURRENT.try_with(|current| std::mem::replace(&mut *current.borrow_mut(), before));
-        drop(inner);
+        swap(self.other);
     }
 }
 
@@ -224,7 +239,7 @@ impl<F: Future> Future for Scoped<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let _entered = enter(this.scope.clone());
+        let _entered = enter(this.scope);
         this.future.poll(cx)
     }
 }
@@ -267,8 +282,7 @@ impl ScopeBuilder {
 
     fn made(self, request: bool) -> Scope {
         let mut fields = self.0;
-        let outer = Scope::current().map(|outer| if outer.0.depth < DEEPEST { outer } else { outer.flat() });
-        let scope = Scope::of(outer, fields.as_bytes(), request);
+        let scope = Scope::of(Scope::around(), Kept::new(fields.as_bytes()), request);
         fields.clear();
         let _ = SPARE.try_with(|spare| spare.try_borrow_mut().map(|mut spare| *spare = fields));
         scope

@@ -55,8 +55,8 @@ impl<K> Meta<K> {
 /// A series and its key.
 type Place<K, S> = OnceLock<(K, Arc<S>)>;
 
-/// The series of a family.
-struct Table<K, S> {
+/// The series of a family, or what else there is one of for each key.
+pub(crate) struct Table<K, S> {
     /// Those that came first and found a place, to be found again without a lock. Most families have no others.
     quick: Box<[Place<K, S>]>,
     all: RwLock<HashMap<K, Arc<S>, BuildQuick>>,
@@ -78,7 +78,12 @@ const TRIES: usize = 4;
 
 impl<K: Hash + Eq + Clone, S> Table<K, S> {
     /// Calls with the series of a key; `None` beyond the cap, or where there is no room to `make` it.
-    fn with<R>(&self, key: &K, make: impl FnOnce() -> Option<S>, call: impl FnOnce(&Arc<S>) -> R) -> Option<R> {
+    pub(crate) fn with<R>(
+        &self,
+        key: &K,
+        make: impl FnOnce() -> Option<S>,
+        call: impl FnOnce(&Arc<S>) -> R,
+    ) -> Option<R> {
         let hash = BuildQuick::default().hash_one(key) as usize;
         let mut free = None;
         for at in 0..TRIES {
@@ -92,10 +97,7 @@ impl<K: Hash + Eq + Clone, S> Table<K, S> {
                 }
             }
         }
-        let Some(series) = self.find(key, make) else {
-            dropped::count(dropped::Reason::SeriesLimit);
-            return None;
-        };
+        let series = self.find(key, make)?;
         if let Some(place) = free {
             // Another thread may have taken it meanwhile; then this key finds the next, or none.
             let _ = place.set((key.clone(), series.clone()));
@@ -123,6 +125,14 @@ impl<K: Hash + Eq + Clone, S> Table<K, S> {
         let all = self.all.read().unwrap_or_else(PoisonError::into_inner);
         all.iter().map(|(key, series)| (key.clone(), series.clone())).collect()
     }
+}
+
+/// Counts what has no series.
+fn counted<R>(found: Option<R>) -> Option<R> {
+    if found.is_none() {
+        dropped::count(dropped::Reason::SeriesLimit);
+    }
+    found
 }
 
 /// Histogram families of the same keys: what moves several of them at once looks its key up once.
@@ -223,7 +233,7 @@ impl<K: Hash + Eq + Clone, const N: usize> Histograms<K, N> {
 
     fn with(&self, key: &K, call: impl FnOnce(&[OnceLock<Option<Buckets>>; N])) {
         let make = || Some([const { OnceLock::new() }; N]);
-        self.table.with(key, make, |series| call(series));
+        counted(self.table.with(key, make, |series| call(series)));
     }
 }
 
@@ -322,8 +332,10 @@ impl<K: Hash + Eq + Clone> Numbers<K> {
 
     /// Adds to a series.
     pub(crate) fn add(&self, key: &K, by: i64) {
-        self.table
-            .with(key, Self::make, |number| number.fetch_add(by, Ordering::Relaxed));
+        counted(
+            self.table
+                .with(key, Self::make, |number| number.fetch_add(by, Ordering::Relaxed)),
+        );
         if switch::capturing() && matches!(self.kind, Kind::Counter) {
             self.meta.captured(key, Moved::By(by));
         }
@@ -331,7 +343,7 @@ impl<K: Hash + Eq + Clone> Numbers<K> {
 
     /// The number of a series, to be kept by whoever will change it again.
     pub(crate) fn of(&self, key: &K) -> Option<Arc<AtomicI64>> {
-        self.table.with(key, Self::make, Arc::clone)
+        counted(self.table.with(key, Self::make, Arc::clone))
     }
 
     fn make() -> Option<AtomicI64> {

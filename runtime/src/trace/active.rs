@@ -380,6 +380,27 @@ impl ActiveSpan {
         }
     }
 
+    /// The same, by their places, behind what is kept under that number; false where that is to be said as all else is.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn common_fields(
+        &self,
+        common: u32,
+        site: &'static Site,
+        values: &[(usize, Option<Scalar<'_>>)],
+    ) -> bool {
+        // Other subscribers, and samplers of the program's own, read attributes.
+        let Some(handle) = self.handle.filter(|_| self.foreign.is_none() && !chosen::is_late()) else {
+            return false;
+        };
+        store::begin_common(handle, common, values.len() as u32, |fields| {
+            for (at, value) in values {
+                if let Some(value) = value {
+                    fields.placed(site, *at, *value);
+                }
+            }
+        })
+    }
+
     /// The same under another subscriber; false where there is none.
     fn fields_elsewhere(&self, site: &'static Site, values: &[&dyn Value]) -> bool {
         let Some(span) = &self.foreign else { return false };

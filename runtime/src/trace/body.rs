@@ -3,6 +3,7 @@
 //! A field of the span's own call site is named by its index there; everything else brings its name. So writing a field is a
 //! copy of a few bytes, and reading needs no look-up and no pointer.
 
+use super::common::{self, Common};
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use crate::secret::{REDACTED, hidden, is_secret};
 #[cfg(any(feature = "tower", feature = "actix-web", feature = "db-sqlx"))]
@@ -33,6 +34,7 @@ const ARRAY: u8 = 15;
 const EVENT_AT: u8 = 16;
 const TIMES: u8 = 17;
 const LINE: u8 = 18;
+const COMMON: u8 = 19;
 
 /// The value of an attribute. What is read back for encoding stays bytes: it was text when it was written.
 #[derive(Debug, PartialEq)]
@@ -91,6 +93,8 @@ whole! { i64 u32 u16 }
 #[derive(Debug, PartialEq)]
 pub(crate) enum Item<'a, T: ?Sized = str> {
     Attribute(Key<'a, T>, Scalar<'a, T>),
+    /// The span's name, and attributes before all others.
+    Common(&'static Common),
     /// Attributes follow, up to [`Item::End`].
     Event {
         ticks: u64,
@@ -140,6 +144,7 @@ impl<'a> Item<'a, [u8]> {
                     Scalar::Array(value) => Scalar::Array(value),
                 },
             ),
+            Self::Common(common) => Item::Common(common),
             Self::Event { ticks, name, line } => Item::Event {
                 ticks,
                 name: text(name)?,
@@ -216,6 +221,14 @@ pub(crate) fn attribute(out: &mut Vec<u8>, name: Key<'_>, value: Scalar<'_>) {
             text(out, v);
         }
     }
+}
+
+/// Begins a body with what [`common::keep`] has kept under that number.
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+#[inline]
+pub(crate) fn common(out: &mut Vec<u8>, number: u32) {
+    let [a, b, c, d] = number.to_le_bytes();
+    out.extend_from_slice(&[COMMON, a, b, c, d]);
 }
 
 /// Begins an event; its attributes and [`end`] follow.
@@ -316,6 +329,7 @@ impl<'a> Iterator for Items<'a> {
             TEXT => Item::Attribute(self.key()?, Scalar::Text(self.run()?)),
             BYTES => Item::Attribute(self.key()?, Scalar::Bytes(self.run()?)),
             ARRAY => Item::Attribute(self.key()?, Scalar::Array(self.run()?)),
+            COMMON => Item::Common(common::at(u32::from_le_bytes(self.array()?))?),
             TIMES => Item::Times {
                 start: u64::from_le_bytes(self.array()?),
                 end: u64::from_le_bytes(self.array()?),
@@ -363,6 +377,7 @@ pub(crate) fn has_attribute(body: &[u8], name: &str, fields: Option<&FieldSet>) 
             Item::Event { .. } | Item::EventAt { .. } | Item::Link { .. } => of_span = false,
             Item::End { .. } => of_span = true,
             Item::Attribute(key, _) => return of_span && name_of(key, fields) == name.as_bytes(),
+            Item::Common(common) => return common.says(name.as_bytes()),
             _ => {}
         }
         false
@@ -400,6 +415,7 @@ impl Letters for [u8] {
 /// Takes attributes out of a span's body, those of its events and links apart: of two with one name the former, and every one that is
 /// named so. Returns how many of them had taken room.
 pub(crate) fn tidy(body: &mut Vec<u8>, fields: Option<&FieldSet>, named: Option<&[u8]>) -> u32 {
+    spell_out(body);
     let mut last = HashMap::new();
     each_attribute(body, fields, |at, _, name| {
         last.insert(name.to_owned(), at.start);
@@ -420,6 +436,21 @@ pub(crate) fn tidy(body: &mut Vec<u8>, fields: Option<&FieldSet>, named: Option<
     out.extend_from_slice(&body[kept..]);
     *body = out;
     room
+}
+
+/// Says what is common to many spans as if it were said of this one.
+pub(crate) fn spell_out(body: &mut Vec<u8>) {
+    let mut items = Items(body);
+    let Some(Item::Common(common)) = items.next() else {
+        return;
+    };
+    let mut out = Vec::with_capacity(body.len() + common.encoded.len());
+    attribute(&mut out, Key::Name(NAME), Scalar::Text(&common.name));
+    for (key, value) in &common.attributes {
+        attribute(&mut out, Key::Name(key), Scalar::Text(value));
+    }
+    out.extend_from_slice(items.0);
+    *body = out;
 }
 
 /// Where the attributes of the span itself stand.

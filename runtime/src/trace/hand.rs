@@ -363,7 +363,7 @@ impl Taken {
         }
     }
 
-    fn enter(&self) -> Entered {
+    fn enter(&mut self) -> Entered<'_> {
         let outside = self.otel.enter_outside();
         let under = self.kept.as_ref().map(Under::new);
         Entered {
@@ -372,23 +372,24 @@ impl Taken {
             _under: under,
             _outside: outside,
             #[cfg(feature = "logs")]
-            _scope: self
-                .scope
-                .as_ref()
-                .map(|scope| crate::logs::scope_enter(Some(scope.clone()))),
+            _scope: self.scope.is_some().then(|| crate::logs::scope_enter(&mut self.scope)),
+            #[cfg(not(feature = "logs"))]
+            _taken: std::marker::PhantomData,
             _capture: self.capture.as_ref().map(dispatcher::set_default),
         }
     }
 }
 
 /// Ends [`Taken::enter`], the innermost first.
-struct Entered {
+struct Entered<'a> {
     _inside: otel::Attached,
     _under: Option<Under>,
     _baggage: Option<baggage::Entered>,
     _outside: otel::Attached,
     #[cfg(feature = "logs")]
-    _scope: Option<crate::logs::ScopeEntered>,
+    _scope: Option<crate::logs::ScopeEntered<'a>>,
+    #[cfg(not(feature = "logs"))]
+    _taken: std::marker::PhantomData<&'a ()>,
     _capture: Option<dispatcher::DefaultGuard>,
 }
 
@@ -413,7 +414,7 @@ impl Drop for Under {
 
 /// `f` under the span that is current here and now, wherever it is called.
 fn carried<R>(f: impl FnOnce() -> R) -> impl FnOnce() -> R {
-    let taken = Taken::here();
+    let mut taken = Taken::here();
     move || {
         let _under = taken.enter();
         f()

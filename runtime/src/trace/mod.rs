@@ -6,6 +6,7 @@ mod batch;
 pub(crate) mod body;
 pub(crate) mod carrier;
 pub(crate) mod chosen;
+pub(crate) mod common;
 pub(crate) mod context;
 pub(crate) mod direct;
 #[doc(hidden)]

@@ -123,7 +123,10 @@ pub(crate) fn set_formats(names: &[&str]) {
 
 fn w3c(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
     let mut context = parse(headers.only("traceparent")?.trim())?;
-    context.trace_state = trace_state(&headers.values("tracestate")).map(Into::into);
+    let states = headers.values("tracestate");
+    if !states.is_empty() {
+        context.trace_state = trace_state(&states).map(Into::into);
+    }
     Some(context)
 }
 
@@ -188,22 +191,26 @@ pub(crate) fn traceparent(context: &SpanContext) -> String {
 /// Version 00, and of later versions what 00 defines.
 fn parse(text: &str) -> Option<SpanContext> {
     let (known, more) = text.as_bytes().split_first_chunk::<55>()?;
-    let [v0, v1, b'-', ids @ .., b'-', f0, f1] = known else {
+    let ([v0, v1, b'-'], rest) = known.split_first_chunk()? else {
         return None;
     };
-    let (trace, [b'-', span @ ..]) = ids.split_first_chunk::<32>()? else {
+    let (trace, [b'-', rest @ ..]) = rest.split_first_chunk()? else {
         return None;
     };
-    let byte = |high: u8, low: u8| hex::word([b'0', b'0', b'0', b'0', b'0', b'0', high, low]);
-    let well_formed = match byte(*v0, *v1)? {
+    let (span, [b'-', f0, f1]) = rest.split_first_chunk()? else {
+        return None;
+    };
+    // Version and flags.
+    let ends = hex::word([b'0', b'0', *v0, *v1, b'0', b'0', *f0, *f1])?;
+    let well_formed = match ends >> 16 {
         0 => more.is_empty(),
         0xff => false,
         _ => matches!(more, [] | [b'-', ..]),
     };
     let context = SpanContext {
         trace_id: TraceId(trace_id(trace)?),
-        span_id: SpanId(hex::long(span.try_into().ok()?)?),
-        flags: TraceFlags(byte(*f0, *f1)? as u8),
+        span_id: SpanId(hex::long(span)?),
+        flags: TraceFlags(ends as u8),
         is_remote: true,
         ..SpanContext::default()
     };
@@ -212,9 +219,9 @@ fn parse(text: &str) -> Option<SpanContext> {
 
 /// Lower case only, as the specification has it; no sign, no underscore.
 fn trace_id(digits: &[u8; 32]) -> Option<u128> {
-    let (high, low) = digits.split_at(16);
-    let half = |digits: &[u8]| hex::long(digits.try_into().ok()?).map(u128::from);
-    Some(half(high)? << 64 | half(low)?)
+    let (high, low) = digits.split_first_chunk()?;
+    let (high, low) = (hex::long(high)?, hex::long(low.try_into().ok()?)?);
+    Some(u128::from(high) << 64 | u128::from(low))
 }
 
 /// The same of fewer digits, too.

@@ -2,6 +2,8 @@
 
 use super::body::{self, Fields, Item, Items};
 use super::chosen::{self, Given};
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+use super::common;
 use super::context::{SpanContext, TraceFlags};
 use super::drain;
 use super::local::{self, Carried, Ids, Local};
@@ -473,6 +475,24 @@ pub(crate) fn plain(handle: Handle, by_index: bool, write: impl FnOnce(&mut Fiel
             live.write(by_index, write);
         }
     });
+}
+
+/// Begins what is said of a span with what is common to many, and goes on as [`plain`] does with so many more. False where that can not be
+/// said of it as it is: nothing is, then.
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+pub(crate) fn begin_common(handle: Handle, number: u32, more: u32, write: impl FnOnce(&mut Fields<'_>)) -> bool {
+    let begun = SLAB.with(handle, |live| {
+        let Some(common) = common::at(number) else { return false };
+        let room = live.attributes_left.saturating_sub(more);
+        let fits = live.fixed.recorded && live.body.is_empty() && common.fits(room, live.longest);
+        if fits {
+            body::common(&mut live.body, number);
+            live.attributes_left -= common.attributes.len() as u32;
+            live.write(true, write);
+        }
+        fits
+    });
+    begun.unwrap_or(false)
 }
 
 /// Appends attributes that are encoded.

@@ -428,10 +428,14 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
 /// which a limit that was raised leaves open: they are sorted out of a long body at once.
 fn once<'a>(head: &Head, body: &'a [u8]) -> (Cow<'a, [u8]>, bool) {
     const LONG: usize = 4096;
-    if !head.repeated() || body.len() <= LONG {
-        return (Cow::Borrowed(body), head.repeated());
+    if !head.repeated() {
+        return (Cow::Borrowed(body), false);
     }
     let mut body = body.to_vec();
+    if body.len() <= LONG {
+        body::spell_out(&mut body);
+        return (Cow::Owned(body), true);
+    }
     body::tidy(&mut body, head.meta.map(tracing_core::Metadata::fields), None);
     (Cow::Owned(body), false)
 }
@@ -583,6 +587,10 @@ fn items<'a>(out: &mut Vec<u8>, body: &'a [u8], repeated: bool, fields: &SiteFie
         match item {
             Item::Attribute(key, value) if marks.is_plain(key) && !repeated => {
                 attribute(out, 9, fields.name(key), value);
+            }
+            Item::Common(common) => {
+                out.extend_from_slice(&common.encoded);
+                said.name = Some(common.name.as_bytes());
             }
             Item::Attribute(key, value) => {
                 let name = fields.name(key);
