@@ -174,9 +174,11 @@ impl Exchange {
             let error = self.key.error.text(self.key.status);
             measure::called(self.side, &(method, code, error), &measured);
         }
-        measure::ended(self.side, &self.key, &measured);
+        if self.side == Side::Client {
+            measure::ended(&self.key, &measured);
+        }
         if let Some(served) = &mut self.served {
-            served.ended();
+            served.ended(&self.key, &measured);
             if let Some(path) = served.take_path() {
                 let _entered = Entered::new(&self.span, self.site, Some(served));
                 super::server::access_line(&self.key, &path, self.passed, code, measured.took.value, outcome);
@@ -258,7 +260,7 @@ impl Drop for Exchange {
 /// The request's span, and its fields of log lines, are current while this lives.
 pub(super) struct Entered<'a> {
     #[cfg(feature = "logs")]
-    _scope: Option<crate::logs::ScopeEntered<'a>>,
+    _scope: Option<crate::logs::ScopeEntered<'a, crate::logs::RequestScope>>,
     span: &'a ActiveSpan,
 }
 

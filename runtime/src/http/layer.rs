@@ -142,15 +142,15 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         if !switch::on() || self.settings.common.excludes(request.uri().path()) {
             let through = Through::of(request.headers());
             return ResponseFuture {
                 handling: Handling::past(through, || self.inner.call(request)),
             };
         }
+        let mut mapped = None;
         // Where it is not needed the request stays where it is: it is large.
-        let (mut request, mut mapped) = (request, None);
         if let Some(of) = &self.settings.route {
             (request, mapped) = self.settings.mapped_route(of, request);
         }

@@ -2,7 +2,7 @@
 
 use super::rpc::{self, Code};
 use super::words;
-use crate::metrics::dynamic::{Histogram, Histograms, Meta, Numbers, Sample, Table};
+use crate::metrics::dynamic::{Histogram, Histograms, Meta, Numbers, Row, Sample, Table};
 use crate::metrics::label::Limit;
 use crate::metrics::registry::{self, LabelSet};
 use crate::trace::common;
@@ -245,10 +245,13 @@ fn families(side: Side) -> &'static Families {
 
 /// What the requests of a server have in common that have one method, scheme, route and version.
 pub(super) struct Operation {
+    place: Option<u16>,
     /// How many of that method and scheme are under way.
     active: Option<Arc<AtomicI64>>,
     /// Of their spans, in [`common`].
     pub(super) common: Option<u32>,
+    /// Where those are counted that had the status of the first that was no error.
+    usual: OnceLock<(u16, Arc<Row<3>>)>,
 }
 
 impl Operation {
@@ -264,8 +267,10 @@ impl Operation {
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?.into())));
         Self {
+            place: key.place,
             active: active(key.method, key.scheme),
             common: common::keep(&words::span_name(key.method, route), said.collect()),
+            usual: OnceLock::new(),
         }
     }
 
@@ -276,9 +281,24 @@ impl Operation {
         }
     }
 
-    /// It is not under way any more.
-    pub(super) fn ended(&self) {
+    /// One is not under way any more, which had these labels.
+    pub(super) fn ended(&self, key: &Key, measured: &Measured) {
         self.count(-1);
+        let requests = &families(Side::Server).requests;
+        let samples = measured.samples();
+        // A call of gRPC may have come to another place.
+        if key.error != ErrorType::None || key.place != self.place {
+            return requests.record_all(key, &samples);
+        }
+        if self.usual.get().is_none()
+            && let Some(row) = requests.row(key)
+        {
+            let _ = self.usual.set((key.status, row));
+        }
+        match self.usual.get() {
+            Some((status, row)) if *status == key.status => requests.record_in(row, key, &samples),
+            _ => requests.record_all(key, &samples),
+        }
     }
 }
 
@@ -290,8 +310,10 @@ pub(super) fn began(key: &Key) -> Arc<Operation> {
         .with(key, || Some(Operation::new(key)), Arc::clone);
     let operation = found.unwrap_or_else(|| {
         Arc::new(Operation {
+            place: key.place,
             active: active(key.method, key.scheme),
             common: None,
+            usual: OnceLock::new(),
         })
     });
     operation.count(1);
@@ -321,16 +343,17 @@ pub(super) struct Measured {
     pub(super) response_size: Option<u64>,
 }
 
-/// A request ended.
-pub(super) fn ended(side: Side, key: &Key, measured: &Measured) {
-    // One example of a request is enough.
-    let size = |bytes: Option<u64>| bytes.map(|bytes| Sample::from(bytes as f64));
-    let samples = [
-        Some(measured.took),
-        size(measured.request_size),
-        size(measured.response_size),
-    ];
-    families(side).requests.record_all(key, &samples);
+impl Measured {
+    fn samples(&self) -> [Option<Sample>; 3] {
+        // One example of a request is enough.
+        let size = |bytes: Option<u64>| bytes.map(|bytes| Sample::from(bytes as f64));
+        [Some(self.took), size(self.request_size), size(self.response_size)]
+    }
+}
+
+/// A request to a server ended.
+pub(super) fn ended(key: &Key, measured: &Measured) {
+    families(Side::Client).requests.record_all(key, &measured.samples());
 }
 
 /// A call of gRPC ended.

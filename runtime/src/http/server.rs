@@ -2,7 +2,7 @@
 
 use super::exchange::{Exchange, site};
 use super::head::{Head, KeptPath};
-use super::measure::{self, ErrorType, Key, Operation, Side};
+use super::measure::{self, ErrorType, Key, Measured, Operation, Side};
 use super::request_id::RequestId;
 use super::rpc::{self, Code, Rpc};
 use super::settings::Settings;
@@ -42,7 +42,7 @@ pub(super) struct Served {
     path: Option<KeptPath>,
     request_id: Option<RequestId>,
     #[cfg(feature = "logs")]
-    scope: Option<crate::logs::Scope>,
+    scope: Option<crate::logs::RequestScope>,
 }
 
 impl Served {
@@ -52,13 +52,13 @@ impl Served {
 
     /// The fields of the request's lines are on those that are written until the guard is dropped.
     #[cfg(feature = "logs")]
-    pub(super) fn enter(&mut self) -> Option<crate::logs::ScopeEntered<'_>> {
-        self.scope.is_some().then(|| crate::logs::scope_enter(&mut self.scope))
+    pub(super) fn enter(&mut self) -> Option<crate::logs::ScopeEntered<'_, crate::logs::RequestScope>> {
+        self.scope.as_mut().map(crate::logs::scope_enter_request)
     }
 
     /// It is not under way any more.
-    pub(super) fn ended(&self) {
-        self.operation.ended();
+    pub(super) fn ended(&self, key: &Key, measured: &Measured) {
+        self.operation.ended(key, measured);
     }
 
     /// The path, where there is to be an access line.
@@ -94,9 +94,7 @@ impl Exchange {
             operation,
             path: settings.access_line.then(|| head.kept_path()),
             #[cfg(feature = "logs")]
-            scope: request_id
-                .as_ref()
-                .map(|id| crate::logs::Scope::of_request(id.as_str())),
+            scope: request_id.clone().map(crate::logs::RequestScope::of_request),
             request_id,
         });
         exchange

@@ -31,6 +31,8 @@ mod writer;
 
 pub use filter::FilterError;
 pub use format::{Format, UnknownFormat};
+#[cfg(feature = "tower")]
+pub(crate) use scope::{Current as RequestScope, enter_request as scope_enter_request};
 pub(crate) use scope::{Entered as ScopeEntered, enter as scope_enter};
 pub use scope::{FieldValue, Scope, Scoped};
 #[doc(hidden)]

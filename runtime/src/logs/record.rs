@@ -109,26 +109,6 @@ enum Tag {
     Error,
 }
 
-/// One field, as [`Fields::str`] writes it, and its length where it fits.
-#[cfg(feature = "tower")]
-pub(crate) fn text_field(room: &mut [u8], name: &str, text: &str) -> Option<usize> {
-    let mut rest = &mut *room;
-    let size = rest.len();
-    for part in [
-        &NAMED.to_le_bytes()[..],
-        &(name.len() as u32).to_le_bytes(),
-        name.as_bytes(),
-        &[Tag::Text as u8],
-        &(text.len() as u32).to_le_bytes(),
-        text.as_bytes(),
-    ] {
-        let (here, behind) = rest.split_at_mut_checked(part.len())?;
-        here.copy_from_slice(part);
-        rest = behind;
-    }
-    Some(size - rest.len())
-}
-
 /// The bytes of one record under construction.
 #[derive(Default)]
 pub(crate) struct Fields {

@@ -3,9 +3,11 @@
 //! A scope is entered for the run of a closure or for the life of a future, which takes it along from poll to poll and from
 //! thread to thread. There is no guard to hold across an `.await`, so a scope cannot leak into another task.
 
+#[cfg(feature = "tower")]
+use super::record::Value;
 use super::record::{Fields, Key, RECORD_LIMIT, Reader};
 #[cfg(feature = "tower")]
-use super::record::{Value, text_field};
+use crate::http::RequestId;
 use pin_project_lite::pin_project;
 use std::cell::RefCell;
 use std::fmt::{Debug, Display};
@@ -15,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 thread_local! {
-    static CURRENT: RefCell<Option<Scope>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Current> = const { RefCell::new(Current::NONE) };
     /// Where the next scope's fields are written before it is known how long they are.
     static SPARE: RefCell<Fields> = const { RefCell::new(Fields::new()) };
 }
@@ -99,7 +101,10 @@ impl Scope {
 
     /// The scope of this moment, to be taken to another task or thread.
     pub fn current() -> Option<Self> {
-        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+        CURRENT
+            .try_with(|current| current.borrow_mut().scope().cloned())
+            .ok()
+            .flatten()
     }
 
     pub(crate) fn outer(&self) -> Option<&Self> {
@@ -162,22 +167,18 @@ impl Scope {
 
     /// That of a request which came in.
     #[cfg(feature = "tower")]
-    pub(crate) fn of_request(id: &str) -> Self {
-        const NAME: &str = "request_id";
-        let mut here = [0; ROOM];
-        // As nearly all are: every request makes one.
-        match text_field(&mut here, NAME, id) {
-            Some(length) => Self::of(Self::around(), Kept::Here(length as u8, here), true),
-            None => ScopeBuilder::new().value(NAME, id).made(true),
-        }
+    pub(crate) fn of_request(outer: Option<Self>, id: &str) -> Self {
+        let mut fields = Fields::new();
+        fields.str(Key::Name("request_id"), id);
+        Self::of(outer, Kept::new(fields.as_bytes()), true)
     }
 
     /// The id of the request that is handled here, to be read by `read`.
     #[cfg(feature = "tower")]
     pub(crate) fn with_request_id<T>(read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let find = |current: &RefCell<Option<Self>>| {
-            let current = current.try_borrow().ok()?;
-            let mut scope = current.as_ref();
+        let find = |current: &RefCell<Current>| {
+            let mut current = current.try_borrow_mut().ok()?;
+            let mut scope = current.scope();
             while let Some(outer) = scope.filter(|scope| !scope.0.request) {
                 scope = outer.outer();
             }
@@ -196,31 +197,103 @@ impl Debug for Scope {
     }
 }
 
-/// Makes a scope current until the guard is dropped, on this thread: meanwhile the one that was current stands in its place, so that
-/// neither is counted once more for it. Not for users: across an `.await` it would leak.
-pub(crate) fn enter(scope: &mut Option<Scope>) -> Entered<'_> {
-    swap(scope);
-    Entered {
-        other: scope,
-        _local: std::marker::PhantomData,
+/// What is current on a thread, or will be while a request is handled.
+pub(crate) struct Current {
+    scope: Option<Scope>,
+    /// Of the request whose scope is current where none is yet: it is made for the first who asks. Most requests log nothing.
+    #[cfg(feature = "tower")]
+    request: Option<RequestId>,
+}
+
+impl Current {
+    const NONE: Self = Self {
+        scope: None,
+        #[cfg(feature = "tower")]
+        request: None,
+    };
+
+    /// For a request that comes in here.
+    #[cfg(feature = "tower")]
+    pub(crate) fn of_request(id: RequestId) -> Self {
+        match Scope::around() {
+            Some(outer) => Self {
+                scope: Some(Scope::of_request(Some(outer), id.as_str())),
+                request: None,
+            },
+            None => Self {
+                scope: None,
+                request: Some(id),
+            },
+        }
+    }
+
+    fn scope(&mut self) -> Option<&Scope> {
+        #[cfg(feature = "tower")]
+        if let (None, Some(id)) = (&self.scope, &self.request) {
+            self.scope = Some(Scope::of_request(None, id.as_str()));
+        }
+        self.scope.as_ref()
     }
 }
 
-fn swap(scope: &mut Option<Scope>) {
-    let _ = CURRENT.try_with(|current| std::mem::swap(&mut *current.borrow_mut(), scope));
+/// Makes a scope current until the guard is dropped, on this thread: meanwhile the one that was current stands in its place, so that
+/// neither is counted once more for it. Not for users: across an `.await` it would leak.
+pub(crate) fn enter(scope: &mut Option<Scope>) -> Entered<'_, Option<Scope>> {
+    Entered::new(scope)
 }
 
-/// The scope before comes back when this is dropped.
-pub(crate) struct Entered<'a> {
-    /// It while the guard's is current.
-    other: &'a mut Option<Scope>,
+/// The same of a request's.
+#[cfg(feature = "tower")]
+pub(crate) fn enter_request(of_request: &mut Current) -> Entered<'_, Current> {
+    Entered::new(of_request)
+}
+
+/// What of [`Current`] changes places.
+pub(crate) trait Part {
+    fn of(current: &mut Current) -> &mut Self;
+}
+
+impl Part for Option<Scope> {
+    fn of(current: &mut Current) -> &mut Self {
+        &mut current.scope
+    }
+}
+
+impl Part for Current {
+    fn of(current: &mut Current) -> &mut Self {
+        current
+    }
+}
+
+/// What was current before comes back when this is dropped.
+pub(crate) struct Entered<'a, T: Part> {
+    /// It, while what stood here is current.
+    place: &'a mut T,
     /// It belongs to its thread.
     _local: std::marker::PhantomData<*const ()>,
 }
 
-impl Drop for Entered<'_> {
+impl<'a, T: Part> Entered<'a, T> {
+    #[inline]
+    fn new(place: &'a mut T) -> Self {
+        let mut entered = Self {
+            place,
+            _local: std::marker::PhantomData,
+        };
+        entered.swap();
+        entered
+    }
+
+    #[inline]
+    fn swap(&mut self) {
+        let _ = CURRENT.try_with(|current| std::mem::swap(T::of(&mut current.borrow_mut()), self.place));
+    }
+}
+
+impl<T: Part> Drop for Entered<'_, T> {
+    #[inline]
     fn drop(&mut self) {
-        swap(self.other);
+        self.swap();
     }
 }
 

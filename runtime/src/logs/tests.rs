@@ -466,7 +466,7 @@ fn scopes_that_nest_without_end_stay_small() {
 #[test]
 fn a_request_is_known_from_any_depth() {
     let of = || Scope::with_request_id(|id| Some(id.to_owned()));
-    let mut scope = crate::scope! { before = 1 }.run(|| Scope::of_request("abc"));
+    let mut scope = crate::scope! { before = 1 }.run(|| Scope::of_request(Scope::current(), "abc"));
     for n in 0..1000 {
         scope = scope.run(|| crate::scope! { n });
         assert_eq!(scope.run(of).as_deref(), Some("abc"));

@@ -138,8 +138,11 @@ fn counted<R>(found: Option<R>) -> Option<R> {
 /// Histogram families of the same keys: what moves several of them at once looks its key up once.
 pub(crate) struct Histograms<K, const N: usize> {
     families: [(Meta<K>, Arc<[f64]>); N],
-    table: Table<K, [OnceLock<Option<Buckets>>; N]>,
+    table: Table<K, Row<N>>,
 }
+
+/// The series of one key in each family, as far as there have been samples, and room.
+pub(crate) type Row<const N: usize> = [OnceLock<Option<Buckets>>; N];
 
 /// One family.
 pub(crate) type Histogram<K> = Histograms<K, 1>;
@@ -212,16 +215,33 @@ impl<K: Hash + Eq + Clone, const N: usize> Histograms<K, N> {
 
     /// Adds to each family that there is a sample for.
     pub(crate) fn record_all(&self, key: &K, samples: &[Option<Sample>; N]) {
-        self.with(key, |series| {
-            for (((_, bounds), series), sample) in self.families.iter().zip(series).zip(samples) {
-                if let Some(sample) = sample {
-                    match series.get_or_init(|| Buckets::new(bounds)) {
-                        Some(series) => series.record(bounds, sample),
-                        None => dropped::count(dropped::Reason::SeriesLimit),
-                    }
+        self.with(key, |row| self.add(row, samples));
+        self.capture(key, samples);
+    }
+
+    /// The same to the row of that key, which was looked up before.
+    pub(crate) fn record_in(&self, row: &Row<N>, key: &K, samples: &[Option<Sample>; N]) {
+        self.add(row, samples);
+        self.capture(key, samples);
+    }
+
+    /// The row of a key; `None` beyond the cap.
+    pub(crate) fn row(&self, key: &K) -> Option<Arc<Row<N>>> {
+        self.table.with(key, Self::new_row, Arc::clone)
+    }
+
+    fn add(&self, row: &Row<N>, samples: &[Option<Sample>; N]) {
+        for (((_, bounds), series), sample) in self.families.iter().zip(row).zip(samples) {
+            if let Some(sample) = sample {
+                match series.get_or_init(|| Buckets::new(bounds)) {
+                    Some(series) => series.record(bounds, sample),
+                    None => dropped::count(dropped::Reason::SeriesLimit),
                 }
             }
-        });
+        }
+    }
+
+    fn capture(&self, key: &K, samples: &[Option<Sample>; N]) {
         if switch::capturing() {
             for ((meta, _), sample) in self.families.iter().zip(samples) {
                 if let Some(sample) = sample {
@@ -231,9 +251,13 @@ impl<K: Hash + Eq + Clone, const N: usize> Histograms<K, N> {
         }
     }
 
-    fn with(&self, key: &K, call: impl FnOnce(&[OnceLock<Option<Buckets>>; N])) {
-        let make = || Some([const { OnceLock::new() }; N]);
-        counted(self.table.with(key, make, |series| call(series)));
+    fn with(&self, key: &K, call: impl FnOnce(&Row<N>)) {
+        counted(self.table.with(key, Self::new_row, |row| call(row)));
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the shape of what makes a series")]
+    fn new_row() -> Option<Row<N>> {
+        Some([const { OnceLock::new() }; N])
     }
 }
 

@@ -31,7 +31,7 @@ const PARK: Duration = Duration::from_secs(1);
 
 /// Spans between two turns of who waits for this core: five microseconds. With fewer, changing to and fro costs more than it saves; so do
 /// shorter naps.
-const PIECE: usize = 16;
+const PIECE: usize = 24;
 /// A round of more spans is behind those who make them, and gives no further turn: they would be lost.
 const BEHIND: usize = 1024;
 

@@ -387,7 +387,7 @@ struct Entered<'a> {
     _baggage: Option<baggage::Entered>,
     _outside: otel::Attached,
     #[cfg(feature = "logs")]
-    _scope: Option<crate::logs::ScopeEntered<'a>>,
+    _scope: Option<crate::logs::ScopeEntered<'a, Option<crate::logs::Scope>>>,
     #[cfg(not(feature = "logs"))]
     _taken: std::marker::PhantomData<&'a ()>,
     _capture: Option<dispatcher::DefaultGuard>,

@@ -66,29 +66,31 @@ pub fn extract(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
 
 /// The same by these formats; where several have a trace, the first of them counts.
 pub(crate) fn extract_by(formats: u8, headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
-    let w3c = || w3c(headers).filter(|_| formats & TRACE_CONTEXT != 0);
+    let mut context = None;
+    if formats & TRACE_CONTEXT != 0 {
+        context = w3c(headers);
+    }
     // Which of the two forms is written says nothing of which comes in.
-    let b3 = || b3::single(headers).or_else(|| b3::multi(headers));
-    let b3 = || (formats & (B3 | B3_MULTI) != 0).then(b3).flatten();
-    let jaeger = || jaeger::context(headers).filter(|_| formats & JAEGER != 0);
-    let context = w3c().or_else(b3).or_else(jaeger);
+    if formats & (B3 | B3_MULTI) != 0 && context.is_none() {
+        context = b3::single(headers).or_else(|| b3::multi(headers));
+    }
+    if formats & JAEGER != 0 && context.is_none() {
+        context = jaeger::context(headers);
+    }
     let mut baggage = Baggage::default();
     if formats & BAGGAGE != 0 {
-        match headers.values("baggage")[..] {
-            [] => {}
-            ref values => baggage = Baggage::of(values),
+        let values = headers.values("baggage");
+        if !values.is_empty() {
+            baggage = Baggage::of(&values);
         }
     }
     if formats & JAEGER != 0 {
         baggage = jaeger::baggage(headers, baggage);
     }
-    if baggage.is_empty() {
-        return context;
+    if !baggage.is_empty() {
+        context.get_or_insert_default().baggage = baggage;
     }
-    Some(SpanContext {
-        baggage,
-        ..context.unwrap_or_default()
-    })
+    context
 }
 
 /// Bit of `tracecontext`.
@@ -122,7 +124,7 @@ pub(crate) fn set_formats(names: &[&str]) {
 }
 
 fn w3c(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
-    let mut context = parse(headers.only("traceparent")?.trim())?;
+    let mut context = parse(headers.only("traceparent")?.trim_ascii())?;
     let states = headers.values("tracestate");
     if !states.is_empty() {
         context.trace_state = trace_state(&states).map(Into::into);
