@@ -29,9 +29,9 @@ const IDLE_ROUNDS: u32 = 200;
 /// While parked: the bound on a wake-up that was missed.
 const PARK: Duration = Duration::from_secs(1);
 
-/// Spans between two turns of who waits for this core: five microseconds. With fewer, changing to and fro costs more than it saves; so do
+/// Spans between two turns of who waits for this core: ten microseconds. With fewer, changing to and fro costs more than it saves; so do
 /// shorter naps.
-const PIECE: usize = 24;
+const PIECE: usize = 32;
 /// A round of more spans is behind those who make them, and gives no further turn: they would be lost.
 const BEHIND: usize = 1024;
 

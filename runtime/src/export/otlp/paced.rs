@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 /// Bytes of a piece: some microseconds of a system call, within which a kernel may change to no other thread.
-const PIECE: usize = 16 << 10;
+const PIECE: usize = 32 << 10;
 
 /// Makes them.
 #[derive(Clone, Debug)]

@@ -412,3 +412,68 @@ fn fields_of_a_call() {
     assert_eq!(text(&span, "s").unwrap(), "seven");
     assert_eq!(value(&span, "return"), Some(Value::IntValue(8)));
 }
+
+/// A span of what many have in common, with one field more; and what is said of it then.
+#[cfg(feature = "tower")]
+fn in_common(traced: &Traced, number: u32, then: impl FnOnce(&crate::trace::active::ActiveSpan)) -> (bool, Span) {
+    let site = site!("of many", fields: &["first"]);
+    let mut begun = false;
+    traced.run(|| {
+        let mut span = crate::trace::active::ActiveSpan::default();
+        span.open(site, 0, None);
+        begun = span.common_fields(number, site, &[(0, Some(7_i64.into()))]);
+        then(&span);
+        span.close(crate::clock::now(), crate::outcome::CallOutcome::Ok);
+    });
+    (begun, traced.spans().pop().unwrap().1)
+}
+
+#[cfg(feature = "tower")]
+fn kept() -> u32 {
+    let attributes = vec![("http.route", "/orders".into()), ("url.scheme", "http".into())];
+    crate::trace::common::keep("GET /orders", attributes).unwrap()
+}
+
+#[cfg(feature = "tower")]
+#[test]
+fn what_spans_have_in_common_is_said_of_each() {
+    let (begun, span) = in_common(&Traced::new(|_| ()), kept(), |_| ());
+    let attributes: Vec<_> = span.attributes.iter().map(|pair| &*pair.key).collect();
+    assert!(begun);
+    assert_eq!(span.name, "GET /orders");
+    assert_eq!(attributes[..3], ["http.route", "url.scheme", "first"]);
+    assert_eq!(text(&span, "http.route").unwrap(), "/orders");
+    assert_eq!(value(&span, "first"), Some(Value::IntValue(7)));
+}
+
+#[cfg(feature = "tower")]
+#[test]
+fn what_is_said_of_one_span_holds_over_what_it_has_in_common() {
+    for long in [false, true] {
+        let (_, span) = in_common(&Traced::new(|_| ()), kept(), |span| {
+            span.replace("otel.name", "its own");
+            span.replace("http.route", "/else");
+            if long {
+                span.replace("long", &"x".repeat(5000));
+            }
+        });
+        let count = |name: &str| span.attributes.iter().filter(|pair| pair.key == name).count();
+        assert_eq!(span.name, "its own");
+        assert_eq!(["http.route", "url.scheme", "first", "otel.name"].map(count), [1, 1, 1, 0]);
+        assert_eq!(text(&span, "http.route").unwrap(), "/else");
+    }
+}
+
+#[cfg(feature = "tower")]
+#[test]
+fn what_spans_have_in_common_is_said_one_by_one_where_limits_cut_it() {
+    let few = |setup: &mut TraceSetup| setup.limits.attributes = 2;
+    let short = |setup: &mut TraceSetup| setup.limits.value_length = 6;
+    for limited in [Traced::new(few), Traced::new(short)] {
+        let (begun, span) = in_common(&limited, kept(), |_| ());
+        assert!(!begun);
+        assert_eq!((&*span.name, span.dropped_attributes_count), ("of many", 0));
+    }
+    let enough = Traced::new(|setup| (setup.limits.attributes, setup.limits.value_length) = (3, 7));
+    assert!(in_common(&enough, kept(), |_| ()).0);
+}
