@@ -2,7 +2,7 @@
 //!
 //! Who runs goes on for as long as a slice, some milliseconds (Linux: `base_slice_ns`), whoever wakes up on the same core
 //! meanwhile. So a request that comes while a batch is encoded or sent waits for the whole of it: a tenth of a millisecond,
-//! some hundred times a second, which is a service's 99th percentile. Work that is long is therefore done in pieces of five or
+//! some hundred times a second, which is a service's 99th percentile. Work that is long is therefore done in pieces of some
 //! ten microseconds, and after each the core is given away.
 //!
 //! Who gives its core away stands behind all others for about a slice. Where these have more to do than there is time, that

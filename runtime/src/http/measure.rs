@@ -245,6 +245,7 @@ fn families(side: Side) -> &'static Families {
 
 /// What the requests of a server have in common that have one method, scheme, route and version.
 pub(super) struct Operation {
+    /// As in [`Key`].
     place: Option<u16>,
     /// How many of that method and scheme are under way.
     active: Option<Arc<AtomicI64>>,

@@ -56,7 +56,7 @@ impl Served {
         self.scope.as_mut().map(crate::logs::scope_enter_request)
     }
 
-    /// It is not under way any more.
+    /// It is not under way any more, and had these labels.
     pub(super) fn ended(&self, key: &Key, measured: &Measured) {
         self.operation.ended(key, measured);
     }

@@ -25,9 +25,6 @@ thread_local! {
 /// Deeper than this, what is around a scope becomes one: tasks that spawn each other within their scopes nest without end.
 const DEEPEST: u16 = 32;
 
-/// Bytes that lie beside the rest: with their number and what tells them apart a line of the cache.
-const ROOM: usize = 62;
-
 /// Log fields, made by [`scope!`](crate::scope), within those that were current when it was made.
 #[derive(Clone)]
 #[must_use = "a scope adds its fields to lines logged inside `run` or `follow`"]
@@ -50,13 +47,13 @@ struct Data {
 
 /// Few bytes, as most scopes have, lie beside the rest.
 enum Kept {
-    Here(u8, [u8; ROOM]),
+    Here(u8, [u8; 62]),
     Elsewhere(Box<[u8]>),
 }
 
 impl Kept {
     fn new(bytes: &[u8]) -> Self {
-        let mut here = [0; ROOM];
+        let mut here = [0; 62];
         match here.get_mut(..bytes.len()) {
             Some(room) => {
                 room.copy_from_slice(bytes);
@@ -124,7 +121,8 @@ impl Scope {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    fn of(outer: Option<Self>, fields: Kept, request: bool) -> Self {
+    fn of(outer: Option<Self>, fields: &[u8], request: bool) -> Self {
+        let fields = Kept::new(fields);
         let own = size_of::<Data>() + fields.elsewhere();
         let around = outer.as_ref().map_or(0, Self::holds);
         Self(Arc::new(Data {
@@ -162,7 +160,7 @@ impl Scope {
                 }
             }
         }
-        Self::of(None, Kept::new(&fields), request.is_some())
+        Self::of(None, &fields, request.is_some())
     }
 
     /// That of a request which came in.
@@ -170,7 +168,7 @@ impl Scope {
     pub(crate) fn of_request(outer: Option<Self>, id: &str) -> Self {
         let mut fields = Fields::new();
         fields.str(Key::Name("request_id"), id);
-        Self::of(outer, Kept::new(fields.as_bytes()), true)
+        Self::of(outer, fields.as_bytes(), true)
     }
 
     /// The id of the request that is handled here, to be read by `read`.
@@ -355,7 +353,7 @@ impl ScopeBuilder {
 
     fn made(self, request: bool) -> Scope {
         let mut fields = self.0;
-        let scope = Scope::of(Scope::around(), Kept::new(fields.as_bytes()), request);
+        let scope = Scope::of(Scope::around(), fields.as_bytes(), request);
         fields.clear();
         let _ = SPARE.try_with(|spare| spare.try_borrow_mut().map(|mut spare| *spare = fields));
         scope

@@ -8,6 +8,7 @@ use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use crate::secret::{REDACTED, hidden, is_secret};
 #[cfg(any(feature = "tower", feature = "actix-web", feature = "db-sqlx"))]
 use crate::site::Site;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
@@ -415,7 +416,9 @@ impl Letters for [u8] {
 /// Takes attributes out of a span's body, those of its events and links apart: of two with one name the former, and every one that is
 /// named so. Returns how many of them had taken room.
 pub(crate) fn tidy(body: &mut Vec<u8>, fields: Option<&FieldSet>, named: Option<&[u8]>) -> u32 {
-    spell_out(body);
+    if let Cow::Owned(spelled_out) = spelled_out(body) {
+        *body = spelled_out;
+    }
     let mut last = HashMap::new();
     each_attribute(body, fields, |at, _, name| {
         last.insert(name.to_owned(), at.start);
@@ -438,11 +441,11 @@ pub(crate) fn tidy(body: &mut Vec<u8>, fields: Option<&FieldSet>, named: Option<
     room
 }
 
-/// Says what is common to many spans as if it were said of this one.
-pub(crate) fn spell_out(body: &mut Vec<u8>) {
+/// The body, with what is common to many spans as if it were said of this one.
+pub(crate) fn spelled_out(body: &[u8]) -> Cow<'_, [u8]> {
     let mut items = Items(body);
     let Some(Item::Common(common)) = items.next() else {
-        return;
+        return Cow::Borrowed(body);
     };
     let mut out = Vec::with_capacity(body.len() + common.encoded.len());
     attribute(&mut out, Key::Name(NAME), Scalar::Text(&common.name));
@@ -450,7 +453,7 @@ pub(crate) fn spell_out(body: &mut Vec<u8>) {
         attribute(&mut out, Key::Name(key), Scalar::Text(value));
     }
     out.extend_from_slice(items.0);
-    *body = out;
+    Cow::Owned(out)
 }
 
 /// Where the attributes of the span itself stand.

@@ -1,6 +1,6 @@
 //! Promise: over the wire, at half the rate that the bare server can take, the layer moves the 99th percentile by at most 10 %.
 //!
-//! `cargo run --release -p benches --features servers --bin http_wire` (five minutes, on a quiet machine of two cores or more);
+//! `cargo run --release -p benches --features servers --bin http_wire` (six minutes, on a quiet machine of two cores or more);
 //! `--quick` for a look, `--rate N` for a rate of one's own; with the feature `http-peers` the peers' layers stand beside. All servers
 //! are processes of their own on one core, the load comes from another core, on a schedule that no slow answer delays: a latency
 //! counts from when its request was due. What the bare server can take is the highest such rate at which no requests pile up. The
@@ -57,8 +57,8 @@ impl Plan {
         } else {
             Self {
                 runs: 9,
-                slices: 20,
-                slice: Duration::from_millis(200),
+                slices: 40,
+                slice: Duration::from_millis(100),
                 warm_up: Duration::from_millis(50),
                 search: Duration::from_secs(1),
             }

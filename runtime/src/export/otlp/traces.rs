@@ -431,11 +431,10 @@ fn once<'a>(head: &Head, body: &'a [u8]) -> (Cow<'a, [u8]>, bool) {
     if !head.repeated() {
         return (Cow::Borrowed(body), false);
     }
-    let mut body = body.to_vec();
     if body.len() <= LONG {
-        body::spell_out(&mut body);
-        return (Cow::Owned(body), true);
+        return (body::spelled_out(body), true);
     }
+    let mut body = body.to_vec();
     body::tidy(&mut body, head.meta.map(tracing_core::Metadata::fields), None);
     (Cow::Owned(body), false)
 }

@@ -459,7 +459,10 @@ fn what_is_said_of_one_span_holds_over_what_it_has_in_common() {
         });
         let count = |name: &str| span.attributes.iter().filter(|pair| pair.key == name).count();
         assert_eq!(span.name, "its own");
-        assert_eq!(["http.route", "url.scheme", "first", "otel.name"].map(count), [1, 1, 1, 0]);
+        assert_eq!(
+            ["http.route", "url.scheme", "first", "otel.name"].map(count),
+            [1, 1, 1, 0]
+        );
         assert_eq!(text(&span, "http.route").unwrap(), "/else");
     }
 }
