@@ -11,7 +11,6 @@ use super::otel;
 use super::passing;
 use super::pipeline::{self, Shared};
 use super::slab::Handle;
-use super::stack::Frame;
 use super::store::{self, Live, ParentRef, SLAB, Start};
 use super::timing;
 use crate::operation::Said;
@@ -319,8 +318,9 @@ impl ActiveSpan {
     pub(crate) fn enter(&self, site: &'static Site) {
         if self.is_direct() {
             local::with(|local| {
-                let frame = Frame::copy(self.identity(), self.handle, site.metadata());
-                local.stack.push(frame);
+                local
+                    .stack
+                    .push_copy(&self.ids, self.bits(), self.handle, site.metadata());
             });
             if modes::any() {
                 otel::entered(&self.identity());

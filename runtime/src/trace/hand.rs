@@ -10,7 +10,6 @@ use super::otel;
 use super::propagate::{Inject, inject};
 use super::slab::Handle;
 use super::span_ext::{Status, set_status};
-use super::stack::Frame;
 use super::store;
 use std::fmt;
 use std::future::Future;
@@ -399,7 +398,7 @@ struct Under(u64);
 impl Under {
     fn new(kept: &Kept) -> Self {
         local::with(|local| {
-            local.stack.push(Frame::copy(kept.ids.clone(), kept.handle, kept.meta));
+            local.stack.push_copy(&kept.ids, kept.ids.bits, kept.handle, kept.meta);
         });
         otel::entered(&kept.ids);
         Self(kept.ids.span)

@@ -293,6 +293,34 @@ impl Stack {
         *self.next() = frame;
     }
 
+    /// Pushes a span that lives in the slab, or is not recorded: this is its identity, but for the word of what is decided of it. Written
+    /// where it goes, word by word: of a copy made of one that was just written, pairs of words are waited for.
+    #[inline]
+    pub(crate) fn push_copy(&mut self, ids: &Ids, bits: u64, handle: Option<Handle>, meta: &'static Metadata<'static>) {
+        let frame = self.next();
+        frame.ids.trace = ids.trace;
+        frame.ids.span = ids.span;
+        frame.ids.bits = bits;
+        if ids.carried.is_some() || frame.ids.carried.is_some() {
+            frame.ids.carried.clone_from(&ids.carried);
+        }
+        frame.handle = handle;
+        frame.token = 0;
+        frame.meta = Some(meta);
+        frame.site = None;
+        frame.parent = 0;
+        frame.start = 0;
+        frame.marks = Marks {
+            noted: otel::noted(),
+            kind: Kind::Copy,
+            owned: false,
+            parent_remote: false,
+            said: false,
+        };
+        let sampled = frame.is_sampled();
+        count_sampled(|n| n + u32::from(sampled));
+    }
+
     /// Pushes a span of a call that is not recorded: a child, which has its parent's trace, or a root, with the half of its trace's
     /// id that the sampler saw, 0 where it saw none.
     #[inline(always)]

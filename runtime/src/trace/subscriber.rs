@@ -9,7 +9,6 @@ use super::otel;
 use super::passed::{self, Opened};
 use super::pipeline::Shared;
 use super::slab::Handle;
-use super::stack::Frame;
 use super::store::{self, ParentRef, SLAB, Start};
 use super::timing;
 use crate::site::SpanKind;
@@ -268,7 +267,7 @@ fn enter_known(named: Handle) {
     let handle = passed::resolved(named);
     if let Some((ids, Some(meta))) = SLAB.with(handle, |live| (live.ids.clone(), live.fixed.meta)) {
         local::with(|local| {
-            local.stack.push(Frame::copy(ids.clone(), Some(handle), meta));
+            local.stack.push_copy(&ids, ids.bits, Some(handle), meta);
         });
         otel::entered(&ids);
         timing::entered(handle);
