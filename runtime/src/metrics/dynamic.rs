@@ -220,12 +220,14 @@ impl<K: Hash + Eq + Clone, const N: usize> Histograms<K, N> {
     }
 
     /// The same to the row of that key, which was looked up before.
+    #[cfg(feature = "tower")]
     pub(crate) fn record_in(&self, row: &Row<N>, key: &K, samples: &[Option<Sample>; N]) {
         self.add(row, samples);
         self.capture(key, samples);
     }
 
     /// The row of a key; `None` beyond the cap.
+    #[cfg(feature = "tower")]
     pub(crate) fn row(&self, key: &K) -> Option<Arc<Row<N>>> {
         self.table.with(key, Self::new_row, Arc::clone)
     }

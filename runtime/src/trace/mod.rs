@@ -6,6 +6,10 @@ mod batch;
 pub(crate) mod body;
 pub(crate) mod carrier;
 pub(crate) mod chosen;
+#[cfg_attr(
+    not(feature = "tower"),
+    allow(dead_code, reason = "what is common is said by layers")
+)]
 pub(crate) mod common;
 pub(crate) mod context;
 pub(crate) mod direct;
