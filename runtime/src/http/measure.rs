@@ -287,8 +287,8 @@ impl Operation {
         self.count(-1);
         let requests = &families(Side::Server).requests;
         let samples = measured.samples();
-        // A call of gRPC may have come to another place.
-        if key.error != ErrorType::None || key.place != self.place {
+        // One that had no answer is not usual, and a call of gRPC may have come to another place.
+        if key.error != ErrorType::None || key.status == 0 || key.place != self.place {
             return requests.record_all(key, &samples);
         }
         if self.usual.get().is_none()
@@ -352,7 +352,7 @@ impl Measured {
     }
 }
 
-/// A request to a server ended.
+/// A request of a client ended.
 pub(super) fn ended(key: &Key, measured: &Measured) {
     families(Side::Client).requests.record_all(key, &measured.samples());
 }
@@ -360,4 +360,80 @@ pub(super) fn ended(key: &Key, measured: &Measured) {
 /// A call of gRPC ended.
 pub(super) fn called(side: Side, key: &RpcKey, measured: &Measured) {
     families(side).calls.record(key, measured.took);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::snapshot::PointValue;
+    use crate::metrics::registry::Source as _;
+
+    /// So many requests of that route, by status.
+    fn counts(route: &str) -> Vec<(String, u64)> {
+        let mut all = Vec::new();
+        families(Side::Server).requests.families(&mut all);
+        let durations = all
+            .iter()
+            .find(|family| family.name == "http.server.request.duration")
+            .unwrap();
+        let mut counts: Vec<_> = durations
+            .points
+            .iter()
+            .filter_map(|point| {
+                let labels: Vec<_> = point.labels.iter().collect();
+                let of = |name: &str| {
+                    labels
+                        .iter()
+                        .find(|(key, _)| *key == name)
+                        .map(|(_, value)| (*value).to_owned())
+                };
+                let PointValue::Histogram(histogram) = &point.value else {
+                    panic!()
+                };
+                let status = of("http.response.status_code").unwrap_or_default();
+                (of("http.route").as_deref() == Some(route)).then(|| (status, histogram.counts.iter().sum()))
+            })
+            .collect();
+        counts.sort();
+        counts
+    }
+
+    #[test]
+    fn each_request_is_counted_where_its_labels_are() {
+        let place = |route| Some(ROUTES.index(route) as u16);
+        let began_as = |place| Key {
+            method: "GET",
+            scheme: "http",
+            place,
+            port: 0,
+            status: 0,
+            error: ErrorType::None,
+            version: Some("1.1"),
+        };
+        let measured = Measured {
+            took: 1.0.into(),
+            request_size: None,
+            response_size: None,
+        };
+        // The first has no answer, and one ends at another place than it began at.
+        for (status, to) in [
+            (0, "/here"),
+            (200, "/here"),
+            (404, "/here"),
+            (200, "/there"),
+            (200, "/here"),
+        ] {
+            let mut key = began_as(place("/here"));
+            let operation = began(&key);
+            key.status = status;
+            key.place = place(to);
+            operation.ended(&key, &measured);
+        }
+        let counted = |status: &str, count| (status.to_owned(), count);
+        assert_eq!(counts("/here"), [counted("", 1), counted("200", 2), counted("404", 1)]);
+        assert_eq!(counts("/there"), [counted("200", 1)]);
+        let operation = began(&began_as(place("/here")));
+        assert_eq!(operation.usual.get().map(|(status, _)| *status), Some(200));
+        operation.count(-1);
+    }
 }
