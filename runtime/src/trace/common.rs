@@ -22,7 +22,39 @@ const PIECE: usize = 64;
 const PIECES: usize = 64;
 
 type Piece = Box<[OnceLock<Common>]>;
-static ALL: [OnceLock<Piece>; PIECES] = [const { OnceLock::new() }; PIECES];
+
+/// Found by their numbers without a lock.
+struct All {
+    pieces: [OnceLock<Piece>; PIECES],
+    count: Mutex<usize>,
+}
+
+static ALL: All = All::new();
+
+impl All {
+    const fn new() -> Self {
+        Self {
+            pieces: [const { OnceLock::new() }; PIECES],
+            count: Mutex::new(0),
+        }
+    }
+
+    fn keep(&self, common: Common) -> Option<u32> {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let piece = self.pieces.get(*count / PIECE)?;
+        let piece = piece.get_or_init(|| (0..PIECE).map(|_| OnceLock::new()).collect());
+        let number = u32::try_from(*count).ok()?;
+        piece[*count % PIECE].set(common).ok()?;
+        *count += 1;
+        Some(number)
+    }
+
+    #[inline]
+    fn at(&self, number: u32) -> Option<&Common> {
+        let number = number as usize;
+        self.pieces.get(number / PIECE)?.get()?.get(number % PIECE)?.get()
+    }
+}
 
 impl Common {
     fn new(name: &str, attributes: Vec<(&'static str, Cow<'static, str>)>) -> Self {
@@ -51,19 +83,33 @@ impl Common {
 
 /// Keeps it, for as long as the process lives; its number. None where there are too many.
 pub(crate) fn keep(name: &str, attributes: Vec<(&'static str, Cow<'static, str>)>) -> Option<u32> {
-    static COUNT: Mutex<usize> = Mutex::new(0);
-    let mut count = COUNT.lock().unwrap_or_else(PoisonError::into_inner);
-    let piece = ALL.get(*count / PIECE)?;
-    let piece = piece.get_or_init(|| (0..PIECE).map(|_| OnceLock::new()).collect());
-    let number = u32::try_from(*count).ok()?;
-    piece[*count % PIECE].set(Common::new(name, attributes)).ok()?;
-    *count += 1;
-    Some(number)
+    ALL.keep(Common::new(name, attributes))
 }
 
 /// The one of that number.
 #[inline]
 pub(crate) fn at(number: u32) -> Option<&'static Common> {
-    let number = number as usize;
-    ALL.get(number / PIECE)?.get()?.get(number % PIECE)?.get()
+    ALL.at(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_so_many_and_no_more() {
+        let all = All::new();
+        let keep = |name: String| all.keep(Common::new(&name, Vec::new()));
+        for number in 0..(PIECE * PIECES) as u32 {
+            assert!(all.at(number).is_none());
+            assert_eq!(keep(number.to_string()), Some(number));
+        }
+        assert_eq!(keep("one more".into()), None);
+        let name = |number| all.at(number).map(|common| &*common.name);
+        assert_eq!(
+            [0, 63, 64, 4095, 4096].map(name),
+            [Some("0"), Some("63"), Some("64"), Some("4095"), None]
+        );
+        assert_eq!(all.at(u32::MAX), None);
+    }
 }
