@@ -19,6 +19,7 @@
 use super::body::{Answering, Step};
 use super::exchange::{Exchange, Handling};
 use super::head::{Head, KeptPath};
+use super::measure::First;
 use super::request_id::{self, RequestId};
 use super::rpc::Rpc;
 use super::settings::{self, Settings};
@@ -81,6 +82,7 @@ where
         ready(Ok(ActixService {
             inner,
             settings: self.settings.clone(),
+            first: First::default(),
         }))
     }
 }
@@ -89,6 +91,7 @@ where
 pub struct ActixService<S> {
     inner: S,
     settings: Arc<Settings>,
+    first: First,
 }
 
 impl<S> std::fmt::Debug for ActixService<S> {
@@ -118,10 +121,10 @@ where
             };
         }
         let exchange = if let Some(route) = self.settings.grouped(request.path()) {
-            Exchange::serve(&request, Some(route), &self.settings)
+            Exchange::serve(&request, Some(route), &self.settings, &self.first)
         } else {
             let pattern = request.match_pattern();
-            Exchange::serve(&request, pattern.as_deref(), &self.settings)
+            Exchange::serve(&request, pattern.as_deref(), &self.settings, &self.first)
         };
         if let Some(id) = exchange.request_id() {
             put(id, request.headers_mut());
@@ -160,10 +163,10 @@ where
             Ok(mut response) => {
                 let exchange = exchange.map(|mut exchange| {
                     exchange.responded(response.status().as_u16());
-                    if let Some(id) = exchange.request_id()
+                    if let Some(id) = exchange.take_request_id()
                         && !response.headers().contains_key(request_id::NAME)
                     {
-                        put(id, response.headers_mut());
+                        put(&id, response.headers_mut());
                     }
                     exchange
                 });

@@ -3,9 +3,10 @@
 use super::request_id::{self, RequestId};
 use super::rpc::Rpc;
 use super::words;
+use crate::trace::SpanContext;
 use crate::trace::propagate::Extract;
+use crate::trace::propagate::extract_seen;
 use crate::trace::propagate::of_http::text;
-use crate::trace::{SpanContext, extract};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 /// The head of a request.
@@ -206,7 +207,7 @@ impl Head for Seen<'_> {
     }
 
     fn context(&self) -> Option<SpanContext> {
-        extract(self)
+        extract_seen(self, self.trace_parent.only().map(HeaderValue::as_bytes))
     }
 
     fn request_id(&self) -> Option<RequestId> {

@@ -17,6 +17,7 @@
 use super::body::Traced;
 use super::exchange::{Exchange, Handling};
 use super::head::Seen;
+use super::measure::First;
 use super::request_id;
 use super::settings::{self, Settings};
 use crate::switch;
@@ -107,10 +108,11 @@ impl<S> Layer<S> for HttpLayer {
     type Service = HttpService<S>;
 
     fn layer(&self, inner: S) -> HttpService<S> {
-        HttpService {
-            inner,
+        let of = Arc::new(Layered {
             settings: self.settings.clone(),
-        }
+            first: First::default(),
+        });
+        HttpService { inner, of }
     }
 }
 
@@ -118,7 +120,13 @@ impl<S> Layer<S> for HttpLayer {
 #[derive(Clone)]
 pub struct HttpService<S> {
     inner: S,
+    of: Arc<Layered>,
+}
+
+/// What its clones share.
+struct Layered {
     settings: Arc<Tower>,
+    first: First,
 }
 
 impl<S: std::fmt::Debug> std::fmt::Debug for HttpService<S> {
@@ -143,7 +151,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if !switch::on() || self.settings.common.excludes(request.uri().path()) {
+        let Layered { settings, first } = &*self.of;
+        if !switch::on() || settings.common.excludes(request.uri().path()) {
             let through = Through::of(request.headers());
             return ResponseFuture {
                 handling: Handling::past(through, || self.inner.call(request)),
@@ -151,12 +160,12 @@ where
         }
         let mut mapped = None;
         // Where it is not needed the request stays where it is: it is large.
-        if let Some(of) = &self.settings.route {
-            (request, mapped) = self.settings.mapped_route(of, request);
+        if let Some(of) = &settings.route {
+            (request, mapped) = settings.mapped_route(of, request);
         }
         let exchange = {
-            let route = self.settings.known_route(&request).or(mapped.as_deref());
-            Exchange::serve(&Seen::of(&request), route, &self.settings.common)
+            let route = settings.known_route(&request).or(mapped.as_deref());
+            Exchange::serve(&Seen::of(&request), route, &settings.common, first)
         };
         if let Some(id) = exchange.request_id() {
             request.headers_mut().insert(request_id::HEADER, id.header());
@@ -187,9 +196,9 @@ where
         let answered = |mut exchange: Box<Exchange>, response: &mut Response<R>| {
             exchange.responded(response.status().as_u16());
             exchange.look(response.headers());
-            if let Some(id) = exchange.request_id() {
+            if let Some(id) = exchange.take_request_id() {
                 let headers = response.headers_mut();
-                headers.entry(request_id::HEADER).or_insert_with(|| id.header());
+                headers.entry(request_id::HEADER).or_insert_with(|| id.into_header());
             }
             Some(exchange)
         };

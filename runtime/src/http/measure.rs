@@ -1,5 +1,6 @@
 //! What is measured of requests that come in and go out, by the semantic conventions for HTTP and RPC.
 
+use super::head::Head;
 use super::rpc::{self, Code};
 use super::words;
 use crate::metrics::dynamic::{Histogram, Histograms, Meta, Numbers, Row, Sample, Table};
@@ -245,8 +246,10 @@ fn families(side: Side) -> &'static Families {
 
 /// What the requests of a server have in common that have one method, scheme, route and version.
 pub(super) struct Operation {
-    /// As in [`Key`].
-    place: Option<u16>,
+    /// Of a request that is not answered yet.
+    pub(super) key: Key,
+    /// By its place: `other` for all that there is no place for.
+    route: Option<&'static str>,
     /// How many of that method and scheme are under way.
     active: Option<Arc<AtomicI64>>,
     /// Of their spans, in [`common`].
@@ -256,8 +259,20 @@ pub(super) struct Operation {
 }
 
 impl Operation {
+    /// One whose spans say all there is to say themselves.
+    fn plain(key: &Key) -> Self {
+        Self {
+            key: key.clone(),
+            route: route(key.place),
+            active: active(key.method, key.scheme),
+            common: None,
+            usual: OnceLock::new(),
+        }
+    }
+
     fn new(key: &Key) -> Self {
-        let route = route(key.place);
+        let plain = Self::plain(key);
+        let route = plain.route;
         let attributes = [
             ("http.request.method", Some(key.method)),
             ("http.route", route),
@@ -268,11 +283,17 @@ impl Operation {
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?.into())));
         Self {
-            place: key.place,
-            active: active(key.method, key.scheme),
             common: common::keep(&words::span_name(key.method, route), said.collect()),
-            usual: OnceLock::new(),
+            ..plain
         }
+    }
+
+    /// Whether a request is one of these.
+    fn is_of(&self, head: &impl Head, route: Option<&str>) -> bool {
+        self.route == route
+            && self.key.method == head.method()
+            && self.key.scheme == head.scheme()
+            && self.key.version == head.version()
     }
 
     /// One of them began, or ended.
@@ -288,7 +309,7 @@ impl Operation {
         let requests = &families(Side::Server).requests;
         let samples = measured.samples();
         // One that had no answer is not usual, and a call of gRPC may have come to another place.
-        if key.error != ErrorType::None || key.status == 0 || key.place != self.place {
+        if key.error != ErrorType::None || key.status == 0 || key.place != self.key.place {
             return requests.record_all(key, &samples);
         }
         if self.usual.get().is_none()
@@ -303,22 +324,37 @@ impl Operation {
     }
 }
 
-/// A request with these labels came in: to be told of its end.
-pub(super) fn began(key: &Key) -> Arc<Operation> {
-    static OPERATIONS: OnceLock<Table<Key, Operation>> = OnceLock::new();
-    let found = OPERATIONS
-        .get_or_init(Table::default)
-        .with(key, || Some(Operation::new(key)), Arc::clone);
-    let operation = found.unwrap_or_else(|| {
-        Arc::new(Operation {
-            place: key.place,
-            active: active(key.method, key.scheme),
-            common: None,
-            usual: OnceLock::new(),
-        })
-    });
+/// The operation of a service's first request, kept with it. A router has a service of its own for each route and method, so that all
+/// its requests are of it, and none has to be looked for.
+#[derive(Default)]
+pub(super) struct First(OnceLock<Arc<Operation>>);
+
+/// A request came in to a service: to be told of its end.
+pub(super) fn began(head: &impl Head, route: Option<&str>, first: &First) -> Arc<Operation> {
+    let operation = match first.0.get() {
+        Some(operation) if operation.is_of(head, route) => Arc::clone(operation),
+        Some(_) => operation(head, route),
+        None => Arc::clone(first.0.get_or_init(|| operation(head, route))),
+    };
     operation.count(1);
     operation
+}
+
+fn operation(head: &impl Head, route: Option<&str>) -> Arc<Operation> {
+    static OPERATIONS: OnceLock<Table<Key, Operation>> = OnceLock::new();
+    let key = Key {
+        method: words::method(head.method()),
+        scheme: head.scheme(),
+        place: route.map(|route| ROUTES.index(route) as u16),
+        port: 0,
+        status: 0,
+        error: ErrorType::None,
+        version: head.version(),
+    };
+    let known = OPERATIONS.get_or_init(Table::default);
+    known
+        .with(&key, || Some(Operation::new(&key)), Arc::clone)
+        .unwrap_or_else(|| Arc::new(Operation::plain(&key)))
 }
 
 /// The number of requests under way, where there is room for a series.
@@ -366,6 +402,7 @@ pub(super) fn called(side: Side, key: &RpcKey, measured: &Measured) {
 mod tests {
     use super::*;
     use crate::export::snapshot::PointValue;
+    use crate::http::head::Seen;
     use crate::metrics::registry::Source as _;
 
     /// So many requests of that route, by status.
@@ -398,23 +435,30 @@ mod tests {
         counts
     }
 
-    #[test]
-    fn each_request_is_counted_where_its_labels_are() {
-        let place = |route| Some(ROUTES.index(route) as u16);
-        let began_as = |place| Key {
-            method: "GET",
-            scheme: "http",
-            place,
-            port: 0,
-            status: 0,
-            error: ErrorType::None,
-            version: Some("1.1"),
-        };
+    fn began(method: &str, route: &str, first: &First) -> Arc<Operation> {
+        let request = http::Request::builder().method(method).body(()).unwrap();
+        super::began(&Seen::of(&request), Some(route), first)
+    }
+
+    fn ended(operation: &Operation, status: u16, route: &str) {
+        let mut key = operation.key.clone();
+        key.status = status;
+        key.place = Some(ROUTES.index(route) as u16);
         let measured = Measured {
             took: 1.0.into(),
             request_size: None,
             response_size: None,
         };
+        operation.ended(&key, &measured);
+    }
+
+    fn counted(status: &str, count: u64) -> (String, u64) {
+        (status.to_owned(), count)
+    }
+
+    #[test]
+    fn each_request_is_counted_where_its_labels_are() {
+        let first = First::default();
         // The first has no answer, and one ends at another place than it began at.
         for (status, to) in [
             (0, "/here"),
@@ -423,17 +467,38 @@ mod tests {
             (200, "/there"),
             (200, "/here"),
         ] {
-            let mut key = began_as(place("/here"));
-            let operation = began(&key);
-            key.status = status;
-            key.place = place(to);
-            operation.ended(&key, &measured);
+            ended(&began("GET", "/here", &first), status, to);
         }
-        let counted = |status: &str, count| (status.to_owned(), count);
         assert_eq!(counts("/here"), [counted("", 1), counted("200", 2), counted("404", 1)]);
         assert_eq!(counts("/there"), [counted("200", 1)]);
-        let operation = began(&began_as(place("/here")));
+        let operation = began("GET", "/here", &first);
         assert_eq!(operation.usual.get().map(|(status, _)| *status), Some(200));
         operation.count(-1);
+    }
+
+    #[test]
+    fn a_service_of_many_routes_counts_each_at_its_own() {
+        let first = First::default();
+        for (method, route) in [
+            ("GET", "/one"),
+            ("GET", "/two"),
+            ("POST", "/one"),
+            ("GET", "/one"),
+            ("_OTHER", "/one"),
+            ("BREW", "/two"),
+        ] {
+            let operation = began(method, route, &first);
+            assert_eq!(operation.key.method, words::method(method));
+            ended(&operation, 200, route);
+        }
+        // By method, too.
+        assert_eq!(
+            counts("/one"),
+            [counted("200", 1), counted("200", 1), counted("200", 2)]
+        );
+        assert_eq!(counts("/two"), [counted("200", 1), counted("200", 1)]);
+        let again = began("GET", "/one", &first);
+        assert!(Arc::ptr_eq(&again, first.0.get().unwrap()));
+        again.count(-1);
     }
 }

@@ -87,6 +87,11 @@ impl RequestId {
         self.0.clone()
     }
 
+    #[cfg(feature = "tower")]
+    pub(crate) fn into_header(self) -> HeaderValue {
+        self.0
+    }
+
     /// Puts the id of the request that is handled here into a request that goes out, unless that has one.
     pub(super) fn pass_on(headers: &mut HeaderMap) {
         #[cfg(feature = "logs")]

@@ -2,7 +2,7 @@
 
 use super::exchange::{Exchange, site};
 use super::head::{Head, KeptPath};
-use super::measure::{self, ErrorType, Key, Measured, Operation, Side};
+use super::measure::{self, ErrorType, First, Key, Measured, Operation, Side};
 use super::request_id::RequestId;
 use super::rpc::{self, Code, Rpc};
 use super::settings::Settings;
@@ -46,10 +46,6 @@ pub(super) struct Served {
 }
 
 impl Served {
-    pub(super) fn request_id(&self) -> Option<&RequestId> {
-        self.request_id.as_ref()
-    }
-
     /// The fields of the request's lines are on those that are written until the guard is dropped.
     #[cfg(feature = "logs")]
     pub(super) fn enter(&mut self) -> Option<crate::logs::ScopeEntered<'_, crate::logs::RequestScope>> {
@@ -68,21 +64,12 @@ impl Served {
 }
 
 impl Exchange {
-    /// A request has come in; `route` is what its router says.
-    pub(super) fn serve(head: &impl Head, route: Option<&str>, settings: &Settings) -> Box<Self> {
+    /// A request has come in to a service; `route` is what its router says.
+    pub(super) fn serve(head: &impl Head, route: Option<&str>, settings: &Settings, first: &First) -> Box<Self> {
         let rpc = head.rpc();
-        let key = Key {
-            method: words::method(head.method()),
-            scheme: head.scheme(),
-            place: route.map(|route| measure::ROUTES.index(route) as u16),
-            port: 0,
-            status: 0,
-            error: ErrorType::None,
-            version: head.version(),
-        };
-        let operation = measure::began(&key);
+        let operation = measure::began(head, route, first);
         let of = if rpc.is_some() { &RPC } else { &HTTP };
-        let mut exchange = Self::begin(Side::Server, of, key, rpc, head.context());
+        let mut exchange = Self::begin(Side::Server, of, operation.key.clone(), rpc, head.context());
         if exchange.span.recording() {
             describe(&exchange, head, operation.common, settings);
         }
@@ -100,9 +87,14 @@ impl Exchange {
         exchange
     }
 
-    /// The request's id, to be echoed.
+    /// The request's id, for whom the request is given to.
     pub(super) fn request_id(&self) -> Option<&RequestId> {
-        self.served.as_ref().and_then(Served::request_id)
+        self.served.as_ref()?.request_id.as_ref()
+    }
+
+    /// The same, to be echoed: no one asks after that.
+    pub(super) fn take_request_id(&mut self) -> Option<RequestId> {
+        self.served.as_mut()?.request_id.take()
     }
 }
 

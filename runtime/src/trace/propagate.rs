@@ -66,9 +66,25 @@ pub fn extract(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
 
 /// The same by these formats; where several have a trace, the first of them counts.
 pub(crate) fn extract_by(formats: u8, headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
+    extract_with(formats, headers, |headers| {
+        headers.only("traceparent").map(str::as_bytes)
+    })
+}
+
+/// The same of headers that were looked through: `parent` has the one `traceparent`, which need not be looked at whether it is text.
+#[cfg(feature = "tower")]
+pub(crate) fn extract_seen<H: Extract>(headers: &H, parent: Option<&[u8]>) -> Option<SpanContext> {
+    extract_with(FORMATS.load(Ordering::Relaxed), headers, |_| parent)
+}
+
+fn extract_with<'a, H: Extract + ?Sized>(
+    formats: u8,
+    headers: &'a H,
+    parent: impl FnOnce(&'a H) -> Option<&'a [u8]>,
+) -> Option<SpanContext> {
     let mut context = None;
     if formats & TRACE_CONTEXT != 0 {
-        context = w3c(headers);
+        context = parent(headers).and_then(|parent| w3c(parent, headers));
     }
     // Which of the two forms is written says nothing of which comes in.
     if formats & (B3 | B3_MULTI) != 0 && context.is_none() {
@@ -123,8 +139,8 @@ pub(crate) fn set_formats(names: &[&str]) {
     FORMATS.store(formats, Ordering::Relaxed);
 }
 
-fn w3c(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
-    let mut context = parse(headers.only("traceparent")?.trim_ascii())?;
+fn w3c(parent: &[u8], headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
+    let mut context = parse(parent.trim_ascii())?;
     let states = headers.values("tracestate");
     if !states.is_empty() {
         context.trace_state = trace_state(&states).map(Into::into);
@@ -191,8 +207,8 @@ pub(crate) fn traceparent(context: &SpanContext) -> String {
 }
 
 /// Version 00, and of later versions what 00 defines.
-fn parse(text: &str) -> Option<SpanContext> {
-    let (known, more) = text.as_bytes().split_first_chunk::<55>()?;
+fn parse(text: &[u8]) -> Option<SpanContext> {
+    let (known, more) = text.split_first_chunk::<55>()?;
     let ([v0, v1, b'-'], rest) = known.split_first_chunk()? else {
         return None;
     };
