@@ -78,7 +78,7 @@ impl Ids {
         ctx.is_valid().then_some(Self {
             trace_id: ctx.trace_id,
             span_id: ctx.span_id,
-            flags: ctx.flags,
+            flags: ctx.flags.of_w3c(),
         })
     }
 }

@@ -16,7 +16,7 @@ pub struct TraceId(pub u128);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub struct SpanId(pub u64);
 
-/// The flags octet of a `traceparent`.
+/// The flags octet of a `traceparent`, and [`DEBUG`](Self::DEBUG).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct TraceFlags(pub u8);
 
@@ -45,10 +45,28 @@ impl TraceFlags {
     pub const SAMPLED: Self = Self(0x01);
     /// The random bit of Level 2: the low 56 bits of the trace id are random.
     pub const RANDOM: Self = Self(0x02);
+    /// Someone looks for a mistake and wants the whole trace: the debug flag of b3 and Jaeger, which is passed on in their headers. It
+    /// comes with the sampled bit, and is none of `traceparent`'s: there it is neither read nor written.
+    pub const DEBUG: Self = Self(0x80);
 
     /// Whether the sampled bit is set.
     pub const fn is_sampled(self) -> bool {
         self.0 & Self::SAMPLED.0 != 0
+    }
+
+    /// Whether the debug flag is set.
+    pub const fn is_debug(self) -> bool {
+        self.0 & Self::DEBUG.0 != 0
+    }
+
+    /// Those that W3C has defined: others say nothing to anyone.
+    pub(crate) const fn of_w3c(self) -> Self {
+        Self(self.0 & (Self::SAMPLED.0 | Self::RANDOM.0))
+    }
+
+    /// What a child has of its parent's, whatever the sampler says.
+    pub(crate) const fn inherited(self) -> Self {
+        Self(self.0 & (Self::RANDOM.0 | Self::DEBUG.0))
     }
 
     /// These flags and those.
@@ -96,7 +114,7 @@ pub struct SpanContext {
     pub trace_id: TraceId,
     /// The span.
     pub span_id: SpanId,
-    /// Sampled and random bits.
+    /// Sampled, random, debug.
     pub flags: TraceFlags,
     /// True when this was extracted from a carrier.
     pub is_remote: bool,

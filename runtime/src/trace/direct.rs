@@ -189,7 +189,7 @@ fn keep(local: &mut Local, site: &'static Site, shared: &Shared, ticks: u64, low
     let span = local.rng.span_id().0;
     let mut frame = if let Some(parent) = local.top().filter(|frame| frame.pipeline() == shared.id) {
         let from = parent.ids();
-        let flags = TraceFlags(from.flags().0 & TraceFlags::RANDOM.0).with(TraceFlags::SAMPLED);
+        let flags = from.flags().inherited().with(TraceFlags::SAMPLED);
         let ids = Ids {
             trace: from.trace,
             span,

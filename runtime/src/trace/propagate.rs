@@ -199,10 +199,9 @@ pub(crate) fn inject_by(formats: u8, context: &SpanContext, headers: &mut (impl 
 
 /// The header's text.
 pub(crate) fn traceparent(context: &SpanContext) -> String {
-    // Bits that Level 2 does not define are zero in what we write.
-    let flags = context.flags.0 & (TraceFlags::SAMPLED.0 | TraceFlags::RANDOM.0);
+    let flags = context.flags.of_w3c();
     let mut text = String::with_capacity(55);
-    let _ = write!(text, "00-{}-{}-{flags:02x}", context.trace_id, context.span_id);
+    let _ = write!(text, "00-{}-{}-{flags}", context.trace_id, context.span_id);
     text
 }
 
@@ -228,7 +227,7 @@ fn parse(text: &[u8]) -> Option<SpanContext> {
     let context = SpanContext {
         trace_id: TraceId(trace_id(trace)?),
         span_id: SpanId(hex::long(span)?),
-        flags: TraceFlags(ends as u8),
+        flags: TraceFlags(ends as u8).of_w3c(),
         is_remote: true,
         ..SpanContext::default()
     };

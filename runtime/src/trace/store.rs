@@ -118,8 +118,8 @@ impl Head {
         (self.bits >> 32) as u32
     }
 
-    pub(crate) fn flags(&self) -> u8 {
-        self.bits as u8
+    pub(crate) fn flags(&self) -> TraceFlags {
+        TraceFlags(self.bits as u8)
     }
 
     pub(crate) fn kind(&self) -> u8 {
@@ -267,8 +267,7 @@ pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>, ids: 
     };
     let parent = parent_of(local, shared.id, start.parent);
     let (trace, mut flags) = if let Some(parent) = &parent {
-        let random = parent.ids.flags().0 & TraceFlags::RANDOM.0;
-        (parent.ids.trace, TraceFlags(random))
+        (parent.ids.trace, parent.ids.flags().inherited())
     } else {
         let drawn = decided.as_ref().map(|decided| decided.trace);
         let trace = drawn.unwrap_or_else(|| match start.low {

@@ -10,7 +10,7 @@ use crate::quick::BuildQuick;
 use crate::secret::{REDACTED, is_secret};
 use crate::site::SpanKind;
 use crate::trace::body::{self, Item, Items, Key, Scalar};
-use crate::trace::context::{SpanContext, TraceFlags};
+use crate::trace::context::SpanContext;
 use crate::trace::otel;
 use crate::trace::store::{Head, STATUS_ERROR, STATUS_OK};
 use std::borrow::Cow;
@@ -421,7 +421,7 @@ fn message(out: &mut Vec<u8>, head: &Head, body: &[u8], places: &mut Places) {
     number(out, 6, u64::from(kind) + 1);
     status(out, said.status_beside(head.status()), said.message);
     let remote = if head.parent_remote() { IS_REMOTE } else { 0 };
-    fixed32(out, 16, u32::from(head.flags()) | HAS_IS_REMOTE | remote);
+    fixed32(out, 16, u32::from(head.flags().of_w3c().0) | HAS_IS_REMOTE | remote);
 }
 
 /// The body, and whether names may stand twice in it. To look behind each attribute for its name takes the square of their number,
@@ -665,9 +665,7 @@ fn link(out: &mut Vec<u8>, context: &SpanContext) {
         bytes(out, 3, state.as_bytes());
     }
     let remote = if context.is_remote { IS_REMOTE } else { 0 };
-    // Bits that W3C has not defined say nothing to anyone.
-    let flags = context.flags.0 & (TraceFlags::SAMPLED.0 | TraceFlags::RANDOM.0);
-    fixed32(out, 6, u32::from(flags) | HAS_IS_REMOTE | remote);
+    fixed32(out, 6, u32::from(context.flags.of_w3c().0) | HAS_IS_REMOTE | remote);
 }
 
 /// Whether an attribute of that name follows, on the span itself.

@@ -47,7 +47,7 @@ impl From<&SpanContext> for api::SpanContext {
         Self::new(
             api::TraceId::from_bytes(context.trace_id.0.to_be_bytes()),
             api::SpanId::from_bytes(context.span_id.0.to_be_bytes()),
-            api::TraceFlags::new(context.flags.0),
+            api::TraceFlags::new(context.flags.of_w3c().0),
             context.is_remote,
             if state.is_empty() {
                 TraceState::NONE

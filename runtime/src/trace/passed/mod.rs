@@ -341,9 +341,9 @@ fn below_top(local: &mut Local, shared: &Shared, meta: &'static Meta) -> Opened 
 #[inline(never)]
 fn open_below_top(local: &mut Local, shared: &Shared, meta: &'static Meta) -> Option<Handle> {
     let ids = local.top()?.ids();
-    let (trace, random) = (ids.trace, ids.flags().0 & TraceFlags::RANDOM.0);
+    let (trace, flags) = (ids.trace, ids.flags().inherited());
     let bare = ids.carried.is_none();
-    bare.then(|| child(local, shared, meta, trace, random)).flatten()
+    bare.then(|| child(local, shared, meta, trace, flags)).flatten()
 }
 
 /// Under a parent that was named, or where others have a say.
@@ -355,9 +355,9 @@ fn open_otherwise(local: &mut Local, shared: &Shared, meta: &'static Meta, paren
             let Some(ids) = store::ids_of(handle).filter(|ids| ids.carried.is_none()) else {
                 return Opened::Ask { low: 0 };
             };
-            let random = ids.flags().0 & TraceFlags::RANDOM.0;
+            let flags = ids.flags().inherited();
             match asked(local, shared, Some(ids.flags().is_sampled())) {
-                Ok(low) => Opened::of(child(local, shared, meta, ids.trace, random), low),
+                Ok(low) => Opened::of(child(local, shared, meta, ids.trace, flags), low),
                 Err(ask) => ask,
             }
         }
@@ -391,9 +391,15 @@ fn asked(local: &mut Local, shared: &Shared, parent: Option<bool>) -> Result<u64
     }
 }
 
-fn child(local: &mut Local, shared: &Shared, meta: &'static Meta, trace: [u64; 2], random: u8) -> Option<Handle> {
+fn child(
+    local: &mut Local,
+    shared: &Shared,
+    meta: &'static Meta,
+    trace: [u64; 2],
+    flags: TraceFlags,
+) -> Option<Handle> {
     let own = own_table(local)?;
-    let bits = Ids::bits(shared.id, TraceFlags(random));
+    let bits = Ids::bits(shared.id, flags);
     fill(own, meta, next_nonce(), trace, bits)
 }
 

@@ -26,14 +26,15 @@ pub(super) fn multi(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> {
     context(one("x-b3-traceid")?, one("x-b3-spanid")?, sampled)
 }
 
-/// A trace id of 16 digits is the lower half. Debug means sampled; no word on it leaves the decision to us, which a
+/// A trace id of 16 digits is the lower half. Debug means sampled, too; no word on it leaves the decision to us, which a
 /// context cannot say, so it counts as not sampled.
 fn context(trace: &str, span: &str, sampled: Option<&str>) -> Option<SpanContext> {
     if !matches!(trace.len(), 16 | 32) || span.len() != 16 {
         return None;
     }
     let flags = match sampled {
-        Some("1" | "d" | "true") => TraceFlags::SAMPLED,
+        Some("1" | "true") => TraceFlags::SAMPLED,
+        Some("d") => TraceFlags::SAMPLED.with(TraceFlags::DEBUG),
         Some("0" | "false") | None => TraceFlags::default(),
         Some(_) => return None,
     };
@@ -48,15 +49,25 @@ fn context(trace: &str, span: &str, sampled: Option<&str>) -> Option<SpanContext
 }
 
 pub(super) fn inject_single(context: &SpanContext, headers: &mut (impl Inject + ?Sized)) {
-    let sampled = u8::from(context.is_sampled());
+    let sampled = match (context.is_sampled(), context.flags.is_debug()) {
+        (true, true) => 'd',
+        (true, false) => '1',
+        (false, _) => '0',
+    };
     headers.set("b3", format!("{}-{}-{sampled}", context.trace_id, context.span_id));
 }
 
 pub(super) fn inject_multi(context: &SpanContext, headers: &mut (impl Inject + ?Sized)) {
     headers.set("x-b3-traceid", context.trace_id.to_string());
     headers.set("x-b3-spanid", context.span_id.to_string());
-    headers.set("x-b3-sampled", u8::from(context.is_sampled()).to_string());
-    headers.remove("x-b3-flags");
+    // One says it: debug is a decision, too.
+    if context.is_sampled() && context.flags.is_debug() {
+        headers.set("x-b3-flags", "1".to_owned());
+        headers.remove("x-b3-sampled");
+    } else {
+        headers.set("x-b3-sampled", u8::from(context.is_sampled()).to_string());
+        headers.remove("x-b3-flags");
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +93,36 @@ mod tests {
         assert!(!multi(&many).expect("a context").is_sampled());
         many.insert("x-b3-flags".to_owned(), "1".to_owned());
         assert!(multi(&many).expect("a context").is_sampled());
+    }
+
+    #[test]
+    fn debug_is_passed_on() {
+        let (trace, span) = (format!("{:032x}", 1), format!("{:016x}", 2));
+        let one = HashMap::from([("b3".to_owned(), format!("{trace}-{span}-d"))]);
+        let many = HashMap::from([
+            ("x-b3-traceid".to_owned(), trace),
+            ("x-b3-spanid".to_owned(), span),
+            ("x-b3-flags".to_owned(), "1".to_owned()),
+        ]);
+        let context = single(&one).expect("a context");
+        assert!(context.is_sampled() && context.flags.is_debug());
+        assert_eq!(multi(&many), Some(context.clone()));
+        let (mut back, mut forth) = (HashMap::new(), HashMap::new());
+        // What the headers said before goes.
+        forth.insert("x-b3-sampled".to_owned(), "0".to_owned());
+        inject_single(&context, &mut back);
+        inject_multi(&context, &mut forth);
+        assert_eq!((back, forth), (one, many));
+        // One that is not sampled after all is not asked for.
+        let not = SpanContext {
+            flags: TraceFlags::DEBUG,
+            ..context
+        };
+        let (mut back, mut forth) = (HashMap::new(), HashMap::new());
+        inject_single(&not, &mut back);
+        inject_multi(&not, &mut forth);
+        assert!(back["b3"].ends_with("-0"), "{back:?}");
+        assert_eq!((forth["x-b3-sampled"].as_str(), forth.get("x-b3-flags")), ("0", None));
     }
 
     /// The specification's rule: which form is written is chosen, and both are read, the single one first.

@@ -31,10 +31,10 @@ pub(super) fn context(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> 
     let context = SpanContext {
         trace_id: TraceId(trace),
         span_id: SpanId(span as u64),
-        flags: if flags & (SAMPLED | DEBUG) == 0 {
-            TraceFlags::default()
-        } else {
-            TraceFlags::SAMPLED
+        flags: match (flags & SAMPLED != 0, flags & DEBUG != 0) {
+            (_, true) => TraceFlags::SAMPLED.with(TraceFlags::DEBUG),
+            (true, false) => TraceFlags::SAMPLED,
+            (false, false) => TraceFlags::default(),
         },
         is_remote: true,
         ..SpanContext::default()
@@ -43,8 +43,12 @@ pub(super) fn context(headers: &(impl Extract + ?Sized)) -> Option<SpanContext> 
 }
 
 pub(super) fn inject(context: &SpanContext, headers: &mut (impl Inject + ?Sized)) {
-    let sampled = u8::from(context.is_sampled());
-    let text = format!("{}:{}:0:{sampled}", context.trace_id, context.span_id);
+    let flags = match (context.is_sampled(), context.flags.is_debug()) {
+        (true, true) => SAMPLED | DEBUG,
+        (true, false) => SAMPLED,
+        (false, _) => 0,
+    };
+    let text = format!("{}:{}:0:{flags:x}", context.trace_id, context.span_id);
     headers.set("uber-trace-id", text);
 }
 
@@ -116,6 +120,15 @@ mod tests {
             (context.trace_id, context.span_id, context.flags)
         );
         assert_eq!(extract_by(BAGGAGE, &headers), None, "nobody asked for it");
+        // So does a wish for the whole trace.
+        let looked_for = SpanContext {
+            flags: TraceFlags::SAMPLED.with(TraceFlags::DEBUG),
+            ..context
+        };
+        inject_by(JAEGER, &looked_for, &mut headers);
+        assert!(headers["uber-trace-id"].ends_with(":0:3"), "{headers:?}");
+        let read = extract_by(JAEGER, &headers).expect("a context");
+        assert_eq!(read.flags, looked_for.flags);
         // Of the same key in both forms the specification's holds, whatever its capitals.
         headers.insert("baggage".to_owned(), "N=1,tenant=acme".to_owned());
         let read = extract_by(JAEGER | BAGGAGE, &headers).expect("a context");

@@ -87,6 +87,42 @@ fn links_and_parents() {
     assert_eq!((&b.links[0].span_id, b.links[0].flags), (&a.span_id, 0x103));
 }
 
+/// Whoever asked for the whole trace gets it, whatever makes the spans; the flag is none of W3C's.
+#[test]
+fn debug_goes_along() {
+    let traced = Traced::new(|_| ());
+    let remote = SpanContext {
+        trace_id: TraceId(0x0102),
+        span_id: SpanId(0x0304),
+        flags: TraceFlags::SAMPLED.with(TraceFlags::DEBUG),
+        is_remote: true,
+        ..SpanContext::default()
+    };
+    let current = || crate::trace::hand::current().context().expect("a span");
+    traced.run(|| {
+        let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("outer"));
+        call.begin();
+        call.parent(&remote);
+        call.link(|link| link(remote.clone()));
+        call.enter();
+        assert!(current().flags.is_debug());
+        plain(site!("middle"), || {
+            assert!(current().flags.is_debug());
+            tracing::info_span!("inner").in_scope(|| {
+                assert!(current().flags.is_debug());
+                let parent = crate::trace::propagate::traceparent(&current());
+                assert!(parent.ends_with("-01"), "{parent}");
+            });
+        });
+        call.finish(&(), |(), _| ());
+        plain(site!("another"), || assert!(!current().flags.is_debug()));
+    });
+    assert_eq!(traced.span("outer").flags, 0x301);
+    assert_eq!(traced.span("outer").links[0].flags, 0x301);
+    assert_eq!(traced.span("middle").flags, 0x101);
+    assert_eq!(traced.span("inner").flags, 0x101);
+}
+
 #[test]
 fn by_hand() {
     use crate::trace::{SpanExt as _, Status};
