@@ -162,6 +162,7 @@ fn a_line_is_one_object_with_native_types_and_the_trace() {
             name = "Zoë \u{1}\"\\",
             list = ?[1, 2],
             level = "mine",
+            fields.level = "its",
             error = &error as &(dyn std::error::Error + 'static) },
             "placed {}",
             7
@@ -177,6 +178,7 @@ fn a_line_is_one_object_with_native_types_and_the_trace() {
         "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736", "span_id": "00f067aa0ba902b7", "trace_flags": "01",
         "order.id": 7, "total": 9.5, "gift": true, "delta": -3, "big": "340282366920938463463374607431768211455",
         "nan": "NaN", "name": "Zoë \u{1}\"\\", "list": "[1, 2]", "fields.level": "mine",
+        "fields.fields.level": "its",
         "error": {"message": "card \"declined\"\n", "sources": ["no funds"]},
     });
     expected["timestamp"] = line["timestamp"].clone();

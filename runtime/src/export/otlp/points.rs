@@ -23,9 +23,11 @@ pub(crate) struct MetricEncoder {
     last: Mutex<State>,
 }
 
-/// Metrics ready for their requests: one, unless it would be larger than receivers take.
+/// Metrics ready for their requests: one, unless it would be larger than receivers take; none, where there is nothing new.
 pub(crate) struct Encoded {
     pub(crate) parts: Vec<Part>,
+    /// Series that are told by their changes and have none.
+    unchanged: Told,
     unix_nanos: u64,
 }
 
@@ -89,7 +91,7 @@ impl MetricEncoder {
             return;
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut values = HashMap::new();
+        let mut values = encoded.unchanged;
         let mut all = true;
         for part in encoded.parts {
             all &= part.delivered;
@@ -120,6 +122,7 @@ impl MetricEncoder {
             }
     }
 
+    #[expect(clippy::mutable_key_type, reason = "what labels are looked up in never changes")]
     pub(crate) fn encode(&self, families: &[Family]) -> Encoded {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -127,15 +130,19 @@ impl MetricEncoder {
             .as_nanos() as u64;
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let mut request = Request::default();
+        let mut unchanged = Told::new();
         for family in families {
             let changes = self.tells_changes(family);
-            let since = |point| news(family, point, changes.then_some(&*last));
             let mut parts: Vec<(&Scope, Vec<News<'_>>)> = Vec::new();
             for point in &family.points {
+                let Some(since) = news(family, point, changes.then_some(&*last)) else {
+                    unchanged.insert(series(family, point), (now, point.value.clone()));
+                    continue;
+                };
                 let scope = scope(&point.labels);
                 match parts.iter_mut().find(|(known, _)| *known == scope) {
-                    Some((_, points)) => points.push(since(point)),
-                    None => parts.push((scope, vec![since(point)])),
+                    Some((_, points)) => points.push(since),
+                    None => parts.push((scope, vec![since])),
                 }
             }
             for (scope, points) in parts {
@@ -145,6 +152,7 @@ impl MetricEncoder {
         request.end();
         Encoded {
             parts: request.parts,
+            unchanged,
             unix_nanos: now,
         }
     }
@@ -225,19 +233,23 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The whole value, or what came after the last.
-fn news<'a>(family: &Family, point: &'a Point, last: Option<&State>) -> News<'a> {
+/// The whole value, or what came after the last; `None` where nothing was recorded since. What is only read was read now, and is told
+/// in any case.
+fn news<'a>(family: &Family, point: &'a Point, last: Option<&State>) -> Option<News<'a>> {
     let start = point.start_unix_nanos;
     let old = last.and_then(|last| last.values.get(&series(family, point)));
-    match (last, old) {
+    Some(match (last, old) {
         (None, _) => (point, Cow::Borrowed(&point.value), start),
         (Some(_), Some((since, old))) => {
             let mut value = minus(&point.value, old);
+            if value.is_nothing() && !family.observed {
+                return None;
+            }
             value.keep_examples_since(*since);
             (point, Cow::Owned(value), *since)
         }
         (Some(last), None) => (point, Cow::Borrowed(&point.value), start.max(last.unix_nanos)),
-    }
+    })
 }
 
 fn in_their_scope(labels: &Scope, mut items: Framed) -> Bytes {
@@ -431,7 +443,21 @@ fn dense(buckets: &[(i32, u64)]) -> Option<otlp::exponential_histogram_data_poin
 }
 
 impl PointValue {
-    /// Of a difference: an example that was told with the last one is none of this.
+    /// Of a difference: there is none.
+    fn is_nothing(&self) -> bool {
+        match self {
+            Self::Number { value, .. } => match value {
+                Number::U64(value) => *value == 0,
+                Number::I64(value) => *value == 0,
+                Number::F64(value) => *value == 0.0,
+            },
+            Self::Histogram(histogram) => histogram.counts.iter().all(|count| *count == 0),
+            Self::Exponential(histogram) => histogram.count == 0,
+            Self::Summary(_) | Self::Info => false,
+        }
+    }
+
+    /// The same: an example that was told with the last one is none of this.
     fn keep_examples_since(&mut self, unix_nanos: u64) {
         let since = |exemplar: &Exemplar| exemplar.unix_nanos >= unix_nanos;
         match self {
@@ -591,6 +617,48 @@ mod tests {
             (h.data_points[0].bucket_counts.as_slice(), h.data_points[0].sum),
             (&[0, 0, 2][..], Some(6.0))
         );
+    }
+
+    #[test]
+    fn what_nothing_was_recorded_of_is_left_out() {
+        let encoder = MetricEncoder::new(Temporality::Delta);
+        let families = |counted, observed| {
+            let family = Family {
+                observed: true,
+                name: "cpu".into(),
+                ..counter(observed)
+            };
+            [counter(counted), family, histogram([counted, 0, 0], 0.5)]
+        };
+        let names = |encoded: &Encoded| -> Vec<String> { decode(encoded).into_iter().map(|m| m.name).collect() };
+        // A series is told of when it is there, even with nothing in it.
+        let first = encoder.encode(&families(0, 0));
+        assert_eq!(names(&first), ["orders.placed", "cpu", "d"]);
+        deliver(&encoder, first);
+        deliver(&encoder, encoder.encode(&families(7, 3)));
+        let again = encoder.encode(&families(7, 3));
+        assert_eq!(names(&again), ["cpu"], "what is read was read");
+        let before = again.unix_nanos;
+        deliver(&encoder, again);
+        // A push that fails changes nothing of it.
+        encoder.commit(encoder.encode(&families(7, 4)));
+        let next = encoder.encode(&families(9, 4));
+        assert_eq!(names(&next), ["orders.placed", "cpu", "d"]);
+        let metrics = decode(&next);
+        let (of, value) = sum(&metrics[0]);
+        assert_eq!(value, 2);
+        assert!(of.data_points[0].start_time_unix_nano >= before);
+        assert_eq!(sum(&metrics[1]).1, 1);
+    }
+
+    #[test]
+    fn where_nothing_was_recorded_at_all_there_is_nothing_to_tell() {
+        let encoder = MetricEncoder::new(Temporality::Delta);
+        deliver(&encoder, encoder.encode(&[counter(7)]));
+        let nothing = encoder.encode(&[counter(7)]);
+        assert!(nothing.parts.is_empty());
+        deliver(&encoder, nothing);
+        assert_eq!(sum(&decode(&encoder.encode(&[counter(8)]))[0]).1, 1);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! One JSON object a line.
 //!
 //! `timestamp`, `level`, `message`, `target`, then the ids at the top level (as OpenTelemetry asks of logs outside OTLP), then the
-//! fields under their own names. A field that bears one of those names is written as `fields.NAME`.
+//! fields under their own names. A field that bears one of those names is written as `fields.NAME`, one that bears that as
+//! `fields.fields.NAME`, so that no key stands twice.
 
 use super::super::record::Value;
 use super::super::view::View;
@@ -40,7 +41,7 @@ pub(crate) fn write(out: &mut Vec<u8>, view: &View<'_>) {
     }
     for (name, value) in &view.fields {
         out.push(b',');
-        if OURS.contains(&name.as_ref()) {
+        if OURS.contains(&name.trim_start_matches("fields.")) {
             string(out, &format!("fields.{name}"));
         } else {
             string(out, name);
