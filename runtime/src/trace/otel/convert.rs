@@ -13,7 +13,7 @@ impl From<&api::SpanContext> for SpanContext {
         Self {
             trace_id: TraceId(u128::from_be_bytes(context.trace_id().to_bytes())),
             span_id: SpanId(u64::from_be_bytes(context.span_id().to_bytes())),
-            flags: TraceFlags(context.trace_flags().to_u8()),
+            flags: TraceFlags(context.trace_flags().to_u8()).of_w3c(),
             is_remote: context.is_remote(),
             trace_state: (!state.is_empty()).then(|| state.into()),
             baggage: Baggage::default(),
@@ -71,5 +71,28 @@ impl AsParent for Context {
             ..SpanContext::from(self.span().span_context())
         };
         (context.is_valid() || !context.baggage.is_empty()).then_some(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_flags_of_w3c_cross_over() {
+        let theirs = api::SpanContext::new(
+            api::TraceId::from(1),
+            api::SpanId::from(2),
+            api::TraceFlags::new(0xff),
+            true,
+            TraceState::NONE,
+        );
+        let ours = SpanContext::from(&theirs);
+        assert_eq!(ours.flags, TraceFlags::SAMPLED.with(TraceFlags::RANDOM));
+        let debug = SpanContext {
+            flags: TraceFlags::SAMPLED.with(TraceFlags::DEBUG),
+            ..ours
+        };
+        assert_eq!(api::SpanContext::from(&debug).trace_flags(), api::TraceFlags::SAMPLED);
     }
 }

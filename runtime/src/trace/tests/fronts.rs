@@ -46,12 +46,8 @@ fn a_tree_of_both_fronts() {
 fn links_and_parents() {
     let traced = Traced::new(|_| ());
     let remote = SpanContext {
-        trace_id: TraceId(0x0102),
-        span_id: SpanId(0x0304),
-        flags: TraceFlags::SAMPLED,
-        is_remote: true,
         trace_state: Some("a=b".into()),
-        ..SpanContext::default()
+        ..remote(TraceFlags::SAMPLED)
     };
     traced.run(|| {
         let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("child of remote"));
@@ -91,13 +87,7 @@ fn links_and_parents() {
 #[test]
 fn debug_goes_along() {
     let traced = Traced::new(|_| ());
-    let remote = SpanContext {
-        trace_id: TraceId(0x0102),
-        span_id: SpanId(0x0304),
-        flags: TraceFlags::SAMPLED.with(TraceFlags::DEBUG),
-        is_remote: true,
-        ..SpanContext::default()
-    };
+    let remote = remote(TraceFlags::SAMPLED.with(TraceFlags::DEBUG));
     let current = || crate::trace::hand::current().context().expect("a span");
     traced.run(|| {
         let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("outer"));
@@ -127,13 +117,7 @@ fn debug_goes_along() {
 fn by_hand() {
     use crate::trace::{SpanExt as _, Status};
     let traced = Traced::new(|_| ());
-    let remote = SpanContext {
-        trace_id: TraceId(5),
-        span_id: SpanId(6),
-        flags: TraceFlags::SAMPLED,
-        is_remote: true,
-        ..SpanContext::default()
-    };
+    let remote = remote(TraceFlags::SAMPLED);
     let unsampled = SpanContext {
         flags: TraceFlags::default(),
         ..remote.clone()

@@ -228,6 +228,17 @@ fn wrong() -> Result<u32, Outer> {
     )
 }
 
+/// Of another process.
+fn remote(flags: TraceFlags) -> SpanContext {
+    SpanContext {
+        trace_id: TraceId(0x0102),
+        span_id: SpanId(0x0304),
+        flags,
+        is_remote: true,
+        ..SpanContext::default()
+    }
+}
+
 fn context(span: &tracing::Span) -> SpanContext {
     let id = span.id().unwrap();
     let handle = crate::trace::subscriber::handle(&id).unwrap();
