@@ -1,6 +1,8 @@
 //! OTLP: requests around encoded items, and the ways they go.
 
 #[cfg(feature = "otlp")]
+mod changes;
+#[cfg(feature = "otlp")]
 pub(crate) mod connect;
 pub(crate) mod framed;
 #[cfg(feature = "otlp")]

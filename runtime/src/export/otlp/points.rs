@@ -1,10 +1,11 @@
 //! Snapshots of the metrics as OTLP.
 
+use super::changes::{News, State, Told, news, series};
 use super::framed::Framed;
 use super::wire::{field, put_in_scope};
 use crate::config::env::Temporality;
 use crate::export::queue::MAX_BATCH_BYTES;
-use crate::export::snapshot::{Exemplar, Exponential, Family, Histogram, Kind, Labels, Number, Point, PointValue};
+use crate::export::snapshot::{Exemplar, Family, Kind, Labels, Number, Point, PointValue};
 use bytes::Bytes;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -13,7 +14,6 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use prost::Message;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -44,13 +44,6 @@ pub(crate) struct Part {
 }
 
 type Scope = [(Cow<'static, str>, Cow<'static, str>)];
-/// Name, unit and labels: seconds and milliseconds of one name are two metrics.
-type Series = (Cow<'static, str>, Cow<'static, str>, Labels);
-
-fn series(family: &Family, point: &Point) -> Series {
-    (family.name.clone(), family.unit.clone(), point.labels.clone())
-}
-
 /// Labels that name the scope of an instrument stand behind its own.
 pub(crate) const SCOPE: &str = "otel.scope.";
 
@@ -65,16 +58,6 @@ fn scope(labels: &Labels) -> &Scope {
         Labels::Row(..) => &[],
     }
 }
-
-/// What had been counted when deltas were last delivered.
-#[derive(Debug, Default)]
-struct State {
-    unix_nanos: u64,
-    values: Told,
-}
-
-/// What was told of each series, and when.
-type Told = HashMap<Series, (u64, PointValue)>;
 
 impl MetricEncoder {
     pub(crate) fn new(temporality: Temporality) -> Self {
@@ -233,25 +216,6 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The whole value, or what came after the last; `None` where nothing was recorded since. What is only read was read now, and is told
-/// in any case.
-fn news<'a>(family: &Family, point: &'a Point, last: Option<&State>) -> Option<News<'a>> {
-    let start = point.start_unix_nanos;
-    let old = last.and_then(|last| last.values.get(&series(family, point)));
-    Some(match (last, old) {
-        (None, _) => (point, Cow::Borrowed(&point.value), start),
-        (Some(_), Some((since, old))) => {
-            let mut value = minus(&point.value, old);
-            if value.is_nothing() && !family.observed {
-                return None;
-            }
-            value.keep_examples_since(*since);
-            (point, Cow::Owned(value), *since)
-        }
-        (Some(last), None) => (point, Cow::Borrowed(&point.value), start.max(last.unix_nanos)),
-    })
-}
-
 fn in_their_scope(labels: &Scope, mut items: Framed) -> Bytes {
     if labels.is_empty() {
         put_in_scope(&mut items);
@@ -271,9 +235,6 @@ fn in_their_scope(labels: &Scope, mut items: Framed) -> Bytes {
     items.put_in_scope(&scope.encode_to_vec(), schema_url);
     items.into()
 }
-
-/// A point, and its value and start as they are to be told.
-type News<'a> = (&'a Point, Cow<'a, PointValue>, u64);
 
 /// One message for each form that the points have: a family may hold classic and exponential histograms side by side.
 fn data(kind: Kind, points: &[News<'_>], temporality: AggregationTemporality, now: u64) -> Vec<metric::Data> {
@@ -442,84 +403,11 @@ fn dense(buckets: &[(i32, u64)]) -> Option<otlp::exponential_histogram_data_poin
     })
 }
 
-impl PointValue {
-    /// Of a difference: there is none.
-    fn is_nothing(&self) -> bool {
-        match self {
-            Self::Number { value, .. } => match value {
-                Number::U64(value) => *value == 0,
-                Number::I64(value) => *value == 0,
-                Number::F64(value) => *value == 0.0,
-            },
-            Self::Histogram(histogram) => histogram.counts.iter().all(|count| *count == 0),
-            Self::Exponential(histogram) => histogram.count == 0,
-            Self::Summary(_) | Self::Info => false,
-        }
-    }
-
-    /// The same: an example that was told with the last one is none of this.
-    fn keep_examples_since(&mut self, unix_nanos: u64) {
-        let since = |exemplar: &Exemplar| exemplar.unix_nanos >= unix_nanos;
-        match self {
-            Self::Number { exemplar, .. } => *exemplar = exemplar.take().filter(|exemplar| since(exemplar)),
-            Self::Histogram(histogram) => histogram.exemplars.retain(since),
-            Self::Exponential(histogram) => histogram.exemplars.retain(since),
-            Self::Summary(_) | Self::Info => {}
-        }
-    }
-}
-
-/// What was added since. What was counted elsewhere may begin anew: then it is all of it.
-fn minus(new: &PointValue, old: &PointValue) -> PointValue {
-    match (new, old) {
-        (PointValue::Number { value, exemplar }, PointValue::Number { value: old, .. }) => PointValue::Number {
-            value: match (*value, *old) {
-                (Number::U64(a), Number::U64(b)) if a >= b => Number::U64(a - b),
-                (Number::I64(a), Number::I64(b)) if a >= b => Number::I64(a.saturating_sub(b)),
-                (Number::F64(a), Number::F64(b)) if a >= b => Number::F64(a - b),
-                (value, _) => value,
-            },
-            exemplar: exemplar.clone(),
-        },
-        (PointValue::Histogram(new), PointValue::Histogram(old))
-            if new.bounds == old.bounds && new.counts.iter().zip(&old.counts).all(|(a, b)| a >= b) =>
-        {
-            PointValue::histogram(Histogram {
-                bounds: new.bounds.clone(),
-                counts: new.counts.iter().zip(&old.counts).map(|(a, b)| a - b).collect(),
-                sum: new.sum - old.sum,
-                exemplars: new.exemplars.clone(),
-            })
-        }
-        (PointValue::Exponential(new), PointValue::Exponential(old)) => {
-            // The old one may be finer: its buckets fall into ours when the scale goes down.
-            let shift = u32::from((old.schema - new.schema).max(0).unsigned_abs());
-            let mut buckets: HashMap<i32, u64> = new.positive.iter().copied().collect();
-            for (index, old) in &old.positive {
-                let index = ((index - 1) >> shift) + 1;
-                if let Some(count) = buckets.get_mut(&index) {
-                    *count = count.saturating_sub(*old);
-                }
-            }
-            let mut positive: Vec<_> = buckets.into_iter().filter(|(_, count)| *count > 0).collect();
-            positive.sort_unstable();
-            PointValue::Exponential(Box::new(Exponential {
-                schema: new.schema,
-                zero_threshold: new.zero_threshold,
-                zero_count: new.zero_count.saturating_sub(old.zero_count),
-                positive,
-                sum: new.sum - old.sum,
-                count: new.count.saturating_sub(old.count),
-                exemplars: new.exemplars.clone(),
-            }))
-        }
-        (new, _) => new.clone(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::snapshot::Histogram;
+    use std::collections::HashMap;
     use std::sync::Arc;
 
     fn counter(value: u64) -> Family {
