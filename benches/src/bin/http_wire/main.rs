@@ -1,7 +1,7 @@
 //! Promise: over the wire, at half the rate that the bare server can take, the layer moves the 99th percentile by at most 10 %.
 //!
-//! `cargo run --release -p benches --features servers --bin http_wire` (eight minutes with the peers, on a quiet machine of two cores or more);
-//! `--quick` for a look, `--rate N` for a rate of one's own; with the feature `http-peers` the peers' layers stand beside. All servers
+//! `cargo run --release -p benches --features servers --bin http_wire` (eight minutes with the peers, on a quiet machine of two
+//! cores or more); `--quick` for a look, `--rate N` for a rate of one's own; with the feature `http-peers` the peers' layers stand beside. All servers
 //! are processes of their own on one core, the load comes from another core, on a schedule that no slow answer delays: a latency
 //! counts from when its request was due. What the bare server can take is the highest such rate at which no requests pile up. The
 //! layered server exports as a user's would, its background threads on the same core as its requests; the collector answers at once, on
