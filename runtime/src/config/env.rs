@@ -40,7 +40,10 @@ pub(crate) struct Config {
     pub(crate) tail: Option<String>,
     pub(crate) exceptions: Exceptions,
     /// Extra HTTP methods that are no `_OTHER`; `None` for the standard's.
-    #[cfg_attr(not(feature = "tower"), expect(dead_code, reason = "only the HTTP layers ask"))]
+    #[cfg_attr(
+        not(any(feature = "tower", test)),
+        expect(dead_code, reason = "only the HTTP layers ask")
+    )]
     pub(crate) http_methods: Option<Vec<String>>,
 }
 

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
+const DURATION: &str = "db.client.operation.duration";
+
 /// Summaries with series of their own; the rest share `other`.
 static SUMMARIES: Limit = Limit::new(500);
 
@@ -98,11 +100,11 @@ fn labels(key: &Key) -> LabelSet {
 }
 
 pub(super) fn duration() -> &'static Histogram<Key> {
-    static DURATION: OnceLock<Arc<Histogram<Key>>> = OnceLock::new();
-    DURATION.get_or_init(|| {
+    static FAMILY: OnceLock<Arc<Histogram<Key>>> = OnceLock::new();
+    FAMILY.get_or_init(|| {
         let family = Arc::new(Histogram::new(
             Meta {
-                name: "db.client.operation.duration",
+                name: DURATION,
                 help: "Duration of database client operations.",
                 unit: "s",
                 labels,
@@ -110,6 +112,7 @@ pub(super) fn duration() -> &'static Histogram<Key> {
             &SECONDS,
         ));
         registry::register(family.clone());
+        registry::limited(DURATION, "db.query.summary", || SUMMARIES.overflow());
         family
     })
 }

@@ -19,7 +19,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, heade
 use pin_project_lite::pin_project;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -45,16 +45,32 @@ static HTTP: Site = site(
 static RPC: Site = site("RPC", SpanKind::Client, rpc::FIELDS);
 
 /// Servers with their ports that have series of their own. Where addresses come from strangers, ports do, too.
-struct Known<const N: usize>([AtomicU32; N]);
+struct Known<const N: usize> {
+    places: [AtomicU32; N],
+    /// How often there was no room.
+    overflow: AtomicU64,
+}
 
-static KNOWN: Known<256> = Known([const { AtomicU32::new(0) }; 256]);
+static KNOWN: Known<256> = Known::new();
+
+/// How many requests share a series because their server and port have none.
+pub(super) fn overflow() -> u64 {
+    KNOWN.overflow.load(Ordering::Relaxed)
+}
 
 impl<const N: usize> Known<N> {
+    const fn new() -> Self {
+        Self {
+            places: [const { AtomicU32::new(0) }; N],
+            overflow: AtomicU64::new(0),
+        }
+    }
+
     /// The server among [`SERVERS`] and the port, or `other` and 0 where there is no room.
     fn bounded(&self, server: u16, port: u16) -> (u16, u16) {
         // 0 is a free place.
         let pair = u32::from(server) << 16 | u32::from(port) | 1 << 31;
-        for place in &self.0 {
+        for place in &self.places {
             let mut there = place.load(Ordering::Relaxed);
             if there == 0 {
                 let claimed = place.compare_exchange(0, pair, Ordering::Relaxed, Ordering::Relaxed);
@@ -64,6 +80,7 @@ impl<const N: usize> Known<N> {
                 return (server, port);
             }
         }
+        self.overflow.fetch_add(1, Ordering::Relaxed);
         (u16::MAX, 0)
     }
 }
@@ -270,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_scan_of_ports_has_a_few_series() {
-        let known = Known([const { AtomicU32::new(0) }; 8]);
+        let known = Known::<8>::new();
         assert_eq!(known.bounded(0, 443), (0, 443));
         let seen: BTreeSet<_> = (0..10)
             .flat_map(|server| (0..=u16::MAX).map(move |port| (server, port)))
@@ -279,6 +296,9 @@ mod tests {
         assert_eq!(seen.len(), 9);
         assert!(seen.contains(&(u16::MAX, 0)));
         assert_eq!(known.bounded(0, 443), (0, 443));
+        // All but the eight that there was room for, of which port 443 of server 0 came first.
+        let scanned = 10 * (u64::from(u16::MAX) + 1);
+        assert_eq!(known.overflow.into_inner(), scanned - 8);
         assert_eq!(SERVERS.value(u16::MAX.into()), None);
     }
 }

@@ -62,8 +62,15 @@ impl HttpLayer {
         Arc::get_mut(&mut self.settings).expect("an `HttpLayer` is configured before it is cloned")
     }
 
-    /// Names the route of a request where no router does. It must be of low cardinality: beyond 1000 routes the rest share
-    /// `other`.
+    /// Names the route of a request where no router does: a template, not the path. Beyond 1000 routes the rest share `other`, and
+    /// are counted in `vitalsign_label_overflow_total`. A mapping that panics names none.
+    ///
+    /// ```
+    /// let layer = vitalsign::http::layer().route_with(|parts| {
+    ///     let order = parts.uri.path().strip_prefix("/orders/")?;
+    ///     (!order.contains('/')).then(|| "/orders/{id}".into())
+    /// });
+    /// ```
     #[must_use]
     pub fn route_with(mut self, route: impl Fn(&Parts) -> Option<Cow<'static, str>> + Send + Sync + 'static) -> Self {
         self.settings().route = Some(Box::new(route));

@@ -227,6 +227,7 @@ fn families(side: Side) -> &'static Families {
                     "Duration of an incoming Remote Procedure Call (RPC).",
                 ),
             ];
+            registry::limited(named[0].0, "http.route", || ROUTES.overflow());
             Families::new(named, |key| labels(Side::Server, key))
         }),
         Side::Client => OF_CLIENTS.get_or_init(|| {
@@ -239,6 +240,8 @@ fn families(side: Side) -> &'static Families {
                     "Duration of an outgoing Remote Procedure Call (RPC).",
                 ),
             ];
+            registry::limited(named[0].0, "server.address", || SERVERS.overflow());
+            registry::limited(named[0].0, "server.port", super::client::overflow);
             Families::new(named, |key| labels(Side::Client, key))
         }),
     }

@@ -456,20 +456,15 @@ impl Gathering {
         let at = self.entry(name, unit, Kind::Counter);
         self.source(at, help, true);
         self.share(at);
-        for site in sites() {
-            let def = &site.def;
-            let counter = def.counter.as_ref().map(|c| (c.name.unwrap_or(CALLS), c.labels));
-            let timer = def.timer.as_ref().map(|t| (t.name.unwrap_or(DURATION), t.labels));
-            for (metric, labels) in counter.into_iter().chain(timer) {
-                for label in labels {
-                    if let LabelSource::Limited(limit) | LabelSource::ReturnedLimited(limit) = label.source {
-                        let labels = vec![
-                            (Cow::Borrowed("label"), Cow::Borrowed(label.key)),
-                            (Cow::Borrowed("metric"), Cow::Borrowed(metric)),
-                        ];
-                        let value = PointValue::number(Number::U64(limit.overflow()));
-                        self.add(at, point(labels, value));
-                    }
+        let of_sites = sites().iter().flat_map(|site| {
+            let counter = site.def.counter.as_ref().map(|c| (c.name.unwrap_or(CALLS), c.labels));
+            let timer = site.def.timer.as_ref().map(|t| (t.name.unwrap_or(DURATION), t.labels));
+            counter.into_iter().chain(timer)
+        });
+        for (metric, labels) in of_sites.chain(declared::labels()) {
+            for label in labels {
+                if let LabelSource::Limited(limit) | LabelSource::ReturnedLimited(limit) = label.source {
+                    self.add(at, overflowed(metric.into(), label.key, limit.overflow()));
                 }
             }
         }
@@ -507,6 +502,38 @@ pub(super) fn overflow(points: Vec<Point>) -> Family {
         observed: false,
         points,
     }
+}
+
+/// So many values of that label had to.
+pub(super) fn overflowed(metric: Cow<'static, str>, label: &'static str, values: u64) -> Point {
+    let labels = vec![
+        (Cow::Borrowed("label"), Cow::Borrowed(label)),
+        (Cow::Borrowed("metric"), metric),
+    ];
+    point(labels, PointValue::number(Number::U64(values)))
+}
+
+/// A label whose values are limited here, and not where an attribute or a declaration says so.
+struct Limited {
+    metric: &'static str,
+    label: &'static str,
+    overflow: fn() -> u64,
+}
+
+impl Source for Limited {
+    fn families(&self, out: &mut Vec<Family>) {
+        let values = (self.overflow)();
+        out.push(overflow(vec![overflowed(self.metric.into(), self.label, values)]));
+    }
+}
+
+/// From now on the page and the push show how many values of that label had to share a series.
+pub(crate) fn limited(metric: &'static str, label: &'static str, overflow: fn() -> u64) {
+    register(Arc::new(Limited {
+        metric,
+        label,
+        overflow,
+    }));
 }
 
 pub(super) fn point(labels: impl Into<Labels>, value: PointValue) -> Point {

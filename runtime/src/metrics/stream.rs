@@ -193,16 +193,15 @@ impl<A: Attribute> Streams<A> {
             if !family.points.is_empty() {
                 out.push(family);
             }
-            let metric = || ("metric".into(), stream.instrument.name.clone());
+            let metric = || stream.instrument.name.clone();
             let overflowed = stream.overflowed.load(Ordering::Relaxed);
             if overflowed > 0 {
-                let labels = vec![("label".into(), OVERFLOW.into()), metric()];
-                overflow.push(registry::point(labels, PointValue::number(Number::U64(overflowed))));
+                overflow.push(registry::overflowed(metric(), OVERFLOW, overflowed));
             }
             let shortened = stream.cut.load(Ordering::Relaxed);
             if shortened > 0 {
                 cut.push(registry::point(
-                    vec![metric()],
+                    vec![("metric".into(), metric())],
                     PointValue::number(Number::U64(shortened)),
                 ));
             }

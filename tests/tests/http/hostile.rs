@@ -9,6 +9,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 use tests::live::{Live, live_with_lines};
 use tests::page::Page;
+use tower::{Layer as _, ServiceExt as _};
 use vitalsign::http::layer;
 
 /// A server that lives as long as the process.
@@ -99,6 +100,46 @@ fn a_scan_of_ten_thousand_paths_is_one_series() {
         Some(10_000.0)
     );
     assert!(!page.text.contains("/scan/"), "{}", page.text);
+}
+
+#[test]
+fn routes_beyond_the_limit_share_one_and_are_counted() {
+    tests::own_process!();
+    let live = live_with_lines();
+    let mapped = layer().route_with(|parts| match parts.uri.path() {
+        "/unmapped" => None,
+        "/broken" => panic!("no route of this"),
+        path => Some(path.to_owned().into()),
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let answer = async |_: http::Request<()>| Ok::<_, std::convert::Infallible>(http::Response::new(String::new()));
+        let service = mapped.layer(tower::service_fn(answer));
+        let paths = (0..1010).map(|n| format!("/made/{n}"));
+        for path in paths.chain(["/unmapped".to_owned(), "/broken".to_owned()]) {
+            let request = http::Request::builder().uri(path).body(()).expect("a request");
+            let response = service.clone().oneshot(request).await.expect("infallible");
+            assert_eq!(response.status(), 200);
+        }
+    });
+    let page = live.page();
+    assert_eq!(series(&page, "http_route=\"/made/"), 1000, "{}", page.text);
+    let duration = |route| page.value("http_server_request_duration_seconds_count", &[("http_route", route)]);
+    assert_eq!(duration("other"), Some(10.0), "{}", page.text);
+    assert_eq!(
+        series(&page, "http_request_method=\"GET\""),
+        1002,
+        "those without a route are one"
+    );
+    let of_routes = [("label", "http.route"), ("metric", "http.server.request.duration")];
+    assert_eq!(
+        page.value("vitalsign_label_overflow_total", &of_routes),
+        Some(10.0),
+        "{}",
+        page.text
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::export::otlp::wire::{self, varint};
-use bytes::{Buf, BufMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::{BodyExt, Full};

@@ -18,7 +18,6 @@ use super::otlp::wire::{field, put_in_scope};
 use super::snapshot::{Family, Kind, Number, Point, PointValue};
 use crate::config::Resource;
 use crate::config::env::Config;
-use bytes::{Bytes, BytesMut};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use std::sync::Arc;

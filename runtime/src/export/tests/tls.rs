@@ -5,6 +5,7 @@ use super::*;
 use crate::export::diag;
 use crate::export::otlp::transport;
 use crate::export::transport::{Kind, SendError, Signal};
+use bytes::Bytes;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;

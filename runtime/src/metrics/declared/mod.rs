@@ -23,6 +23,7 @@ use super::columns::known_labels;
 use super::registry::point;
 use super::table::Found;
 use crate::export::snapshot::{Family, Kind, Point, PointValue};
+use crate::site::LabelDef;
 use definition::Cellar;
 pub(crate) use definition::type_of;
 
@@ -99,6 +100,14 @@ pub(crate) fn families() -> Vec<Family> {
         });
     }
     families
+}
+
+/// Their labels, by their names.
+pub(crate) fn labels() -> impl Iterator<Item = (&'static str, &'static [LabelDef])> {
+    DECLARED.iter().map(|metric| {
+        let definition = metric.definition();
+        (definition.name, definition.labels)
+    })
 }
 
 /// What they declare, for the check that families agree.

@@ -158,6 +158,7 @@ fn counters() {
     assert_eq!(series("declared.under_way"), ["paid=false -4", "paid=true 1"]);
     drop(guard);
     assert_eq!(series("declared.under_way"), ["paid=false -4", "paid=true 0"]);
+    assert!(series("vitalsign.label.overflow").contains(&"label=shop metric=declared.value 3".to_owned()));
 }
 
 #[test]
