@@ -1,18 +1,20 @@
 //! The span of one call, as the call sees it.
 
-use super::body::{self, Fields, Item, Items, Key, Scalar};
+use super::body::{self, Item, Items, Key, Scalar};
 use super::chosen::{self, Given};
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use super::drain;
 use super::errors;
+use super::live::Live;
 use super::local::{self, Ids};
 use super::modes;
 use super::otel;
 use super::passing;
 use super::pipeline::{self, Shared};
 use super::slab::Handle;
-use super::store::{self, Live, ParentRef, SLAB, Start};
+use super::store::{self, ParentRef, SLAB, Start};
 use super::timing;
+use super::visit::{self, Fields};
 use crate::operation::Said;
 use crate::outcome::CallOutcome;
 use crate::probe::ErrorRef;
@@ -593,7 +595,7 @@ pub(crate) fn said(handle: Handle, options: &SpanOptions) {
                 }
                 live.attributes_left -= 1;
                 let value = match value {
-                    Scalar::Text(text) => Scalar::Text(body::truncated(text, live.longest)),
+                    Scalar::Text(text) => Scalar::Text(visit::truncated(text, live.longest)),
                     other => other,
                 };
                 body::attribute(&mut live.body, key, value);

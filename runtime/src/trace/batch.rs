@@ -1,10 +1,10 @@
 //! Spans on their way from the rings to a sink: encoded, and gathered by scope until there are enough.
 
 use super::drain;
+use super::finished::Head;
 use super::long;
 use super::otel;
 use super::pipeline::{EncodedSpans, Shared};
-use super::store::Head;
 use super::tail::{Scopes, Tail};
 use crate::export::otlp::framed::Framed;
 use crate::export::otlp::traces;

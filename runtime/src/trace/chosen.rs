@@ -5,7 +5,7 @@
 //! evaluated only for spans that are recorded, so such a span opens tentatively and is decided when they are there, which is before
 //! anything runs in it.
 
-use super::body::{self, Fields, Item, Items, Key, Scalar};
+use super::body::{self, Item, Items, Key, Scalar};
 use super::context::{SpanContext, TraceFlags, TraceId};
 use super::drain;
 use super::local::{self, Carried, Local};
@@ -13,6 +13,7 @@ use super::pipeline::Shared;
 use super::sampler::{Decision, Sampler};
 use super::slab::Handle;
 use super::store::{self, SLAB, Start};
+use super::visit::Fields;
 use crate::export::diag;
 use crate::site::SpanKind;
 use std::fmt;

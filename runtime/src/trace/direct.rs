@@ -4,9 +4,10 @@
 //! there into the ring when the call ends. Only what others ask for by an id goes through the slab.
 
 use super::active::{self, ActiveSpan, Parent, SpanOptions};
-use super::body::{self, Fields, Key, Scalar};
+use super::body::{self, Key, Scalar};
 use super::context::{SpanId, TraceFlags, TraceId};
 use super::errors;
+use super::finished::Head;
 use super::local::{self, Ids, Local};
 use super::modes;
 use super::open;
@@ -16,8 +17,9 @@ use super::pipeline::{self, Shared};
 use super::sampler::Quick;
 use super::slab::Handle;
 use super::stack::{self, FOREIGN, Frame, RECORDED, TOKEN_STEP};
-use super::store::{self, Head, ParentRef, Start};
+use super::store::{self, ParentRef, Start};
 use super::timing;
+use super::visit::Fields;
 use crate::clock;
 use crate::outcome::CallOutcome;
 use crate::probe::ErrorRef;

@@ -4,10 +4,11 @@
 //! for a while.
 
 use super::batch::Batch;
+use super::finished::Head;
 use super::long;
 use super::pipeline::{Shared, TraceStats};
 use super::ring::{self, Reader, Writer};
-use super::store::{Head, SLAB};
+use super::store::SLAB;
 use crate::clock;
 use crate::export::diag;
 use crate::export::otlp::traces;

@@ -5,13 +5,16 @@
 //! it on. Of spans that are not recorded a small table of the process keeps the same by their ids, since their calls may end on
 //! any thread.
 
-use super::body::{self, Key, PANICKED, STATUS_DESCRIPTION, Scalar};
+use super::body::{Key, STATUS_DESCRIPTION, Scalar};
 use super::drain;
+use super::finished::STATUS_ERROR;
+use super::live::Live;
 use super::local::{self, Ids, Local};
 use super::panics;
 use super::pipeline::Exceptions;
 use super::slab::Handle;
-use super::store::{self, Live, SLAB, STATUS_ERROR};
+use super::store::{self, SLAB};
+use super::visit::{self, PANICKED};
 use crate::probe::{self, ErrorRef, ErrorValue, Plain};
 use crate::site::{ErrMode, Site};
 use std::error::Error;
@@ -32,7 +35,7 @@ fn hash(of: impl Hash) -> u64 {
 
 fn shown(args: fmt::Arguments<'_>) -> String {
     let mut text = Vec::new();
-    if !body::append(&mut text, args) {
+    if !visit::append(&mut text, args) {
         return PANICKED.to_owned();
     }
     String::from_utf8(text).unwrap_or_default()

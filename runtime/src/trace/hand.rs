@@ -1,7 +1,7 @@
 //! The current span, by hand: its ids, what it shall carry, and taking it along to tasks and threads.
 
 use super::baggage::{self, Baggage};
-use super::body::{Fields, Key, Scalar};
+use super::body::{Key, Scalar};
 use super::carrier::AsParent;
 use super::context::{SpanContext, SpanId, TraceId};
 use super::errors;
@@ -11,6 +11,7 @@ use super::propagate::{Inject, inject};
 use super::slab::Handle;
 use super::span_ext::{Status, set_status};
 use super::store;
+use super::visit::Fields;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;

@@ -20,10 +20,12 @@ mod environment;
 mod errors;
 pub(crate) mod event;
 pub(crate) mod filter;
+pub(crate) mod finished;
 pub(crate) mod hand;
 mod ids;
 #[cfg(feature = "logs")]
 pub(crate) mod layer;
+mod live;
 pub(crate) mod local;
 mod long;
 mod modes;
@@ -49,10 +51,10 @@ mod stack;
 pub(crate) mod store;
 pub(crate) mod subscriber;
 mod sync;
-
 pub(crate) mod tail;
 pub(crate) mod timing;
 pub mod tree;
+pub(crate) mod visit;
 
 pub use baggage::{Baggage, WithBaggage};
 pub use carrier::AsParent;

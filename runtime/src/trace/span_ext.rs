@@ -3,11 +3,12 @@
 use super::body::STATUS_DESCRIPTION;
 use super::carrier::AsParent;
 use super::context::SpanContext;
+use super::finished::{STATUS_ERROR, STATUS_OK};
 use super::hand::AttributeValue;
 use super::passed;
 use super::pipeline::Shared;
 use super::slab::Handle;
-use super::store::{self, SLAB, STATUS_ERROR, STATUS_OK};
+use super::store::{self, SLAB};
 use super::subscriber::{self, Recorder};
 use tracing_core::Dispatch;
 use tracing_core::span::Id;

@@ -1,11 +1,13 @@
 //! The store of live spans: what both fronts, `#[traced]` and the subscriber, open, change and close.
 
-use super::body::{self, Fields, Item, Items};
+use super::body;
 use super::chosen::{self, Given};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use super::common;
 use super::context::{SpanContext, TraceFlags};
 use super::drain;
+use super::finished::Head;
+use super::live::{Fixed, Live};
 use super::local::{self, Carried, Ids, Local};
 use super::otel;
 use super::passed;
@@ -13,166 +15,14 @@ use super::pipeline::{Limits, Shared};
 use super::sampler::Decision;
 use super::slab::{Handle, Slab};
 use super::stack::Frame;
-use super::timing;
+use super::visit::Fields;
 use crate::clock;
-use crate::export::otlp::traces;
-use crate::outcome::CallOutcome;
 use crate::site::{Site, SpanKind};
 use std::sync::Arc;
 use tracing_core::Metadata;
-use tracing_core::field::FieldSet;
 
 /// Every live span of the process.
 pub(crate) static SLAB: Slab<Live> = Slab::new();
-
-/// Status codes of OTLP.
-pub(crate) const STATUS_ERROR: u8 = 2;
-/// See [`STATUS_ERROR`].
-pub(crate) const STATUS_OK: u8 = 1;
-
-/// The fixed part of a live span.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Fixed {
-    pub(crate) meta: Option<&'static Metadata<'static>>,
-    pub(crate) site: Option<&'static Site>,
-    /// Of the parent, 0 for a root.
-    pub(crate) parent: u64,
-    pub(crate) start: u64,
-    pub(crate) end: u64,
-    pub(crate) dropped_attributes: u32,
-    pub(crate) dropped_events: u32,
-    pub(crate) dropped_links: u32,
-    pub(crate) kind: SpanKind,
-    pub(crate) outcome: Option<CallOutcome>,
-    pub(crate) status: u8,
-    pub(crate) parent_remote: bool,
-    pub(crate) recorded: bool,
-    /// Fields were recorded after the beginning, so a key may stand twice; the later one holds.
-    pub(crate) repeated: bool,
-}
-
-/// A finished span on its way to the drainer; what is rare goes into the body.
-#[derive(Clone, Copy)]
-pub(crate) struct Head {
-    pub(crate) meta: Option<&'static Metadata<'static>>,
-    pub(crate) site: Option<&'static Site>,
-    pub(crate) trace: [u64; 2],
-    pub(crate) span: u64,
-    pub(crate) parent: u64,
-    pub(crate) start: u64,
-    pub(crate) end: u64,
-    /// As in [`Ids`], and above the flags and the remote bit: kind, status, outcome and what follows.
-    bits: u64,
-}
-
-const KIND: u32 = 12;
-const STATUS: u32 = 16;
-const OUTCOME: u32 = 20;
-const PARENT_REMOTE: u64 = 1 << 24;
-const REPEATED: u64 = 1 << 25;
-const LONG: u64 = 1 << 26;
-
-impl Head {
-    #[inline]
-    fn of(fixed: &Fixed, ids: &Ids) -> Self {
-        let outcome = fixed.outcome.map_or(0, |outcome| outcome as u64 + 1);
-        Self {
-            meta: fixed.meta,
-            site: fixed.site,
-            trace: ids.trace,
-            span: ids.span,
-            parent: fixed.parent,
-            start: fixed.start,
-            end: fixed.end,
-            bits: ids.bits
-                | ((fixed.kind as u64) << KIND)
-                | (u64::from(fixed.status) << STATUS)
-                | (outcome << OUTCOME)
-                | (u64::from(fixed.parent_remote) * PARENT_REMOTE)
-                | (u64::from(fixed.repeated) * REPEATED),
-        }
-    }
-
-    /// Of a span that lived in a frame.
-    #[inline]
-    pub(crate) fn of_frame(frame: &Frame, site: &'static Site, end: u64, outcome: CallOutcome) -> Self {
-        let ids = frame.ids();
-        let status = if outcome == CallOutcome::Error { STATUS_ERROR } else { 0 };
-        Self {
-            meta: Some(site.metadata()),
-            site: Some(site),
-            trace: ids.trace,
-            span: ids.span,
-            parent: frame.parent,
-            start: frame.start,
-            end,
-            bits: ids.bits
-                | ((site.span_kind() as u64) << KIND)
-                | (u64::from(status) << STATUS)
-                | ((outcome as u64 + 1) << OUTCOME)
-                | (u64::from(frame.parent_remote()) * PARENT_REMOTE),
-        }
-    }
-
-    pub(crate) fn pipeline(&self) -> u32 {
-        (self.bits >> 32) as u32
-    }
-
-    pub(crate) fn flags(&self) -> TraceFlags {
-        TraceFlags(self.bits as u8)
-    }
-
-    pub(crate) fn kind(&self) -> u8 {
-        (self.bits >> KIND) as u8 & 0xf
-    }
-
-    pub(crate) fn status(&self) -> u8 {
-        (self.bits >> STATUS) as u8 & 0xf
-    }
-
-    pub(crate) fn outcome(&self) -> Option<CallOutcome> {
-        let outcome = (self.bits >> OUTCOME) as usize & 0xf;
-        CallOutcome::ALL.get(outcome.wrapping_sub(1)).copied()
-    }
-
-    pub(crate) fn parent_remote(&self) -> bool {
-        self.bits & PARENT_REMOTE != 0
-    }
-
-    pub(crate) fn repeated(&self) -> bool {
-        self.bits & REPEATED != 0
-    }
-
-    /// The body did not fit a ring and waits with the drainer.
-    pub(crate) fn long(&self) -> bool {
-        self.bits & LONG != 0
-    }
-
-    pub(crate) fn set_long(&mut self) {
-        self.bits |= LONG;
-    }
-}
-
-/// A live span.
-#[derive(Default)]
-pub(crate) struct Live {
-    pub(crate) fixed: Fixed,
-    pub(crate) ids: Ids,
-    pub(crate) body: Vec<u8>,
-    /// Room left under the limits.
-    pub(crate) attributes_left: u32,
-    pub(crate) events_left: u32,
-    pub(crate) links_left: u32,
-    pub(crate) longest: u32,
-    pub(crate) parent: Option<Handle>,
-    /// Hashes of the error messages that direct children recorded.
-    pub(crate) seen: Vec<u64>,
-    /// Ticks spent entered, where timings are asked for.
-    pub(crate) busy: u64,
-}
-
-/// A body that grew beyond this gives its memory back when its slot is freed.
-const KEEP_BODY: usize = 4096;
 
 /// Where a new span hangs.
 #[derive(Clone, Copy)]
@@ -401,7 +251,7 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
             let mut closing = SLAB.release(twin, |_| ())?;
             let live = closing.contents();
             let parent = (live.fixed.parent, live.fixed.parent_remote);
-            clear(live);
+            live.clear();
             local.recycle(closing.free());
             Some(parent)
         });
@@ -585,143 +435,6 @@ pub(crate) fn link(handle: Handle, context: &SpanContext) {
     });
 }
 
-impl Live {
-    /// All the room that the limits give.
-    #[inline]
-    fn allow(&mut self, limits: &Limits) {
-        self.attributes_left = limits.attributes;
-        self.events_left = limits.events;
-        self.links_left = limits.links;
-        self.longest = limits.value_length;
-    }
-
-    /// How it ended.
-    #[inline]
-    pub(crate) fn ended(&mut self, end: u64, outcome: CallOutcome) {
-        self.fixed.end = end;
-        self.fixed.outcome = Some(outcome);
-        if outcome == CallOutcome::Error {
-            self.fixed.status = STATUS_ERROR;
-        }
-    }
-
-    /// What few spans have goes into the body.
-    #[inline]
-    fn rarely(&mut self) {
-        timing::tell(self);
-        if let Some(carried) = self.ids.carried.take() {
-            if let Some(state) = &carried.trace_state {
-                body::state(&mut self.body, state);
-            }
-            for (key, value) in carried.baggage.shown() {
-                self.shown(key, value);
-            }
-        }
-        let fixed = &self.fixed;
-        let dropped = [fixed.dropped_attributes, fixed.dropped_events, fixed.dropped_links];
-        if dropped != [0; 3] {
-            body::dropped(&mut self.body, dropped);
-        }
-    }
-
-    /// A member of the baggage, unless the span says something else under that name. It came from a stranger, who has no say in what is
-    /// told of the span itself.
-    fn shown(&mut self, key: &str, value: &str) {
-        let fields = self.fields();
-        if !traces::is_told(key) && !body::has_attribute(&self.body, key, fields) {
-            self.set(key, body::Scalar::Text(value));
-        }
-    }
-
-    fn fields(&self) -> Option<&'static FieldSet> {
-        self.fixed.meta.map(Metadata::fields)
-    }
-
-    /// There may not be room for every field of the call site once more.
-    fn is_scarce(&self) -> bool {
-        let fields = self.fields().map_or(0, FieldSet::len);
-        (self.attributes_left as usize) < fields
-    }
-
-    /// No room is left, but of two with one name the former need not be there, nor one in whose place this comes.
-    #[cold]
-    fn make_room_for(&mut self, name: &[u8]) {
-        let fields = self.fields();
-        self.attributes_left += body::tidy(&mut self.body, fields, None);
-        if self.attributes_left == 0 && body::tidy(&mut self.body, fields, Some(name)) > 0 {
-            self.attributes_left = 1;
-        }
-    }
-
-    /// Encoded attributes, each in the place of one with its name where no other is left.
-    #[cold]
-    fn say_again(&mut self, attributes: &[u8]) {
-        let fields = self.fields();
-        let mut rest = Items(attributes);
-        loop {
-            let before = rest.0;
-            let Some(Item::Attribute(key, _)) = rest.next() else {
-                return;
-            };
-            let name = body::name_of(key, fields);
-            if self.attributes_left == 0 {
-                self.make_room_for(name);
-            }
-            if self.attributes_left == 0 && !body::is_of_span(name) {
-                self.fixed.dropped_attributes += 1;
-                continue;
-            }
-            self.attributes_left = self.attributes_left.saturating_sub(1);
-            self.body.extend_from_slice(&before[..before.len() - rest.0.len()]);
-        }
-    }
-
-    /// Says something of the span itself that is no attribute. The last word holds; those before are no longer there in a body that has
-    /// grown.
-    pub(crate) fn say(&mut self, key: &str, text: &str) {
-        if !self.fixed.recorded {
-            return;
-        }
-        if self.body.len() > KEEP_BODY {
-            let fields = self.fields();
-            self.attributes_left += body::tidy(&mut self.body, fields, Some(key.as_bytes()));
-        }
-        body::attribute(&mut self.body, body::Key::Name(key), body::Scalar::Text(text));
-    }
-
-    /// Appends one attribute.
-    pub(crate) fn set(&mut self, key: &str, value: body::Scalar<'_>) {
-        if !self.fixed.recorded {
-            return;
-        }
-        if let body::Scalar::Text(text) = value
-            && body::is_of_span(key)
-        {
-            return self.say(key, text);
-        }
-        if self.attributes_left == 0 {
-            self.make_room_for(key.as_bytes());
-        }
-        self.write(false, |fields| fields.named(body::Key::Name(key), value));
-        self.fixed.repeated = true;
-    }
-
-    /// Appends what is written, as far as there is room.
-    fn write(&mut self, by_index: bool, write: impl FnOnce(&mut Fields<'_>)) {
-        let mut fields = Fields {
-            out: &mut self.body,
-            by_index,
-            room: self.attributes_left,
-            dropped: 0,
-            written: 0,
-            longest: self.longest,
-        };
-        write(&mut fields);
-        self.attributes_left = fields.room;
-        self.fixed.dropped_attributes += fields.dropped;
-    }
-}
-
 /// Drops a reference, after `settle` has said how the span ends. The last one hands it over.
 #[inline]
 pub(crate) fn close(handle: Handle, settle: impl FnOnce(&mut Live)) -> bool {
@@ -741,10 +454,10 @@ pub(crate) fn close(handle: Handle, settle: impl FnOnce(&mut Live)) -> bool {
         let Some(mut closing) = closing.take() else { return };
         let live = closing.contents();
         if recorded {
-            local.hand_over(Head::of(&live.fixed, &live.ids), &live.body);
+            local.hand_over(Head::of(live), &live.body);
             local.counters().ended.add(1);
         }
-        clear(live);
+        live.clear();
         local.recycle(closing.free());
     });
     if closed.is_none()
@@ -752,25 +465,12 @@ pub(crate) fn close(handle: Handle, settle: impl FnOnce(&mut Live)) -> bool {
     {
         let live = closing.contents();
         if recorded {
-            drain::orphan(Head::of(&live.fixed, &live.ids), &live.body);
+            drain::orphan(Head::of(live), &live.body);
         }
-        clear(live);
+        live.clear();
         SLAB.give_back(std::iter::once(closing.free()));
     }
     true
-}
-
-#[inline]
-fn clear(live: &mut Live) {
-    live.ids.carried = None;
-    live.busy = 0;
-    live.body.clear();
-    if live.body.capacity() > KEEP_BODY {
-        live.body = Vec::new();
-    }
-    if !live.seen.is_empty() {
-        live.seen = Vec::new();
-    }
 }
 
 /// Moves the span of a frame to the slab, for someone who needs an id to name it by. The frame holds the reference.

@@ -1,6 +1,6 @@
 //! The `tracing` subscriber that fills the store: every span of the program, whoever's macro made it.
 
-use super::body::{self, Fields};
+use super::body;
 use super::chosen::{self, Given};
 use super::context::SpanContext;
 use super::local::{self, Ids};
@@ -11,6 +11,7 @@ use super::pipeline::Shared;
 use super::slab::Handle;
 use super::store::{self, ParentRef, SLAB, Start};
 use super::timing;
+use super::visit::{self, Fields};
 use crate::site::SpanKind;
 use std::sync::Arc;
 use tracing_core::span::{Attributes, Current, Id, Record};
@@ -374,8 +375,8 @@ impl tracing_core::field::Visit for Message {
     fn record_debug(&mut self, field: &tracing_core::Field, value: &dyn std::fmt::Debug) {
         if field.name() == "message" {
             let mut text = Vec::new();
-            if !body::append(&mut text, format_args!("{value:?}")) {
-                text = body::PANICKED.into();
+            if !visit::append(&mut text, format_args!("{value:?}")) {
+                text = visit::PANICKED.into();
             }
             self.0 = String::from_utf8_lossy(&text).into_owned();
         }

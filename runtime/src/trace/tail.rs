@@ -12,8 +12,8 @@
 //! it; exemplars do, so none names a trace that was discarded.
 
 use super::context::TraceId;
+use super::finished::Head;
 use super::sampler::Ratio;
-use super::store::Head;
 use crate::clock;
 use crate::export::otlp::traces;
 use crate::metrics::exemplar;

@@ -3,8 +3,9 @@
 //! Off, which it is unless asked for, it is one relaxed load where a span is entered or left.
 
 use super::body::Scalar;
+use super::live::Live;
 use super::slab::Handle;
-use super::store::{Live, SLAB};
+use super::store::SLAB;
 use crate::clock;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -11,8 +11,8 @@ use crate::secret::{REDACTED, is_secret};
 use crate::site::SpanKind;
 use crate::trace::body::{self, Item, Items, Key, Scalar};
 use crate::trace::context::SpanContext;
+use crate::trace::finished::{Head, STATUS_ERROR, STATUS_OK};
 use crate::trace::otel;
-use crate::trace::store::{Head, STATUS_ERROR, STATUS_OK};
 use std::borrow::Cow;
 use std::collections::HashMap;
 

@@ -2,11 +2,14 @@
 
 use crate::clock;
 use crate::export::otlp::traces;
-use crate::trace::body::{self, Fields, Key, Scalar};
+use crate::trace::body::{self, Key, Scalar};
 use crate::trace::context::SpanContext;
+use crate::trace::finished::{STATUS_ERROR, STATUS_OK};
+use crate::trace::live::Live;
 use crate::trace::pipeline::Shared;
 use crate::trace::slab::Handle;
-use crate::trace::store::{self, Live, SLAB, STATUS_ERROR, STATUS_OK};
+use crate::trace::store::{self, SLAB};
+use crate::trace::visit::{self, Fields};
 use opentelemetry::trace::{self as api, Status};
 use opentelemetry::{Array, KeyValue, Value};
 use std::borrow::Cow;
@@ -67,7 +70,7 @@ pub(super) fn scalar<R>(value: &Value, longest: u32, with: impl FnOnce(Scalar<'_
                 Array::F64(values) => values.iter().for_each(|value| each(Scalar::F64(*value))),
                 Array::String(values) => {
                     for value in values {
-                        each(Scalar::Text(body::truncated(value.as_str(), longest)));
+                        each(Scalar::Text(visit::truncated(value.as_str(), longest)));
                     }
                 }
                 other => return with(Scalar::Text(&other.to_string())),
