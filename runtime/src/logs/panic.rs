@@ -2,6 +2,7 @@
 
 use super::Logs;
 use super::record::Key;
+use crate::trace::panics;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
@@ -18,12 +19,7 @@ pub(super) fn install(logs: Arc<Logs>) {
 }
 
 fn line(logs: &Logs, info: &PanicHookInfo<'_>) {
-    let payload = info.payload();
-    let message = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("a panic whose payload is no string");
+    let message = panics::message(info);
     logs.record(Level::ERROR, "panic", None, |fields| {
         fields.str(Key::Name("message"), message);
         if let Some(location) = info.location() {
@@ -34,11 +30,58 @@ fn line(logs: &Logs, info: &PanicHookInfo<'_>) {
         }
         let backtrace = Backtrace::capture();
         if backtrace.status() == BacktraceStatus::Captured {
-            fields.display(Key::Name("exception.stacktrace"), &backtrace);
+            fields.str(Key::Name("exception.stacktrace"), frames(&backtrace.to_string()));
         }
     });
     // With `panic = "abort"` this is the last moment; a writer that is stuck must not hold the panic up for long.
     if cfg!(panic = "abort") {
         logs.queue.flush(Instant::now() + Duration::from_millis(200));
+    }
+}
+
+/// The frames that std's own hook prints where it is not asked for all: neither those of the panic itself, this hook's among them, nor
+/// those of the runtime below `main` or the thread's closure. All of them, where symbols do not say which those are.
+fn frames(all: &str) -> &str {
+    const OF_PANIC: &str = "__rust_end_short_backtrace";
+    const OF_RUNTIME: &str = "__rust_begin_short_backtrace";
+    if std::env::var("RUST_BACKTRACE").is_ok_and(|wanted| wanted == "full") {
+        return all;
+    }
+    // A frame is a line with its number and name, and mostly one more with its place.
+    let begin_of = |at: usize| all[..at].rfind('\n').map_or(0, |end| end + 1);
+    let start = all.find(OF_PANIC).map_or(0, |at| {
+        let place = |line: &&str| line.trim_start().starts_with("at ");
+        let (name, rest) = all[at..].split_once('\n').unwrap_or((&all[at..], ""));
+        let place = rest.split_inclusive('\n').next().filter(place);
+        (at + name.len() + 1 + place.map_or(0, str::len)).min(all.len())
+    });
+    let end = all[start..]
+        .find(OF_RUNTIME)
+        .map_or(all.len(), |at| begin_of(start + at));
+    &all[start..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_the_machinery_are_left_out() {
+        let panic = "   0: hook\n             at a.rs:1:2\n   1: std::__rust_end_short_backtrace::<f>\n";
+        let place = "             at b.rs:1:2\n";
+        let own = "   2: rust_begin_unwind\n   3: orders::broken\n             at c.rs:3:4\n";
+        let runtime = "   4: std::__rust_begin_short_backtrace\n             at d.rs:5:6\n   5: main\n";
+        for (all, kept) in [
+            ([panic, place, own, runtime].concat(), own),
+            ([panic, own, runtime].concat(), own),
+            ([panic, place, own].concat(), own),
+            ([own, runtime].concat(), own),
+            (own.to_owned(), own),
+            (String::new(), ""),
+            (panic.to_owned(), ""),
+            ([runtime, panic, own, runtime].concat(), own),
+        ] {
+            assert_eq!(frames(&all), kept, "{all}");
+        }
     }
 }

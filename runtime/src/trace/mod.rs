@@ -35,7 +35,7 @@ pub mod otel;
 #[cfg(not(feature = "otel"))]
 #[path = "no_otel.rs"]
 pub(crate) mod otel;
-mod panics;
+pub(crate) mod panics;
 pub(crate) mod passed;
 pub(crate) mod passing;
 pub(crate) mod pipeline;

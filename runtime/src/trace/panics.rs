@@ -33,12 +33,7 @@ fn keep(info: &PanicHookInfo<'_>) {
     if super::local::is_formatting() {
         return; // of a field's formatting, caught there
     }
-    let payload = info.payload();
-    let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-        (Some(message), _) => (*message).to_owned(),
-        (_, Some(message)) => message.clone(),
-        _ => "Box<dyn Any>".to_owned(),
-    };
+    let message = message(info).to_owned();
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     let _ = LAST.try_with(|last| {
         if let Ok(mut last) = last.try_borrow_mut() {
@@ -49,6 +44,16 @@ fn keep(info: &PanicHookInfo<'_>) {
             });
         }
     });
+}
+
+/// What the panic says, or what std says in its place.
+pub(crate) fn message<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
+    let payload = info.payload();
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(message), _) => message,
+        (_, Some(message)) => message,
+        _ => "Box<dyn Any>",
+    }
 }
 
 /// The panic that unwinds this thread; the first to ask finds it untold.

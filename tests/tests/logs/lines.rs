@@ -69,6 +69,40 @@ fn json_lines_carry_types_errors_scopes_and_the_trace() {
 }
 
 #[test]
+fn a_panic_shows_the_frames_that_std_shows() {
+    let of = |wanted| {
+        let text = run(program()
+            .env("OTEL_TRACES_EXPORTER", "none")
+            .env("RUST_BACKTRACE", wanted));
+        find(&parsed(&text), "it broke")["exception.stacktrace"].clone()
+    };
+    let short = of("1");
+    let frames: Vec<_> = short
+        .as_str()
+        .expect("a text")
+        .lines()
+        .filter(|line| line.contains(": "))
+        .collect();
+    assert!(frames[0].contains("rust_begin_unwind"), "{frames:#?}");
+    assert!(
+        frames.iter().any(|frame| frame.contains("logs_program::")),
+        "{frames:#?}"
+    );
+    assert!(
+        !frames
+            .iter()
+            .any(|frame| frame.contains("spawn_unchecked") || frame.contains("vitalsign::logs"))
+    );
+    let full = of("full");
+    let full = full.as_str().expect("a text");
+    assert!(
+        full.contains("vitalsign::logs") && full.contains("spawn_unchecked"),
+        "{full}"
+    );
+    assert_eq!(of("0"), Value::Null);
+}
+
+#[test]
 fn pretty_and_off() {
     let pretty = run(program()
         .env("VITALSIGN_LOG_FORMAT", "pretty")
