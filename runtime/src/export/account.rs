@@ -76,11 +76,16 @@ impl Account {
 
     /// The receiver took a request of so many items, or most of them.
     pub(super) fn accepted(&self, target: &str, signal: Signal, accepted: &Accepted, count: u64) {
+        let rejected = Self::tell_accepted(target, signal, accepted, count);
+        self.delivered.fetch_add(count - rejected, Relaxed);
+        self.rejected.fetch_add(rejected, Relaxed);
+    }
+
+    /// The same of items that another process recorded: they are in its account, and in our metrics. How many were rejected.
+    pub(super) fn tell_accepted(target: &str, signal: Signal, accepted: &Accepted, count: u64) -> u64 {
         let stats = stats::of(signal);
         let rejected = accepted.rejected.min(count);
-        self.delivered.fetch_add(count - rejected, Relaxed);
         stats.exported.add(count - rejected);
-        self.rejected.fetch_add(rejected, Relaxed);
         stats.rejected.add(rejected);
         let (items, message) = (signal.items(), tame(&accepted.message));
         if rejected > 0 {
@@ -96,16 +101,26 @@ impl Account {
                 format_args!("{target} took {items} and said: {message}"),
             );
         }
+        rejected
     }
 
     /// The request failed in a way that no retry may mend.
     pub(super) fn failed(&self, signal: Signal, error: &SendError, count: u64) {
+        let lost = if error.kind == Kind::TooLarge {
+            &self.dropped
+        } else {
+            &self.rejected
+        };
+        lost.fetch_add(count, Relaxed);
+        Self::tell_failed(signal, error, count);
+    }
+
+    /// The same of items that another process recorded.
+    pub(super) fn tell_failed(signal: Signal, error: &SendError, count: u64) {
         let stats = stats::of(signal);
         if error.kind == Kind::TooLarge {
-            self.dropped.fetch_add(count, Relaxed);
             stats.too_large.add(count);
         } else {
-            self.rejected.fetch_add(count, Relaxed);
             stats.failed.add(count);
         }
         say_once(

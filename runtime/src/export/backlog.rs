@@ -1,5 +1,6 @@
 //! What waits on disk while the other end is away, and who sends it when it is back: oldest first.
 
+use super::account::Account;
 use super::background::Ours;
 use super::diag::{Level, say_once};
 use super::durations;
@@ -265,16 +266,17 @@ impl Backlog {
 
     /// A batch on disk was sent: it goes, or back to the front.
     async fn conclude(&self, entry: Entry, answer: Result<Accepted, SendError>, began: Instant) -> Result<(), Retry> {
-        let accepted = answer.is_ok();
+        let (signal, accepted) = (self.outlet.signal, answer.is_ok());
         let settled = match answer {
             // What other processes recorded is in their account, not in ours.
             Ok(accepted) if entry.adopted => {
-                durations::export(self.outlet.signal, began.elapsed(), accepted.outcome());
-                self.outlet.stats.exported.add(entry.count);
+                durations::export(signal, began.elapsed(), accepted.outcome());
+                Account::tell_accepted(&self.outlet.target(), signal, &accepted, entry.count);
                 Ok(())
             }
             Err(error) if entry.adopted && error.retry == Retry::Never => {
-                durations::export(self.outlet.signal, began.elapsed(), Some(error.kind.into()));
+                durations::export(signal, began.elapsed(), Some(error.kind.into()));
+                Account::tell_failed(signal, &error, entry.count);
                 Ok(())
             }
             answer => self.settle(answer, entry.count, began),

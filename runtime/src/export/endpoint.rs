@@ -24,6 +24,8 @@ pub(super) struct Endpoint {
     /// The other end is away, and it was said.
     away: AtomicBool,
     was_away: AtomicBool,
+    /// Somebody was there once.
+    heard: AtomicBool,
 }
 
 impl Endpoint {
@@ -38,6 +40,7 @@ impl Endpoint {
             otlp: otlp.clone(),
             away: AtomicBool::new(false),
             was_away: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
         })
     }
 
@@ -46,9 +49,9 @@ impl Endpoint {
         self.transport.target()
     }
 
-    /// Nobody named it, and nobody is there.
+    /// Nobody named it, and nobody was ever there.
     pub(super) fn is_unheard(&self) -> bool {
-        self.from.is_none() && self.away.load(Relaxed)
+        self.from.is_none() && self.away.load(Relaxed) && !self.heard.load(Relaxed)
     }
 
     /// Whether somebody listens, and to what; says so if not, or to something else.
@@ -95,6 +98,9 @@ impl Endpoint {
             timeout(most, self.transport.send(self.signal, body, count)).await
         };
         let sent = sent.unwrap_or_else(|_| Err(SendError::late(&self.target(), most)));
+        if !matches!(&sent, Err(error) if error.kind == Kind::Unreachable) {
+            self.heard.store(true, Relaxed);
+        }
         match &sent {
             Ok(_) => self.is_back(),
             Err(error) => {
@@ -193,5 +199,36 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), 9);
+    }
+
+    #[tokio::test]
+    async fn who_answered_once_is_there() {
+        use crate::config::env::Config;
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (config, _) = Config::from(|name| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| url.clone()));
+        let mut otlp = config.traces.otlp.unwrap();
+        // As for the address that nobody names.
+        otlp.url_from = None;
+        let endpoint = Endpoint::new(Signal::Traces, &otlp).unwrap();
+        let send = || endpoint.send(Bytes::from_static(b""), 1, Duration::from_secs(20));
+        let answer = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await.unwrap();
+            let busy = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(busy).await.unwrap();
+            stream.shutdown().await.unwrap();
+            stream
+        };
+        let (sent, _stream) = tokio::join!(send(), answer);
+        assert_eq!(sent.unwrap_err().kind, Kind::Http(503));
+        assert!(!endpoint.is_unheard());
+        drop(listener);
+        assert_eq!(send().await.unwrap_err().kind, Kind::Unreachable);
+        assert!(!endpoint.is_unheard(), "it is away, and was there");
+        let other = Endpoint::new(Signal::Traces, &otlp).unwrap();
+        let sent = other.send(Bytes::from_static(b""), 1, Duration::from_secs(20)).await;
+        assert_eq!((sent.unwrap_err().kind, other.is_unheard()), (Kind::Unreachable, true));
     }
 }

@@ -69,8 +69,12 @@ impl Outlet {
 
     /// A request of so many items was taken, or most of it.
     pub(super) fn accepted(&self, accepted: &Accepted, count: u64) {
-        let target = self.endpoint.as_ref().map(Endpoint::target).unwrap_or_default();
-        self.account.accepted(&target, self.signal, accepted, count);
+        self.account.accepted(&self.target(), self.signal, accepted, count);
+    }
+
+    /// Where it goes, for messages.
+    pub(super) fn target(&self) -> String {
+        self.endpoint.as_ref().map(Endpoint::target).unwrap_or_default()
     }
 
     /// Nobody has listened for some attempts.
@@ -78,22 +82,21 @@ impl Outlet {
         self.refused.load(SeqCst) >= REFUSALS
     }
 
-    /// Waits before the next attempt. A flush shortens our own back-off, never a wait that the receiver asked for. False when
-    /// the end came.
+    /// Waits before the next attempt, our own back-off and what the receiver asked for. A flush shortens the former to a fifth, never the
+    /// latter. False when the end came.
     pub(super) async fn pause(&self, retry: Retry, backoff: &mut Backoff, wake: &Notify) -> bool {
-        const SOON: Duration = Duration::from_millis(100);
         let now = Instant::now();
-        let (mut until, told) = match retry {
-            Retry::After(wait) => (now + wait, true),
-            _ => (now + backoff.wait(), false),
+        let own = backoff.wait();
+        let told = match retry {
+            Retry::After(told) => told,
+            Retry::Never | Retry::Backoff => Duration::ZERO,
         };
         loop {
             if self.is_stopped() {
                 return false;
             }
-            if !told && self.flushing.load(SeqCst) > 0 {
-                until = until.min(now + SOON);
-            }
+            let hurry = if self.flushing.load(SeqCst) > 0 { 5 } else { 1 };
+            let until = now + told.max(own / hurry);
             tokio::select! {
                 () = sleep_until(until) => return !self.is_stopped(),
                 () = wake.notified() => {}

@@ -2,7 +2,7 @@
 //!
 //! A push that fails is not kept: the next one tells the same, newer. With delta temporality too, because what the receiver
 //! did not take stays in the next difference. Only the last push of a process has no next one: where there is a spool, it goes
-//! there.
+//! there, without further attempts.
 
 use super::account::Tally;
 use super::background::as_ours;
@@ -42,6 +42,10 @@ pub(super) struct Push {
     closing: AtomicBool,
     /// One gathers at a time.
     gathering: Arc<Semaphore>,
+    /// Points of the push under way of which it is not known yet what becomes of them.
+    under_way: AtomicU64,
+    /// How many the last one had, for one whose points nobody has counted.
+    usual: AtomicU64,
     /// Where the last push waits for the next process.
     pub(super) backlog: Option<Arc<Backlog>>,
 }
@@ -49,8 +53,10 @@ pub(super) struct Push {
 /// What became of one part of a push that concerns those behind it.
 enum Ended {
     GaveUp(GaveUp),
-    /// It is on disk meanwhile, and was of the last push.
+    /// It is on disk meanwhile.
     OnDisk,
+    /// The process ends, and its last push, which is to come, tells the same.
+    Superseded,
 }
 
 /// How a push ended that was not taken.
@@ -81,6 +87,8 @@ impl Push {
             answered: AtomicU64::new(0),
             closing: AtomicBool::new(false),
             gathering: Arc::new(Semaphore::new(1)),
+            under_way: AtomicU64::new(0),
+            usual: AtomicU64::new(1),
             backlog: spool.map(|spool| Arc::new(Backlog::new(outlet.clone(), spool))),
             outlet,
         }
@@ -91,7 +99,7 @@ impl Push {
             .backlog
             .as_ref()
             .map_or((0, 0), |backlog| backlog.pending_and_lost());
-        let mut tally = self.outlet.account.tally(pending);
+        let mut tally = self.outlet.account.tally(pending + self.under_way.load(SeqCst));
         tally.dropped += lost;
         tally
     }
@@ -132,7 +140,12 @@ impl Push {
         let mut not_before = Instant::now();
         loop {
             if self.requested.load(SeqCst) == self.answered.load(SeqCst) {
-                let _ = timeout_at(next, self.wake.notified()).await;
+                let woken = self.wake.notified();
+                if self.closing.load(SeqCst) {
+                    woken.await;
+                } else {
+                    let _ = timeout_at(next, woken).await;
+                }
             }
             if self.outlet.is_stopped() {
                 return;
@@ -140,62 +153,94 @@ impl Push {
             let requests = self.requested.load(SeqCst);
             let asked = requests > self.answered.load(SeqCst);
             let now = Instant::now();
-            if !asked && now < next {
+            // Behind the last one, which is asked for, there is none.
+            if !asked && (now < next || self.closing.load(SeqCst)) {
                 continue;
             }
             if now >= next {
                 next = now + self.interval;
             }
-            sleep_until(not_before).await;
-            if let Some(wait) = self.push(asked).await {
+            self.under_way.store(self.usual.load(Relaxed), SeqCst);
+            let left_alone = self.left_alone(not_before).await;
+            if let Some(wait) = self.push(asked, left_alone).await {
                 not_before = Instant::now() + wait;
             }
+            self.under_way.store(0, SeqCst);
             self.answered.store(requests, SeqCst);
             self.outlet.progress.notify_waiters();
         }
     }
 
-    /// Gathers and sends, within the time-out. Returns how long the receiver wants to be left alone.
-    async fn push(self: &Arc<Self>, asked: bool) -> Option<Duration> {
+    /// Waits as long as the receiver asked for. True where the last push would have to: what it tells goes to the spool.
+    async fn left_alone(&self, not_before: Instant) -> bool {
+        if self.backlog.is_none() {
+            sleep_until(not_before).await;
+            return false;
+        }
+        tokio::select! {
+            () = sleep_until(not_before) => false,
+            () = self.outlet.closed() => not_before > Instant::now(),
+        }
+    }
+
+    /// Gathers and sends, within the time-out; with `left_alone` nothing is sent. Returns how long the receiver wants to be left alone.
+    async fn push(self: &Arc<Self>, asked: bool, left_alone: bool) -> Option<Duration> {
+        let last = self.closing.load(SeqCst);
         let until = Instant::now() + self.timeout;
-        let mut encoded = self.collect().await?;
-        let mut ended = None;
+        let Some(mut encoded) = self.collect().await else {
+            self.dropped(self.usual.load(Relaxed));
+            return None;
+        };
+        let points = encoded.parts.iter().map(|part| part.count).sum();
+        self.usual.store(u64::max(points, 1), Relaxed);
+        self.under_way.store(points, SeqCst);
+        let mut ended = left_alone.then_some(Ended::OnDisk);
         for part in &mut encoded.parts {
             let body = wire::request(&self.resource, &part.scopes);
             self.outlet.print(&body).await;
             if self.outlet.endpoint.is_none() {
                 self.outlet.account.delivered.fetch_add(part.count, Relaxed);
                 part.delivered = true;
+                self.under_way.fetch_sub(part.count, SeqCst);
                 continue;
             }
-            match &ended {
+            // What is on the disk is told, too: with delta temporality it is in no later difference.
+            part.delivered = match &ended {
                 // Who does not take one part now takes no other.
-                Some(Ended::GaveUp(gave_up)) => self.give_up(&gave_up.error, &body, part.count).await,
-                Some(Ended::OnDisk) => self.store_or_drop(&body, part.count).await,
+                Some(Ended::GaveUp(gave_up)) => self.give_up(&gave_up.error, &body, part.count, last).await,
+                Some(Ended::OnDisk) => self.store_or_drop(&body, part.count, last).await,
+                Some(Ended::Superseded) => false,
                 None => {
                     let began = Instant::now();
-                    let outcome = match self.send(&body, part.count, asked, until).await {
+                    let (told, outcome) = match self.send(&body, part.count, asked, last, until).await {
                         Ok(Some(accepted)) => {
                             self.outlet.accepted(&accepted, part.count);
-                            part.delivered = true;
-                            accepted.outcome()
+                            (true, Some(accepted.outcome()))
                         }
                         Ok(None) => {
                             ended = Some(Ended::OnDisk);
-                            continue;
+                            (true, None)
                         }
-                        Err(gave_up) => {
-                            self.give_up(&gave_up.error, &body, part.count).await;
+                        Err(None) => {
+                            ended = Some(Ended::Superseded);
+                            (false, None)
+                        }
+                        Err(Some(gave_up)) => {
+                            let stored = self.give_up(&gave_up.error, &body, part.count, last).await;
                             let failure = gave_up.error.kind.into();
                             if gave_up.error.retry != Retry::Never {
                                 ended = Some(Ended::GaveUp(gave_up));
                             }
-                            Some(failure)
+                            (stored, Some(Some(failure)))
                         }
                     };
-                    durations::export(Signal::Metrics, began.elapsed(), outcome);
+                    if let Some(outcome) = outcome {
+                        durations::export(Signal::Metrics, began.elapsed(), outcome);
+                    }
+                    told
                 }
-            }
+            };
+            self.under_way.fetch_sub(part.count, SeqCst);
         }
         self.encoder.commit(encoded);
         match ended {
@@ -241,8 +286,15 @@ impl Push {
         gathered.ok()?.ok()?
     }
 
-    /// `None` when it is on disk meanwhile.
-    async fn send(&self, body: &Bytes, count: u64, asked: bool, until: Instant) -> Result<Option<Accepted>, GaveUp> {
+    /// `Ok(None)` when it is on disk meanwhile, `Err(None)` when the last push is to come, which the disk is for.
+    async fn send(
+        &self,
+        body: &Bytes,
+        count: u64,
+        asked: bool,
+        last: bool,
+        until: Instant,
+    ) -> Result<Option<Accepted>, Option<GaveUp>> {
         let (mut backoff, mut refused) = (Backoff::new(), 0);
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -252,17 +304,21 @@ impl Push {
                 Some(Err(error)) => error,
             };
             refused += u32::from(error.kind == Kind::Unreachable);
-            let (wait, told) = match error.retry {
-                Retry::Never => return Err(GaveUp { wait: None, error }),
-                Retry::After(wait) => (wait, Some(wait)),
-                Retry::Backoff => (backoff.wait(), None),
+            let told = match error.retry {
+                Retry::Never => return Err(Some(GaveUp { wait: None, error })),
+                Retry::After(wait) => Some(wait),
+                Retry::Backoff => None,
             };
-            let next = Instant::now() + wait;
+            let next = Instant::now() + backoff.wait().max(told.unwrap_or_default());
             let away = asked && refused >= REFUSALS;
-            if next >= until || away || self.outlet.is_stopped() {
-                return Err(GaveUp { wait: told, error });
+            let sheltered = last && self.backlog.is_some();
+            if next >= until || away || sheltered || self.outlet.is_stopped() {
+                return Err(Some(GaveUp { wait: told, error }));
             }
-            sleep_until(next).await;
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = self.outlet.closed(), if self.backlog.is_some() => return Err(None),
+            }
         }
     }
 
@@ -273,22 +329,29 @@ impl Push {
         }
     }
 
-    async fn give_up(&self, error: &SendError, body: &Bytes, count: u64) {
+    /// True where it is on disk.
+    async fn give_up(&self, error: &SendError, body: &Bytes, count: u64, last: bool) -> bool {
         if error.retry == Retry::Never {
-            return self.outlet.account.failed(Signal::Metrics, error, count);
+            self.outlet.account.failed(Signal::Metrics, error, count);
+            return false;
         }
-        self.store_or_drop(body, count).await;
+        self.store_or_drop(body, count, last).await
     }
 
-    /// The last push waits on disk for the next process, where there is a spool.
-    async fn store_or_drop(&self, body: &Bytes, count: u64) {
-        let last = self.closing.load(SeqCst);
-        if let Some(backlog) = self.backlog.as_ref().filter(|_| last)
-            && backlog.store(body, count).await
-        {
-            return;
+    /// The last push waits on disk for the next process, where there is a spool: then it is true.
+    async fn store_or_drop(&self, body: &Bytes, count: u64, last: bool) -> bool {
+        let stored = match self.backlog.as_ref().filter(|_| last) {
+            Some(backlog) => backlog.store(body, count).await,
+            None => false,
+        };
+        if !stored {
+            self.dropped(count);
         }
-        self.outlet.account.dropped.fetch_add(count, Relaxed);
-        self.outlet.stats.abandoned.add(count);
+        stored
+    }
+
+    fn dropped(&self, points: u64) {
+        self.outlet.account.dropped.fetch_add(points, Relaxed);
+        self.outlet.stats.abandoned.add(points);
     }
 }

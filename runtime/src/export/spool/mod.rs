@@ -102,11 +102,19 @@ impl Spool {
                 ),
             );
         }
-        let own = root.join(format!("{:020}-{}", unix_nanos(), std::process::id()));
-        let spool = Self::make(config, sends, &own).map_err(|error| {
-            folder::remove(&own);
-            failed(error)
-        })?;
+        let mut tries = 0..TRIES;
+        let spool = loop {
+            let own = root.join(format!("{:020}-{}", unix_nanos(), std::process::id()));
+            match Self::make(config, sends, &own) {
+                Ok(spool) => break spool,
+                Err(error) => {
+                    folder::remove(&own);
+                    if !is_mistaken(&error) || tries.next().is_none() {
+                        return Err(failed(error));
+                    }
+                }
+            }
+        };
         spool.adopt();
         Ok(spool)
     }
@@ -388,6 +396,14 @@ impl Drop for Spool {
     fn drop(&mut self) {
         self.leave();
     }
+}
+
+/// How often a place is looked for where neighbours that start in the same moment take it for that of a dead process.
+const TRIES: u32 = 20;
+
+/// A neighbour found the new folder before it was locked: it holds it, or has taken it away.
+fn is_mistaken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotFound)
 }
 
 /// A folder that nobody else looks into.

@@ -90,6 +90,28 @@ fn the_next_process_adopts_what_is_left_and_a_neighbour_does_not() {
 }
 
 #[test]
+fn neighbours_that_start_together_do_not_take_each_other_for_dead() {
+    let dir = Dir::new();
+    let start = std::sync::Barrier::new(16);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                start.wait();
+                for n in 0..20_u8 {
+                    let spool = dir.open();
+                    spool.write(Signal::Traces, &[n], 1, || ()).unwrap();
+                    spool.adopt();
+                    let (entry, body) = spool.take(Signal::Traces).unwrap().expect("its own");
+                    assert_eq!((&body[..], entry.adopted), (&[n][..], false));
+                    spool.done(&entry);
+                }
+            });
+        }
+    });
+    assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 0, "nothing is left behind");
+}
+
+#[test]
 fn what_a_process_does_not_send_it_leaves_to_others() {
     let dir = Dir::new();
     let first = dir.open();

@@ -306,6 +306,43 @@ fn a_callback_that_hangs_keeps_nothing_but_its_push() {
     }
 }
 
+#[test]
+fn whoever_asks_for_no_wait_is_not_flooded() {
+    let refusing = || Receiver::scripted(vec![Answer::Status(503, Some("0".to_owned())); 1000]);
+    let receiver = refusing();
+    let exporter = exporter(&receiver.url(), &[]);
+    record(&exporter, 0, 1);
+    assert_eq!(exporter.flush(Duration::from_secs(2)).traces, tally(0, 0, 0, 1));
+    let requests = receiver.requests().len();
+    assert!((2..20).contains(&requests), "{requests} attempts at one span");
+    let receiver = refusing();
+    let pushing = pushing(&receiver.url(), Arc::new(|| vec![counter("orders.placed", 7)]));
+    assert_eq!(pushing.flush(LONG).metrics, tally(0, 0, 1, 0));
+    let requests = receiver.requests().len();
+    assert!((2..6).contains(&requests), "{requests} attempts within a second");
+}
+
+#[test]
+fn a_last_push_of_which_nothing_is_known_is_told() {
+    const SHORT: Duration = Duration::from_millis(300);
+    let silent = Receiver::scripted(vec![Answer::Hang(Duration::from_secs(5)); 9]);
+    let exporter = pushing(&silent.url(), Arc::new(|| vec![counter("a", 1), counter("b", 1)]));
+    assert_eq!(exporter.flush(SHORT).metrics.pending, 2);
+    assert_eq!(exporter.shutdown(SHORT).metrics.pending, 2);
+    let receiver = Receiver::start();
+    let exporter = pushing(&receiver.url(), Arc::new(|| panic!("in a callback")));
+    assert_eq!(exporter.shutdown(LONG).metrics, tally(0, 0, 1, 0));
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let hangs = move || {
+        let _ = held.lock().unwrap().recv();
+        vec![counter("a", 1)]
+    };
+    let exporter = pushing(&receiver.url(), Arc::new(hangs));
+    assert_eq!(exporter.shutdown(SHORT).metrics, tally(0, 0, 0, 1));
+    drop(hold);
+}
+
 /// By default a receiver over gRPC takes 4 MiB.
 #[test]
 fn a_push_larger_than_receivers_take_goes_in_parts() {

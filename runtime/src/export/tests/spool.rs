@@ -242,21 +242,110 @@ fn who_answers_late_at_the_shutdown_is_not_sent_to_twice() {
 }
 
 #[test]
+fn what_another_process_left_is_told_where_it_is_refused() {
+    let stats = || {
+        let stats = crate::export::stats::of(crate::export::transport::Signal::Traces);
+        [&stats.failed, &stats.rejected, &stats.exported].map(crate::export::stats::Stat::value)
+    };
+    // Tests beside this one count there, too, and not by the thousand.
+    for (answer, expected) in [
+        (Answer::Status(401, None), [true, false, false]),
+        (Answer::Partial(5000, "too old"), [false, true, false]),
+        (Answer::Ok, [false, false, true]),
+    ] {
+        let dir = Dir::new();
+        let vars = [
+            ("VITALSIGN_SPOOL_DIR", dir.path()),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "5000"),
+            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5000"),
+        ];
+        let first = exporter(&format!("http://{}", free_address()), &vars);
+        record(&first, 0, 5000);
+        assert_eq!(first.shutdown(LONG).traces, tally(0, 0, 0, 5000));
+        drop(first);
+        dir.wait_until_left();
+        let before = stats();
+        let receiver = Receiver::scripted([answer.clone()]);
+        let second = exporter(&receiver.url(), &vars);
+        receiver.wait_for(1);
+        let until = Instant::now() + LONG;
+        while !dir.spans().is_empty() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(
+            second.report().traces,
+            tally(0, 0, 0, 0),
+            "each process has its own account"
+        );
+        let after = stats();
+        let grown: Vec<_> = before
+            .iter()
+            .zip(after)
+            .map(|(before, after)| after - before >= 5000)
+            .collect();
+        assert_eq!(grown, expected, "{answer:?}: {before:?} {after:?}");
+    }
+}
+
+/// An exporter of nothing but metrics, with a spool.
+fn pushing(dir: &Dir, address: SocketAddr, value: u64) -> Exporter {
+    let path = dir.path().to_owned();
+    let (config, _) = Config::from(|name| match name {
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" => Some(format!("http://{address}/m")),
+        "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
+        "VITALSIGN_SPOOL_DIR" => Some(path.clone()),
+        _ => None,
+    });
+    let gather = move || vec![counter("orders", value)];
+    let resource = Resource::new([("service.name", "test")]);
+    let background = Arc::new(Background::start().unwrap());
+    Exporter::start(&config, &resource, background, Arc::new(gather)).unwrap()
+}
+
+#[test]
+fn the_last_push_goes_to_disk_where_the_receiver_wants_no_more() {
+    let hour = || Some("3600".to_owned());
+    for (script, flushed) in [
+        (vec![Answer::Status(503, None); 99], false),
+        (vec![Answer::Status(429, hour()); 99], false),
+        // It said so to the push before.
+        (vec![Answer::Status(429, hour())], true),
+    ] {
+        let dir = Dir::new();
+        let receiver = Receiver::scripted(script);
+        let exporter = pushing(&dir, receiver.address, 41);
+        if flushed {
+            assert_eq!(exporter.flush(LONG).metrics, tally(0, 0, 1, 0));
+        }
+        let began = Instant::now();
+        let report = exporter.shutdown(LONG).metrics;
+        assert_eq!((report.delivered, report.pending), (0, 1), "{report:?}");
+        assert!(began.elapsed() < LONG / 2, "it is not waited for");
+        assert_eq!(receiver.requests().len(), 1, "one attempt");
+    }
+}
+
+#[test]
+fn a_push_under_way_at_the_end_makes_room_for_the_last() {
+    let dir = Dir::new();
+    let receiver = Receiver::scripted(vec![Answer::Status(503, Some("2".to_owned())); 1]);
+    let exporter = pushing(&dir, receiver.address, 41);
+    thread::scope(|scope| {
+        scope.spawn(|| exporter.flush(LONG));
+        receiver.wait_for(1);
+        let report = exporter.shutdown(LONG).metrics;
+        assert_eq!(
+            (report.dropped, report.delivered + report.pending),
+            (0, 1),
+            "{report:?}"
+        );
+    });
+}
+
+#[test]
 fn the_last_push_of_metrics_is_sent_by_the_next_process() {
     let (dir, address) = (Dir::new(), free_address());
-    let start = |value: u64| {
-        let path = dir.path().to_owned();
-        let (config, _) = Config::from(|name| match name {
-            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" => Some(format!("http://{address}/m")),
-            "OTEL_TRACES_EXPORTER" => Some("none".to_owned()),
-            "VITALSIGN_SPOOL_DIR" => Some(path.clone()),
-            _ => None,
-        });
-        let gather = move || vec![counter("orders", value)];
-        let resource = Resource::new([("service.name", "test")]);
-        let background = Arc::new(Background::start().unwrap());
-        Exporter::start(&config, &resource, background, Arc::new(gather)).unwrap()
-    };
+    let start = |value: u64| pushing(&dir, address, value);
     let first = start(41);
     assert_eq!(
         first.flush(LONG).metrics,
