@@ -335,6 +335,10 @@ impl<R, W> Stream for Rows<'_, Either<R, W>> {
 struct Connections<DB: Database>(Weak<Inner<DB>>);
 
 impl<DB: Database> registry::Source for Connections<DB> {
+    fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+
     fn families(&self, out: &mut Vec<Family>) {
         let Some(inner) = self.0.upgrade() else { return };
         let (size, idle) = (i64::from(inner.pool.size()), inner.pool.num_idle() as i64);

@@ -311,9 +311,7 @@ impl Engine {
     /// # Errors
     /// Where two link-time checks share a name; both places are named.
     pub fn start(&self, fallback: Option<Handle>) -> Result<(), RegisterError> {
-        if let Some(refused) = lock(&self.inner.refused).first() {
-            return Err(refused.clone());
-        }
+        self.check()?;
         if let Some(handle) = Handle::try_current().ok().or(fallback) {
             *lock(&self.inner.handle) = Some(handle);
         }
@@ -321,6 +319,11 @@ impl Engine {
         self.first_round();
         self.advance();
         Ok(())
+    }
+
+    /// Whether all checks can be what they say.
+    pub(crate) fn check(&self) -> Result<(), RegisterError> {
+        lock(&self.inner.refused).first().cloned().map_or(Ok(()), Err)
     }
 
     fn activate(&self) {

@@ -1,6 +1,7 @@
 //! The admin server: a small HTTP/1.1 server on the background thread, bounded in everything a stranger could make it hold.
 
 use super::admin_tls::Tls;
+use super::seats::{Seat, Seats};
 use crate::config::env::Admin;
 use crate::export::background::{Background, Ours};
 use bytes::Bytes;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -32,7 +33,7 @@ pub(crate) trait Routes: Send + Sync + 'static {
 /// What a stranger may make the server hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Connections at the same time; more wait in the system's queue.
+    /// Connections at the same time; where there are more, silent ones give way, and else they wait.
     pub(crate) connections: usize,
     /// From the beginning of a connection, or of the last answer, to the end of a request's head.
     pub(crate) head_timeout: Duration,
@@ -197,12 +198,9 @@ struct Server {
 }
 
 async fn accept(listener: tokio::net::TcpListener, server: Server) {
-    let places = Arc::new(Semaphore::new(server.limits.connections));
+    let seats = Seats::new(server.limits.connections);
     let mut stopped = server.stopped.clone();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else {
-            return;
-        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopped.changed() => return,
@@ -212,30 +210,44 @@ async fn accept(listener: tokio::net::TcpListener, server: Server) {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
+        let taken = tokio::select! {
+            taken = seats.take() => taken,
+            _ = stopped.changed() => return,
+        };
         let server = server.clone();
         tokio::spawn(Ours::new(async move {
-            server.connection(stream, peer).await;
-            drop(place);
+            tokio::select! {
+                () = server.connection(stream, peer, &taken.seat) => {}
+                () = taken.seat.left() => {}
+            }
         }));
     }
 }
 
 impl Server {
-    async fn connection(self, stream: TcpStream, peer: SocketAddr) {
+    async fn connection(self, stream: TcpStream, peer: SocketAddr, seat: &Arc<Seat>) {
         // A failure here shows in the answer's delay only.
         let _ = stream.set_nodelay(true);
         let Some(tls) = &self.tls else {
-            return self.serve(stream, peer).await;
+            return self.serve(stream, peer, seat).await;
         };
         let shaken = tokio::time::timeout(self.limits.head_timeout, tls.accept(stream)).await;
         if let Ok(Ok(stream)) = shaken {
-            self.serve(stream, peer).await;
+            self.serve(stream, peer, seat).await;
         }
     }
 
-    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin, peer: SocketAddr) {
+    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin, peer: SocketAddr, seat: &Arc<Seat>) {
         let (limits, routes) = (self.limits, &self.routes);
-        let service = service_fn(move |request| answer(request, peer, routes.clone(), limits));
+        let service = service_fn(move |request| {
+            let asked = seat.asked();
+            let answer = answer(request, peer, routes.clone(), limits);
+            async move {
+                let answer = answer.await;
+                drop(asked);
+                answer
+            }
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head_timeout)

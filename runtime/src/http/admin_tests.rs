@@ -188,6 +188,33 @@ fn connections_are_bounded() {
 }
 
 #[test]
+fn the_silent_give_way_to_a_probe() {
+    let limits = Limits::default();
+    let server = start(None, limits);
+    let mut silent: Vec<_> = (0..limits.connections).map(|_| server.connect()).collect();
+    // One that has asked before stays when others have not.
+    let mut other = silent.pop().unwrap();
+    let mut ask = || {
+        write!(other, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = [0; 4096];
+        let n = other.read(&mut answer).unwrap();
+        assert!(
+            answer[..n].starts_with(b"HTTP/1.1 200"),
+            "{:?}",
+            String::from_utf8_lossy(&answer[..n])
+        );
+    };
+    ask();
+    silent.push(server.connect());
+    for _ in 0..10 {
+        let began = Instant::now();
+        assert_eq!(server.ask("GET /livez HTTP/1.1\r\n").0, 200);
+        assert!(began.elapsed() < limits.head_timeout / 2, "{:?}", began.elapsed());
+    }
+    ask();
+}
+
+#[test]
 fn a_taken_default_moves_and_a_taken_choice_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -11,6 +11,8 @@ mod admin_tls;
 pub(crate) mod mount;
 #[cfg(feature = "admin")]
 pub(crate) mod routes;
+#[cfg(feature = "admin")]
+mod seats;
 
 #[cfg(feature = "actix-web")]
 mod actix;

@@ -98,6 +98,10 @@ impl Depth {
 struct Shown(Weak<Depth>);
 
 impl Source for Shown {
+    fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+
     fn families(&self, out: &mut Vec<Family>) {
         let Some(depth) = self.0.upgrade() else { return };
         let Some(now) = depth.now() else { return };
@@ -143,6 +147,15 @@ mod tests {
                 ..
             }
         ));
+    }
+
+    #[test]
+    fn what_is_dropped_is_forgotten() {
+        for n in 0..1000 {
+            drop(queue_depth("in_process", format!("gone-{n}"), || Some(1)));
+        }
+        // Those of other tests, which run beside this one, and of the library itself are fewer.
+        assert!(registry::registered() < 500, "{}", registry::registered());
     }
 
     #[test]

@@ -31,13 +31,50 @@ pub(super) const MAX_ZEROS: usize = 64;
 pub(crate) trait Source: Send + Sync {
     /// Adds what there is now.
     fn families(&self, out: &mut Vec<Family>);
+
+    /// What it told of is no more: it is forgotten.
+    fn is_gone(&self) -> bool {
+        false
+    }
 }
 
-static SOURCES: Mutex<Vec<Arc<dyn Source>>> = Mutex::new(Vec::new());
+static SOURCES: Mutex<Sources> = Mutex::new(Sources {
+    all: Vec::new(),
+    many: 0,
+});
+
+struct Sources {
+    all: Vec<Arc<dyn Source>>,
+    /// So many that it is worth looking for those that are gone: twice as many as there were after the last look.
+    many: usize,
+}
+
+impl Sources {
+    fn forget_gone(&mut self) {
+        self.all.retain(|source| !source.is_gone());
+        self.many = (self.all.len() * 2).max(64);
+    }
+}
 
 /// From now on the page and the push show its families too.
 pub(crate) fn register(source: Arc<dyn Source>) {
-    SOURCES.lock().unwrap_or_else(PoisonError::into_inner).push(source);
+    let mut sources = SOURCES.lock().unwrap_or_else(PoisonError::into_inner);
+    if sources.all.len() >= sources.many {
+        sources.forget_gone();
+    }
+    sources.all.push(source);
+}
+
+#[cfg(test)]
+pub(crate) fn registered() -> usize {
+    SOURCES.lock().unwrap_or_else(PoisonError::into_inner).all.len()
+}
+
+/// All that there is something of.
+fn sources() -> Vec<Arc<dyn Source>> {
+    let mut sources = SOURCES.lock().unwrap_or_else(PoisonError::into_inner);
+    sources.forget_gone();
+    sources.all.clone()
 }
 
 /// When counting began, in nanoseconds since the Unix epoch. The first call fixes it, so `init()` makes it.
@@ -61,10 +98,9 @@ pub(crate) fn gather() -> Vec<Family> {
     for family in process::families().into_iter().chain(declared::families()) {
         gathering.merge(family);
     }
-    let sources = SOURCES.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut others = stats::families();
     crate::jobs::measure::families(&mut others);
-    for source in sources {
+    for source in sources() {
         source.families(&mut others);
     }
     for family in others {

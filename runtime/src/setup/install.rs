@@ -110,6 +110,9 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
         crate::metrics::facade::install();
     }
     crate::metrics::check::check().map_err(|conflict| InitError::Families(conflict.to_string()))?;
+    // Before anything is installed that the next attempt would meet.
+    #[cfg(feature = "health")]
+    health_checks(&builder.health_checks, caller)?;
     #[cfg(feature = "admin")]
     let bound = admin::bind(&config.admin).map_err(|refused| InitError::Admin(refused.to_string()))?;
 
@@ -156,7 +159,7 @@ fn start(builder: Builder, caller: &Location<'_>) -> Result<Parts, InitError> {
     builder.otel.install(spans.as_ref());
     // Checks may log and open spans, so they begin when both are heard.
     #[cfg(feature = "health")]
-    health(builder.not_ready, &builder.health_checks, caller, &background)?;
+    health(builder.not_ready, &background)?;
     #[cfg(feature = "admin")]
     let routes = routes(
         &config,
@@ -275,20 +278,20 @@ fn serve(
     handle.map(Some).map_err(InitError::System)
 }
 
+/// Which health checks there are, and whether they can be.
 #[cfg(feature = "health")]
-fn health(
-    not_ready: bool,
-    included: &[String],
-    caller: &Location<'_>,
-    background: &crate::export::background::Background,
-) -> Result<(), InitError> {
+fn health_checks(included: &[String], caller: &Location<'_>) -> Result<(), InitError> {
     let engine = crate::health::engine();
     engine.program(caller.file());
-    for name in included {
-        engine
-            .include(name)
-            .map_err(|refused| InitError::Health(refused.to_string()))?;
-    }
+    let all = included.iter().try_for_each(|name| engine.include(name));
+    all.and_then(|()| engine.check())
+        .map_err(|refused| InitError::Health(refused.to_string()))
+}
+
+#[cfg(feature = "health")]
+fn health(not_ready: bool, background: &crate::export::background::Background) -> Result<(), InitError> {
+    static FAMILIES: std::sync::Once = std::sync::Once::new();
+    let engine = crate::health::engine();
     let listed = engine.listed_only();
     if !listed.is_empty() {
         let names: Vec<_> = listed
@@ -306,7 +309,7 @@ fn health(
     if not_ready {
         engine.not_ready_until_set();
     }
-    crate::metrics::registry::register(Arc::new(HealthFamilies));
+    FAMILIES.call_once(|| crate::metrics::registry::register(Arc::new(HealthFamilies)));
     let handle = background.handle().clone();
     engine
         .start(Some(handle))

@@ -124,3 +124,16 @@ fn a_port_for_http_spoken_to_in_grpc() {
         "{output}"
     );
 }
+
+#[test]
+fn a_start_that_failed_can_be_tried_again() {
+    tests::own_process!();
+    let failed = vitalsign::builder().admin("off").include_health_check("nope").install();
+    let error = failed.expect_err("there is no such check").to_string();
+    assert!(error.contains("nope"), "{error}");
+    let vitals = vitalsign::builder()
+        .admin("127.0.0.1:0")
+        .install()
+        .expect("the second is right");
+    assert!(vitals.admin_addr().is_some());
+}
