@@ -83,6 +83,20 @@ pub(crate) struct LogSetup {
     pub(crate) global: bool,
 }
 
+/// How many records may wait for the writer, unless more are asked for.
+const MAX_RECORDS: usize = 16 * 1024;
+/// How much of its bound in bytes the queue has for each.
+const BYTES_EACH: usize = 256;
+
+impl LogSetup {
+    /// At least so many records may wait, as many as for OTLP.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn allow(&mut self, records: usize) {
+        self.max_records = self.max_records.max(records);
+        self.max_bytes = self.max_records.saturating_mul(BYTES_EACH);
+    }
+}
+
 impl Default for LogSetup {
     fn default() -> Self {
         Self {
@@ -92,8 +106,8 @@ impl Default for LogSetup {
             otlp: None,
             redact: Vec::new(),
             redact_with: None,
-            max_records: 16 * 1024,
-            max_bytes: 4 * 1024 * 1024,
+            max_records: MAX_RECORDS,
+            max_bytes: MAX_RECORDS * BYTES_EACH,
             global: true,
         }
     }
@@ -193,6 +207,12 @@ impl Handle {
     /// Lines written and lost so far.
     pub fn stats(&self) -> LogStats {
         self.logs.stats()
+    }
+
+    /// Records that were lost before they came to OTLP's queue, and those that have not come to it yet.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn before_otlp(&self) -> (u64, u64) {
+        (self.logs.queue.refused(), self.logs.queue.waiting())
     }
 
     /// Waits until every line logged before is written; false if the deadline comes first. Blocks.

@@ -157,6 +157,19 @@ impl Queue {
         self.lost[reason as usize][index(level)].load(Ordering::Relaxed)
     }
 
+    /// Records for which there was no room.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn refused(&self) -> u64 {
+        LEVELS.map(|level| self.lost(Loss::QueueFull, level)).iter().sum()
+    }
+
+    /// Records that are not done yet.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn waiting(&self) -> u64 {
+        let accepted = lock(&self.pending).accepted;
+        accepted.saturating_sub(*lock(&self.done))
+    }
+
     pub(crate) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }

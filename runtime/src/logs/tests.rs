@@ -226,6 +226,14 @@ fn scopes_nest_and_the_inner_name_wins() {
     assert_eq!(lines[1]["order.id"], 1);
     assert_eq!(lines[1].get("none"), None);
     assert_eq!(lines[2].get("user"), None);
+    let rig = Rig::json();
+    rig.run(|| crate::scope! { a = 1, b = 2, a = 3 }.run(|| tracing::info!("twice")));
+    let line = String::from_utf8(rig.kept.state().bytes.clone()).unwrap();
+    assert_eq!(
+        (line.matches("\"a\":").count(), line.contains("\"a\":3")),
+        (1, true),
+        "{line}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -55,10 +55,14 @@ impl<'a> View<'a> {
         while let Some(current) = scope {
             let own = view.fields.len();
             for (key, value) in Reader::new(current.bytes()) {
-                if let Key::Name(name) = key
-                    && !view.fields[..own].iter().any(|(known, _)| known == name)
-                {
-                    view.fields.push((Cow::Borrowed(name), redactor.apply(name, value)));
+                let Key::Name(name) = key else { continue };
+                let known = view.fields.iter().position(|(known, _)| known == name);
+                let value = redactor.apply(name, value);
+                match known {
+                    // What is further in holds, and of one scope what was said last.
+                    Some(at) if at < own => {}
+                    Some(at) => view.fields[at].1 = value,
+                    None => view.fields.push((Cow::Borrowed(name), value)),
                 }
             }
             scope = current.outer();

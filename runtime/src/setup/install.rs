@@ -355,6 +355,10 @@ fn logs(
         otlp,
         ..LogSetup::default()
     };
+    #[cfg(feature = "otlp")]
+    if setup.otlp.is_some() {
+        setup.allow(config.logs.batch.queue);
+    }
     words.say(&mut setup);
     let (handle, refused) = crate::logs::install(setup).map_err(InitError::System)?;
     diag::set_handler(|level, message| {
@@ -587,9 +591,10 @@ impl Parts {
         // They take what waits while ours does.
         #[cfg(feature = "otel-sdk")]
         self.outlets.close(deadline);
+        // An output that takes nothing must not keep from the collector what goes there.
         #[cfg(feature = "logs")]
         if let Some(logs) = &self.logs {
-            logs.flush(deadline);
+            logs.flush(Instant::now() + left(deadline) / 2);
         }
         #[cfg(feature = "otlp")]
         self.exporter.shutdown(left(deadline));
@@ -620,6 +625,12 @@ impl Parts {
         if self.exporter.wants_spans() {
             let spans = trace::stats();
             report.traces.dropped += spans.dropped_ring + spans.dropped_late;
+        }
+        #[cfg(feature = "logs")]
+        if let Some(logs) = self.logs.as_ref().filter(|_| self.exporter.wants_logs()) {
+            let (lost, waiting) = logs.before_otlp();
+            report.logs.dropped += lost;
+            report.logs.pending += waiting;
         }
         report
     }

@@ -26,21 +26,24 @@ fn log_record(view: &View<'_>, limits: &LogLimits) -> LogRecord {
         kept: Vec::with_capacity(view.fields.len() + 3),
         dropped: 0,
     };
-    let names_type = view.fields.iter().any(|(name, _)| name == "exception.type");
+    // Keys are unique: what the program says itself under such a name holds.
+    let says = |key: &str| view.fields.iter().any(|(name, _)| name == key);
     for (name, value) in &view.fields {
         match value {
             // The names of the semantic conventions for exceptions.
             Value::Error(chain) if name == "error" => {
-                attributes.put(
-                    "exception.message",
-                    text(chain.first().map_or("", |message| message), limits),
-                );
-                if chain.len() > 1 {
+                if !says("exception.message") {
+                    attributes.put(
+                        "exception.message",
+                        text(chain.first().map_or("", |message| message), limits),
+                    );
+                }
+                if chain.len() > 1 && !says("exception.sources") {
                     attributes.put("exception.sources", array(&chain[1..], limits));
                 }
             }
             Value::Text(name_of_type) if name == "error.type" => {
-                if !names_type && name_of_type != "_OTHER" {
+                if !says("exception.type") && name_of_type != "_OTHER" {
                     attributes.put("exception.type", text(name_of_type, limits));
                 }
                 attributes.put(name, text(name_of_type, limits));
@@ -48,10 +51,18 @@ fn log_record(view: &View<'_>, limits: &LogLimits) -> LogRecord {
             value => attributes.put(name, any(value, limits)),
         }
     }
-    attributes.put("target", text(&view.target, limits));
-    if let Some((file, line)) = view.place {
-        attributes.put("code.file.path", text(file, limits));
-        attributes.put("code.line.number", Any::IntValue(line.into()));
+    let (file, line) = view.place.unzip();
+    let of_call_site = [
+        ("target", Some(text(&view.target, limits))),
+        ("code.file.path", file.map(|file| text(file, limits))),
+        ("code.line.number", line.map(|line| Any::IntValue(line.into()))),
+    ];
+    for (key, value) in of_call_site {
+        if let Some(value) = value
+            && !says(key)
+        {
+            attributes.put(key, value);
+        }
     }
     let severity = match view.level {
         Level::ERROR => SeverityNumber::Error,
@@ -211,5 +222,41 @@ mod tests {
             key_value("long", Any::StringValue("üüüü".to_owned()))
         );
         assert_eq!((second.attributes.len(), second.dropped_attributes_count), (10, 0));
+    }
+
+    #[test]
+    fn no_key_stands_twice() {
+        let view = View {
+            unix_nanos: 5,
+            level: Level::INFO,
+            target: "shop".into(),
+            message: None,
+            ids: None,
+            fields: vec![
+                ("target".into(), Value::Text("their own".into())),
+                ("code.line.number".into(), Value::U64(7)),
+                ("error".into(), Value::Error(vec!["top".into(), "deep".into()])),
+                ("exception.message".into(), Value::Text("their own".into())),
+                ("exception.sources".into(), Value::Bool(true)),
+            ],
+            place: Some(("src/a.rs", 9)),
+        };
+        let record = log_record(&view, &LogLimits::default());
+        let keys: Vec<_> = record.attributes.iter().map(|attribute| &*attribute.key).collect();
+        assert_eq!(
+            keys,
+            [
+                "target",
+                "code.line.number",
+                "exception.message",
+                "exception.sources",
+                "code.file.path"
+            ]
+        );
+        assert_eq!(
+            record.attributes[0],
+            key_value("target", Any::StringValue("their own".to_owned()))
+        );
+        assert_eq!(record.attributes[1], key_value("code.line.number", Any::IntValue(7)));
     }
 }
