@@ -171,16 +171,21 @@ impl Push {
         }
     }
 
-    /// Waits as long as the receiver asked for. True where the last push would have to: what it tells goes to the spool.
+    /// Waits as long as the receiver asked for. True where the last push would have to: what it tells goes to the spool, which waits.
     async fn left_alone(&self, not_before: Instant) -> bool {
-        if self.backlog.is_none() {
+        let Some(backlog) = &self.backlog else {
             sleep_until(not_before).await;
             return false;
-        }
+        };
         tokio::select! {
-            () = sleep_until(not_before) => false,
-            () = self.outlet.closed() => not_before > Instant::now(),
+            () = sleep_until(not_before) => return false,
+            () = self.outlet.closed() => {}
         }
+        let rest = not_before.saturating_duration_since(Instant::now());
+        if !rest.is_zero() {
+            backlog.hold(Retry::After(rest));
+        }
+        !rest.is_zero()
     }
 
     /// Gathers and sends, within the time-out; with `left_alone` nothing is sent. Returns how long the receiver wants to be left alone.
@@ -218,7 +223,7 @@ impl Push {
                             (true, Some(accepted.outcome()))
                         }
                         Ok(None) => {
-                            ended = Some(Ended::OnDisk);
+                            ended = Some(if last { Ended::OnDisk } else { Ended::Superseded });
                             (true, None)
                         }
                         Err(None) => {
@@ -334,6 +339,9 @@ impl Push {
         if error.retry == Retry::Never {
             self.outlet.account.failed(Signal::Metrics, error, count);
             return false;
+        }
+        if let Some(backlog) = self.backlog.as_ref().filter(|_| last) {
+            backlog.hold(error.retry);
         }
         self.store_or_drop(body, count, last).await
     }

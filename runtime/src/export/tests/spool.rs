@@ -305,11 +305,12 @@ fn pushing(dir: &Dir, address: SocketAddr, value: u64) -> Exporter {
 #[test]
 fn the_last_push_goes_to_disk_where_the_receiver_wants_no_more() {
     let hour = || Some("3600".to_owned());
-    for (script, flushed) in [
-        (vec![Answer::Status(503, None); 99], false),
-        (vec![Answer::Status(429, hour()); 99], false),
+    for (script, flushed, most) in [
+        // What is on disk may be tried once more.
+        (vec![Answer::Status(503, None); 99], false, 2),
+        (vec![Answer::Status(429, hour()); 99], false, 1),
         // It said so to the push before.
-        (vec![Answer::Status(429, hour())], true),
+        (vec![Answer::Status(429, hour())], true, 1),
     ] {
         let dir = Dir::new();
         let receiver = Receiver::scripted(script);
@@ -321,7 +322,8 @@ fn the_last_push_goes_to_disk_where_the_receiver_wants_no_more() {
         let report = exporter.shutdown(LONG).metrics;
         assert_eq!((report.delivered, report.pending), (0, 1), "{report:?}");
         assert!(began.elapsed() < LONG / 2, "it is not waited for");
-        assert_eq!(receiver.requests().len(), 1, "one attempt");
+        let requests = receiver.requests().len();
+        assert!((1..=most).contains(&requests), "{requests} attempts");
     }
 }
 
