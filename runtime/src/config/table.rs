@@ -174,7 +174,7 @@ const PLAIN: &[Variable] = &[
     row("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", Kind::Count, "512", "spans in one request"),
     row("OTEL_BLRP_SCHEDULE_DELAY", Kind::Millis, "1000", "how long log records wait for a batch to fill"),
     row("OTEL_BLRP_EXPORT_TIMEOUT", Kind::Millis, "30000", "how long a batch of log records is tried at a stretch"),
-    row("OTEL_BLRP_MAX_QUEUE_SIZE", Kind::Count, "2048", "log records that may wait; the newest beyond are dropped and counted. More than 16384 may wait to be made lines, too, 256 bytes each"),
+    row("OTEL_BLRP_MAX_QUEUE_SIZE", Kind::Count, "2048", "log records that may wait to be sent; the newest beyond are dropped and counted. Before that, to be encoded, as many may wait, at least 16384, with 256 bytes for each"),
     row("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", Kind::Count, "512", "log records in one request"),
     row("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", Kind::Count, "", "characters of an attribute's value; unlimited when unset"),
     row("OTEL_ATTRIBUTE_COUNT_LIMIT", Kind::Count, "128", "attributes of a span or log record"),

@@ -42,6 +42,18 @@ impl Report {
     }
 }
 
+impl Tally {
+    /// What is not in the exporter's hands is accounted for, too: lost before, or yet to come.
+    pub(crate) fn add_before(&mut self, dropped: u64, pending: u64) {
+        if self.unheard > 0 {
+            self.unheard += dropped + pending;
+        } else {
+            self.dropped += dropped;
+            self.pending += pending;
+        }
+    }
+}
+
 #[cfg(test)]
 impl Tally {
     pub(super) fn of(delivered: u64, rejected: u64, dropped: u64, pending: u64) -> Self {

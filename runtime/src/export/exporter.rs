@@ -80,6 +80,13 @@ impl Exporter {
         }
     }
 
+    /// So many log records were lost before they could be encoded.
+    pub(crate) fn lost_logs(&self, count: u64) {
+        if let Some(pipeline) = &self.ways.logs {
+            pipeline.lost_before(count);
+        }
+    }
+
     /// Sends what is queued, and the metrics as they stand. Waits on this thread, whatever runs on it, at most so long.
     pub(crate) fn flush(&self, deadline: Duration) -> Report {
         self.background.wait(deadline, self.ways.clone().flush(deadline));

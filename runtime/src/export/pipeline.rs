@@ -135,6 +135,18 @@ impl Pipeline {
         );
     }
 
+    /// So many never came this far.
+    pub(super) fn lost_before(&self, lost: u64) {
+        self.outlet.account.dropped.fetch_add(lost, Relaxed);
+        self.outlet.stats.queue_full.add(lost);
+        let items = self.outlet.signal.items();
+        say_once(
+            Level::Warn,
+            ("outrun", self.outlet.signal.as_str()),
+            format_args!("{items} come faster than they are encoded; {lost} of the newest were dropped and counted"),
+        );
+    }
+
     /// Sends what the queue holds, until the end.
     pub(super) async fn run(self: Arc<Self>) {
         let mut backoff = Backoff::new();

@@ -39,7 +39,7 @@ extern "C" fn flush() {
         if PROCESS.get() == Some(&std::process::id())
             && let Some(logs) = GLOBAL.get()
         {
-            logs.queue.flush(Instant::now() + MOST);
+            logs.flush(Instant::now() + MOST);
         }
     });
 }

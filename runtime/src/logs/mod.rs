@@ -1,8 +1,8 @@
 //! Log lines that carry the ids of their trace.
 //!
 //! `tracing` events, records of the `log` crate, errors where they first surface and panics become one stream of records. The
-//! caller copies typed values into a bounded queue; a thread of its own redacts, formats and writes them, and hands the same
-//! records to OTLP.
+//! caller copies typed values into a bounded queue; a thread of its own redacts, formats and writes them, or hands them to OTLP.
+//! Where they go both ways, each has its thread.
 //!
 //! | what | how |
 //! |---|---|
@@ -83,20 +83,6 @@ pub(crate) struct LogSetup {
     pub(crate) global: bool,
 }
 
-/// How many records may wait for the writer, unless more are asked for.
-const MAX_RECORDS: usize = 16 * 1024;
-/// How much of its bound in bytes the queue has for each.
-const BYTES_EACH: usize = 256;
-
-impl LogSetup {
-    /// At least so many records may wait, as many as for OTLP.
-    #[cfg(feature = "otlp")]
-    pub(crate) fn allow(&mut self, records: usize) {
-        self.max_records = self.max_records.max(records);
-        self.max_bytes = self.max_records.saturating_mul(BYTES_EACH);
-    }
-}
-
 impl Default for LogSetup {
     fn default() -> Self {
         Self {
@@ -106,8 +92,8 @@ impl Default for LogSetup {
             otlp: None,
             redact: Vec::new(),
             redact_with: None,
-            max_records: MAX_RECORDS,
-            max_bytes: MAX_RECORDS * BYTES_EACH,
+            max_records: queue::RECORDS,
+            max_bytes: queue::bytes_of(queue::RECORDS),
             global: true,
         }
     }
@@ -120,7 +106,7 @@ static GLOBAL: OnceLock<Arc<Logs>> = OnceLock::new();
 #[derive(Clone)]
 pub struct Handle {
     logs: Arc<Logs>,
-    writer: Arc<Mutex<Option<JoinHandle<()>>>>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
     /// The output is the process's, not one that was given and is to be closed.
     stays: bool,
     /// Records of the `log` crate come here; else how many are made is for another to say.
@@ -141,24 +127,51 @@ pub(crate) fn install(setup: LogSetup) -> std::io::Result<(Handle, Vec<FilterErr
     };
     let silent = look == Look::None && setup.otlp.is_none();
     let stays = setup.global && !matches!(setup.output, Output::Writer(_));
-    let queue = Arc::new(Queue::new(setup.max_records, setup.max_bytes));
-    let writer = Writer {
-        queue: queue.clone(),
+    let new_queue = || Arc::new(Queue::new(setup.max_records, setup.max_bytes));
+    let queue = new_queue();
+    let exports = setup.otlp.is_some();
+    let passed_on = (exports && look != Look::None).then(new_queue);
+    let lines = passed_on.as_ref().unwrap_or(&queue).clone();
+    let mut writer = Writer {
+        queue: lines.clone(),
         output: setup.output,
         look,
         redactor: Redactor {
             keys: setup.redact.iter().map(|key| key.to_lowercase()).collect(),
             hook: setup.redact_with,
         },
-        otlp: setup.otlp.map(otlp::Batcher::new),
+        otlp: None,
+        next: None,
+        before: passed_on.is_some().then(|| queue.clone()),
         lines: Lines::default(),
     };
+    let otlp = setup.otlp.map(|otlp| otlp::Batcher::new(otlp, queue.clone()));
     // Before the first record, so that no caller pays for the calibration.
     clock::now();
-    let thread = std::thread::Builder::new()
-        .name("vitalsign-logs".to_owned())
-        .spawn(move || local::as_ours(|| writer.run()))?;
-    let logs = Arc::new(Logs { queue, filter, silent });
+    let mut threads = Vec::new();
+    if passed_on.is_some() {
+        let encoder = Writer {
+            queue: queue.clone(),
+            output: Output::default(),
+            look: Look::None,
+            redactor: writer.redactor.clone(),
+            otlp,
+            next: passed_on,
+            before: None,
+            lines: Lines::default(),
+        };
+        threads.push(spawn("vitalsign-otlp", encoder)?);
+    } else {
+        writer.otlp = otlp;
+    }
+    threads.push(spawn("vitalsign-logs", writer)?);
+    let logs = Arc::new(Logs {
+        queue,
+        lines,
+        exports,
+        filter,
+        silent,
+    });
     let mut bridged = false;
     if setup.global && GLOBAL.set(logs.clone()).is_ok() {
         registry::register(logs.clone());
@@ -172,11 +185,17 @@ pub(crate) fn install(setup: LogSetup) -> std::io::Result<(Handle, Vec<FilterErr
     }
     let handle = Handle {
         logs,
-        writer: Arc::new(Mutex::new(Some(thread))),
+        threads: Arc::new(Mutex::new(threads)),
         stays,
         bridged,
     };
     Ok((handle, warnings))
+}
+
+fn spawn(name: &str, writer: Writer) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || local::as_ours(|| writer.run()))
 }
 
 impl Handle {
@@ -209,29 +228,40 @@ impl Handle {
         self.logs.stats()
     }
 
-    /// Records that were lost before they came to OTLP's queue, and those that have not come to it yet.
+    /// Of the records that were logged, those that OTLP does not know of: lost, and still waiting.
     #[cfg(feature = "otlp")]
-    pub(crate) fn before_otlp(&self) -> (u64, u64) {
-        (self.logs.queue.refused(), self.logs.queue.waiting())
+    pub(crate) fn unexported(&self) -> (u64, u64) {
+        self.logs.queue.unexported()
     }
 
     /// Waits until every line logged before is written; false if the deadline comes first. Blocks.
     pub fn flush(&self, deadline: Instant) -> bool {
-        self.logs.queue.flush(deadline)
+        self.logs.flush(deadline)
     }
 
-    /// Flushes; false if the deadline comes first. An output that was given takes no more lines and is closed. Standard output goes on:
-    /// what a program says last of all is what went wrong at its end.
+    /// Waits until every record logged before is with the exporter, where they go there, whatever lines are doing; false if the
+    /// deadline comes first.
+    pub(crate) fn hand_over(&self, deadline: Instant) -> bool {
+        !self.logs.exports || self.logs.queue.flush(deadline)
+    }
+
+    /// Flushes; false if the deadline comes first: lines that wait then are lost. An output that was given takes no more lines and is
+    /// closed. Standard output goes on: what a program says last of all is what went wrong at its end.
     pub(crate) fn shutdown(&self, deadline: Instant) -> bool {
         let flushed = self.flush(deadline);
+        if !flushed {
+            self.logs.lines.abandon();
+        }
         if self.stays {
             return flushed;
         }
         self.logs.queue.close();
-        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if flushed && let Some(thread) = thread {
-            // It has nothing left but its end.
-            let _ = thread.join();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        if flushed {
+            // They have nothing left but their end.
+            for thread in threads {
+                let _ = thread.join();
+            }
         }
         flushed
     }
@@ -279,6 +309,15 @@ pub(crate) struct LogWords {
     pub(crate) output: Option<Arc<Mutex<Option<Output>>>>,
 }
 
+impl LogSetup {
+    /// So many records may wait, if that is more than may anyway; their bytes grow with them.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn make_room(&mut self, records: usize) {
+        self.max_records = self.max_records.max(records);
+        self.max_bytes = self.max_bytes.max(queue::bytes_of(records));
+    }
+}
+
 impl LogWords {
     pub(crate) fn say(&self, setup: &mut LogSetup) {
         setup.redact.clone_from(&self.redact);
@@ -302,6 +341,10 @@ impl std::fmt::Debug for LogWords {
 /// The receiving end: filter and queue.
 pub(crate) struct Logs {
     queue: Arc<Queue>,
+    /// Where lines are written from: another one where the first goes to OTLP.
+    lines: Arc<Queue>,
+    /// Records go to OTLP.
+    exports: bool,
     filter: Filter,
     /// Neither lines nor OTLP: nothing is wanted.
     silent: bool,
@@ -339,18 +382,32 @@ impl Logs {
         }
     }
 
+    fn flush(&self, deadline: Instant) -> bool {
+        // What the first has done is in the second.
+        self.queue.flush(deadline) & self.lines.flush(deadline)
+    }
+
+    fn lost(&self, reason: Loss, level: Level) -> u64 {
+        let passed_on = if Arc::ptr_eq(&self.queue, &self.lines) {
+            0
+        } else {
+            self.lines.lost(reason, level)
+        };
+        self.queue.lost(reason, level) + passed_on
+    }
+
     fn stats(&self) -> LogStats {
         let mut lost = Vec::new();
         for level in LEVELS {
             for reason in Loss::ALL {
-                let count = self.queue.lost(reason, level);
+                let count = self.lost(reason, level);
                 if count > 0 {
                     lost.push((level, reason.as_str(), count));
                 }
             }
         }
         LogStats {
-            written: self.queue.written(),
+            written: self.lines.written(),
             lost,
         }
     }
@@ -423,7 +480,7 @@ impl registry::Source for Logs {
         out.push(family(
             "vitalsign.logs.written",
             "Log lines that the output took.",
-            vec![point(Vec::new(), self.queue.written())],
+            vec![point(Vec::new(), self.lines.written())],
         ));
         let mut lost = Vec::new();
         for level in LEVELS {
@@ -432,7 +489,7 @@ impl registry::Source for Logs {
                     ("level".into(), level.as_str().to_lowercase().into()),
                     ("reason".into(), reason.as_str().into()),
                 ];
-                lost.push(point(labels, self.queue.lost(reason, level)));
+                lost.push(point(labels, self.lost(reason, level)));
             }
         }
         out.push(family(

@@ -1,5 +1,6 @@
 //! Batches of records for OTLP, from the same views the lines are made of.
 
+use super::queue::Queue;
 use super::view::View;
 use crate::export::otlp::framed::Framed;
 use std::sync::Arc;
@@ -12,6 +13,9 @@ pub(crate) type Encode = fn(&View<'_>, &LogLimits, &mut Vec<u8>);
 /// thread.
 pub(crate) trait LogSink: Send + Sync {
     fn batch(&self, records: Framed, count: u64);
+
+    /// So many more were logged than there was room for until they could be encoded.
+    fn lost(&self, count: u64);
 }
 
 /// `OTEL_LOGRECORD_ATTRIBUTE_*`, `OTEL_ATTRIBUTE_*`.
@@ -49,15 +53,18 @@ const MOST: usize = 1024 * 1024;
 /// Collects records until a batch is full or old enough.
 pub(super) struct Batcher {
     to: OtlpLogs,
+    /// Where the records come from, and the account of them is kept.
+    queue: Arc<Queue>,
     records: Framed,
     count: u64,
     since: Option<Instant>,
 }
 
 impl Batcher {
-    pub(super) fn new(to: OtlpLogs) -> Self {
+    pub(super) fn new(to: OtlpLogs, queue: Arc<Queue>) -> Self {
         Self {
             to,
+            queue,
             records: Framed::default(),
             count: 0,
             since: None,
@@ -93,6 +100,16 @@ impl Batcher {
         let count = std::mem::take(&mut self.count);
         if count > 0 {
             self.to.sink.batch(self.records.take(), count);
+            self.queue.exported(count);
+        }
+    }
+
+    /// Tells of the records that did not get so far.
+    pub(super) fn tell_lost(&self) {
+        let lost = self.queue.newly_refused();
+        if lost > 0 {
+            self.to.sink.lost(lost);
+            self.queue.told(lost);
         }
     }
 }

@@ -35,7 +35,7 @@ fn line(logs: &Logs, info: &PanicHookInfo<'_>) {
     });
     // With `panic = "abort"` this is the last moment; a writer that is stuck must not hold the panic up for long.
     if cfg!(panic = "abort") {
-        logs.queue.flush(Instant::now() + Duration::from_millis(200));
+        logs.flush(Instant::now() + Duration::from_millis(200));
     }
 }
 

@@ -1,4 +1,5 @@
-//! Between those who log and the thread that writes: bounded, and fair to what matters.
+//! Between those who log and the thread that writes: bounded, and fair to what matters. Where records go to OTLP and into lines, a
+//! second one lies between the thread that encodes and the one that writes.
 //!
 //! A record is two appends under a lock that nobody holds while formatting or writing. When the writer cannot keep up, the
 //! queue refuses the least important levels first; the last fifth is kept for errors. What is refused is counted by level.
@@ -15,7 +16,7 @@ use tracing_core::Level;
 pub(crate) enum Loss {
     /// The queue was full.
     QueueFull,
-    /// The output refused it.
+    /// The output refused it, or had not taken it by the end.
     Write,
     /// It was logged while another record was being made on the same thread, as by a `Debug` that logs.
     Nested,
@@ -48,6 +49,16 @@ const fn index(level: Level) -> usize {
 /// How much of the queue records of each level may fill, in percent.
 const SHARE: [usize; 5] = [100, 80, 70, 50, 40];
 
+/// What may wait, unless more is asked for.
+pub(crate) const RECORDS: usize = 16 * 1024;
+/// Bytes that may wait for each record that may.
+const BYTES_EACH: usize = 256;
+
+/// Bytes that so many records may take together.
+pub(crate) const fn bytes_of(records: usize) -> usize {
+    records.saturating_mul(BYTES_EACH)
+}
+
 /// What records may keep alive besides their own bytes, scopes and baggage, as a multiple of what those may take. Records share
 /// most of it, so that it is counted for more than it is.
 const HELD: usize = 4;
@@ -66,6 +77,9 @@ impl Batch {
         self.heads.clear();
         self.bytes.clear();
         self.held = 0;
+        // A queue that may be large must not stay so for good after one burst.
+        self.heads.shrink_to(RECORDS);
+        self.bytes.shrink_to(bytes_of(RECORDS));
     }
 }
 
@@ -77,10 +91,34 @@ struct Pending {
     closed: bool,
 }
 
+/// What may wait: records, their bytes, and bytes that they keep alive.
+#[derive(Clone, Copy)]
+struct Room {
+    records: usize,
+    bytes: usize,
+    held: usize,
+}
+
+impl Room {
+    /// So many hundredths of it; the whole may be as large as numbers are.
+    const fn part(self, percent: usize) -> Self {
+        const fn part(whole: usize, percent: usize) -> usize {
+            (whole as u128 * percent as u128 / 100) as usize
+        }
+        Self {
+            records: part(self.records, percent),
+            bytes: part(self.bytes, percent),
+            held: part(self.held, percent),
+        }
+    }
+}
+
 pub(crate) struct Queue {
     pending: Mutex<Pending>,
-    max_records: usize,
-    max_bytes: usize,
+    /// For each level.
+    rooms: [Room; LEVELS.len()],
+    /// When more waits than this, the writer is told.
+    quarter: Room,
     writer: OnceLock<Thread>,
     /// The writer waits to be woken; otherwise it looks by itself within a few milliseconds.
     asleep: AtomicBool,
@@ -91,6 +129,9 @@ pub(crate) struct Queue {
     flushing: AtomicU64,
     lost: [[AtomicU64; LEVELS.len()]; Loss::ALL.len()],
     written: AtomicU64,
+    /// Records handed to OTLP, and those that it was told were refused.
+    exported: AtomicU64,
+    told: AtomicU64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -99,10 +140,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Queue {
     pub(crate) fn new(max_records: usize, max_bytes: usize) -> Self {
+        let max_bytes = max_bytes.max(1024);
+        let all = Room {
+            records: max_records.max(1),
+            bytes: max_bytes,
+            held: max_bytes.saturating_mul(HELD),
+        };
         Self {
             pending: Mutex::default(),
-            max_records: max_records.max(1),
-            max_bytes: max_bytes.max(1024),
+            rooms: SHARE.map(|percent| all.part(percent)),
+            quarter: all.part(25),
             writer: OnceLock::new(),
             asleep: AtomicBool::new(false),
             done: Mutex::default(),
@@ -110,18 +157,20 @@ impl Queue {
             flushing: AtomicU64::new(0),
             lost: Default::default(),
             written: AtomicU64::new(0),
+            exported: AtomicU64::new(0),
+            told: AtomicU64::new(0),
         }
     }
 
     /// Hands a record over, or counts it as lost.
     pub(crate) fn push(&self, head: Head, bytes: &[u8]) {
         let level = head.source.level();
-        let share = SHARE[index(level)];
+        let room = self.rooms[index(level)];
         let mut pending = lock(&self.pending);
         let held = pending.batch.held + head.holds(pending.batch.heads.last());
-        let full = pending.batch.heads.len() >= self.max_records * share / 100
-            || pending.batch.bytes.len() + bytes.len() > self.max_bytes * share / 100
-            || held > self.max_bytes * HELD * share / 100;
+        let full = pending.batch.heads.len() >= room.records
+            || pending.batch.bytes.len() + bytes.len() > room.bytes
+            || held > room.held;
         // A record larger than the whole queue passes when the queue is empty.
         if pending.closed || (full && !pending.batch.heads.is_empty()) {
             drop(pending);
@@ -132,9 +181,9 @@ impl Queue {
         pending.batch.bytes.extend_from_slice(bytes);
         pending.batch.held = held;
         pending.accepted += 1;
-        let filling = pending.batch.bytes.len() > self.max_bytes / 4
-            || pending.batch.heads.len() > self.max_records / 4
-            || held > self.max_bytes * HELD / 4;
+        let filling = pending.batch.bytes.len() > self.quarter.bytes
+            || pending.batch.heads.len() > self.quarter.records
+            || held > self.quarter.held;
         drop(pending);
         // An error may be the last thing this process says.
         if filling || level == Level::ERROR || self.asleep.load(Ordering::SeqCst) {
@@ -157,21 +206,21 @@ impl Queue {
         self.lost[reason as usize][index(level)].load(Ordering::Relaxed)
     }
 
-    /// Records for which there was no room.
-    #[cfg(feature = "otlp")]
-    pub(crate) fn refused(&self) -> u64 {
-        LEVELS.map(|level| self.lost(Loss::QueueFull, level)).iter().sum()
-    }
-
-    /// Records that are not done yet.
-    #[cfg(feature = "otlp")]
-    pub(crate) fn waiting(&self) -> u64 {
-        let accepted = lock(&self.pending).accepted;
-        accepted.saturating_sub(*lock(&self.done))
-    }
-
     pub(crate) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
+    }
+
+    fn lost_to(&self, reason: Loss) -> u64 {
+        LEVELS.into_iter().map(|level| self.lost(reason, level)).sum()
+    }
+
+    /// Of the records that were logged, those that OTLP does not know of: lost, and still waiting.
+    pub(crate) fn unexported(&self) -> (u64, u64) {
+        // In this order: what moves on meanwhile counts twice rather than not at all.
+        let (exported, told) = (self.exported.load(Ordering::SeqCst), self.told.load(Ordering::SeqCst));
+        let accepted = lock(&self.pending).accepted;
+        let lost = self.lost_to(Loss::QueueFull) - told + self.lost_to(Loss::Nested);
+        (lost, accepted - exported)
     }
 
     /// Waits until all that was accepted so far is written; false if the deadline came first.
@@ -199,6 +248,15 @@ impl Queue {
         flushed
     }
 
+    /// What waits is given up, and counted as lost.
+    pub(crate) fn abandon(&self) {
+        let batch = std::mem::take(&mut lock(&self.pending).batch);
+        for head in &batch.heads {
+            self.lose(Loss::Write, head.source.level());
+        }
+        self.done(batch.heads.len() as u64, 0);
+    }
+
     /// Nothing more is accepted; the writer ends once it has written the rest.
     pub(crate) fn close(&self) {
         lock(&self.pending).closed = true;
@@ -220,9 +278,35 @@ impl Queue {
         !(pending.closed && batch.heads.is_empty())
     }
 
+    /// Records that another queue's reader is done with come in by the same rules as new ones. Leaves the batch without any.
+    pub(crate) fn take_over(&self, batch: &mut Batch) {
+        let mut at = 0;
+        for head in batch.heads.drain(..) {
+            let end = at + head.len as usize;
+            let bytes = batch.bytes.get(at..end).unwrap_or_default();
+            at = end;
+            self.push(head, bytes);
+        }
+    }
+
     /// Someone waits for the outputs to be emptied to the last record.
     pub(crate) fn wanted_now(&self) -> bool {
         self.flushing.load(Ordering::SeqCst) > 0
+    }
+
+    /// That many records were handed to OTLP.
+    pub(crate) fn exported(&self, records: u64) {
+        self.exported.fetch_add(records, Ordering::SeqCst);
+    }
+
+    /// How many records were refused that OTLP was not told of.
+    pub(crate) fn newly_refused(&self) -> u64 {
+        self.lost_to(Loss::QueueFull) - self.told.load(Ordering::SeqCst)
+    }
+
+    /// OTLP was told of that many refused records.
+    pub(crate) fn told(&self, records: u64) {
+        self.told.fetch_add(records, Ordering::SeqCst);
     }
 
     /// That many records have left, of which so many reached the output.

@@ -1,7 +1,7 @@
 //! One record as the caller leaves it: typed values copied into bytes, nothing escaped, no date made.
 //!
 //! The caller pays for reading the fields and for what only it can do (running `Debug` and `Display`); JSON, colours, dates,
-//! redaction and OTLP are made from the same bytes on the writer's thread.
+//! redaction and OTLP are made from the same bytes on the threads that write and encode.
 
 use super::scope::Scope;
 use crate::trace::{Baggage, SpanContext, SpanId, TraceFlags, TraceId};

@@ -19,6 +19,8 @@ struct KeptState {
     /// Bytes given at once.
     most: usize,
     slow: Option<Duration>,
+    /// Takes nothing meanwhile.
+    stuck: bool,
 }
 
 impl Kept {
@@ -40,6 +42,9 @@ impl Kept {
 
 impl Write for Kept {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        while self.state().stuck {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let slow = self.state().slow;
         if let Some(slow) = slow {
             std::thread::sleep(slow);
@@ -226,14 +231,25 @@ fn scopes_nest_and_the_inner_name_wins() {
     assert_eq!(lines[1]["order.id"], 1);
     assert_eq!(lines[1].get("none"), None);
     assert_eq!(lines[2].get("user"), None);
+}
+
+#[test]
+fn a_name_that_a_scope_says_twice_stands_once() {
     let rig = Rig::json();
-    rig.run(|| crate::scope! { a = 1, b = 2, a = 3 }.run(|| tracing::info!("twice")));
-    let line = String::from_utf8(rig.kept.state().bytes.clone()).unwrap();
-    assert_eq!(
-        (line.matches("\"a\":").count(), line.contains("\"a\":3")),
-        (1, true),
-        "{line}"
-    );
+    rig.run(|| {
+        crate::scope! { a = 0, b = 0 }.run(|| {
+            crate::scope! { a = 1, c = 1, a = 2, c = 2 }.run(|| tracing::info!(c = 3, "inner"));
+        });
+    });
+    let text = rig.kept.text();
+    for pair in [r#""a":2"#, r#""b":0"#, r#""c":3"#] {
+        let key = &pair[..4];
+        assert_eq!(
+            (text.matches(key).count(), text.matches(pair).count()),
+            (1, 1),
+            "{text}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -483,26 +499,110 @@ fn a_request_is_known_from_any_depth() {
     }
 }
 
-#[test]
-fn no_line_is_lost_or_doubled_when_both_outputs_are_on() {
-    struct Sink(Mutex<(u64, usize)>);
-    impl LogSink for Sink {
-        fn batch(&self, records: crate::export::otlp::framed::Framed, count: u64) {
-            let mut seen = self.0.lock().unwrap();
-            seen.0 += count;
-            seen.1 += records.len();
-        }
-    }
-    let sink = Arc::new(Sink(Mutex::default()));
-    let rig = Rig::new(|setup| {
-        setup.otlp = Some(OtlpLogs {
-            sink: sink.clone(),
+/// Counts records, their bytes, and those it is told are lost.
+#[derive(Default)]
+struct Sink {
+    seen: Mutex<(u64, usize)>,
+    lost: Mutex<u64>,
+    slow: Option<Duration>,
+}
+
+impl Sink {
+    fn otlp(self: Arc<Self>) -> OtlpLogs {
+        OtlpLogs {
+            sink: self,
             encode: |_, _, out| out.push(1),
             limits: LogLimits::default(),
             max_batch: 64,
             delay: Duration::from_secs(60),
-        });
+        }
+    }
+}
+
+impl LogSink for Sink {
+    fn batch(&self, records: crate::export::otlp::framed::Framed, count: u64) {
+        if let Some(slow) = self.slow {
+            std::thread::sleep(slow);
+        }
+        let mut seen = self.seen.lock().unwrap();
+        seen.0 += count;
+        seen.1 += records.len();
+    }
+
+    fn lost(&self, count: u64) {
+        *self.lost.lock().unwrap() += count;
+    }
+}
+
+#[test]
+fn records_on_their_way_to_otlp_are_accounted_for() {
+    struct Logging<'a>(&'a super::Logs);
+    impl std::fmt::Debug for Logging<'_> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            self.0.record(Level::ERROR, "t", None, |_| ());
+            f.write_str("logged")
+        }
+    }
+    let sink = Arc::new(Sink {
+        slow: Some(Duration::from_millis(50)),
+        ..Sink::default()
     });
+    let rig = Rig::new(|setup| {
+        setup.format = Format::Off;
+        setup.otlp = Some(sink.clone().otlp());
+        setup.max_records = 100;
+    });
+    for _ in 0..1000 {
+        rig.handle.logs.record(Level::INFO, "t", None, |_| ());
+    }
+    let account = || {
+        let (lost, waiting) = rig.handle.unexported();
+        let told = *sink.lost.lock().unwrap();
+        (told + lost, waiting, sink.seen.lock().unwrap().0)
+    };
+    let (lost, waiting, _) = account();
+    assert!(lost > 700 && waiting > 0, "{lost} lost, {waiting} waiting");
+    rig.flush();
+    let (lost, waiting, handed) = account();
+    assert_eq!((lost + handed, waiting), (1000, 0));
+    assert_eq!(rig.handle.unexported(), (0, 0), "told of in time");
+    rig.run(|| tracing::info!(a = ?Logging(&rig.handle.logs)));
+    assert_eq!(rig.handle.unexported(), (1, 0), "the one within is lost");
+}
+
+#[test]
+fn a_longer_queue_for_otlp_takes_more_records() {
+    let lost = |records| {
+        let sink = Arc::new(Sink {
+            slow: Some(Duration::from_millis(300)),
+            ..Sink::default()
+        });
+        let rig = Rig::new(|setup| {
+            setup.format = Format::Off;
+            setup.otlp = Some(sink.otlp());
+            setup.make_room(records);
+        });
+        let logs = &rig.handle.logs;
+        for _ in 0..64 {
+            logs.record(Level::INFO, "t", None, |_| ());
+        }
+        // Handed over, which takes its time.
+        std::thread::sleep(Duration::from_millis(30));
+        for _ in 0..20_000 {
+            logs.record(Level::INFO, "t", None, |_| ());
+        }
+        logs.stats().lost.iter().map(|(_, _, count)| count).sum::<u64>()
+    };
+    assert!(lost(2048) > 1000, "as many as without");
+    assert_eq!(lost(40_000), 0);
+    // What nobody has memory for is a number like others.
+    assert_eq!(lost(usize::MAX), 0);
+}
+
+#[test]
+fn no_line_is_lost_or_doubled_when_both_outputs_are_on() {
+    let sink = Arc::new(Sink::default());
+    let rig = Rig::new(|setup| setup.otlp = Some(sink.clone().otlp()));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -514,10 +614,45 @@ fn no_line_is_lost_or_doubled_when_both_outputs_are_on() {
     });
     rig.flush();
     assert_eq!(rig.kept.lines().len(), 4000);
-    assert_eq!(*sink.0.lock().unwrap(), (4000, 4000));
+    assert_eq!(*sink.seen.lock().unwrap(), (4000, 4000));
     assert!(rig.handle.shutdown(Instant::now() + Duration::from_secs(5)));
     rig.handle.logs.record(Level::INFO, "t", None, |_| ());
     assert_eq!(rig.handle.stats().lost, [(Level::INFO, "queue_full", 1)]);
+}
+
+#[test]
+fn an_output_that_is_stuck_holds_up_lines_only() {
+    let sink = Arc::new(Sink::default());
+    let rig = Rig::new(|setup| {
+        setup.otlp = Some(sink.clone().otlp());
+        setup.max_records = 100;
+    });
+    let logs = &rig.handle.logs;
+    let soon = || Instant::now() + Duration::from_secs(10);
+    rig.kept.state().stuck = true;
+    logs.record(Level::INFO, "t", None, |_| ());
+    assert!(rig.handle.hand_over(soon()));
+    // The writer has this one in its hands.
+    std::thread::sleep(Duration::from_millis(50));
+    for n in 1..=300 {
+        logs.record(Level::INFO, "t", None, |_| ());
+        assert!(n % 50 != 0 || rig.handle.hand_over(soon()), "the exporter has them");
+    }
+    assert_eq!(sink.seen.lock().unwrap().0, 301);
+    assert_eq!(rig.handle.unexported(), (0, 0));
+    assert_eq!(*sink.lost.lock().unwrap(), 0, "lines are lost, records are not");
+    assert_eq!(rig.handle.stats().lost, [(Level::INFO, "queue_full", 230)]);
+    let began = Instant::now();
+    assert!(!rig.handle.shutdown(began + Duration::from_millis(200)));
+    assert!(began.elapsed() < Duration::from_secs(5));
+    let lost = [(Level::INFO, "queue_full", 230), (Level::INFO, "write", 70)];
+    assert_eq!(rig.handle.stats().lost, lost);
+    rig.kept.state().stuck = false;
+    rig.flush();
+    assert_eq!(
+        (rig.handle.stats().written, rig.handle.stats().lost),
+        (1, lost.to_vec())
+    );
 }
 
 #[test]

@@ -53,16 +53,15 @@ impl<'a> View<'a> {
         }
         let mut scope = head.scope.as_ref();
         while let Some(current) = scope {
-            let own = view.fields.len();
+            let inner = view.fields.len();
             for (key, value) in Reader::new(current.bytes()) {
                 let Key::Name(name) = key else { continue };
-                let known = view.fields.iter().position(|(known, _)| known == name);
-                let value = redactor.apply(name, value);
-                match known {
-                    // What is further in holds, and of one scope what was said last.
-                    Some(at) if at < own => {}
-                    Some(at) => view.fields[at].1 = value,
-                    None => view.fields.push((Cow::Borrowed(name), value)),
+                match view.fields.iter().position(|(known, _)| known == name) {
+                    // Said within it, which holds.
+                    Some(at) if at < inner => {}
+                    // Said twice by the scope itself: the last holds.
+                    Some(at) => view.fields[at].1 = redactor.apply(name, value),
+                    None => view.fields.push((Cow::Borrowed(name), redactor.apply(name, value))),
                 }
             }
             scope = current.outer();

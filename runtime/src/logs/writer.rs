@@ -1,4 +1,5 @@
-//! The thread that makes lines out of records and writes them.
+//! The threads that make lines and OTLP out of records. One does what there is to do; where that is both, one encodes and passes
+//! the records on to another that writes, because a pipe that nobody reads stops who writes to it.
 
 use super::format::{json, pretty};
 use super::otlp::Batcher;
@@ -74,6 +75,10 @@ pub(super) struct Writer {
     pub(super) look: Look,
     pub(super) redactor: Redactor,
     pub(super) otlp: Option<Batcher>,
+    /// Where records go on to when they are encoded.
+    pub(super) next: Option<Arc<Queue>>,
+    /// Where they were before: what was lost there makes no line, either.
+    pub(super) before: Option<Arc<Queue>>,
     pub(super) lines: Lines,
 }
 
@@ -105,6 +110,9 @@ impl Writer {
         // Records that have been written and wait in a batch for OTLP: not done before that is handed over.
         let mut waiting = 0;
         while self.queue.take(&mut batch) {
+            if let Some(otlp) = &self.otlp {
+                otlp.tell_lost();
+            }
             if batch.heads.is_empty() {
                 let due = self.otlp.as_mut().and_then(|otlp| otlp.idle(self.queue.wanted_now()));
                 if due.is_none() && waiting > 0 {
@@ -121,6 +129,9 @@ impl Writer {
             idle = 0;
             let written = self.batch(&batch);
             waiting += batch.heads.len() as u64;
+            if let Some(next) = &self.next {
+                next.take_over(&mut batch);
+            }
             let handed = self.otlp.as_ref().is_none_or(Batcher::is_empty);
             let done = if handed { std::mem::take(&mut waiting) } else { 0 };
             self.queue.done(done, written);
@@ -129,6 +140,9 @@ impl Writer {
             otlp.idle(true);
         }
         self.queue.done(waiting, 0);
+        if let Some(next) = &self.next {
+            next.close();
+        }
     }
 
     /// Formats and writes; how many lines the output took.
@@ -176,11 +190,13 @@ impl Writer {
 
     /// A line about lines that are missing, once there are lines again.
     fn notice(&mut self) {
+        if self.look == Look::None {
+            return;
+        }
+        let queues = || self.before.iter().chain([&self.queue]);
         let lost = LEVELS.map(|level| {
-            Loss::ALL
-                .map(|reason| self.queue.lost(reason, level))
-                .iter()
-                .sum::<u64>()
+            let of = |reason| queues().map(move |queue| queue.lost(reason, level)).sum::<u64>();
+            Loss::ALL.into_iter().map(of).sum::<u64>()
         });
         let total = lost.iter().sum();
         if total == self.lines.told {

@@ -268,7 +268,8 @@ impl Builder {
     }
 
     /// Sees every text that goes into a log line, with the name it stands under (`message` among them), and says what to write
-    /// instead; `None` leaves it. Called on the writer's thread; one that panics hides the text.
+    /// instead; `None` leaves it. Called on the thread that writes, and where records go to OTLP, too, once more on the one that encodes
+    /// them; one that panics hides the text.
     #[cfg(feature = "logs")]
     pub fn redact_with(mut self, hook: impl Fn(&str, &str) -> Option<String> + Send + Sync + 'static) -> Self {
         self.logs.redact_with = Some(std::sync::Arc::new(hook));

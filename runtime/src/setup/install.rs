@@ -357,7 +357,7 @@ fn logs(
     };
     #[cfg(feature = "otlp")]
     if setup.otlp.is_some() {
-        setup.allow(config.logs.batch.queue);
+        setup.make_room(config.logs.batch.queue);
     }
     words.say(&mut setup);
     let (handle, refused) = crate::logs::install(setup).map_err(InitError::System)?;
@@ -411,6 +411,10 @@ impl trace::SpanSink for ToExporter {
 impl crate::logs::LogSink for ToExporter {
     fn batch(&self, records: crate::export::otlp::framed::Framed, count: u64) {
         self.0.logs(records, count);
+    }
+
+    fn lost(&self, count: u64) {
+        self.0.lost_logs(count);
     }
 }
 
@@ -573,28 +577,35 @@ impl Parts {
         }
         #[cfg(feature = "logs")]
         {
-            all &= self.logs.as_ref().is_none_or(|logs| logs.flush(deadline));
+            all &= self.logs.as_ref().is_none_or(|logs| logs.hand_over(deadline));
         }
         #[cfg(feature = "otlp")]
         {
             let report = self.exporter.flush(left(deadline));
             all &= report.traces.pending == 0 && report.metrics.pending == 0 && report.logs.pending == 0;
         }
+        // They are written all the while: an output that takes none must not keep the exporter waiting.
+        #[cfg(feature = "logs")]
+        {
+            all &= self.logs.as_ref().is_none_or(|logs| logs.flush(deadline));
+        }
         all
     }
 
     /// In the order in which things flow: spans and records to the queues, the queues to the collector.
     pub(super) fn end(&self, deadline: Instant) {
+        // An output that takes no lines, or a hook that is stuck in them, has no more than this.
+        #[cfg(feature = "logs")]
+        let most = left(deadline) / 2;
         if let Some(spans) = &self.spans {
             spans.shutdown(deadline);
         }
         // They take what waits while ours does.
         #[cfg(feature = "otel-sdk")]
         self.outlets.close(deadline);
-        // An output that takes nothing must not keep from the collector what goes there.
         #[cfg(feature = "logs")]
         if let Some(logs) = &self.logs {
-            logs.flush(Instant::now() + left(deadline) / 2);
+            logs.hand_over(deadline.min(Instant::now() + most));
         }
         #[cfg(feature = "otlp")]
         self.exporter.shutdown(left(deadline));
@@ -603,7 +614,8 @@ impl Parts {
         // Last, so that what was to be said about the end is written.
         #[cfg(feature = "logs")]
         if let Some(logs) = &self.logs {
-            logs.shutdown(deadline.max(Instant::now() + Duration::from_millis(100)));
+            let now = Instant::now();
+            logs.shutdown(deadline.min(now + most).max(now + Duration::from_millis(100)));
         }
         #[cfg(feature = "_tokio")]
         self.background.stop(Duration::from_millis(100));
@@ -621,17 +633,19 @@ impl Parts {
 
     #[cfg(feature = "otlp")]
     pub(super) fn report(&self) -> crate::export::Report {
+        // Asked before the exporter: what moves on meanwhile counts twice rather than not at all.
+        #[cfg(feature = "logs")]
+        let (lost, waiting) = match &self.logs {
+            Some(logs) if self.exporter.wants_logs() => logs.unexported(),
+            _ => (0, 0),
+        };
         let mut report = self.exporter.report();
         if self.exporter.wants_spans() {
             let spans = trace::stats();
-            report.traces.dropped += spans.dropped_ring + spans.dropped_late;
+            report.traces.add_before(spans.dropped_ring + spans.dropped_late, 0);
         }
         #[cfg(feature = "logs")]
-        if let Some(logs) = self.logs.as_ref().filter(|_| self.exporter.wants_logs()) {
-            let (lost, waiting) = logs.before_otlp();
-            report.logs.dropped += lost;
-            report.logs.pending += waiting;
-        }
+        report.logs.add_before(lost, waiting);
         report
     }
 

@@ -3,6 +3,7 @@
 mod abort;
 mod bad_input;
 mod fuzz_corpora;
+mod log_account;
 mod no_loop;
 mod program;
 mod spool;

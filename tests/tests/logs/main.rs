@@ -1,6 +1,5 @@
 //! Log lines and records of whole programs, and beside a registry of the program's own.
 
-mod accounts;
 mod layer;
 mod lines;
 mod sinks;

@@ -26,24 +26,24 @@ fn log_record(view: &View<'_>, limits: &LogLimits) -> LogRecord {
         kept: Vec::with_capacity(view.fields.len() + 3),
         dropped: 0,
     };
-    // Keys are unique: what the program says itself under such a name holds.
-    let says = |key: &str| view.fields.iter().any(|(name, _)| name == key);
+    // Keys are unique; a field of the user's own holds against what is added under its name.
+    let is_field = |key: &str| view.fields.iter().any(|(name, _)| name == key);
     for (name, value) in &view.fields {
         match value {
             // The names of the semantic conventions for exceptions.
             Value::Error(chain) if name == "error" => {
-                if !says("exception.message") {
+                if !is_field("exception.message") {
                     attributes.put(
                         "exception.message",
                         text(chain.first().map_or("", |message| message), limits),
                     );
                 }
-                if chain.len() > 1 && !says("exception.sources") {
+                if chain.len() > 1 && !is_field("exception.sources") {
                     attributes.put("exception.sources", array(&chain[1..], limits));
                 }
             }
             Value::Text(name_of_type) if name == "error.type" => {
-                if !says("exception.type") && name_of_type != "_OTHER" {
+                if !is_field("exception.type") && name_of_type != "_OTHER" {
                     attributes.put("exception.type", text(name_of_type, limits));
                 }
                 attributes.put(name, text(name_of_type, limits));
@@ -51,18 +51,16 @@ fn log_record(view: &View<'_>, limits: &LogLimits) -> LogRecord {
             value => attributes.put(name, any(value, limits)),
         }
     }
-    let (file, line) = view.place.unzip();
-    let of_call_site = [
-        ("target", Some(text(&view.target, limits))),
-        ("code.file.path", file.map(|file| text(file, limits))),
-        ("code.line.number", line.map(|line| Any::IntValue(line.into()))),
-    ];
-    for (key, value) in of_call_site {
-        if let Some(value) = value
-            && !says(key)
-        {
-            attributes.put(key, value);
-        }
+    if !is_field("target") {
+        attributes.put("target", text(&view.target, limits));
+    }
+    // Both or neither: a line belongs to its file.
+    if let Some((file, line)) = view.place
+        && !is_field("code.file.path")
+        && !is_field("code.line.number")
+    {
+        attributes.put("code.file.path", text(file, limits));
+        attributes.put("code.line.number", Any::IntValue(line.into()));
     }
     let severity = match view.level {
         Level::ERROR => SeverityNumber::Error,
@@ -225,38 +223,44 @@ mod tests {
     }
 
     #[test]
-    fn no_key_stands_twice() {
+    fn a_field_holds_against_what_is_added_under_its_name() {
+        let own = |name: &'static str| (name.into(), Value::Text("own".into()));
         let view = View {
             unix_nanos: 5,
-            level: Level::INFO,
+            level: Level::ERROR,
             target: "shop".into(),
             message: None,
             ids: None,
             fields: vec![
-                ("target".into(), Value::Text("their own".into())),
-                ("code.line.number".into(), Value::U64(7)),
                 ("error".into(), Value::Error(vec!["top".into(), "deep".into()])),
-                ("exception.message".into(), Value::Text("their own".into())),
-                ("exception.sources".into(), Value::Bool(true)),
+                ("error.type".into(), Value::Text("E".into())),
+                own("exception.message"),
+                own("exception.sources"),
+                own("exception.type"),
+                own("target"),
+                own("code.line.number"),
             ],
             place: Some(("src/a.rs", 9)),
         };
         let record = log_record(&view, &LogLimits::default());
-        let keys: Vec<_> = record.attributes.iter().map(|attribute| &*attribute.key).collect();
+        let of_user =
+            |attribute: &KeyValue| *attribute == key_value(&attribute.key, Any::StringValue("own".to_owned()));
+        let names: Vec<_> = record
+            .attributes
+            .iter()
+            .map(|attribute| attribute.key.as_str())
+            .collect();
         assert_eq!(
-            keys,
+            names,
             [
-                "target",
-                "code.line.number",
+                "error.type",
                 "exception.message",
                 "exception.sources",
-                "code.file.path"
+                "exception.type",
+                "target",
+                "code.line.number"
             ]
         );
-        assert_eq!(
-            record.attributes[0],
-            key_value("target", Any::StringValue("their own".to_owned()))
-        );
-        assert_eq!(record.attributes[1], key_value("code.line.number", Any::IntValue(7)));
+        assert!(record.attributes[1..].iter().all(of_user), "{record:?}");
     }
 }
