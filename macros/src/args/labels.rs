@@ -1,10 +1,9 @@
 //! `labels(…)`
 
-use proc_macro2::TokenStream;
 use quote::quote;
 use syn::ext::IdentExt as _;
-use syn::parse::{ParseStream, Parser as _};
-use syn::{Expr, ExprLit, Ident, Lit, Token, Type, parenthesized, token};
+use syn::parse::ParseStream;
+use syn::{Expr, ExprLit, Ident, Lit, LitInt, Token, Type};
 
 use super::table::Row;
 use super::{Label, LabelValue};
@@ -35,31 +34,40 @@ pub(super) fn label(input: ParseStream<'_>, row: &Row) -> syn::Result<Label> {
     })
 }
 
+/// What stands behind the `=`.
 fn label_value(input: ParseStream<'_>) -> syn::Result<LabelValue> {
-    if input.peek(Ident) && input.peek2(token::Paren) && input.fork().parse::<Ident>()? == "limit" {
-        let name: Ident = input.parse()?;
-        let form = || {
-            syn::Error::new(
-                name.span(),
-                "`limit` is written `limit(expr, 50)`: an expression and how many values get a series",
-            )
-        };
-        let content;
-        parenthesized!(content in input);
-        // Taken whole, so that a mistake leaves nothing behind to stumble over once more.
-        let tokens: TokenStream = content.parse()?;
-        return limit_of.parse2(tokens).map_err(|_| form());
+    let value: Expr = input.parse()?;
+    match limit_of(&value)? {
+        Some((expr, max)) => Ok(LabelValue::Limit(expr.clone(), max.clone())),
+        None => Ok(LabelValue::Expr(value)),
     }
-    input.parse().map(LabelValue::Expr)
 }
 
-/// `expr, 50`
-fn limit_of(input: ParseStream<'_>) -> syn::Result<LabelValue> {
-    let expr = input.parse()?;
-    input.parse::<Token![,]>()?;
-    let max = input.parse()?;
-    input.parse::<Option<Token![,]>>()?;
-    Ok(LabelValue::Limit(expr, max))
+/// The parts of `limit(expr, 50)`, which is a word of the attribute and no function: a call by that name of any other shape is an error
+/// here, not one of rustc's that finds no such function.
+pub(crate) fn limit_of(mut value: &Expr) -> syn::Result<Option<(&Expr, &LitInt)>> {
+    // A fragment of a `macro_rules!`.
+    while let Expr::Group(group) = value {
+        value = &group.expr;
+    }
+    let Expr::Call(call) = value else { return Ok(None) };
+    let Expr::Path(function) = &*call.func else { return Ok(None) };
+    let ours = function.path.is_ident("limit")
+        || function.path.segments.first().is_some_and(|first| first.ident == "vitalsign")
+            && function.path.segments.last().is_some_and(|last| last.ident == "limit");
+    if !ours {
+        return Ok(None);
+    }
+    let mut arguments = call.args.iter();
+    match (arguments.next(), arguments.next(), arguments.next()) {
+        (Some(expr), Some(Expr::Lit(ExprLit { lit: Lit::Int(max), .. })), None) if function.path.get_ident().is_some() => {
+            Ok(Some((expr, max)))
+        }
+        _ => Err(syn::Error::new_spanned(
+            &function.path,
+            "`limit` is written `limit(expr, 50)`: an expression and how many values get a series",
+        )),
+    }
 }
 
 /// The text of a literal that can stand for a constant label.

@@ -14,7 +14,7 @@ pub(crate) mod table;
 use proc_macro2::Span;
 use syn::{Expr, Ident, LitBool, LitInt, LitStr, Path, Type};
 
-pub(crate) use labels::literal_text;
+pub(crate) use labels::{limit_of, literal_text};
 pub(crate) use parse::options;
 use table::{Attr, Row};
 

@@ -8,7 +8,7 @@ use syn::{Expr, LitInt, LitStr, Pat, Type};
 use super::metric::call_site_ident;
 use super::signals::Said;
 use super::{Argument, Subject};
-use crate::args::{Label, LabelValue, Value, literal_text};
+use crate::args::{Label, LabelValue, Value, limit_of, literal_text};
 use crate::diag::Diagnostics;
 use crate::model::{LabelModel, LabelType, Moment, Source};
 use crate::tokens::mentions;
@@ -66,10 +66,14 @@ fn source(label: &Label, subject: &Subject, store: Ident, diag: &mut Diagnostics
                     "a label of the returned value takes it alone; write `|ret| …`",
                 );
             }
-            if let Some((value, max)) = limit_call(&closure.body) {
-                let mut inner = closure.clone();
-                inner.body = Box::new(value.clone());
-                return limited(&Expr::Closure(inner), max, store, diag);
+            match limit_of(&closure.body) {
+                Ok(Some((value, max))) => {
+                    let mut inner = closure.clone();
+                    inner.body = Box::new(value.clone());
+                    return limited(&Expr::Closure(inner), max, store, diag);
+                }
+                Ok(None) => {}
+                Err(error) => diag.push(error),
             }
             let ty = label.ty.clone().map_or(LabelType::Unknown, |ty| named(ty, subject));
             Source::Returned(Expr::Closure(closure.clone()), ty)
@@ -102,19 +106,6 @@ fn limited(value: &Expr, max: &LitInt, store: Ident, diag: &mut Diagnostics) -> 
         value: value.clone(),
         max: number,
         store,
-    }
-}
-
-/// `limit(expr, 50)` as the body of `|ret| …`.
-fn limit_call(body: &Expr) -> Option<(&Expr, &LitInt)> {
-    let Expr::Call(call) = body else { return None };
-    let Expr::Path(path) = &*call.func else { return None };
-    let [value, Expr::Lit(max)] = [call.args.first()?, call.args.get(1)?] else {
-        return None;
-    };
-    match &max.lit {
-        syn::Lit::Int(max) if path.path.is_ident("limit") && call.args.len() == 2 => Some((value, max)),
-        _ => None,
     }
 }
 
