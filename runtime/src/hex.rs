@@ -14,6 +14,15 @@ pub(crate) fn digits(word: u32) -> [u8; 8] {
     text_of(spread).to_be_bytes()
 }
 
+/// The digits of two words.
+#[inline]
+pub(crate) fn digits_of_long(long: u64) -> [u8; 16] {
+    let mut text = [0; 16];
+    text[..8].copy_from_slice(&digits((long >> 32) as u32));
+    text[8..].copy_from_slice(&digits(long as u32));
+    text
+}
+
 /// Half bytes, one to a byte, as digits: letters stand further on by the distance from behind `9` to `a`.
 #[inline]
 fn text_of(spread: u64) -> u64 {

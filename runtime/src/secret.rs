@@ -2,35 +2,41 @@
 
 use std::ops::Range;
 
-/// Words that make a name secret. Two words stand for both spellings, `api_key` and `apikey`.
-const SECRET: &[&str] = &[
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "secret",
-    "secrets",
-    "token",
-    "jwt",
-    "bearer",
-    "authorization",
-    "cookie",
-    "cookies",
-    "credential",
-    "credentials",
-    "apikey",
-    "api_key",
-    "private_key",
-    "access_key",
-    "session_id",
-    "signature",
-    "ssn",
-    "cvv",
-];
+/// Words that make a name secret, in small letters, by the letter they begin with: few of them are looked at for a word. What is two
+/// words stands here in both spellings, `api_key` and `apikey`.
+const fn secrets(first: u8) -> &'static [&'static [&'static str]] {
+    match first {
+        b'a' => &[&["authorization"], &["apikey"], &["api", "key"], &["access", "key"]],
+        b'b' => &[&["bearer"]],
+        b'c' => &[&["cookie"], &["cookies"], &["credential"], &["credentials"], &["cvv"]],
+        b'j' => &[&["jwt"]],
+        b'p' => &[
+            &["password"],
+            &["passwd"],
+            &["passphrase"],
+            &["pwd"],
+            &["private", "key"],
+        ],
+        b's' => &[&["secret"], &["secrets"], &["session", "id"], &["signature"], &["ssn"]],
+        b't' => &[&["token"]],
+        _ => &[],
+    }
+}
 
 /// Whether one of a name's words, or several in a row, are secret: `db.password`, `userToken`, `X-Api-Key`; not `max_tokens`, `author`.
 pub(crate) fn is_secret(name: &str) -> bool {
-    is_listed(name, SECRET.iter().copied())
+    let mut words = Words(name);
+    while let Some(word) = words.next() {
+        let listed = secrets(word.as_bytes()[0].to_ascii_lowercase());
+        let said = |secret: &&[&str]| {
+            let (first, more) = secret.split_first().unwrap_or((&"", &[]));
+            word.eq_ignore_ascii_case(first) && words.clone().begin_with(more.iter().copied())
+        };
+        if listed.iter().any(said) {
+            return true;
+        }
+    }
+    false
 }
 
 /// The same for names that someone else lists, in lower case, their words parted by `_`.
@@ -39,9 +45,7 @@ pub(crate) fn is_listed<'a>(name: &str, secrets: impl Iterator<Item = &'a str>) 
     secrets.any(|secret| {
         let mut from = Words(name);
         loop {
-            let mut words = from.clone();
-            let is = |part| words.next().is_some_and(|word| word.eq_ignore_ascii_case(part));
-            if secret.split('_').all(is) {
+            if from.clone().begin_with(secret.split('_')) {
                 return true;
             }
             if from.next().is_none() {
@@ -55,6 +59,12 @@ pub(crate) fn is_listed<'a>(name: &str, secrets: impl Iterator<Item = &'a str>) 
 /// that a small letter follows, as in `APIToken`. Numbers part words too: `password2`.
 #[derive(Clone)]
 struct Words<'a>(&'a str);
+
+impl Words<'_> {
+    fn begin_with<'p>(mut self, mut parts: impl Iterator<Item = &'p str>) -> bool {
+        parts.all(|part| self.next().is_some_and(|word| word.eq_ignore_ascii_case(part)))
+    }
+}
 
 impl<'a> Iterator for Words<'a> {
     type Item = &'a str;

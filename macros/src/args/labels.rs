@@ -51,16 +51,24 @@ pub(crate) fn limit_of(mut value: &Expr) -> syn::Result<Option<(&Expr, &LitInt)>
         value = &group.expr;
     }
     let Expr::Call(call) = value else { return Ok(None) };
-    let Expr::Path(function) = &*call.func else { return Ok(None) };
+    let Expr::Path(function) = &*call.func else {
+        return Ok(None);
+    };
     let ours = function.path.is_ident("limit")
-        || function.path.segments.first().is_some_and(|first| first.ident == "vitalsign")
+        || function
+            .path
+            .segments
+            .first()
+            .is_some_and(|first| first.ident == "vitalsign")
             && function.path.segments.last().is_some_and(|last| last.ident == "limit");
     if !ours {
         return Ok(None);
     }
     let mut arguments = call.args.iter();
     match (arguments.next(), arguments.next(), arguments.next()) {
-        (Some(expr), Some(Expr::Lit(ExprLit { lit: Lit::Int(max), .. })), None) if function.path.get_ident().is_some() => {
+        (Some(expr), Some(Expr::Lit(ExprLit { lit: Lit::Int(max), .. })), None)
+            if function.path.get_ident().is_some() =>
+        {
             Ok(Some((expr, max)))
         }
         _ => Err(syn::Error::new_spanned(

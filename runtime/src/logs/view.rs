@@ -35,10 +35,14 @@ impl<'a> View<'a> {
             Source::Event(metadata) => {
                 view.target = Cow::Borrowed(metadata.target());
                 view.place = metadata.file().zip(metadata.line());
-                let names: Vec<&'static str> = metadata.fields().iter().map(|field| field.name()).collect();
+                view.fields.reserve(metadata.fields().len());
                 for (key, value) in reader {
                     let name = match key {
-                        Key::Index(index) => names.get(index).copied().unwrap_or("field"),
+                        Key::Index(index) => metadata
+                            .fields()
+                            .iter()
+                            .nth(index)
+                            .map_or("field", |field| field.name()),
                         Key::Name(name) => name,
                     };
                     view.field(name, value, redactor);

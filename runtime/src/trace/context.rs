@@ -100,10 +100,7 @@ shown!(SpanId, |id, f| write_long(f, id.0));
 shown!(TraceFlags, |flags, f| write!(f, "{:02x}", flags.0));
 
 fn write_long(f: &mut fmt::Formatter<'_>, long: u64) -> fmt::Result {
-    let mut text = [0; 16];
-    text[..8].copy_from_slice(&hex::digits((long >> 32) as u32));
-    text[8..].copy_from_slice(&hex::digits(long as u32));
-    f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+    f.write_str(std::str::from_utf8(&hex::digits_of_long(long)).unwrap_or_default())
 }
 
 /// What identifies a span to others: ids, flags, trace state, and whether it came from another process; and the baggage that

@@ -7,6 +7,7 @@
 use super::super::record::Value;
 use super::super::view::View;
 use super::time;
+use crate::hex;
 use std::io::Write;
 
 const OURS: [&str; 7] = [
@@ -33,15 +34,18 @@ pub(crate) fn write(out: &mut Vec<u8>, view: &View<'_>) {
     out.extend_from_slice(b",\"target\":");
     string(out, &view.target);
     if let Some(ids) = &view.ids {
-        let _ = write!(
-            out,
-            ",\"trace_id\":\"{}\",\"span_id\":\"{}\",\"trace_flags\":\"{}\"",
-            ids.trace_id, ids.span_id, ids.flags
-        );
+        out.extend_from_slice(b",\"trace_id\":\"");
+        out.extend_from_slice(&hex::digits_of_long((ids.trace_id.0 >> 64) as u64));
+        out.extend_from_slice(&hex::digits_of_long(ids.trace_id.0 as u64));
+        out.extend_from_slice(b"\",\"span_id\":\"");
+        out.extend_from_slice(&hex::digits_of_long(ids.span_id.0));
+        out.extend_from_slice(b"\",\"trace_flags\":\"");
+        out.extend_from_slice(&hex::digits(ids.flags.0.into())[6..]);
+        out.push(b'"');
     }
     for (name, value) in &view.fields {
         out.push(b',');
-        if OURS.contains(&name.trim_start_matches("fields.")) {
+        if is_ours(name) {
             string(out, &format!("fields.{name}"));
         } else {
             string(out, name);
@@ -52,12 +56,20 @@ pub(crate) fn write(out: &mut Vec<u8>, view: &View<'_>) {
     out.extend_from_slice(b"}\n");
 }
 
+/// Whether a field of that name, or one that was moved out of its way, would stand beside a key of the line's own.
+fn is_ours(mut name: &str) -> bool {
+    while let Some(rest) = name.strip_prefix("fields.") {
+        name = rest;
+    }
+    OURS.contains(&name)
+}
+
 fn write_value(out: &mut Vec<u8>, value: &Value<'_>) {
     // Writing into a Vec cannot fail.
     let _ = match value {
-        Value::Bool(v) => write!(out, "{v}"),
-        Value::I64(v) => write!(out, "{v}"),
-        Value::U64(v) => write!(out, "{v}"),
+        Value::Bool(v) => out.write_all(if *v { b"true" } else { b"false" }),
+        Value::I64(v) => out.write_all(itoa::Buffer::new().format(*v).as_bytes()),
+        Value::U64(v) => out.write_all(itoa::Buffer::new().format(*v).as_bytes()),
         // Readers keep 64 bits at most; a longer number would come back as another one.
         Value::I128(v) => write!(out, "\"{v}\""),
         Value::U128(v) => write!(out, "\"{v}\""),

@@ -1,18 +1,35 @@
 //! RFC 3339, in UTC, to the microsecond.
 
-use std::io::Write;
-
 /// Appends `2026-11-20T09:15:02.000001Z`.
 pub(super) fn write(out: &mut Vec<u8>, unix_nanos: u64) {
     let seconds = unix_nanos / 1_000_000_000;
     let micros = unix_nanos % 1_000_000_000 / 1000;
     let (year, month, day) = date(seconds / 86_400);
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    // Writing into a Vec cannot fail.
-    let _ = write!(
-        out,
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z"
-    );
+    digits::<4>(out, year);
+    out.push(b'-');
+    digits::<2>(out, month);
+    out.push(b'-');
+    digits::<2>(out, day);
+    out.push(b'T');
+    digits::<2>(out, hour);
+    out.push(b':');
+    digits::<2>(out, minute);
+    out.push(b':');
+    digits::<2>(out, second);
+    out.push(b'.');
+    digits::<6>(out, micros);
+    out.push(b'Z');
+}
+
+/// So many digits of a number. `write!` takes five times as long, for a third of a line.
+fn digits<const N: usize>(out: &mut Vec<u8>, mut number: u64) {
+    let mut text = [b'0'; N];
+    for digit in text.iter_mut().rev() {
+        *digit += (number % 10) as u8;
+        number /= 10;
+    }
+    out.extend_from_slice(&text);
 }
 
 /// Year, month and day of a day since 1970, counted from the first of March of the year 0 (Hinnant's `civil_from_days`).
