@@ -25,7 +25,7 @@ const fn secrets(first: u8) -> &'static [&'static [&'static str]] {
 
 /// Whether one of a name's words, or several in a row, are secret: `db.password`, `userToken`, `X-Api-Key`; not `max_tokens`, `author`.
 pub(crate) fn is_secret(name: &str) -> bool {
-    let mut words = Words(name);
+    let mut words = Words::of(name);
     while let Some(word) = words.next() {
         let listed = secrets(word.as_bytes()[0].to_ascii_lowercase());
         let said = |secret: &&[&str]| {
@@ -43,7 +43,7 @@ pub(crate) fn is_secret(name: &str) -> bool {
 pub(crate) fn is_listed<'a>(name: &str, secrets: impl Iterator<Item = &'a str>) -> bool {
     let mut secrets = secrets;
     secrets.any(|secret| {
-        let mut from = Words(name);
+        let mut from = Words::of(name);
         loop {
             if from.clone().begin_with(secret.split('_')) {
                 return true;
@@ -58,11 +58,76 @@ pub(crate) fn is_listed<'a>(name: &str, secrets: impl Iterator<Item = &'a str>) 
 /// The words of a name: parted by anything that is no letter, where lower case meets upper, and before the last of several capitals
 /// that a small letter follows, as in `APIToken`. Numbers part words too: `password2`.
 #[derive(Clone)]
-struct Words<'a>(&'a str);
+struct Words<'a> {
+    rest: &'a str,
+    ascii: bool,
+}
 
-impl Words<'_> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Small,
+    Capital,
+    /// A letter of a script that has but one case.
+    Letter,
+    Number,
+    Other,
+}
+
+impl Class {
+    #[inline]
+    const fn of_byte(byte: u8) -> Self {
+        match byte {
+            b'a'..=b'z' => Self::Small,
+            b'A'..=b'Z' => Self::Capital,
+            b'0'..=b'9' => Self::Number,
+            _ => Self::Other,
+        }
+    }
+
+    fn of_char(c: char) -> Self {
+        match c {
+            c if c.is_lowercase() => Self::Small,
+            c if c.is_uppercase() => Self::Capital,
+            c if c.is_numeric() => Self::Number,
+            c if c.is_alphabetic() => Self::Letter,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether a word ends between this and `next`, which `after` follows.
+    #[inline]
+    fn parts(self, next: Self, after: impl FnOnce() -> Option<Self>) -> bool {
+        match (self, next) {
+            (_, Self::Other) | (Self::Small, Self::Capital) => true,
+            (Self::Capital, Self::Capital) => after() == Some(Self::Small),
+            _ => (self == Self::Number) != (next == Self::Number),
+        }
+    }
+}
+
+impl<'a> Words<'a> {
+    fn of(name: &'a str) -> Self {
+        Self {
+            rest: name,
+            ascii: name.is_ascii(),
+        }
+    }
+
     fn begin_with<'p>(mut self, mut parts: impl Iterator<Item = &'p str>) -> bool {
         parts.all(|part| self.next().is_some_and(|word| word.eq_ignore_ascii_case(part)))
+    }
+
+    /// Where the next word is.
+    #[inline]
+    fn word(&self, mut classes: impl Iterator<Item = (usize, Class)> + Clone) -> Option<Range<usize>> {
+        let (start, mut before) = classes.find(|(_, class)| *class != Class::Other)?;
+        while let Some((at, class)) = classes.next() {
+            if before.parts(class, || classes.clone().next().map(|(_, class)| class)) {
+                return Some(start..at);
+            }
+            before = class;
+        }
+        Some(start..self.rest.len())
     }
 }
 
@@ -70,22 +135,15 @@ impl<'a> Iterator for Words<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        let text = self.0.trim_start_matches(|c: char| !c.is_alphanumeric());
-        let mut chars = text.char_indices().peekable();
-        let (_, mut before) = chars.next()?;
-        let mut end = text.len();
-        while let Some((at, c)) = chars.next() {
-            let small_follows = chars.peek().is_some_and(|(_, next)| next.is_lowercase());
-            let rises = c.is_uppercase() && (before.is_lowercase() || (before.is_uppercase() && small_follows));
-            if !c.is_alphanumeric() || rises || c.is_numeric() != before.is_numeric() {
-                end = at;
-                break;
-            }
-            before = c;
-        }
-        let (word, rest) = text.split_at(end);
-        self.0 = rest;
-        Some(word)
+        // Nearly all names are nothing but ASCII, and a line has a dozen of them.
+        let word = if self.ascii {
+            self.word(self.rest.bytes().map(Class::of_byte).enumerate())
+        } else {
+            self.word(self.rest.char_indices().map(|(at, c)| (at, Class::of_char(c))))
+        }?;
+        let (text, rest) = self.rest.split_at(word.end);
+        self.rest = rest;
+        text.get(word.start..)
     }
 }
 
@@ -348,10 +406,26 @@ mod tests {
             "password2",
             "oauth2token",
             "jwt",
+            "größeToken",
+            "schlüssel.api_key",
+            "ÜBERToken",
+            "名.password",
         ] {
             assert!(is_secret(name), "{name}");
         }
-        for name in ["author", "max_tokens", "passing", "key", "api", "tax", ""] {
+        for name in [
+            "author",
+            "max_tokens",
+            "passing",
+            "key",
+            "api",
+            "tax",
+            "",
+            "_",
+            "ßtoken",
+            "tokené",
+            "é",
+        ] {
             assert!(!is_secret(name), "{name}");
         }
     }
