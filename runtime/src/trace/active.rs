@@ -238,34 +238,41 @@ impl ActiveSpan {
     /// Under a subscriber that is not ours; it may have our layer, which then knows the span.
     #[cold]
     pub(crate) fn open_foreign(&mut self, site: &'static Site, dispatch: &Dispatch, options: Option<&SpanOptions>) {
-        self.foreign = foreign(site, dispatch, options);
         #[cfg(feature = "logs")]
-        if let Some(handle) = self
-            .foreign
-            .as_ref()
-            .and_then(|span| span.id())
-            .and_then(|id| super::layer::handle_of(&id))
         {
-            if let (Some(Parent::Of(context)), Some(shared)) =
-                (options.map(|options| &options.parent), super::layer::pipeline())
-            {
-                store::set_parent(shared, handle, Some(context));
+            let (span, place) = super::layer::making(|| foreign(site, dispatch, options));
+            self.foreign = span;
+            if let Some(place) = place {
+                self.layered(site, super::passed::resolved(place), options);
             }
-            for context in options.iter().flat_map(|options| &options.links) {
-                store::link(handle, context);
-            }
-            let handle = super::passed::resolved(handle);
-            let known = SLAB.with(handle, |live| {
-                live.fixed.site = Some(site);
-                live.fixed.kind = site.span_kind();
-                self.ids = live.ids.clone();
-                self.handle = live.fixed.recorded.then_some(handle);
-            });
-            if known.is_none()
-                && let Some(ids) = store::ids_of(handle)
-            {
-                self.ids = ids;
-            }
+        }
+        #[cfg(not(feature = "logs"))]
+        {
+            self.foreign = foreign(site, dispatch, options);
+        }
+    }
+
+    #[cfg(feature = "logs")]
+    fn layered(&mut self, site: &'static Site, handle: Handle, options: Option<&SpanOptions>) {
+        if let (Some(Parent::Of(context)), Some(shared)) =
+            (options.map(|options| &options.parent), super::layer::pipeline())
+        {
+            store::set_parent(shared, handle, Some(context));
+        }
+        for context in options.iter().flat_map(|options| &options.links) {
+            store::link(handle, context);
+        }
+        let handle = super::passed::resolved(handle);
+        let known = SLAB.with(handle, |live| {
+            live.fixed.site = Some(site);
+            live.fixed.kind = site.span_kind();
+            self.ids = live.ids.clone();
+            self.handle = live.fixed.recorded.then_some(handle);
+        });
+        if known.is_none()
+            && let Some(ids) = store::ids_of(handle)
+        {
+            self.ids = ids;
         }
     }
 

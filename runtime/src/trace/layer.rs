@@ -10,6 +10,7 @@ use super::places::Places;
 use super::slab::Handle;
 use super::store::{self, ParentRef};
 use super::subscriber;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tracing_core::span::{Attributes, Id, Record};
@@ -36,7 +37,7 @@ pub fn layer<S>() -> impl Layer<S> + Send + Sync + 'static
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    SpanLayer.with_filter(OwnFilter)
+    SpanLayer::default().with_filter(OwnFilter)
 }
 
 /// Some layer was added to a subscriber.
@@ -61,27 +62,46 @@ pub(crate) fn pipeline() -> Option<&'static Arc<Shared>> {
     PIPELINE.get()
 }
 
-/// The store's spans by ids of the registry.
-static SPANS: OnceLock<Places> = OnceLock::new();
-
-/// The store's span behind a span of the registry.
-pub(crate) fn handle_of(id: &Id) -> Option<Handle> {
-    named(id).map(passed::resolved)
+thread_local! {
+    /// The last span that a layer made on this thread: the registry's id of it, and its place.
+    static MADE: Cell<Option<(u64, Handle)>> = const { Cell::new(None) };
 }
 
-/// Whether [`layer`] is part of the subscriber behind a dispatcher, as far as it can be seen: not behind `reload`.
-pub(crate) fn is_part_of(dispatch: &Dispatch) -> bool {
-    is_layered() && dispatch.is::<SpanLayer>()
+/// A span that is made of another subscriber, and its place if it was this layer that made it. Only who was there knows: the layer may
+/// stand behind `reload`, where it is not found, and every registry counts its spans for itself.
+pub(crate) fn making(
+    make: impl FnOnce() -> Option<Box<tracing::Span>>,
+) -> (Option<Box<tracing::Span>>, Option<Handle>) {
+    let _ = MADE.try_with(Cell::take);
+    let span = make();
+    let id = span.as_ref().and_then(|span| span.id()).map(|id| id.into_u64());
+    let made = MADE.try_with(Cell::take).ok().flatten();
+    let place = made.filter(|(of, _)| Some(*of) == id).map(|(_, place)| place);
+    (span, place)
 }
 
-/// The place that it was given when it began.
-pub(crate) fn named(id: &Id) -> Option<Handle> {
-    pipeline()?;
-    let place = SPANS.get()?.find(id.into_non_zero_u64())?;
-    Handle::from_u64(place.get())
+/// The place that the span was given when it began, if [`layer`] is part of the subscriber behind the dispatcher, as far as it can be
+/// seen: not behind `reload`.
+pub(crate) fn named(id: &Id, dispatch: &Dispatch) -> Option<Handle> {
+    dispatch.downcast_ref::<SpanLayer>()?.named(id)
 }
 
-struct SpanLayer;
+#[derive(Default)]
+struct SpanLayer {
+    /// The store's spans by ids of its registry.
+    spans: OnceLock<Places>,
+}
+
+impl SpanLayer {
+    fn named(&self, id: &Id) -> Option<Handle> {
+        let place = self.spans.get()?.find(id.into_non_zero_u64())?;
+        Handle::from_u64(place.get())
+    }
+
+    fn handle_of(&self, id: &Id) -> Option<Handle> {
+        self.named(id).map(passed::resolved)
+    }
+}
 
 impl<S> Layer<S> for SpanLayer
 where
@@ -102,18 +122,19 @@ where
             ParentRef::Root
         } else {
             match attributes.parent() {
-                Some(parent) => handle_of(parent).map_or(ParentRef::Root, ParentRef::Local),
+                Some(parent) => self.handle_of(parent).map_or(ParentRef::Root, ParentRef::Local),
                 None => ParentRef::Current,
             }
         };
         if let Some(handle) = subscriber::open(shared, attributes, parent) {
-            let spans = SPANS.get_or_init(Places::new);
+            let spans = self.spans.get_or_init(Places::new);
             spans.insert(id.into_non_zero_u64(), handle.get());
+            let _ = MADE.try_with(|made| made.set(Some((id.into_u64(), handle))));
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
-        if let Some(handle) = handle_of(id)
+        if let Some(handle) = self.handle_of(id)
             && !local::is_turned_away()
         {
             store::attributes(handle, true, true, |fields| values.record(fields));
@@ -121,7 +142,7 @@ where
     }
 
     fn on_follows_from(&self, id: &Id, follows: &Id, _: Context<'_, S>) {
-        if let (Some(handle), Some(follows)) = (handle_of(id), handle_of(follows))
+        if let (Some(handle), Some(follows)) = (self.handle_of(id), self.handle_of(follows))
             && let Some(ids) = store::ids_of(follows)
         {
             store::link(handle, &ids.context());
@@ -133,25 +154,25 @@ where
         if local::is_turned_away() {
             return;
         }
-        let current = subscriber::current_of(event, shared.span_events, handle_of);
+        let current = subscriber::current_of(event, shared.span_events, |id| self.handle_of(id));
         let logged = !shared.span_events || shared.events.enabled(event.metadata());
         subscriber::told(shared, event, current.as_ref(), logged);
     }
 
     fn on_enter(&self, id: &Id, _: Context<'_, S>) {
-        if let Some(handle) = named(id) {
+        if let Some(handle) = self.named(id) {
             subscriber::enter(handle);
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        if let Some(handle) = named(id) {
+        if let Some(handle) = self.named(id) {
             subscriber::leave(handle);
         }
     }
 
     fn on_close(&self, id: Id, _: Context<'_, S>) {
-        let place = SPANS.get().and_then(|spans| spans.remove(id.into_non_zero_u64()));
+        let place = self.spans.get().and_then(|spans| spans.remove(id.into_non_zero_u64()));
         if let Some(handle) = place.and_then(|place| Handle::from_u64(place.get())) {
             subscriber::close(handle);
         }

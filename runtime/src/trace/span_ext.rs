@@ -66,9 +66,8 @@ fn place<'d>(id: &Id, dispatch: &'d Dispatch) -> Option<(Handle, &'d Shared)> {
         return Some((subscriber::named(id)?, &recorder.shared));
     }
     #[cfg(feature = "logs")]
-    if super::layer::is_part_of(dispatch) {
-        return Some((super::layer::named(id)?, super::layer::pipeline()?));
-    }
+    return Some((super::layer::named(id, dispatch)?, super::layer::pipeline()?));
+    #[cfg(not(feature = "logs"))]
     None
 }
 

@@ -255,6 +255,43 @@ fn the_layer_over_a_registry() {
     assert_eq!(annotated.status.as_ref().unwrap().message, "no");
     assert_eq!(traced.span("inner layered").parent_span_id, annotated.span_id);
     assert_eq!(traced.span("under remote").trace_id, remote.trace_id.0.to_be_bytes());
+    registries_are_apart(&traced, &dispatch);
+}
+
+/// Each registry counts its spans for itself: the same id is another span in each.
+#[cfg(feature = "logs")]
+fn registries_are_apart(traced: &Traced, dispatch: &Dispatch) {
+    use crate::SpanExt as _;
+    use tracing_subscriber::layer::SubscriberExt as _;
+    let second = Dispatch::new(tracing_subscriber::registry().with(crate::trace::layer::layer()));
+    let spans =
+        [dispatch, &second].map(|dispatch| dispatcher::with_default(dispatch, || tracing::info_span!("one of two")));
+    assert_ne!(spans[0].context(), spans[1].context());
+    drop(spans);
+
+    let layered = dispatcher::with_default(dispatch, || tracing::info_span!("beside a stranger"));
+    let stranger = Dispatch::new(tracing_subscriber::registry());
+    dispatcher::with_default(&stranger, || {
+        let mut call = p::Call::<SPAN>::idle(site!("a stranger's", kind: p::SpanKind::Client));
+        call.begin();
+        call.enter();
+        call.finish(&Err::<(), _>("a stranger's"), |ret, s| {
+            use p::probe::*;
+            (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
+        });
+    });
+    drop(layered);
+    let span = traced.span("beside a stranger");
+    assert_eq!((span.kind, &span.status), (1, &None));
+
+    let (behind, _handle) = tracing_subscriber::reload::Layer::new(crate::trace::layer::layer());
+    dispatcher::with_default(&Dispatch::new(tracing_subscriber::registry().with(behind)), || {
+        let mut call = p::Call::<SPAN>::idle(site!("behind reload", kind: p::SpanKind::Client));
+        call.begin();
+        call.enter();
+        call.finish(&(), |(), _| ());
+    });
+    assert_eq!(traced.span("behind reload").kind, 3);
 }
 
 /// Members that the tests about it show; one list, for it is the process's.
