@@ -6,6 +6,7 @@
 use super::baggage::Baggage;
 use super::chosen::Decided;
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
+use super::draft::Draft;
 use super::drain::{self, Counters};
 use super::finished::Head;
 use super::ids::Rng;
@@ -136,6 +137,7 @@ pub(crate) struct Local {
     free: Vec<FreeSlot<Live>>,
     writer: Option<Writer<Head>>,
     scratch: Vec<u8>,
+    pub(crate) draft: Draft,
     /// A table of spans that are passed over, which there may be none of for so many threads.
     pub(crate) asked_for_table: bool,
 }
@@ -297,6 +299,7 @@ impl Local {
             free: Vec::new(),
             writer: None,
             scratch: Vec::new(),
+            draft: Draft::new(),
             asked_for_table: false,
         }
     }

@@ -15,6 +15,7 @@ pub(crate) mod context;
 pub(crate) mod direct;
 #[doc(hidden)]
 pub mod discard;
+mod draft;
 mod drain;
 mod environment;
 mod errors;

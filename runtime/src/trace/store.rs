@@ -5,6 +5,7 @@ use super::chosen::{self, Given};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 use super::common;
 use super::context::{SpanContext, TraceFlags};
+use super::draft;
 use super::drain;
 use super::finished::Head;
 use super::live::{Fixed, Live};
@@ -255,6 +256,7 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
             local.recycle(closing.free());
             Some(parent)
         });
+        let recorded = parent.is_some();
         let limits = &shared.limits;
         SLAB.with(handle, |live| {
             let span = live.ids.span;
@@ -273,6 +275,9 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
                 live.fixed.recorded = false;
             }
         });
+        if recorded && !was_recorded {
+            draft::hand_on(local, handle, handle);
+        }
         // The twin began; what it stands for is no other span.
         if was_recorded {
             local.counters().ended.add(1);

@@ -3,6 +3,7 @@
 use super::body;
 use super::chosen::{self, Given};
 use super::context::SpanContext;
+use super::draft;
 use super::local::{self, Ids};
 use super::modes;
 use super::otel;
@@ -35,6 +36,10 @@ impl Recorder {
         }
         match passed::open_usual(&self.shared, attributes.metadata()) {
             Opened::Passed(handle) => Id::from_non_zero_u64(handle.get()),
+            Opened::Root(handle) => {
+                draft::keep(&self.shared, handle, attributes);
+                Id::from_non_zero_u64(handle.get())
+            }
             Opened::Ask { low } => self.new_span_asked(attributes, low),
         }
     }
@@ -214,6 +219,10 @@ pub(crate) fn told(shared: &Shared, event: &Event<'_>, current: Option<&(SpanCon
 pub(crate) fn open(shared: &Shared, attributes: &Attributes<'_>, parent: ParentRef<'_>) -> Option<Handle> {
     match passed::open(shared, attributes.metadata(), parent) {
         Opened::Passed(handle) => Some(handle),
+        Opened::Root(handle) => {
+            draft::keep(shared, handle, attributes);
+            Some(handle)
+        }
         Opened::Ask { low } => open_apart(shared, attributes, parent, low),
     }
 }
@@ -235,16 +244,23 @@ fn open_apart(shared: &Shared, attributes: &Attributes<'_>, parent: ParentRef<'_
         &[],
         &Given::Fields(&|fields| attributes.record(fields)),
     );
-    let (handle, recorded) = local::with(|local| {
+    let (handle, recorded, is_root) = local::with(|local| {
+        let is_root = match parent {
+            ParentRef::Root => true,
+            ParentRef::Current => local.top().is_none(),
+            ParentRef::Context(_) | ParentRef::Local(_) => false,
+        };
         let mut ids = Ids::default();
         match store::start(shared, local, &start, &mut ids) {
-            Some(handle) => Some((handle, true)),
-            None => Some((store::name(local, start.meta, &ids)?, false)),
+            Some(handle) => Some((handle, true, is_root)),
+            None => Some((store::name(local, start.meta, &ids)?, false, is_root)),
         }
     })
     .flatten()?;
     if recorded && !attributes.values().is_empty() {
         store::attributes(handle, true, false, |fields| attributes.record(fields));
+    } else if !recorded && is_root {
+        draft::keep(shared, handle, attributes);
     }
     Some(handle)
 }

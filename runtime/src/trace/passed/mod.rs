@@ -10,6 +10,7 @@
 mod table;
 
 use super::context::{SpanContext, TraceFlags};
+use super::draft;
 use super::local::{self, Ids, Local};
 use super::modes;
 use super::otel;
@@ -281,6 +282,8 @@ pub(crate) fn forwarded(handle: Handle) -> Option<Handle> {
 pub(crate) enum Opened {
     /// The span is passed over.
     Passed(Handle),
+    /// The same of one without a parent, which may be given one yet.
+    Root(Handle),
     /// It is for the store to open; `low` is the half of a new trace's id that was drawn already, or 0.
     Ask { low: u64 },
 }
@@ -289,6 +292,11 @@ impl Opened {
     #[inline]
     fn of(handle: Option<Handle>, low: u64) -> Self {
         handle.map_or(Self::Ask { low }, Self::Passed)
+    }
+
+    #[inline]
+    fn root(handle: Option<Handle>, low: u64) -> Self {
+        handle.map_or(Self::Ask { low }, Self::Root)
     }
 }
 
@@ -332,7 +340,7 @@ fn below_top(local: &mut Local, shared: &Shared, meta: &'static Meta) -> Opened 
     let sampled = parent.map(Frame::is_sampled);
     match asked(local, shared, sampled) {
         Err(ask) => ask,
-        Ok(low) if sampled.is_none() && local.base.is_none() => Opened::of(root(local, shared, meta, low), low),
+        Ok(low) if sampled.is_none() && local.base.is_none() => Opened::root(root(local, shared, meta, low), low),
         Ok(low) if sampled.is_none() => Opened::Ask { low },
         Ok(low) => Opened::of(open_below_top(local, shared, meta), low),
     }
@@ -364,7 +372,7 @@ fn open_otherwise(local: &mut Local, shared: &Shared, meta: &'static Meta, paren
         ParentRef::Root => {
             let bare = local.base.is_none() && local.top().is_none_or(|frame| frame.ids().carried.is_none());
             match asked(local, shared, None) {
-                Ok(low) if bare => Opened::of(root(local, shared, meta, low), low),
+                Ok(low) if bare => Opened::root(root(local, shared, meta, low), low),
                 Ok(low) => Opened::Ask { low },
                 Err(ask) => ask,
             }
@@ -583,7 +591,11 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
     };
     let made = local::with(|local| {
         let mut ids = Ids::default();
-        let made = store::start(shared, local, &begin, &mut ids).or_else(|| store::name(local, meta, &ids))?;
+        let recorded = store::start(shared, local, &begin, &mut ids);
+        if let Some(recorded) = recorded {
+            draft::hand_on(local, handle, recorded);
+        }
+        let made = recorded.or_else(|| store::name(local, meta, &ids))?;
         SLAB.with(made, |live| live.ids.span = known.span);
         Some(made)
     });

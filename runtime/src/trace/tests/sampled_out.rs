@@ -357,3 +357,45 @@ fn tail_rules_keep_and_discard_whole_traces() {
         "at the end what waits is decided on what is known"
     );
 }
+
+/// `info_span!` and then `set_parent`, as servers of other crates do it: the caller's word holds, and nothing that was said is lost.
+#[test]
+fn a_root_that_was_dropped_has_its_fields_under_a_sampled_caller() {
+    use crate::SpanExt as _;
+    let caller = SpanContext {
+        trace_id: TraceId(7),
+        span_id: SpanId(8),
+        flags: TraceFlags::SAMPLED,
+        is_remote: true,
+        ..SpanContext::default()
+    };
+    let traced = Traced::new(|setup| setup.sampler = Sampler::ParentBased(Root::Ratio(Ratio::new(0.0))));
+    traced.run(|| {
+        let request = |name: &str, route: &str| {
+            tracing::info_span!("request", otel.name = name, otel.kind = "server", http.route = route)
+        };
+        let span = request("GET /first", "/first");
+        span.set_parent(&caller);
+        span.in_scope(|| tracing::info_span!("below", n = 1).in_scope(|| ()));
+        // One that stays dropped between making and moving.
+        let other = request("GET /second", "/second");
+        let baggage = crate::trace::Baggage::default().with("tenant", "acme");
+        let third = baggage.run(|| request("GET /third", "/third"));
+        third.set_parent(&caller);
+        other.in_scope(|| ());
+    });
+    let mut names: Vec<_> = traced.spans().into_iter().map(|(_, span)| span.name).collect();
+    names.sort();
+    assert_eq!(names, ["GET /first", "GET /third", "below"]);
+    let first = traced.span("GET /first");
+    assert_eq!(
+        (first.kind, first.trace_id.clone()),
+        (2, caller.trace_id.0.to_be_bytes().to_vec())
+    );
+    assert_eq!(text(&first, "http.route").as_deref(), Some("/first"));
+    assert_eq!(
+        text(&traced.span("GET /third"), "http.route").as_deref(),
+        Some("/third")
+    );
+    assert_eq!(value(&first, "otel.kind"), None);
+}
