@@ -126,13 +126,17 @@ where
             entered.0.add_busy(clock::now().saturating_sub(start));
             polled
         };
+        // Within: what says how it ended is the user's, and may panic too.
+        let ended = match &polled {
+            Poll::Ready(ret) => entered.0.settling().map(|mut s| {
+                (this.settle)(ret, &mut s);
+                s.ended()
+            }),
+            Poll::Pending => None,
+        };
         entered.leave();
-        if let Poll::Ready(ret) = &polled
-            && let Some(mut s) = this.call.settling()
-        {
-            (this.settle)(ret, &mut s);
-            let ended = s.ended();
-            this.call.end(&ended);
+        if let Some(ended) = &ended {
+            this.call.end(ended);
         }
         polled
     }
@@ -148,12 +152,17 @@ impl<C, F, S, const SIGNALS: u8> Drop for Instrumented<C, F, S, SIGNALS> {
 }
 
 impl<C, F, S, const SIGNALS: u8> Instrumented<C, F, S, SIGNALS> {
-    /// What the body drops belongs to its span.
+    /// What the body drops belongs to its span. One that is open without a body has none because what `enter` says of it panicked.
     #[inline(never)]
     fn drop_open(&mut self) {
+        let outcome = match self.state {
+            State::Done => CallOutcome::Panic,
+            State::Waiting(_) | State::Running(_) => CallOutcome::Cancelled,
+        };
         let entered = Entered::new(&mut self.call);
         self.state = State::Done;
         entered.leave();
+        self.call.abandon(outcome);
     }
 }
 

@@ -115,7 +115,7 @@ where
         if !this.call.on() {
             return stream.poll_next(cx);
         }
-        let entered = Entered::new(&mut this.call, &mut this.seen);
+        let mut entered = Entered::new(&mut this.call, &mut this.seen);
         let start = if SIGNALS & signals::BUSY != 0 || entered.seen.began == 0 {
             clock::now()
         } else {
@@ -128,23 +128,24 @@ where
         if SIGNALS & signals::BUSY != 0 {
             entered.call.add_busy(clock::now().saturating_sub(start));
         }
-        entered.leave();
-        match &polled {
-            Poll::Pending => {}
-            Poll::Ready(None) => this.seen.end(&mut this.call, CallOutcome::Ok),
-            Poll::Ready(Some(item)) => {
-                this.seen.items += 1;
-                if this.seen.items == 1 {
-                    this.seen.first = clock::nanos_between(this.seen.began, clock::now());
-                }
-                if this.seen.failed.is_none()
-                    && let Some(mut s) = this.call.settling()
-                {
-                    (this.settle)(item, &mut s);
-                    let ended = s.ended();
-                    this.seen.failed = ended.is_error().then_some(ended);
-                }
+        if let Poll::Ready(Some(item)) = &polled {
+            let Entered { call, seen } = &mut entered;
+            seen.items += 1;
+            if seen.items == 1 {
+                seen.first = clock::nanos_between(seen.began, clock::now());
             }
+            // Within: what says whether an item is an error is the user's, and may panic too.
+            if seen.failed.is_none()
+                && let Some(mut s) = call.settling()
+            {
+                (this.settle)(item, &mut s);
+                let ended = s.ended();
+                seen.failed = ended.is_error().then_some(ended);
+            }
+        }
+        entered.leave();
+        if let Poll::Ready(None) = &polled {
+            this.seen.end(&mut this.call, CallOutcome::Ok);
         }
         polled
     }

@@ -327,10 +327,10 @@ impl<const SIGNALS: u8> Task<SIGNALS> {
         }
     }
 
-    /// The call about to end by what its future came to; `None` while nothing records.
+    /// The call about to end by what its future came to; `None` while nothing records, and where an earlier poll unwound.
     #[inline]
     pub(crate) fn settling(&mut self) -> Option<Settle<'_>> {
-        let live = self.live.as_ref()?;
+        let live = self.live.as_ref().filter(|live| live.is_open())?;
         let span = if SIGNALS & SPAN != 0 {
             SpanOf::Task(&live.span)
         } else {

@@ -376,3 +376,79 @@ tests! {
     of_observed: "observed_plain" sync observed_plain;
     of_observed_async: "observed_async" later observed_async;
 }
+
+fn size(known: bool) -> u64 {
+    assert!(known, "no size");
+    1
+}
+
+#[traced(fields(size = size(false)))]
+#[counted(name = "said.field")]
+async fn field_panics() {}
+
+#[counted(name = "said.judge", ok_if = |ret| size(*ret) > 0)]
+#[traced]
+async fn judge_panics() -> bool {
+    false
+}
+
+#[traced(stream, error_if = |item| size(*item) > 1)]
+#[counted(name = "said.item")]
+fn item_panics() -> impl futures_util::Stream<Item = bool> {
+    futures_util::stream::iter([false])
+}
+
+#[test]
+fn a_panic_of_what_is_said_of_a_call_ends_it_as_one() {
+    let capture = vitalsign::testing::capture();
+    let caught = |future: std::pin::Pin<Box<dyn Future<Output = ()>>>| {
+        let mut future = future;
+        std::panic::catch_unwind(AssertUnwindSafe(|| {
+            let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        }))
+        .is_err()
+    };
+    assert!(caught(Box::pin(field_panics())));
+    assert!(caught(Box::pin(async { _ = judge_panics().await })));
+    assert!(caught(Box::pin(async {
+        _ = futures_util::StreamExt::next(&mut item_panics()).await
+    })));
+    for (name, metric) in [
+        ("field_panics", "said.field"),
+        ("judge_panics", "said.judge"),
+        ("item_panics", "said.item"),
+    ] {
+        assert_eq!(capture.span(name).outcome(), "panic", "{name}");
+        assert_eq!(capture.count(metric, &[("outcome", "panic")]), 1.0, "{metric}");
+        assert_eq!(capture.count(metric, &[]), 1.0, "{metric}");
+    }
+}
+
+/// A future that may be polled again after a panic.
+struct Again(bool);
+
+impl Future for Again {
+    type Output = ();
+    fn poll(mut self: std::pin::Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        assert!(std::mem::replace(&mut self.0, true), "the first time");
+        Poll::Ready(())
+    }
+}
+
+#[traced]
+#[counted(name = "again.calls")]
+fn again() -> impl Future<Output = ()> {
+    Again(false)
+}
+
+#[test]
+fn a_future_that_goes_on_after_a_panic_is_one_call() {
+    let capture = vitalsign::testing::capture();
+    let mut future = Box::pin(again());
+    let mut poll = || future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(std::panic::catch_unwind(AssertUnwindSafe(&mut poll)).is_err());
+    assert!(poll().is_ready());
+    assert_eq!(capture.count("again.calls", &[("outcome", "panic")]), 1.0);
+    assert_eq!(capture.count("again.calls", &[]), 1.0);
+    assert_eq!(capture.spans().len(), 1);
+}
