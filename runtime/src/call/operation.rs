@@ -30,6 +30,7 @@ pub(super) fn open(
         Some(options) => direct::open_with(site, start, &options),
     };
     operation.describe(SpanOf::Call(token), said.as_ref());
+    SpanOf::Call(token).described(site);
     (kept, token)
 }
 

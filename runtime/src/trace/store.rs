@@ -443,6 +443,8 @@ pub(crate) fn link(handle: Handle, context: &SpanContext) {
 /// Drops a reference, after `settle` has said how the span ends. The last one hands it over.
 #[inline]
 pub(crate) fn close(handle: Handle, settle: impl FnOnce(&mut Live)) -> bool {
+    // Of one whose fields never came, because one of them panicked, the sampler is asked now.
+    chosen::fields(handle);
     let Some(mut closing) = SLAB.release(handle, settle) else {
         return false;
     };

@@ -20,7 +20,9 @@ impl ShouldSample for ByAttribute {
         _: &[Link],
     ) -> SamplingResult {
         SamplingResult {
-            decision: if attributes.contains(&KeyValue::new("keep", true)) {
+            decision: if attributes.contains(&KeyValue::new("keep", true))
+                || attributes.contains(&KeyValue::new("db.operation.name", "SELECT"))
+            {
                 SamplingDecision::RecordAndSample
             } else {
                 SamplingDecision::Drop
@@ -59,6 +61,33 @@ fn future(keep: bool) -> impl Future<Output = ()> {
     async move { assert_eq!(sampled(), keep) }
 }
 
+#[traced(db(system = "postgresql", operation = "SELECT"))]
+fn select() {
+    assert!(sampled());
+}
+
+#[traced(db(system = "postgresql", operation = "SELECT"))]
+async fn select_later() {
+    assert!(sampled());
+}
+
+#[traced(db(system = "postgresql", operation = "DELETE"))]
+fn delete() {
+    assert!(!sampled());
+}
+
+#[traced(db(system = "postgresql", operation = "DELETE"))]
+async fn delete_later() {
+    assert!(!sampled());
+}
+
+#[traced(fields(keep = broken()))]
+fn field_panics() {}
+
+fn broken() -> bool {
+    panic!("as asked")
+}
+
 #[tokio::test]
 async fn it_decides_by_them() {
     tests::own_process!();
@@ -73,6 +102,11 @@ async fn it_decides_by_them() {
             .with_attributes([KeyValue::new("keep", keep)]);
         global::tracer("test").in_span_with_builder(span, |_| assert_eq!(sampled(), keep));
     }
+    select();
+    select_later().await;
+    delete();
+    delete_later().await;
+    assert!(std::panic::catch_unwind(field_panics).is_err());
     live.flush();
     live.receiver.trace("of the api", 1);
     let spans = live.receiver.spans();
@@ -80,9 +114,22 @@ async fn it_decides_by_them() {
     names.sort_unstable();
     assert_eq!(
         names,
-        ["asynchronous", "future", "of the api", "of tracing", "plain", "plain"]
+        [
+            "SELECT",
+            "SELECT",
+            "asynchronous",
+            "future",
+            "of the api",
+            "of tracing",
+            "plain",
+            "plain"
+        ]
     );
     for span in &spans {
+        if span.name == "SELECT" {
+            assert_eq!(span.attributes["attributes"], "2", "system and operation");
+            continue;
+        }
         let expected = if span.name == "plain" { "2" } else { "1" };
         assert_eq!(span.attributes["attributes"], expected, "{}", span.name);
         assert_eq!(span.attributes["keep"], "true");
