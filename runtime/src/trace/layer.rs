@@ -186,7 +186,7 @@ impl OwnFilter {
     fn sees(metadata: &Metadata<'_>) -> bool {
         pipeline().is_some_and(|shared| {
             if metadata.is_span() {
-                shared.filter.enabled(metadata)
+                shared.filter.enabled(metadata) && !shared.is_closed()
             } else {
                 shared.span_events || shared.events.enabled(metadata)
             }

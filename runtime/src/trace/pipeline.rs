@@ -315,16 +315,23 @@ impl Pipeline {
 
     /// Flushes, and takes no further spans.
     pub(crate) fn shutdown(&self, deadline: Instant) -> bool {
-        self.shared.closed.store(true, Ordering::SeqCst);
+        self.close();
         let flushed = drain::flush(deadline);
         drain::remove(self.shared.id);
         flushed
+    }
+
+    fn close(&self) {
+        if !self.shared.closed.swap(true, Ordering::SeqCst) {
+            // The macros of `tracing` go by what their call site was told last.
+            callsite::rebuild_interest_cache();
+        }
     }
 }
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        self.shared.closed.store(true, Ordering::SeqCst);
+        self.close();
         drain::remove(self.shared.id);
     }
 }

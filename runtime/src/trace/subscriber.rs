@@ -94,7 +94,7 @@ impl Subscriber for Recorder {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if metadata.is_event() {
             self.shared.events.interest(metadata)
-        } else if self.shared.filter.enabled(metadata) {
+        } else if self.enabled(metadata) {
             Interest::always()
         } else {
             Interest::never()

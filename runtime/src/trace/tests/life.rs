@@ -124,6 +124,18 @@ fn after_shutdown_no_span_begins() {
 }
 
 #[test]
+fn after_shutdown_no_span_of_tracing_begins() {
+    let traced = Traced::new(|_| ());
+    let work = |name: &'static str| {
+        traced.run(|| tracing::info_span!("a task", name).in_scope(|| crate::trace::current().is_some()))
+    };
+    assert!(work("before"));
+    assert!(traced.pipeline.shutdown(Instant::now() + Duration::from_secs(20)));
+    assert!(!work("after"));
+    assert_eq!(traced.spans().len(), 1);
+}
+
+#[test]
 fn a_batch_of_large_spans_is_bounded_in_bytes() {
     let traced = Traced::new(|_| ());
     let body = "x".repeat(700 * 1024);
