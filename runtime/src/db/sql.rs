@@ -8,7 +8,9 @@
 pub(crate) enum Dialect {
     /// `"name"`, `$tag$text$tag$`, `E'\n'`.
     Postgres,
-    /// The same, and backslashes in every text.
+    /// The same, and backslashes in `b'…'`.
+    Cockroach,
+    /// That of `PostgreSQL`, and backslashes in every text.
     Redshift,
     /// `` `name` ``, `"text"`, backslashes, `#` comments.
     MySql,
@@ -20,7 +22,8 @@ impl Dialect {
     /// That of a system by its name in the semantic conventions; `None` where we do not know how it quotes.
     pub(crate) fn of(system: &str) -> Option<Self> {
         match system {
-            "postgresql" | "cockroachdb" => Some(Self::Postgres),
+            "postgresql" => Some(Self::Postgres),
+            "cockroachdb" => Some(Self::Cockroach),
             "aws.redshift" => Some(Self::Redshift),
             "mysql" | "mariadb" => Some(Self::MySql),
             "sqlite" => Some(Self::Sqlite),
@@ -29,7 +32,13 @@ impl Dialect {
     }
 
     fn like_postgres(self) -> bool {
-        matches!(self, Self::Postgres | Self::Redshift)
+        matches!(self, Self::Postgres | Self::Cockroach | Self::Redshift)
+    }
+
+    /// Texts behind that prefix know backslashes.
+    fn escapes(self, prefix: &str) -> bool {
+        self.like_postgres() && prefix.eq_ignore_ascii_case("e")
+            || self == Self::Cockroach && prefix.eq_ignore_ascii_case("b")
     }
 
     /// Texts without a prefix know backslashes.
@@ -249,7 +258,7 @@ impl<'a> Iterator for Lexer<'a> {
                 let word = self.skip_while(is_word);
                 let prefix = ["e", "b", "x", "n", "u"].iter().any(|p| word.eq_ignore_ascii_case(p));
                 if prefix && self.rest().starts_with('\'') {
-                    let escaped = self.dialect.like_postgres() && word.eq_ignore_ascii_case("e");
+                    let escaped = self.dialect.escapes(word);
                     self.quoted('\'', escaped || self.dialect.backslashes());
                     if escaped {
                         self.continued();
@@ -341,46 +350,97 @@ pub(crate) fn show(statement: &str, dialect: Dialect) -> Shown {
     }
 }
 
-/// A quoted name that could do without its quotes.
-fn plain(name: &str) -> bool {
-    name.trim_matches('"').chars().all(is_word)
+fn is(list: &[&str], token: Option<Token<'_>>) -> bool {
+    matches!(token, Some(Token::Word(word)) if list.iter().any(|listed| word.eq_ignore_ascii_case(listed)))
 }
 
-/// `SQLite` takes a quoted name that names nothing for a text. So where a value may stand, after an operator and in a list of
-/// values, only a name with its table is shown.
+/// `SQLite` takes a quoted name that names nothing for a text. So one is shown only where nothing but a name may stand: beside a
+/// dot, where a table is named, for a column that is listed or set, and behind `AS`.
 fn hide_texts(tokens: &mut [Token<'_>]) {
-    const BEFORE_VALUE: [&str; 14] = [
-        "LIKE", "GLOB", "MATCH", "REGEXP", "IS", "NOT", "WHEN", "THEN", "ELSE", "BETWEEN", "ESCAPE", "LIMIT", "OFFSET",
-        "KEY",
+    const BEFORE_NAME: [&str; 4] = ["INDEX", "AS", "REFERENCES", "EXISTS"];
+    const ENDS_TABLES: [&str; 12] = [
+        "WHERE",
+        "SET",
+        "ON",
+        "USING",
+        "GROUP",
+        "HAVING",
+        "ORDER",
+        "LIMIT",
+        "VALUES",
+        "SELECT",
+        "DEFAULT",
+        "RETURNING",
     ];
-    const BEFORE_NAME: [&str; 8] = ["FROM", "INTO", "UPDATE", "JOIN", "TABLE", "VIEW", "INDEX", "AS"];
-    let is = |list: &[&str], token: Option<Token<'_>>| matches!(token, Some(Token::Word(word)) if list.iter().any(|w| word.eq_ignore_ascii_case(w)));
-    // Of each open bracket whether it holds values; and whether the one closed last did.
-    let (mut open, mut closed) = (Vec::new(), false);
-    let mut between = false;
+    // Tables are being named, columns are being set, and of each open bracket whether columns are listed in it.
+    let (mut tables, mut setting, mut open) = (false, false, Vec::new());
     for at in 0..tokens.len() {
+        let token = tokens[at];
         let before = at.checked_sub(1).map(|before| tokens[before]);
-        match tokens[at] {
-            Token::Symbol('(') => {
-                open.push(is(&["IN", "VALUES"], before) || (closed && before == Some(Token::Symbol(','))));
+        let after = tokens.get(at + 1).copied();
+        let next_of_list = matches!(before, Some(Token::Symbol('(' | ',')));
+        match token {
+            Token::Symbol('(') => open.push(std::mem::take(&mut tables)),
+            Token::Symbol(')') => {
+                open.pop();
             }
-            Token::Symbol(')') => closed = open.pop().unwrap_or(false),
-            Token::Word(word) if word.eq_ignore_ascii_case("BETWEEN") => between = true,
-            Token::Name(name) if name.starts_with('"') && tokens.get(at + 1) != Some(&Token::Symbol('.')) => {
-                let operator = matches!(before, Some(Token::Symbol('=' | '<' | '>' | '|' | '+' | '%' | '/')));
-                let in_list = open.last() == Some(&true) && matches!(before, Some(Token::Symbol('(' | ',')));
-                let upper_bound = between && is(&["AND"], before);
-                let odd = !plain(name) && !is(&BEFORE_NAME, before) && before != Some(Token::Symbol('.'));
-                if operator || in_list || upper_bound || odd || is(&BEFORE_VALUE, before) {
+            Token::Word(_) if is(&BEFORE_TABLE, Some(token)) => tables = true,
+            Token::Word(_) if is(&ENDS_TABLES, Some(token)) => {
+                tables = false;
+                setting = is(&["SET"], Some(token));
+            }
+            Token::Name(name) if name.starts_with('"') => {
+                let qualified = before == Some(Token::Symbol('.')) || after == Some(Token::Symbol('.'));
+                let listed = open.last() == Some(&true) && next_of_list;
+                let set = setting && after == Some(Token::Symbol('=')) && (is(&["SET"], before) || next_of_list);
+                if !(qualified || tables || listed || set || is(&BEFORE_NAME, before)) {
                     tokens[at] = Token::Literal;
                 }
             }
             _ => {}
         }
-        if is(&["AND"], before) {
-            between = false;
-        }
     }
+}
+
+/// Where a value ends that begins there, its sign and its cast included: `-1`, `$1::int`.
+fn value(tokens: &[Token<'_>], mut at: usize) -> Option<usize> {
+    if matches!(tokens.get(at), Some(Token::Symbol('-' | '+'))) {
+        at += 1;
+    }
+    if !matches!(tokens.get(at), Some(Token::Literal | Token::Placeholder)) {
+        return None;
+    }
+    at += 1;
+    while let (Some(Token::Word("::")), Some(Token::Word(_))) = (tokens.get(at), tokens.get(at + 1)) {
+        at += 2;
+    }
+    Some(at)
+}
+
+/// The closing bracket of a list of nothing but values that is opened there.
+fn values(tokens: &[Token<'_>], open: usize) -> Option<usize> {
+    if tokens.get(open) != Some(&Token::Symbol('(')) {
+        return None;
+    }
+    let mut at = value(tokens, open + 1)?;
+    while tokens.get(at) == Some(&Token::Symbol(',')) {
+        at = value(tokens, at + 1)?;
+    }
+    (tokens.get(at) == Some(&Token::Symbol(')'))).then_some(at)
+}
+
+/// Two signs of one operator.
+fn joined(first: char, second: char) -> bool {
+    matches!(
+        (first, second),
+        ('<' | '>' | '!' | '=', '=')
+            | ('<', '>' | '<' | '@')
+            | ('>' | '-' | '#', '>')
+            | ('|', '|')
+            | ('&', '&')
+            | ('!', '~')
+            | ('~', '*')
+    )
 }
 
 fn text(tokens: &[Token<'_>]) -> String {
@@ -388,30 +448,30 @@ fn text(tokens: &[Token<'_>]) -> String {
     let mut glued = true;
     let mut i = 0;
     while i < tokens.len() && out.len() < MAX_TEXT {
-        let value = |token: &Token<'_>| matches!(token, Token::Literal | Token::Placeholder);
+        let before = i.checked_sub(1).map(|before| tokens[before]);
         match tokens[i] {
             Token::Symbol(c @ (',' | ')' | '.' | ';')) => {
                 out.push(c);
                 glued = c == '.';
             }
             Token::Symbol(c) => {
-                let called = c == '(' && matches!(tokens.get(i.wrapping_sub(1)), Some(Token::Word(_)));
-                if !glued && !called {
+                let called = c == '(' && matches!(before, Some(Token::Word(_)));
+                let goes_on = matches!(before, Some(Token::Symbol(first)) if joined(first, c));
+                if !glued && !called && !goes_on {
                     out.push(' ');
                 }
                 out.push(c);
                 glued = matches!(c, '(' | '[' | ':' | '@' | '-' | '+');
                 // A list of values is as long as it likes: `IN (?, ?, ?)` and `VALUES (?), (?)` show one.
-                if c == '(' && tokens.get(i + 1).is_some_and(value) {
-                    let mut end = i + 1;
-                    while tokens.get(end).is_some_and(|t| value(t) || *t == Token::Symbol(',')) {
-                        end += 1;
+                if let Some(mut end) = values(tokens, i) {
+                    while tokens.get(end + 1) == Some(&Token::Symbol(','))
+                        && let Some(next) = values(tokens, end + 2)
+                    {
+                        end = next;
                     }
-                    if tokens.get(end) == Some(&Token::Symbol(')')) {
-                        out.push('?');
-                        i = end;
-                        continue;
-                    }
+                    out.push('?');
+                    i = end;
+                    continue;
                 }
             }
             token => {
@@ -437,7 +497,9 @@ fn text(tokens: &[Token<'_>]) -> String {
 /// Words after which a table's name comes.
 const BEFORE_TABLE: [&str; 6] = ["FROM", "INTO", "UPDATE", "JOIN", "TABLE", "VIEW"];
 /// Words that may stand between.
-const BETWEEN: [&str; 6] = ["IF", "NOT", "EXISTS", "ONLY", "OR", "IGNORE"];
+const BETWEEN: [&str; 7] = ["IF", "NOT", "EXISTS", "ONLY", "OR", "IGNORE", "TABLE"];
+/// Operations that name their table right behind them.
+const OF_TABLE: [&str; 2] = ["COPY", "TRUNCATE"];
 
 fn summary(tokens: &[Token<'_>]) -> (String, String, Option<String>) {
     let operation = tokens.iter().find_map(|token| match token {
@@ -448,14 +510,15 @@ fn summary(tokens: &[Token<'_>]) -> (String, String, Option<String>) {
     let Some(operation) = operation.filter(sql).map(str::to_ascii_uppercase) else {
         return (String::new(), String::new(), None);
     };
-    let is = |list: &[&str], token: Option<&Token<'_>>| matches!(token, Some(Token::Word(word)) if list.iter().any(|w| word.eq_ignore_ascii_case(w)));
+    let copies = operation == "COPY";
     let mut targets: Vec<String> = Vec::new();
     // Of each open bracket whether it is that of a function with `FROM` among its arguments.
     let mut open = Vec::new();
     // What was taken for a list of tables is not read again.
     let mut read = 0;
     for (i, token) in tokens.iter().enumerate() {
-        let before = i.checked_sub(1).map(|before| &tokens[before]);
+        let token = *token;
+        let before = i.checked_sub(1).map(|before| tokens[before]);
         let (from, update) = (is(&["FROM"], Some(token)), is(&["UPDATE"], Some(token)));
         match token {
             Token::Symbol('(') => open.push(is(&["EXTRACT", "TRIM", "SUBSTRING", "OVERLAY"], before)),
@@ -464,27 +527,29 @@ fn summary(tokens: &[Token<'_>]) -> (String, String, Option<String>) {
             }
             _ => {}
         }
-        // `FOR UPDATE`, `ON DUPLICATE KEY UPDATE`, `DO UPDATE`, `ON UPDATE CASCADE`; `IS DISTINCT FROM`, `EXTRACT(x FROM y)`.
+        // `FOR UPDATE`, `ON DUPLICATE KEY UPDATE`, `DO UPDATE`, `ON UPDATE CASCADE`; `IS DISTINCT FROM`, `EXTRACT(x FROM y)`,
+        // `COPY t FROM STDIN`.
         let other = update && is(&["FOR", "KEY", "DO", "ON"], before)
-            || from && (is(&["DISTINCT"], before) || open.last() == Some(&true));
-        if i < read || other || !is(&BEFORE_TABLE, Some(token)) {
+            || from && (is(&["DISTINCT"], before) || open.last() == Some(&true) || (copies && open.is_empty()));
+        let named = is(&BEFORE_TABLE, Some(token)) || (before.is_none() && is(&OF_TABLE, Some(token)));
+        if i < read || other || !named {
             continue;
         }
         let mut next = i + 1;
-        while is(&BETWEEN, tokens.get(next)) {
+        while is(&BETWEEN, tokens.get(next).copied()) {
             next += 1;
         }
         while let Some((name, mut after)) = name(tokens, next) {
             // Functions are no tables.
             let called = tokens.get(after) == Some(&Token::Symbol('('));
-            if called && !is(&["INTO", "TABLE", "VIEW"], Some(token)) {
+            if called && !is(&["INTO", "TABLE", "VIEW", "COPY"], Some(token)) {
                 break;
             }
             if targets.len() < MAX_TARGETS && !targets.contains(&name) {
                 targets.push(name);
             }
             // `a, b`, `a x, b AS y`
-            after += usize::from(is(&["AS"], tokens.get(after)));
+            after += usize::from(is(&["AS"], tokens.get(after).copied()));
             let comma = |at: usize| tokens.get(at) == Some(&Token::Symbol(','));
             let alias = matches!(tokens.get(after), Some(Token::Word(_) | Token::Name(_))) && comma(after + 1);
             after += usize::from(alias);

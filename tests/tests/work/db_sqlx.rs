@@ -55,7 +55,7 @@ async fn a_statement_is_a_client_span() {
     for (key, value) in [
         ("db.system.name", "sqlite"),
         ("db.namespace", "shop"),
-        ("db.query.text", "INSERT INTO orders(item) VALUES(?), (?)"),
+        ("db.query.text", "INSERT INTO orders(item) VALUES(?)"),
         ("db.query.summary", "INSERT orders"),
         ("db.operation.name", "INSERT"),
         ("db.collection.name", "orders"),

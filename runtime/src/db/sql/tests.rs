@@ -1,4 +1,4 @@
-use super::Dialect::{MySql, Postgres, Redshift, Sqlite};
+use super::Dialect::{Cockroach, MySql, Postgres, Redshift, Sqlite};
 use super::*;
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn values_go_and_names_stay() {
         (
             Postgres,
             "INSERT INTO t (a, b) VALUES ($1, 'x', 1.5e-3), (2, 0xFF, 1_000)",
-            "INSERT INTO t(a, b) VALUES(?), (?)",
+            "INSERT INTO t(a, b) VALUES(?)",
         ),
         (
             Postgres,
@@ -61,12 +61,22 @@ fn values_go_and_names_stay() {
         (
             Sqlite,
             r#"SELECT "id" FROM "t" WHERE "t"."a" = "secret" AND b IN ("s1", "s2") AND c LIKE "s%" AND "t"."d" = "t"."e""#,
-            r#"SELECT "id" FROM "t" WHERE "t"."a" = ? AND b IN(?) AND c LIKE ? AND "t"."d" = "t"."e""#,
+            r#"SELECT ? FROM "t" WHERE "t"."a" = ? AND b IN(?) AND c LIKE ? AND "t"."d" = "t"."e""#,
         ),
         (
             Sqlite,
             r#"INSERT INTO "t" ("a", "b") VALUES ("s1", 2), (3, "s2")"#,
-            r#"INSERT INTO "t" ("a", "b") VALUES(?), (?)"#,
+            r#"INSERT INTO "t" ("a", "b") VALUES(?)"#,
+        ),
+        (
+            Postgres,
+            "SELECT a FROM t WHERE id IN ($1::int, -2, +3) AND c >= 6 AND d <> 7 AND e != 8 AND f || g",
+            "SELECT a FROM t WHERE id IN(?) AND c >= ? AND d <> ? AND e != ? AND f || g",
+        ),
+        (
+            MySql,
+            "INSERT INTO t VALUES (1, now()), (2, 3), (4, 5)",
+            "INSERT INTO t VALUES(?, now()), (?)",
         ),
     ] {
         assert_eq!(show(statement, dialect).text, expected);
@@ -88,6 +98,11 @@ fn tokens_end_where_the_server_ends_them() {
         (Postgres, r"SELECT a @@E'it\'s secret', b", "SELECT a @@?, b"),
         (Postgres, "SELECT E'a'\n'it\\'s secret', b", "SELECT ?, b"),
         (Redshift, r"SELECT 'it\'s secret', $$my secret$$, b", "SELECT ?, ?, b"),
+        (
+            Cockroach,
+            r"SELECT b'it\'s secret', e'it\'s secret', 'a\', b",
+            "SELECT ?, ?, ?, b",
+        ),
         (Sqlite, r"SELECT e'a\', 'secret' FROM t", "SELECT ?, ? FROM t"),
         // What quotes, and what does not.
         (Postgres, "SELECT a ` 2, 'it`s secret'", "SELECT a ` ?, ?"),
@@ -115,16 +130,27 @@ fn double_quoted_texts_of_sqlite_are_hidden() {
     for (statement, expected) in [
         (
             r#"SELECT "id" FROM "my t" WHERE d BETWEEN "s1" AND "s2" AND "id" = 1"#,
-            r#"SELECT "id" FROM "my t" WHERE d BETWEEN ? AND ? AND "id" = ?"#,
+            r#"SELECT ? FROM "my t" WHERE d BETWEEN ? AND ? AND ? = ?"#,
         ),
         (
-            r#"SELECT lower("ada@example.com"), max("id")"#,
-            r#"SELECT lower(?), max( "id")"#,
+            r#"SELECT a LIKE b ESCAPE "s", "t"."id", max("t"."id")"#,
+            r#"SELECT a LIKE b ESCAPE ?, "t"."id", max("t"."id")"#,
         ),
-        (r#"SELECT a LIKE b ESCAPE "s""#, "SELECT a LIKE b ESCAPE ?"),
         (
-            r#"SELECT "id" AS "the id" FROM t LIMIT "s""#,
-            r#"SELECT "id" AS "the id" FROM t LIMIT ?"#,
+            r#"SELECT a AS "the id" FROM "a", "b" x JOIN "c" ON a = ("s") WHERE x IN (lower("s")) LIMIT "s""#,
+            r#"SELECT a AS "the id" FROM "a", "b" x JOIN "c" ON a = (?) WHERE x IN(lower(?)) LIMIT ?"#,
+        ),
+        (
+            r#"UPDATE "t" SET "a" = "s", "b" = -"s" WHERE "s" = c"#,
+            r#"UPDATE "t" SET "a" = ?, "b" = -? WHERE ? = c"#,
+        ),
+        (
+            r#"INSERT INTO "t" ("a", b) SELECT "s", coalesce(c, "s") FROM "u""#,
+            r#"INSERT INTO "t" ("a", b) SELECT ?, coalesce(c, ?) FROM "u""#,
+        ),
+        (
+            r#"CREATE TABLE IF NOT EXISTS "t" ("a" TEXT DEFAULT "s", "b" REFERENCES "u")"#,
+            r#"CREATE TABLE IF NOT EXISTS "t" ("a" TEXT DEFAULT ?, "b" REFERENCES "u")"#,
         ),
     ] {
         assert_eq!(
@@ -208,6 +234,11 @@ fn summaries() {
             None,
         ),
         ("DROP TABLE a, b", "DROP a b", None),
+        ("COPY t (a, b) FROM STDIN", "COPY t", Some("t")),
+        ("COPY (SELECT a FROM t) TO STDOUT", "COPY t", Some("t")),
+        ("TRUNCATE orders", "TRUNCATE orders", Some("orders")),
+        ("TRUNCATE TABLE ONLY orders", "TRUNCATE orders", Some("orders")),
+        ("LOAD DATA INFILE 'x' INTO TABLE t", "LOAD t", Some("t")),
         ("GRANT SELECT ON TABLE a TO b", "GRANT a", Some("a")),
         (
             "SELECT TRIM(BOTH FROM x), (SELECT substring(a from 2) FROM u), z FROM t",
@@ -248,13 +279,13 @@ proptest! {
     #[test]
     fn nothing_quoted_shows(
         parts in proptest::collection::vec((0usize..8, 0usize..12, "[a-z '\"`$#/*\\\\\\-\n]{0,8}", "[a-z '\"`$#/*\\\\\\-]{0,8}"), 1..8),
-        dialect in prop_oneof![Just(Postgres), Just(Redshift), Just(MySql), Just(Sqlite)],
+        dialect in prop_oneof![Just(Postgres), Just(Cockroach), Just(Redshift), Just(MySql), Just(Sqlite)],
     ) {
         let mut statement = "SELECT a".to_owned();
         for (form, between, left, right) in parts {
             let value = format!("{left}SECRET{right}");
             let (doubled, escaped) = (value.replace('\'', "''"), value.replace('\\', "\\\\").replace('\'', "\\'"));
-            let postgres = matches!(dialect, Postgres | Redshift);
+            let postgres = dialect.like_postgres();
             let backslashes = matches!(dialect, MySql | Redshift);
             let dollarless = value.replace('$', "");
             let text = match form {
@@ -264,6 +295,7 @@ proptest! {
                 3 => format!("--  {}\n", value.replace('\n', "")),
                 4 => format!("/* {} */", value.replace(['*', '/'], "")),
                 5 if dialect == MySql => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\"\"")),
+                6 if dialect == Cockroach => format!("b'{escaped}'"),
                 6 if dialect == MySql => format!("# {}\n", value.replace('\n', "")),
                 _ if backslashes => format!("'{escaped}'"),
                 _ => format!("'{doubled}'"),
