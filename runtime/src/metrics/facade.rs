@@ -16,7 +16,7 @@ use metrics::{
 };
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock};
 
 static STREAMS: Streams<Label> = Streams::new();
 
@@ -24,6 +24,8 @@ static STREAMS: Streams<Label> = Streams::new();
 struct Described {
     unit: &'static str,
     help: SharedString,
+    /// Its series have been gathered under that unit, and keep it: under another they would be other series.
+    shown: bool,
 }
 
 static DESCRIBED: LazyLock<RwLock<HashMap<String, Described, BuildQuick>>> = LazyLock::new(RwLock::default);
@@ -78,11 +80,16 @@ impl Source for Facade {
     fn families(&self, out: &mut Vec<Family>) {
         let first = out.len();
         STREAMS.families(out);
-        let described = DESCRIBED.read().unwrap_or_else(PoisonError::into_inner);
+        let mut described = DESCRIBED.write().unwrap_or_else(PoisonError::into_inner);
         for family in &mut out[first..] {
-            if let Some(Described { unit, help }) = described.get(&*family.name) {
-                family.unit = Cow::Borrowed(unit);
-                family.help = Cow::Owned(help.to_string());
+            let shown = !family.points.is_empty();
+            if let Some(described) = described.get_mut(&*family.name) {
+                described.shown |= shown;
+                family.unit = Cow::Borrowed(described.unit);
+                family.help = Cow::Owned(described.help.to_string());
+            } else if shown && described.len() < MAX_DESCRIBED {
+                let (unit, help) = ("", SharedString::default());
+                described.insert(family.name.to_string(), Described { unit, help, shown });
             }
         }
     }
@@ -92,10 +99,25 @@ fn describe(name: &KeyName, unit: Option<Unit>, help: SharedString) {
     if name.as_str().len() > MAX_NAME {
         return;
     }
+    let unit = unit.map_or("", ucum);
     let mut described = DESCRIBED.write().unwrap_or_else(PoisonError::into_inner);
-    if described.len() < MAX_DESCRIBED || described.contains_key(name.as_str()) {
-        let unit = unit.map_or("", ucum);
-        described.insert(name.as_str().to_owned(), Described { unit, help });
+    if let Some(known) = described.get_mut(name.as_str()) {
+        known.help = help;
+        if !known.shown {
+            known.unit = unit;
+        } else if known.unit != unit {
+            say_once(
+                Level::Warn,
+                ("metrics", "described late"),
+                format_args!(
+                    "metric `{}` was shown without the unit that it is described with now (`{unit}`), and stays so; describe it before its first use",
+                    tame(name.as_str())
+                ),
+            );
+        }
+    } else if described.len() < MAX_DESCRIBED {
+        let shown = false;
+        described.insert(name.as_str().to_owned(), Described { unit, help, shown });
     }
 }
 
@@ -187,7 +209,10 @@ impl Recorder for Facade {
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        series(key, Kind::Histogram, Number::F64(0.0)).map_or_else(Histogram::noop, Histogram::from_arc)
+        Histogram::from_arc(Arc::new(Samples {
+            key: key.clone(),
+            series: OnceLock::new(),
+        }))
     }
 }
 
@@ -215,9 +240,21 @@ impl GaugeFn for Series {
     }
 }
 
-impl HistogramFn for Series {
+/// A histogram gets its buckets with its first value: the unit that they go by may be told after a handle of it was made, as where
+/// handles stand in statics.
+struct Samples {
+    key: Key,
+    series: OnceLock<Option<Arc<Series>>>,
+}
+
+impl HistogramFn for Samples {
     fn record(&self, value: f64) {
-        self.sample(value);
+        let series = self
+            .series
+            .get_or_init(|| series(&self.key, Kind::Histogram, Number::F64(0.0)));
+        if let Some(series) = series {
+            series.sample(value);
+        }
     }
 }
 
@@ -292,6 +329,27 @@ mod tests {
             panic!()
         };
         assert_eq!((&sizes.bounds[..], sizes.counts[6]), (SIZES, 1));
+    }
+
+    #[test]
+    fn a_unit_is_told_before_the_first_value_or_never() {
+        let histogram = metrics::with_local_recorder(&Facade, || {
+            metrics::counter!("f_late").increment(1);
+            metrics::histogram!("f_late_ms")
+        });
+        assert_eq!(family("f_late").unit, "");
+        metrics::with_local_recorder(&Facade, || {
+            metrics::describe_counter!("f_late", Unit::Bytes, "Said late.");
+            metrics::describe_histogram!("f_late_ms", Unit::Milliseconds, "Said in time.");
+        });
+        histogram.record(250.0);
+        let late = family("f_late");
+        assert_eq!((&*late.unit, &*late.help), ("", "Said late."));
+        let in_time = family("f_late_ms");
+        let PointValue::Histogram(value) = &in_time.points[0].value else {
+            panic!()
+        };
+        assert_eq!((&*in_time.unit, &value.bounds[..]), ("ms", PARTS));
     }
 
     #[test]

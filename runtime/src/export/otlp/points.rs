@@ -43,6 +43,9 @@ pub(crate) struct Part {
     values: Told,
 }
 
+/// A series that was last told of so long ago, in nanoseconds, is gone.
+const GONE: u64 = 10 * 60 * 1_000_000_000;
+
 type Scope = [(Cow<'static, str>, Cow<'static, str>)];
 /// Labels that name the scope of an instrument stand behind its own.
 pub(crate) const SCOPE: &str = "otel.scope.";
@@ -67,7 +70,8 @@ impl MetricEncoder {
         }
     }
 
-    /// The differences begin anew where they were delivered. Of series that are gone nothing is kept.
+    /// The differences begin anew where they were delivered. A series that is not there this time, as where what reads it panicked, may
+    /// be there again next time, and is not counted twice then; of one that is gone for longer nothing is kept.
     #[expect(clippy::mutable_key_type, reason = "what labels are looked up in never changes")]
     pub(crate) fn commit(&self, encoded: Encoded) {
         if self.temporality == Temporality::Cumulative {
@@ -86,6 +90,11 @@ impl MetricEncoder {
                     .into_keys()
                     .filter_map(|series| last.values.remove_entry(&series));
                 values.extend(old);
+            }
+        }
+        for (series, told) in std::mem::take(&mut last.values) {
+            if encoded.unix_nanos.saturating_sub(told.0) < GONE {
+                values.entry(series).or_insert(told);
             }
         }
         last.values = values;
@@ -537,6 +546,14 @@ mod tests {
         assert_eq!(value, 2);
         assert!(of.data_points[0].start_time_unix_nano >= before);
         assert_eq!(sum(&metrics[1]).1, 1);
+    }
+
+    #[test]
+    fn a_series_that_is_missing_once_is_not_counted_twice() {
+        let encoder = MetricEncoder::new(Temporality::Delta);
+        deliver(&encoder, encoder.encode(&[counter(100)]));
+        deliver(&encoder, encoder.encode(&[]));
+        assert_eq!(sum(&decode(&encoder.encode(&[counter(110)]))[0]).1, 10);
     }
 
     #[test]
