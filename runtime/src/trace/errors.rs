@@ -20,6 +20,7 @@ use crate::site::{ErrMode, Site};
 use std::error::Error;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// Sources that are followed: a chain may be a ring.
@@ -53,14 +54,19 @@ struct Told {
 
 fn chain_of(error: &dyn Error) -> Vec<String> {
     let mut messages = vec![shown(format_args!("{error}"))];
-    let mut source = error.source();
+    let mut source = source_of(error);
     while let Some(error) = source
         && messages.len() < DEPTH
     {
         messages.push(shown(format_args!("{error}")));
-        source = error.source();
+        source = source_of(error);
     }
     messages
+}
+
+/// User code: where it panics the chain ends.
+fn source_of<'e>(error: &'e dyn Error) -> Option<&'e (dyn Error + 'static)> {
+    catch_unwind(AssertUnwindSafe(|| error.source())).ok().flatten()
 }
 
 impl Told {

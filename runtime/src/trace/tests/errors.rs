@@ -82,3 +82,34 @@ fn a_panic_says_what_and_where() {
     );
     assert!(traced.run(crate::trace::current).is_none(), "the stack is empty again");
 }
+
+#[test]
+fn a_source_that_panics_ends_the_chain() {
+    #[derive(Debug)]
+    struct Bad;
+    impl fmt::Display for Bad {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bad")
+        }
+    }
+    impl std::error::Error for Bad {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            panic!("in a source")
+        }
+    }
+    let traced = Traced::new(|_| ());
+    let returned = traced.run(|| {
+        call(
+            site!("source panics"),
+            || Err::<(), _>(Bad),
+            |ret, s| {
+                use p::probe::*;
+                (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
+            },
+        )
+    });
+    assert!(returned.is_err());
+    let span = traced.span("source panics");
+    assert_eq!(span.status.as_ref().unwrap().message, "bad");
+    assert_eq!(text(&span, "outcome").unwrap(), "error");
+}
