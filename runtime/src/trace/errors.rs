@@ -181,10 +181,12 @@ pub(crate) fn by_hand<E: Error>(handle: Handle, error: &E) {
     );
 }
 
+/// The latest last: where there is no room for all, the oldest are forgotten.
 fn remember(live: &mut Live, marks: &[u64]) {
-    if live.seen.len() < SEEN {
-        live.seen.extend(marks);
-    }
+    live.seen.retain(|seen| !marks.contains(seen));
+    live.seen.extend(marks);
+    let over = live.seen.len().saturating_sub(SEEN);
+    live.seen.drain(..over);
 }
 
 fn exception(handle: Handle, of: Option<&str>, message: &str, stacktrace: Option<&str>, room: u32) {

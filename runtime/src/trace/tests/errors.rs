@@ -27,6 +27,39 @@ fn an_error_is_told_where_it_surfaced() {
 }
 
 #[test]
+fn an_error_that_returns_after_many_is_told_once() {
+    let traced = Traced::new(|_| ());
+    let attempt = |n: u32| {
+        call(
+            site!("attempt"),
+            || Err::<(), _>(format!("attempt {n}")),
+            |ret, s| {
+                use p::probe::*;
+                (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
+            },
+        )
+    };
+    let retried = traced.run(|| {
+        call(
+            site!("retries"),
+            || {
+                (0..99).for_each(|n| assert!(attempt(n).is_err()));
+                attempt(99)
+            },
+            |ret, s| {
+                use p::probe::*;
+                (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
+            },
+        )
+    });
+    assert_eq!(retried, Err("attempt 99".to_owned()));
+    let retries = traced.span("retries");
+    assert_eq!(retries.status.unwrap().message, "attempt 99");
+    assert!(retries.events.is_empty(), "passed on: {:?}", retries.events);
+    assert_eq!(traced.lines().len(), 100, "a line for each attempt");
+}
+
+#[test]
 fn an_unrecorded_error_is_told_once_too() {
     let traced = Traced::new(|setup| setup.sampler = Sampler::AlwaysOff);
     traced.run(|| wrong().unwrap_err());
