@@ -20,7 +20,7 @@ pub(crate) struct Fields<'a> {
     pub(crate) room: u32,
     pub(crate) dropped: u32,
     pub(crate) written: u32,
-    /// Longest text, in characters.
+    /// Longest text, in characters, and longest value of bytes.
     pub(crate) longest: u32,
 }
 
@@ -64,8 +64,12 @@ impl Fields<'_> {
     /// There is room, and it need not be cut.
     #[inline]
     fn is_usual(&self, value: Scalar<'_>) -> bool {
-        // No fewer bytes than characters.
-        self.room != 0 && !matches!(value, Scalar::Text(text) if text.len() > self.longest as usize)
+        let length = match value {
+            Scalar::Text(text) => text.len(), // no fewer bytes than characters
+            Scalar::Bytes(bytes) => bytes.len(),
+            _ => 0,
+        };
+        self.room != 0 && length <= self.longest as usize
     }
 
     #[inline]
@@ -77,11 +81,8 @@ impl Fields<'_> {
 
     #[cold]
     fn append_otherwise(&mut self, key: Key<'_>, name: &str, value: Scalar<'_>) {
-        let (of_span, value) = match value {
-            value if is_of_span(name) => (true, value),
-            Scalar::Text(text) => (false, Scalar::Text(truncated(text, self.longest))),
-            other => (false, other),
-        };
+        let of_span = is_of_span(name);
+        let value = if of_span { value } else { cut(value, self.longest) };
         if self.room != 0 {
             self.append(key, value);
         } else if of_span {
@@ -125,6 +126,15 @@ impl Fields<'_> {
         }
         let n = (self.out.len() - start) as u32;
         self.out[start - 4..start].copy_from_slice(&n.to_le_bytes());
+    }
+}
+
+/// What the limit leaves of it.
+fn cut(value: Scalar<'_>, longest: u32) -> Scalar<'_> {
+    match value {
+        Scalar::Text(text) => Scalar::Text(truncated(text, longest)),
+        Scalar::Bytes(bytes) => Scalar::Bytes(bytes.get(..longest as usize).unwrap_or(bytes)),
+        other => other,
     }
 }
 

@@ -313,6 +313,20 @@ fn limits_hold_and_drops_are_counted() {
     assert_eq!((span.links.len(), span.dropped_links_count), (1, 1));
 }
 
+#[test]
+fn bytes_are_cut_to_the_limit() {
+    let traced = Traced::new(|setup| setup.limits.value_length = 3);
+    traced.run(|| {
+        tracing::info_span!("bytes", long = [7_u8; 100].as_slice(), fits = [7_u8; 3].as_slice()).in_scope(|| {
+            crate::current().set("set", [7_u8; 50].as_slice());
+        });
+    });
+    let span = traced.span("bytes");
+    for key in ["long", "fits", "set"] {
+        assert_eq!(value(&span, key), Some(Value::BytesValue(vec![7; 3])), "{key}");
+    }
+}
+
 /// A call with two fields.
 fn with_fields<R>(site: &'static Site, fields: [&dyn p::Value; 2], body: impl FnOnce() -> R) -> R {
     let mut call = p::Call::<{ SPAN | SAID }>::idle(site);
