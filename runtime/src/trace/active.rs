@@ -1,6 +1,6 @@
 //! The span of one call, as the call sees it.
 
-use super::body::{self, Item, Items, Key, Scalar};
+use super::body::{Item, Items, Key, Scalar};
 use super::chosen::{self, Given};
 use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
 use super::drain;
@@ -14,7 +14,7 @@ use super::pipeline::{self, Shared};
 use super::slab::Handle;
 use super::store::{self, ParentRef, SLAB, Start};
 use super::timing;
-use super::visit::{self, Fields};
+use super::visit::Fields;
 use crate::operation::Said;
 use crate::outcome::CallOutcome;
 use crate::probe::ErrorRef;
@@ -594,20 +594,14 @@ pub(crate) fn said(handle: Handle, options: &SpanOptions) {
         store::link(handle, context);
     }
     SLAB.with(handle, |live| {
-        for item in Items(&options.held).texts() {
-            if let Item::Attribute(key, value) = item {
-                if live.attributes_left == 0 {
-                    live.fixed.dropped_attributes += 1;
-                    continue;
+        let names = live.fixed.meta.map(Metadata::fields);
+        live.write(true, |fields| {
+            for item in Items(&options.held).texts() {
+                if let Item::Attribute(key, value) = item {
+                    fields.held(key, names, value);
                 }
-                live.attributes_left -= 1;
-                let value = match value {
-                    Scalar::Text(text) => Scalar::Text(visit::truncated(text, live.longest)),
-                    other => other,
-                };
-                body::attribute(&mut live.body, key, value);
             }
-        }
+        });
     });
 }
 

@@ -6,7 +6,7 @@ use crate::secret::{REDACTED, hidden, is_secret};
 use crate::site::Site;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use tracing_core::field::{Field, Visit};
+use tracing_core::field::{Field, FieldSet, Visit};
 
 /// What a field says whose `Debug` or `Display` panicked.
 pub(crate) const PANICKED: &str = "<panicked while formatting>";
@@ -43,10 +43,16 @@ impl Fields<'_> {
     /// Appends an attribute if there is room.
     #[inline]
     pub(crate) fn named(&mut self, key: Key<'_>, value: Scalar<'_>) {
+        self.held(key, None, value);
+    }
+
+    /// The same of a value that was held; `fields` are those of its call site.
+    #[inline]
+    pub(crate) fn held(&mut self, key: Key<'_>, fields: Option<&FieldSet>, value: Scalar<'_>) {
         if self.is_usual(value) {
             self.append(key, value);
         } else {
-            self.append_otherwise(key, name_of(key, None), value);
+            self.append_otherwise(key, name_of(key, fields), value);
         }
     }
 

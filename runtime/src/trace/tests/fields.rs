@@ -327,6 +327,31 @@ fn bytes_are_cut_to_the_limit() {
     }
 }
 
+#[test]
+fn what_is_held_for_a_first_poll_has_the_same_limits() {
+    let traced = Traced::new(|setup| {
+        setup.limits.value_length = 3;
+        setup.limits.attributes = 1;
+    });
+    traced.run(|| {
+        let site = site!("held", fields: &["text", "bytes", "otel.kind", "otel.name"]);
+        let mut call = p::Call::<SPAN>::prepare(site);
+        assert!(call.on() && call.open());
+        call.fields(&[&"longer", &[7_u8; 50].as_slice(), &"server", &"GET /x"]);
+        block_on(p::future_prepared::<SPAN, _, _>(
+            call,
+            std::future::ready(()),
+            |(), _| (),
+        ));
+    });
+    let span = traced.span("GET /x");
+    assert_eq!((span.kind, span.dropped_attributes_count), (2, 1));
+    assert_eq!(
+        (text(&span, "text").as_deref(), value(&span, "bytes")),
+        (Some("lon"), None)
+    );
+}
+
 /// A call with two fields.
 fn with_fields<R>(site: &'static Site, fields: [&dyn p::Value; 2], body: impl FnOnce() -> R) -> R {
     let mut call = p::Call::<{ SPAN | SAID }>::idle(site);
