@@ -60,21 +60,22 @@ impl Ratio {
         Carried::of(Some(state.into()), &Baggage::default())
     }
 
-    /// Under a parent whose own decision counts for nothing.
+    /// Under a parent whose own decision counts for nothing. `last`: no one chooses after it, so its threshold explains what is kept.
     #[cold]
-    fn independent(self, parent: &ParentIds, trace: [u64; 2]) -> Decision {
+    fn independent(self, parent: &ParentIds, trace: [u64; 2], last: bool) -> Decision {
         let state = parent.ids.trace_state().unwrap_or_default();
         let ot = Ot::of(state);
         if ot.random.is_none() && parent.ids.flags().0 & TraceFlags::RANDOM.0 == 0 {
             presumed_random();
         }
         let sampled = ot.randomness(trace) >= self.threshold;
-        let unchanged = if sampled {
+        let explains = sampled && last;
+        let unchanged = if explains {
             ot.threshold == Some(self.threshold)
         } else {
             !ot.has_threshold
         };
-        let digits = sampled.then(|| probability::digits(self.threshold));
+        let digits = explains.then(|| probability::digits(self.threshold));
         Decision {
             sampled,
             state: (!unchanged).then(|| probability::with_threshold(state, digits.as_deref()).map(Into::into)),
@@ -97,7 +98,7 @@ fn presumed_random() {
 }
 
 /// The trace state that stays right beside a decision which no threshold explains: without one, where one came from afar.
-/// `follows`: the parent's decision is followed, so its threshold stays where it explains that.
+/// `follows`: the parent's decision is followed and is the last, so its threshold stays where it explains that.
 #[cold]
 fn inherited(parent: &ParentIds, trace: [u64; 2], sampled: bool, follows: bool) -> Decision {
     let erased = parent.ids.trace_state().and_then(|state| {
@@ -202,20 +203,21 @@ impl Sampler {
         self.ratio().and_then(Ratio::mark)
     }
 
+    /// `last`: the tail rules do not choose again, after which no threshold tells a span's share.
     #[inline]
-    pub(crate) fn decide(&self, parent: Option<&ParentIds>, trace: [u64; 2]) -> Decision {
+    pub(crate) fn decide(&self, parent: Option<&ParentIds>, trace: [u64; 2], last: bool) -> Decision {
         let sampled = match (self, parent) {
             (Self::AlwaysOn, _) | (Self::ParentBased(Root::AlwaysOn), None) => true,
             // The program's own was not asked where the thread ends.
             (Self::AlwaysOff, _) | (Self::ParentBased(Root::AlwaysOff) | Self::Custom(_), None) => false,
             (Self::Ratio(ratio) | Self::ParentBased(Root::Ratio(ratio)), None) => ratio.keeps(trace),
-            (Self::Ratio(ratio), Some(parent)) => return ratio.independent(parent, trace),
+            (Self::Ratio(ratio), Some(parent)) => return ratio.independent(parent, trace, last),
             (Self::ParentBased(_) | Self::Custom(_), Some(parent)) => parent.ids.flags().is_sampled(),
         };
         match parent {
             // What is local was put right when it began.
             Some(parent) if parent.ids.remote() && parent.ids.carried.is_some() => {
-                inherited(parent, trace, sampled, matches!(self, Self::ParentBased(_)))
+                inherited(parent, trace, sampled, last && matches!(self, Self::ParentBased(_)))
             }
             _ => Decision { sampled, state: None },
         }
@@ -285,7 +287,7 @@ mod tests {
     const NONE: &str = "none";
 
     fn decide(sampler: &Sampler, parent: &ParentIds) -> (bool, String) {
-        let Decision { sampled, state } = sampler.decide(Some(parent), parent.ids.trace);
+        let Decision { sampled, state } = sampler.decide(Some(parent), parent.ids.trace, true);
         let state = match &state {
             None => SAME,
             Some(None) => NONE,

@@ -129,7 +129,7 @@ pub(crate) fn start(shared: &Shared, local: &mut Local, start: &Start<'_>, ids: 
     };
     let Decision { sampled, state } = match &decided {
         Some(decided) => decided.decision(),
-        None => shared.sampler.decide(parent.as_ref(), trace),
+        None => shared.sampler.decide(parent.as_ref(), trace, shared.tail.is_none()),
     };
     if sampled {
         flags = flags.with(TraceFlags::SAMPLED);

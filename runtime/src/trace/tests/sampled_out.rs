@@ -55,6 +55,32 @@ fn a_ratio_says_its_threshold_on_what_it_kept() {
     assert!(spans.iter().all(|(_, span)| span.trace_state == "ot=th:8"));
 }
 
+#[test]
+fn no_threshold_is_said_where_the_tail_rules_choose_again() {
+    let ratio = Ratio::new(0.999);
+    for sampler in [Sampler::Ratio(ratio), Sampler::ParentBased(Root::Ratio(ratio))] {
+        let traced = Traced::new(|setup| {
+            setup.sampler = sampler.clone();
+            setup.tail = Some("ratio=1".parse().unwrap());
+        });
+        let state = || crate::trace::current().unwrap().trace_state;
+        traced.run(|| {
+            for _ in 0..20 {
+                plain(site!("root"), || {
+                    assert_eq!(state(), None, "{sampler}");
+                    plain(site!("child"), || assert_eq!(state(), None, "{sampler}"));
+                });
+            }
+            let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("served"));
+            call.begin();
+            call.parent(&caller(true, Some("ot=th:8;rv:fffffffffffffe,a=1")));
+            call.enter();
+            assert_eq!(state().as_deref(), Some("ot=rv:fffffffffffffe,a=1"), "{sampler}");
+            call.finish(&(), |(), _| ());
+        });
+    }
+}
+
 fn is_passed(span: &tracing::Span) -> bool {
     crate::trace::passed::is_passed(crate::trace::subscriber::named(&span.id().unwrap()).unwrap())
 }
