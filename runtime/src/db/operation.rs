@@ -90,7 +90,7 @@ impl Operation {
         let mut span = ActiveSpan::default();
         span.open(&SITE, start, None);
         if span.recording() {
-            describe(&span, &shown, target);
+            describe(&mut span, &shown, target);
         }
         Self {
             span,
@@ -182,7 +182,7 @@ impl Drop for Entered<'_> {
     }
 }
 
-fn describe(span: &ActiveSpan, shown: &Shown, target: &Target) {
+fn describe(span: &mut ActiveSpan, shown: &Shown, target: &Target) {
     fn given(text: &str) -> Option<Scalar<'_>> {
         (!text.is_empty()).then(|| text.into())
     }

@@ -126,7 +126,7 @@ impl Exchange {
         exchange
     }
 
-    fn describe_request(&self, method: &Method, uri: &Uri, (address, port): (&str, u16), resends: u32) {
+    fn describe_request(&mut self, method: &Method, uri: &Uri, (address, port): (&str, u16), resends: u32) {
         if let Some(rpc) = &self.rpc {
             self.span.plain_fields(
                 &RPC,

@@ -71,7 +71,7 @@ impl Exchange {
         let of = if rpc.is_some() { &RPC } else { &HTTP };
         let mut exchange = Self::begin(Side::Server, of, operation.key.clone(), rpc, head.context());
         if exchange.span.recording() {
-            describe(&exchange, head, operation.common, settings);
+            describe(&mut exchange, head, operation.common, settings);
         }
         exchange.sized(head.content_length());
         let request_id = settings
@@ -98,8 +98,8 @@ impl Exchange {
     }
 }
 
-fn describe(exchange: &Exchange, head: &impl Head, common: Option<u32>, settings: &Settings) {
-    let (span, key) = (&exchange.span, &exchange.key);
+fn describe(exchange: &mut Exchange, head: &impl Head, common: Option<u32>, settings: &Settings) {
+    let (span, key) = (&mut exchange.span, &exchange.key);
     let (address, port) = head.server();
     let port = port.filter(|port| *port != words::default_port(key.scheme));
     let agent = head.user_agent().map(words::text);

@@ -2,7 +2,7 @@
 
 use super::body::{Item, Items, Key, Scalar};
 use super::chosen::{self, Given};
-use super::context::{SpanContext, SpanId, TraceFlags, TraceId};
+use super::context::{SpanContext, SpanId, TraceId};
 use super::drain;
 use super::errors;
 use super::live::Live;
@@ -299,40 +299,15 @@ impl ActiveSpan {
         self.handle.is_some() || self.foreign.is_some()
     }
 
-    /// Its ids and what is decided of it.
-    #[inline]
-    fn identity(&self) -> Ids {
-        let bits = self.bits();
-        Ids {
-            bits,
-            ..self.ids.clone()
-        }
-    }
-
-    /// What is decided of it, which may be later than its beginning.
-    #[inline]
-    fn bits(&self) -> u64 {
-        if let Some(handle) = self.handle
-            && chosen::is_late()
-            && let Some(bits) = SLAB.with(handle, |live| live.ids.bits)
-        {
-            bits
-        } else {
-            self.ids.bits
-        }
-    }
-
     /// Makes it current on this thread.
     #[inline]
     pub(crate) fn enter(&self, site: &'static Site) {
         if self.is_direct() {
             local::with(|local| {
-                local
-                    .stack
-                    .push_copy(&self.ids, self.bits(), self.handle, site.metadata());
+                local.stack.push_copy(&self.ids, self.handle, site.metadata());
             });
             if modes::any() {
-                otel::entered(&self.identity());
+                otel::entered(&self.ids);
                 self.timed();
             }
         } else if let Some(span) = &self.foreign {
@@ -358,17 +333,18 @@ impl ActiveSpan {
     }
 
     /// Values for the site's fields, by position.
-    pub(crate) fn fields(&self, site: &'static Site, values: &[&dyn Value]) {
+    pub(crate) fn fields(&mut self, site: &'static Site, values: &[&dyn Value]) {
         if !self.fields_elsewhere(site, values)
             && let Some(handle) = self.handle
         {
-            record_fields(handle, site, values);
+            let decided = record_fields(handle, site, values);
+            self.decided(decided);
         }
     }
 
     /// The same of values that no user code shows.
     #[cfg(any(feature = "tower", feature = "actix-web", feature = "db-sqlx"))]
-    pub(crate) fn plain_fields(&self, site: &'static Site, values: &[Option<Scalar<'_>>]) {
+    pub(crate) fn plain_fields(&mut self, site: &'static Site, values: &[Option<Scalar<'_>>]) {
         let given = || {
             values
                 .iter()
@@ -385,7 +361,7 @@ impl ActiveSpan {
             store::plain(handle, true, |fields| {
                 given().for_each(|(at, value)| fields.placed(site, at, value));
             });
-            chosen::fields(handle);
+            self.decided(chosen::fields(handle));
         }
     }
 
@@ -408,6 +384,14 @@ impl ActiveSpan {
                 }
             }
         })
+    }
+
+    /// A sampler of the program's own may have decided by the fields.
+    #[inline]
+    fn decided(&mut self, ids: Option<Ids>) {
+        if let Some(ids) = ids {
+            self.ids = ids;
+        }
     }
 
     /// The same under another subscriber; false where there is none.
@@ -534,12 +518,12 @@ impl ActiveSpan {
     /// Its ids, recorded or not, for those who pass them on.
     #[cfg(any(feature = "tower", feature = "db-sqlx"))]
     pub(crate) fn context(&self) -> Option<SpanContext> {
-        self.is_ours().then(|| self.identity().context())
+        self.is_ours().then(|| self.ids.context())
     }
 
     /// Its ids when it is sampled, else those of the sampled span current on this thread.
     pub(crate) fn exemplar(&self) -> Option<(TraceId, SpanId)> {
-        if self.is_ours() && TraceFlags(self.bits() as u8).is_sampled() {
+        if self.is_ours() && self.ids.flags().is_sampled() {
             return Some((self.ids.trace(), SpanId(self.ids.span)));
         }
         sampled()
@@ -558,10 +542,10 @@ pub(crate) fn sampled() -> Option<(TraceId, SpanId)> {
     .flatten()
 }
 
-/// Values for the site's fields, by position.
-pub(crate) fn record_fields(handle: Handle, site: &'static Site, values: &[&dyn Value]) {
+/// Values for the site's fields, by position. The span's identity, where that may be another by them.
+pub(crate) fn record_fields(handle: Handle, site: &'static Site, values: &[&dyn Value]) -> Option<Ids> {
     store::attributes(handle, true, false, |fields| record(site, values, fields));
-    chosen::fields(handle);
+    chosen::fields(handle)
 }
 
 /// Asks a sampler of the program's own about the span of a call.

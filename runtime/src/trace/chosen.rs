@@ -8,7 +8,7 @@
 use super::body::{self, Item, Items, Key, Scalar};
 use super::context::{SpanContext, TraceFlags, TraceId};
 use super::drain;
-use super::local::{self, Carried, Local};
+use super::local::{self, Carried, Ids, Local};
 use super::pipeline::Shared;
 use super::sampler::{Decision, Sampler};
 use super::slab::Handle;
@@ -253,35 +253,27 @@ pub(crate) fn is_late() -> bool {
     UNDECIDED.load(Ordering::Relaxed)
 }
 
-/// A span's fields are there: whoever waits for them to decide does so now.
+/// A span's fields are there: whoever waits for them to decide does so now. Its identity, where that may be another now.
 #[inline]
-pub(crate) fn fields(handle: Handle) {
-    if is_late() {
-        decide(handle);
-    }
+pub(crate) fn fields(handle: Handle) -> Option<Ids> {
+    if is_late() { decide(handle) } else { None }
 }
 
 #[cold]
-fn decide(handle: Handle) {
+fn decide(handle: Handle) -> Option<Ids> {
     let waiting = local::with(|local| {
         let at = local.undecided.iter().rposition(|(of, _)| *of == handle)?;
         Some(local.undecided.remove(at).1)
     });
-    let Some(Some(parent)) = waiting else { return };
-    let found = SLAB.with(handle, |live| {
+    let parent = waiting??;
+    let (ids, meta, kind, body) = SLAB.with(handle, |live| {
         let fixed = &live.fixed;
-        fixed
-            .meta
-            .map(|meta| (live.ids.clone(), meta, fixed.kind, live.body.clone()))
-    });
-    let Some(Some((ids, meta, kind, body))) = found else {
-        return;
-    };
-    let Some(shared) = drain::pipeline(ids.pipeline()) else {
-        return;
-    };
+        let meta = fixed.meta?;
+        Some((live.ids.clone(), meta, fixed.kind, live.body.clone()))
+    })??;
+    let shared = drain::pipeline(ids.pipeline())?;
     let Sampler::Custom(custom) = &shared.sampler else {
-        return;
+        return None;
     };
     let asked = Asked {
         parent: parent.as_ref(),
@@ -311,8 +303,9 @@ fn decide(handle: Handle) {
         } else {
             local.counters().sampled_out.add(1);
         }
-        if let Some(ids) = ids {
-            local.stack.identify(handle, &ids);
+        if let Some(ids) = &ids {
+            local.stack.identify(handle, ids);
         }
     });
+    ids
 }

@@ -569,10 +569,10 @@ fn take(spans: &mut Vec<(u64, ActiveSpan)>, token: u64) -> Option<ActiveSpan> {
 
 /// Does something with a span of another subscriber, whose code may open spans itself: so nothing is borrowed meanwhile.
 #[cold]
-fn elsewhere(token: u64, f: impl FnOnce(&ActiveSpan)) {
+fn elsewhere(token: u64, f: impl FnOnce(&mut ActiveSpan)) {
     let taken = ELSEWHERE.try_with(|spans| take(&mut spans.borrow_mut().1, token));
-    if let Ok(Some(span)) = taken {
-        f(&span);
+    if let Ok(Some(mut span)) = taken {
+        f(&mut span);
         let mut span = Some(span);
         let _ = ELSEWHERE.try_with(|spans| {
             let spans = &mut spans.borrow_mut().1;

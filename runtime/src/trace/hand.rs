@@ -399,7 +399,7 @@ struct Under(u64);
 impl Under {
     fn new(kept: &Kept) -> Self {
         local::with(|local| {
-            local.stack.push_copy(&kept.ids, kept.ids.bits, kept.handle, kept.meta);
+            local.stack.push_copy(&kept.ids, kept.handle, kept.meta);
         });
         otel::entered(&kept.ids);
         Self(kept.ids.span)

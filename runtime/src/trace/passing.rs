@@ -53,7 +53,7 @@ pub(crate) fn end_beside(token: u64) {
 /// The same while a future of that identity is polled.
 pub(crate) fn enter(ids: &Ids, meta: &'static Metadata<'static>) {
     if ids.span != 0 && switch::passing() {
-        local::with(|local| local.stack.push_copy(ids, ids.bits, None, meta));
+        local::with(|local| local.stack.push_copy(ids, None, meta));
     }
 }
 

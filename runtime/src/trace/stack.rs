@@ -293,14 +293,14 @@ impl Stack {
         *self.next() = frame;
     }
 
-    /// Pushes a span that lives in the slab, or is not recorded: this is its identity, but for the word of what is decided of it. Written
-    /// where it goes, word by word: of a copy made of one that was just written, pairs of words are waited for.
+    /// Pushes a span that lives in the slab, or is not recorded: this is its identity. Written where it goes, word by word: of a copy made
+    /// of one that was just written, pairs of words are waited for.
     #[inline]
-    pub(crate) fn push_copy(&mut self, ids: &Ids, bits: u64, handle: Option<Handle>, meta: &'static Metadata<'static>) {
+    pub(crate) fn push_copy(&mut self, ids: &Ids, handle: Option<Handle>, meta: &'static Metadata<'static>) {
         let frame = self.next();
         frame.ids.trace = ids.trace;
         frame.ids.span = ids.span;
-        frame.ids.bits = bits;
+        frame.ids.bits = ids.bits;
         if ids.carried.is_some() || frame.ids.carried.is_some() {
             frame.ids.carried.clone_from(&ids.carried);
         }

@@ -284,7 +284,7 @@ fn enter_known(named: Handle) {
     let handle = passed::resolved(named);
     if let Some((ids, Some(meta))) = SLAB.with(handle, |live| (live.ids.clone(), live.fixed.meta)) {
         local::with(|local| {
-            local.stack.push_copy(&ids, ids.bits, Some(handle), meta);
+            local.stack.push_copy(&ids, Some(handle), meta);
         });
         otel::entered(&ids);
         timing::entered(handle);

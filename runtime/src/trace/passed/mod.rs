@@ -505,7 +505,7 @@ fn enter_otherwise(handle: Handle, place: Place) -> bool {
 #[cold]
 fn enter_told(handle: Handle) {
     if let Some((ids, meta)) = known(handle) {
-        local::with(|local| local.stack.push_copy(&ids, ids.bits, Some(handle), meta));
+        local::with(|local| local.stack.push_copy(&ids, Some(handle), meta));
         otel::entered(&ids);
     }
 }

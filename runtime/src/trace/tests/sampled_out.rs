@@ -1,6 +1,7 @@
 //! Spans that are not kept: by the sampler, by a parent that was not sampled, by the tail rules.
 
 use super::*;
+use crate::trace::chosen::{Asked, Choose, Chosen, Custom};
 
 #[test]
 fn a_sampled_out_parent_keeps_its_children_out() {
@@ -78,6 +79,61 @@ fn no_threshold_is_said_where_the_tail_rules_choose_again() {
             assert_eq!(state().as_deref(), Some("ot=rv:fffffffffffffe,a=1"), "{sampler}");
             call.finish(&(), |(), _| ());
         });
+    }
+}
+
+/// A sampler of the program's own that wants attributes.
+fn asked(choose: impl Fn(&Asked<'_>) -> (bool, Option<&'static str>) + Send + Sync + 'static) -> Sampler {
+    struct Late<F>(F);
+    impl<F: Fn(&Asked<'_>) -> (bool, Option<&'static str>) + Send + Sync> Choose for Late<F> {
+        fn name(&self) -> &'static str {
+            "late"
+        }
+        fn wants_attributes(&self) -> bool {
+            true
+        }
+        fn choose(&self, span: &Asked<'_>) -> Chosen {
+            let (sampled, state) = (self.0)(span);
+            Chosen {
+                sampled,
+                state: state.map(|state| Some(state.into())),
+                attributes: Vec::new(),
+            }
+        }
+    }
+    Sampler::Custom(Custom(Arc::new(Late(choose))))
+}
+
+#[test]
+fn what_a_sampler_says_by_the_fields_reaches_what_the_call_calls() {
+    for sampled in [true, false] {
+        let traced = Traced::new(|setup| setup.sampler = asked(move |_| (sampled, Some("mine=1"))));
+        let inside = || crate::trace::current().unwrap();
+        let (plainly, later) = traced.run(|| {
+            let mut call = p::Call::<SPAN>::idle(site!("plain", fields: &["f"]));
+            call.begin();
+            assert!(call.open());
+            call.fields(&[&5_u32 as &dyn p::Value]);
+            call.enter();
+            let plainly = inside();
+            call.finish(&(), |(), _| ());
+            let future = p::future::<SPAN, _, _, _>(
+                site!("async", fields: &["f"]),
+                |call| {
+                    assert!(call.on() && call.open());
+                    call.fields(&[&5_u32 as &dyn p::Value]);
+                    async move { inside() }
+                },
+                |_, _| (),
+            );
+            (plainly, block_on(future))
+        });
+        for context in [plainly, later] {
+            assert_eq!(context.is_sampled(), sampled);
+            assert_eq!(context.trace_state.as_deref(), Some("mine=1"));
+        }
+        assert_eq!(traced.spans().len(), if sampled { 2 } else { 0 });
+        assert!(traced.spans().iter().all(|(_, span)| span.trace_state == "mine=1"));
     }
 }
 
