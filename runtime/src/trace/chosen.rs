@@ -275,12 +275,17 @@ fn decide(handle: Handle) -> Option<Ids> {
     let Sampler::Custom(custom) = &shared.sampler else {
         return None;
     };
+    let link = |item| match item {
+        Item::Link { context } => Some(context),
+        _ => None,
+    };
+    let links: Vec<_> = Items(&body).texts().filter_map(link).collect();
     let asked = Asked {
         parent: parent.as_ref(),
         trace: ids.trace(),
         name: meta.name(),
         kind,
-        links: &[],
+        links: &links,
         meta,
         body: &body,
     };

@@ -137,6 +137,23 @@ fn what_a_sampler_says_by_the_fields_reaches_what_the_call_calls() {
     }
 }
 
+#[test]
+fn a_sampler_that_waits_for_the_fields_is_told_the_links() {
+    let known = caller(true, None);
+    let linked = known.clone();
+    let traced = Traced::new(|setup| setup.sampler = asked(move |span| (span.links == [linked.clone()], None)));
+    traced.run(|| {
+        let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("linked", fields: &["f"]));
+        call.begin();
+        call.link(|link| link(known));
+        assert!(call.open());
+        call.fields(&[&5_u32 as &dyn p::Value]);
+        call.enter();
+        call.finish(&(), |(), _| ());
+    });
+    assert_eq!(traced.span("linked").links.len(), 1);
+}
+
 fn is_passed(span: &tracing::Span) -> bool {
     crate::trace::passed::is_passed(crate::trace::subscriber::named(&span.id().unwrap()).unwrap())
 }
