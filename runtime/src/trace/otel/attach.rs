@@ -3,10 +3,11 @@
 //! what they set on it goes nowhere.
 
 use super::{OTEL_ATTACHING, convert, modes, with_context};
-use crate::trace::local::Ids;
+use crate::trace::local::{self, Ids};
 use opentelemetry::ContextGuard;
 use opentelemetry::trace::TraceContextExt as _;
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The guards of this thread's entered spans, by span id, the innermost last.
 struct Guards(Vec<(u64, ContextGuard)>);
@@ -57,8 +58,9 @@ fn attach(ids: &Ids) {
             convert::with_baggage(&cx, &context.baggage)
         }
     });
-    if let Some(cx) = attached {
-        let guard = cx.attach();
+    if let Some(cx) = attached
+        && let Some(guard) = unless_borrowed(|| cx.attach())
+    {
         let mut kept = Some((ids.span, guard));
         let _ = GUARDS.try_with(|guards| guards.borrow_mut().0.extend(kept.take()));
         if let Some((_, guard)) = kept {
@@ -76,8 +78,40 @@ fn detach(span: u64) {
     });
     if let Ok(Some(guard)) = guard {
         match with_context(|_| ()) {
-            Some(()) => drop(guard),
+            Some(()) => {
+                unless_borrowed(|| drop(guard));
+            }
             None => std::mem::forget(guard),
         }
+    }
+}
+
+/// The API panics where a context is attached or detached while the current one is borrowed, as inside `Context::map_current`; it cannot
+/// be asked before.
+fn unless_borrowed<R>(f: impl FnOnce() -> R) -> Option<R> {
+    local::guarded(|| catch_unwind(AssertUnwindSafe(f)).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{SpanId, TraceFlags, TraceId};
+    use opentelemetry::Context;
+    use opentelemetry::trace::SpanId as ApiSpanId;
+
+    #[test]
+    fn where_the_current_context_is_borrowed_nothing_is_attached() {
+        let ids = |span| Ids::new(TraceId(1), SpanId(span), TraceFlags::SAMPLED);
+        let current = || Context::map_current(|cx| cx.span().span_context().span_id());
+        attach(&ids(2));
+        Context::map_current(|_| {
+            attach(&ids(3));
+            detach(3);
+        });
+        assert_eq!(current(), ApiSpanId::from(2));
+        detach(2);
+        assert_eq!(current(), ApiSpanId::INVALID);
+        attach(&ids(4));
+        Context::map_current(|_| detach(4));
     }
 }
