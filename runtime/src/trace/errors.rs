@@ -306,7 +306,7 @@ mod unrecorded {
 /// A call that unwinds: message and place as the hook kept them. Its log line is written where the hook is: once, traced or not.
 #[cold]
 pub(crate) fn panicked(ids: &Ids, handle: Option<Handle>) {
-    let panicked = panics::current();
+    let panicked = panics::current(ids.span);
     let message = panicked.as_ref().map_or("", |panicked| &panicked.message);
     if let Some(handle) = handle {
         SLAB.with(handle, |live| {

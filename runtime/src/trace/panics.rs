@@ -1,5 +1,6 @@
 //! Message and place of a panic, kept for the spans that it unwinds.
 
+use super::local;
 use std::cell::RefCell;
 use std::panic::PanicHookInfo;
 use std::sync::Once;
@@ -9,6 +10,9 @@ use std::sync::Once;
 pub(crate) struct Panicked {
     pub(crate) message: String,
     pub(crate) location: String,
+    /// The ids of the spans that were current, which it may unwind. Any other is unwound by what `resume_unwind` began, of which the
+    /// hook sees nothing.
+    spans: Vec<u64>,
     /// A span has told it already.
     pub(crate) told: bool,
 }
@@ -30,9 +34,10 @@ pub(crate) fn install_hook() {
 }
 
 fn keep(info: &PanicHookInfo<'_>) {
-    if super::local::is_formatting() {
+    if local::is_formatting() {
         return; // of a field's formatting, caught there
     }
+    let spans = local::with(|local| local.stack.spans(&mut local.rng)).unwrap_or_default();
     let message = message(info).to_owned();
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     let _ = LAST.try_with(|last| {
@@ -40,6 +45,7 @@ fn keep(info: &PanicHookInfo<'_>) {
             *last = Some(Panicked {
                 message,
                 location,
+                spans,
                 told: false,
             });
         }
@@ -56,13 +62,15 @@ pub(crate) fn message<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
     }
 }
 
-/// The panic that unwinds this thread; the first to ask finds it untold.
-pub(crate) fn current() -> Option<Panicked> {
+/// The panic that unwinds that span of this thread; the first to ask finds it untold.
+pub(crate) fn current(span: u64) -> Option<Panicked> {
     if !std::thread::panicking() {
         return None;
     }
     LAST.try_with(|last| {
         let mut last = last.try_borrow_mut().ok()?;
+        // One that does not unwind the span is over.
+        last.take_if(|last| !last.spans.contains(&span));
         let panicked = last.clone();
         if let Some(last) = last.as_mut() {
             last.told = true;

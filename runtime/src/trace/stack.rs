@@ -406,6 +406,16 @@ impl Stack {
         self.current().iter().rposition(|frame| frame.ids.span == span)
     }
 
+    /// The ids of all current spans.
+    pub(crate) fn spans(&mut self, rng: &mut Rng) -> Vec<u64> {
+        for at in 0..self.depth {
+            if self.frames[at].ids.span == 0 {
+                self.resolve(at, rng);
+            }
+        }
+        self.current().iter().map(|frame| frame.ids.span).collect()
+    }
+
     /// The frames of a span take its identity anew.
     pub(crate) fn identify(&mut self, handle: Handle, ids: &Ids) {
         let current = self.frames[..self.depth].iter_mut();

@@ -117,6 +117,49 @@ fn a_panic_says_what_and_where() {
 }
 
 #[test]
+fn a_panic_that_is_over_is_told_of_no_other_span() {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    let traced = Traced::new(|_| ());
+    let resumed = |site| catch_unwind(AssertUnwindSafe(|| plain(site, || resume_unwind(Box::new("resumed")))));
+    traced.run(|| {
+        assert!(catch_unwind(|| panic!("under no span")).is_err());
+        assert!(resumed(site!("after one under no span")).is_err());
+        let _ = catch_unwind(|| {
+            plain(site!("around"), || {
+                let first = catch_unwind(|| plain(site!("first"), || panic!("of the first"))).unwrap_err();
+                plain(site!("between"), || ());
+                plain(site!("passes it on"), || {
+                    assert!(catch_unwind(|| plain(site!("second"), || panic!("of the second"))).is_err());
+                });
+                assert!(resumed(site!("after two")).is_err());
+                resume_unwind(first)
+            });
+        });
+        let _ = catch_unwind(|| {
+            plain(site!("goes on"), || {
+                let caught = catch_unwind(|| plain(site!("begins"), || panic!("caught and gone on with")));
+                plain(site!("cleans up"), || ());
+                resume_unwind(caught.unwrap_err())
+            });
+        });
+    });
+    for (name, message) in [
+        ("after one under no span", ""),
+        ("first", "of the first"),
+        ("second", "of the second"),
+        ("after two", ""),
+        ("around", ""),
+        ("begins", "caught and gone on with"),
+        ("goes on", "caught and gone on with"),
+    ] {
+        let span = traced.span(name);
+        assert_eq!(span.status.as_ref().unwrap().message, message, "{name}");
+        assert_eq!(text(&span, "outcome").unwrap(), "panic", "{name}");
+    }
+    assert!(traced.span("goes on").events.is_empty(), "told by the one it began in");
+}
+
+#[test]
 fn a_source_that_panics_ends_the_chain() {
     #[derive(Debug)]
     struct Bad;
