@@ -175,7 +175,8 @@ impl Vitals {
     }
 
     /// Sends what is recorded until now and waits for it on this thread, at most so long. True when everything recorded
-    /// before this call has left the process or was counted as lost.
+    /// before this call has left the process or was counted as lost. Spans that `VITALSIGN_TAIL` has yet to decide on wait on for the
+    /// root of their trace: what comes until then may be why it is kept.
     pub fn flush(&self, timeout: Duration) -> bool {
         self.inner.parts.flush(from_now(timeout))
     }

@@ -307,7 +307,8 @@ impl Pipeline {
         self.shared.id
     }
 
-    /// Every span that ended before this call has reached the sink when it returns true; false when the deadline came first.
+    /// Every span that ended before this call has reached the sink when it returns true, but for those that wait for the tail rules;
+    /// false when the deadline came first.
     #[expect(clippy::unused_self, reason = "one drainer serves all pipelines")]
     pub(crate) fn flush(&self, deadline: Instant) -> bool {
         drain::flush(deadline)
