@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// How much a line matters.
@@ -15,7 +16,7 @@ pub(crate) enum Level {
     Debug = 4,
 }
 
-type Handler = Box<dyn Fn(Level, &str) + Send + Sync>;
+type Handler = Arc<dyn Fn(Level, &str) + Send + Sync>;
 
 static HANDLER: RwLock<Option<Handler>> = RwLock::new(None);
 static LEVEL: AtomicU8 = AtomicU8::new(Level::Info as u8);
@@ -47,7 +48,7 @@ const AGAIN: Duration = Duration::from_secs(60);
 
 /// Puts something in the place of standard error.
 pub(crate) fn set_handler(handler: impl Fn(Level, &str) + Send + Sync + 'static) {
-    *HANDLER.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(handler));
+    *HANDLER.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(handler));
 }
 
 /// `OTEL_LOG_LEVEL`.
@@ -76,11 +77,16 @@ pub(crate) fn say(level: Level, message: fmt::Arguments<'_>) {
 }
 
 fn tell(level: Level, message: &str) {
-    let handler = HANDLER.read().unwrap_or_else(PoisonError::into_inner);
-    match &*handler {
+    let handler = HANDLER.read().unwrap_or_else(PoisonError::into_inner).clone();
+    match handler {
         Some(handler) => handler(level, message),
-        None => eprintln!("vitalsign: {message}"),
+        None => to_stderr(format_args!("vitalsign: {message}")),
     }
+}
+
+/// A line there, if it takes one: `eprintln!` panics where it does not, on threads of the user's or of ours.
+pub(crate) fn to_stderr(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Says it unless the same cause was told within the last minute.
@@ -131,6 +137,26 @@ mod tests {
             told(("away", "logs"), 180) && told(("status", "traces"), 180),
             "others are others"
         );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_standard_error_that_is_full_stops_no_one() {
+        use std::process::Command;
+        const ALONE: &str = "VITALSIGN_TEST_FULL_STDERR";
+        if std::env::var_os(ALONE).is_some() {
+            return tell(Level::Warn, "no one hears it");
+        }
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let name = concat!(module_path!(), "::a_standard_error_that_is_full_stops_no_one");
+        let (_, name) = name.split_once("::").expect("the crate's name");
+        let alone = Command::new(std::env::current_exe().expect("the test's own program"))
+            .args([name, "--exact", "--nocapture"])
+            .env(ALONE, "1")
+            .stderr(full.expect("/dev/full"))
+            .output();
+        let said = String::from_utf8(alone.expect("it starts").stdout).expect("text");
+        assert!(said.contains("test result: ok. 1 passed"), "{said}");
     }
 
     #[test]

@@ -296,7 +296,7 @@ pub(crate) fn line(level: Level, target: &'static str, message: &str, fields: &[
     if let Some(logs) = GLOBAL.get() {
         logs.record(level, target, None, write);
     } else {
-        eprintln!("{level} {target}: {message}");
+        crate::export::diag::to_stderr(format_args!("{level} {target}: {message}"));
     }
 }
 
