@@ -5,11 +5,17 @@ use crate::metrics::dynamic::Sample;
 use crate::operation::{Kept, OperationDef};
 use crate::site::Site;
 use crate::trace::active::SpanOptions;
-use crate::trace::{SpanId, TraceId, direct};
+use crate::trace::{SpanId, TraceId, chosen, direct};
 
 /// What a site with the bit `OPERATION` is besides.
 pub(super) fn of(site: &'static Site) -> Option<&'static OperationDef> {
     site.def.span.as_ref()?.operation.as_ref()
+}
+
+/// All that can be is said of the span before it is entered, for it has no fields of the user's: a sampler that waits for them decides.
+#[inline]
+pub(super) fn is_described(site: &'static Site) -> bool {
+    chosen::is_late() && site.def.span.as_ref().is_some_and(|span| span.fields.is_empty())
 }
 
 /// The call of a plain function begins: what is kept of it, and the token of its span.
@@ -30,7 +36,9 @@ pub(super) fn open(
         Some(options) => direct::open_with(site, start, &options),
     };
     operation.describe(SpanOf::Call(token), said.as_ref());
-    SpanOf::Call(token).described(site);
+    if is_described(site) {
+        direct::fields(token, site, &[]);
+    }
     (kept, token)
 }
 

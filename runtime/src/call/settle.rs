@@ -9,7 +9,7 @@ use crate::probe::{self, ErrorRef, ErrorValue};
 use crate::site::Site;
 use crate::trace::active::ActiveSpan;
 use crate::trace::body::Scalar;
-use crate::trace::{chosen, direct};
+use crate::trace::direct;
 use std::borrow::Cow;
 use tracing_core::field::Value;
 
@@ -83,19 +83,6 @@ impl SpanOf<'_> {
             Self::None => {}
             Self::Call(token) => direct::add(token, key, value),
             Self::Task(span) => span.add(key, value),
-        }
-    }
-
-    /// All is said of the span that can be before it is entered, unless it has fields of the user's: a sampler that waits for that
-    /// decides.
-    pub(super) fn described(self, site: &'static Site) {
-        if !chosen::is_late() || site.def.span.as_ref().is_none_or(|span| !span.fields.is_empty()) {
-            return;
-        }
-        match self {
-            Self::None => {}
-            Self::Call(token) => direct::fields(token, site, &[]),
-            Self::Task(span) => span.fields(site, &[]),
         }
     }
 

@@ -435,7 +435,9 @@ impl Live {
         if !self.no_span {
             self.span.open(site, self.start, self.options.take().as_deref());
             operation.describe(SpanOf::Task(&self.span), said.as_ref());
-            SpanOf::Task(&self.span).described(site);
+            if operation::is_described(site) {
+                self.span.fields(site, &[]);
+            }
         }
     }
 
