@@ -590,15 +590,14 @@ impl Stack {
             from -= 1;
         }
         for at in from..=at {
-            let below = at
-                .checked_sub(1)
-                .map(|below| (self.frames[below].ids.trace, self.frames[below].ids.carried.clone()));
+            let below = at.checked_sub(1).map(|below| self.frames[below].ids.clone());
             let frame = &mut self.frames[at];
             match (frame.marks.kind, below) {
                 (Kind::Copy | Kind::Own, _) => continue,
-                (Kind::LazyChild, Some((trace, carried))) => {
-                    frame.ids.trace = trace;
-                    frame.ids.carried = carried;
+                (Kind::LazyChild, Some(parent)) => {
+                    frame.ids.bits = Ids::bits(frame.ids.pipeline(), parent.flags().inherited());
+                    frame.ids.trace = parent.trace;
+                    frame.ids.carried = parent.carried;
                 }
                 (Kind::Passed, _) => {
                     frame.marks.kind = Kind::Copy;

@@ -152,6 +152,24 @@ fn a_sampler_that_waits_for_the_fields_is_told_the_links() {
         call.finish(&(), |(), _| ());
     });
     assert_eq!(traced.span("linked").links.len(), 1);
+fn the_random_flag_of_what_is_sampled_out_is_the_caller_s() {
+    let traced = Traced::new(|_| ());
+    for flags in [TraceFlags(0), TraceFlags::RANDOM] {
+        traced.run(|| {
+            let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("outer"));
+            call.begin();
+            call.parent(&remote(flags));
+            call.enter();
+            plain(site!("middle"), || {
+                plain(site!("inner"), || {
+                    let inner = crate::trace::current().unwrap();
+                    assert_eq!((inner.trace_id, inner.flags), (remote(flags).trace_id, flags));
+                });
+            });
+            call.finish(&(), |(), _| ());
+        });
+    }
+    assert!(traced.spans().is_empty());
 }
 
 fn is_passed(span: &tracing::Span) -> bool {
