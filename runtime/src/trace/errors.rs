@@ -5,9 +5,8 @@
 //! it on. Of spans that are not recorded a small table of the process keeps the same by their ids, since their calls may end on
 //! any thread.
 
-use super::body::{Key, STATUS_DESCRIPTION, Scalar};
+use super::body::{Key, Scalar};
 use super::drain;
-use super::finished::STATUS_ERROR;
 use super::live::Live;
 use super::local::{self, Ids, Local};
 use super::panics;
@@ -131,11 +130,8 @@ pub(crate) fn record(site: &'static Site, ids: &Ids, handle: Option<Handle>, err
     let surfaced = surfaced(ids, handle, &told);
     if let Some(handle) = handle {
         SLAB.with(handle, |live| {
-            live.fixed.status = STATUS_ERROR;
+            live.fail((mode != ErrMode::Off).then(|| told.message()));
             live.set("error.type", Scalar::Text(&error.error_type));
-            if mode != ErrMode::Off {
-                live.say(STATUS_DESCRIPTION, told.message());
-            }
         });
     }
     if !surfaced || mode == ErrMode::Off {
@@ -167,9 +163,8 @@ pub(crate) fn by_hand<E: Error>(handle: Handle, error: &E) {
     };
     let told = Told::of(&error);
     SLAB.with(handle, |live| {
-        live.fixed.status = STATUS_ERROR;
+        live.fail(Some(told.message()));
         live.set("error.type", Scalar::Text(&error.error_type));
-        live.say(STATUS_DESCRIPTION, told.message());
         remember(live, &told.marks);
     });
     exception(
@@ -310,11 +305,8 @@ pub(crate) fn panicked(ids: &Ids, handle: Option<Handle>) {
     let message = panicked.as_ref().map_or("", |panicked| &panicked.message);
     if let Some(handle) = handle {
         SLAB.with(handle, |live| {
-            live.fixed.status = STATUS_ERROR;
+            live.fail(Some(message).filter(|message| !message.is_empty()));
             live.set("error.type", Scalar::Text("panic"));
-            if !message.is_empty() {
-                live.say(STATUS_DESCRIPTION, message);
-            }
         });
     }
     let Some(panicked) = panicked.as_ref().filter(|panicked| !panicked.told) else {

@@ -1,7 +1,7 @@
 //! A live span in the slab: what is known of it so far, and what room the limits leave it.
 
-use super::body::{self, Item, Items};
-use super::finished::STATUS_ERROR;
+use super::body::{self, Item, Items, STATUS_DESCRIPTION};
+use super::finished::{STATUS_ERROR, STATUS_OK};
 use super::local::Ids;
 use super::pipeline::Limits;
 use super::slab::Handle;
@@ -71,7 +71,18 @@ impl Live {
         self.fixed.end = end;
         self.fixed.outcome = Some(outcome);
         if outcome == CallOutcome::Error {
-            self.fixed.status = STATUS_ERROR;
+            self.fail(None);
+        }
+    }
+
+    /// It failed, and what an operator should read. An Ok that the application said is final, as the specification has it.
+    pub(crate) fn fail(&mut self, description: Option<&str>) {
+        if self.fixed.status == STATUS_OK {
+            return;
+        }
+        self.fixed.status = STATUS_ERROR;
+        if let Some(description) = description {
+            self.say(STATUS_DESCRIPTION, description);
         }
     }
 

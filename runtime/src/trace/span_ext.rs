@@ -1,9 +1,8 @@
 //! What OpenTelemetry knows of a span and `tracing` does not, on `tracing::Span`.
 
-use super::body::STATUS_DESCRIPTION;
 use super::carrier::AsParent;
 use super::context::SpanContext;
-use super::finished::{STATUS_ERROR, STATUS_OK};
+use super::finished::STATUS_OK;
 use super::hand::AttributeValue;
 use super::passed;
 use super::pipeline::Shared;
@@ -108,12 +107,6 @@ pub(crate) fn set_status(handle: Handle, status: &Status) {
     SLAB.with(handle, |live| match status {
         Status::Unset => {}
         Status::Ok => live.fixed.status = STATUS_OK,
-        Status::Error(description) => {
-            // An Ok that the application said is final, as the specification has it.
-            if live.fixed.status != STATUS_OK {
-                live.fixed.status = STATUS_ERROR;
-                live.say(STATUS_DESCRIPTION, description);
-            }
-        }
+        Status::Error(description) => live.fail(Some(description)),
     });
 }

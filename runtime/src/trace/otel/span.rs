@@ -4,7 +4,7 @@ use crate::clock;
 use crate::export::otlp::traces;
 use crate::trace::body::{self, Key, Scalar};
 use crate::trace::context::SpanContext;
-use crate::trace::finished::{STATUS_ERROR, STATUS_OK};
+use crate::trace::finished::STATUS_OK;
 use crate::trace::live::Live;
 use crate::trace::pipeline::Shared;
 use crate::trace::slab::Handle;
@@ -216,13 +216,7 @@ impl api::Span for Span {
         self.change(|live, _| match status {
             Status::Unset => {}
             Status::Ok => live.fixed.status = STATUS_OK,
-            Status::Error { description } => {
-                // An Ok that was said is final, as the specification has it.
-                if live.fixed.status != STATUS_OK {
-                    live.fixed.status = STATUS_ERROR;
-                    live.say(body::STATUS_DESCRIPTION, &description);
-                }
-            }
+            Status::Error { description } => live.fail(Some(&description)),
         });
     }
 
