@@ -99,6 +99,11 @@ impl ErrorKind {
     }
 }
 
+/// Some span is current here. Baggage alone is none.
+fn is_under_a_span() -> bool {
+    crate::trace::current().is_some_and(|current| current.is_valid())
+}
+
 impl OperationDef {
     /// The names of the attributes that may be added to the span, for subscribers that ask beforehand.
     pub(crate) fn keys(&self) -> &'static [&'static str] {
@@ -117,7 +122,7 @@ impl OperationDef {
     }
 
     /// The call begins. A job's span hangs under its sender where nothing else is current, and is linked to it in any case.
-    pub(crate) fn begin(&self, options: Option<&mut SpanOptions>, current: bool) -> (Kept, Option<Said>) {
+    pub(crate) fn begin(&self, options: Option<&mut SpanOptions>) -> (Kept, Option<Said>) {
         let mut options = options;
         let said = options.as_mut().and_then(|options| options.operation.take());
         let kept = match (self, &said) {
@@ -130,7 +135,7 @@ impl OperationDef {
                 };
                 if let (Some(options), Some(sender)) = (options, delivery.and_then(|delivery| delivery.context.clone()))
                 {
-                    if !current && matches!(options.parent, Parent::Current) {
+                    if matches!(options.parent, Parent::Current) && !is_under_a_span() {
                         options.parent = Parent::Of(sender.clone());
                     }
                     options.links.push(sender);

@@ -27,7 +27,7 @@ pub(super) fn open(
     no_span: bool,
 ) -> (Kept, u64) {
     let Some(operation) = of(site) else { return (0, 0) };
-    let (kept, said) = operation.begin(options.as_deref_mut(), crate::trace::current().is_some());
+    let (kept, said) = operation.begin(options.as_deref_mut());
     if no_span {
         return (kept, 0);
     }

@@ -430,7 +430,7 @@ impl Live {
 
     fn open_operation(&mut self, site: &'static Site) {
         let Some(operation) = operation::of(site) else { return };
-        let (kept, said) = operation.begin(self.options.as_deref_mut(), crate::trace::current().is_some());
+        let (kept, said) = operation.begin(self.options.as_deref_mut());
         self.kept = kept;
         if !self.no_span {
             self.span.open(site, self.start, self.options.take().as_deref());

@@ -371,3 +371,32 @@ fn baggage_without_a_span_reaches_the_first_one_and_ends_with_its_closure() {
         assert!(crate::current().baggage().is_empty());
     });
 }
+
+const JOB: u8 = SPAN | SAID | crate::call::signals::OPERATION;
+
+/// A job that was sent by this span, begun and not ended.
+fn job(sender: &SpanContext) -> p::Call<JOB> {
+    const DEF: p::JobDef = p::JobDef {
+        name: "resize",
+        system: "redis",
+        queue: "images",
+    };
+    let mut call = p::Call::<JOB>::idle(site!("resize", operation: Some(p::OperationDef::Job(DEF))));
+    call.begin();
+    call.message(|delivery| p::message(sender, delivery));
+    call.enter();
+    call
+}
+
+#[test]
+fn a_job_under_baggage_alone_hangs_under_its_sender() {
+    let traced = Traced::new(|_| ());
+    let sender = remote(TraceFlags::SAMPLED);
+    traced.run(|| {
+        let worker = crate::trace::Baggage::default().with("worker", "1");
+        worker.run(|| job(&sender).finish(&(), |(), _| ()));
+    });
+    let (_, span) = &traced.spans()[0];
+    assert_eq!(span.trace_id, sender.trace_id.0.to_be_bytes());
+    assert_eq!(span.parent_span_id, sender.span_id.0.to_be_bytes());
+}
