@@ -94,7 +94,7 @@ pub struct Call<const SIGNALS: u8> {
     no_span: bool,
     /// [`Call::enter`] was reached, or the span opened for its fields.
     open: bool,
-    /// `root` or `parent`.
+    /// `root` or `parent`, or by a job's message.
     parent_said: bool,
     /// Ticks at the beginning, where a histogram wants them.
     start: u64,
@@ -263,7 +263,7 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
         self.open = true;
         if SIGNALS & OPERATION != 0 {
             let options = self.options.take().map(ManuallyDrop::into_inner);
-            (self.kept, self.span) = operation::open(self.site, self.start, options, self.no_span);
+            (self.kept, self.span, self.parent_said) = operation::open(self.site, self.start, options, self.no_span);
         } else if SIGNALS & SPAN != 0 && !self.no_span {
             self.span = match self.options.take() {
                 None => direct::open(self.site, self.start),

@@ -18,18 +18,22 @@ pub(super) fn is_described(site: &'static Site) -> bool {
     chosen::is_late() && site.def.span.as_ref().is_some_and(|span| span.fields.is_empty())
 }
 
-/// The call of a plain function begins: what is kept of it, and the token of its span.
+/// The call of a plain function begins: what is kept of it, the token of its span, and whether the span's parent is said, by the call or
+/// by its message.
 #[inline(never)]
 pub(super) fn open(
     site: &'static Site,
     start: u64,
     mut options: Option<Box<SpanOptions>>,
     no_span: bool,
-) -> (Kept, u64) {
-    let Some(operation) = of(site) else { return (0, 0) };
+) -> (Kept, u64, bool) {
+    let Some(operation) = of(site) else {
+        return (0, 0, false);
+    };
     let (kept, said) = operation.begin(options.as_deref_mut());
+    let parent_said = options.as_deref().is_some_and(SpanOptions::says_parent);
     if no_span {
-        return (kept, 0);
+        return (kept, 0, parent_said);
     }
     let token = match options {
         None => direct::open(site, start),
@@ -39,7 +43,7 @@ pub(super) fn open(
     if is_described(site) {
         direct::fields(token, site, &[]);
     }
-    (kept, token)
+    (kept, token, parent_said)
 }
 
 /// The call ends.

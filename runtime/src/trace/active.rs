@@ -143,6 +143,11 @@ impl SpanOptions {
         }
     }
 
+    /// It does not hang under what is current.
+    pub(crate) fn says_parent(&self) -> bool {
+        !matches!(self.parent, Parent::Current)
+    }
+
     /// Keeps the values of fields until the span opens: they were asked for before its first poll.
     pub(crate) fn hold(&mut self, site: &'static Site, values: &[&dyn Value]) {
         let mut fields = Fields {

@@ -400,3 +400,17 @@ fn a_job_under_baggage_alone_hangs_under_its_sender() {
     assert_eq!(span.trace_id, sender.trace_id.0.to_be_bytes());
     assert_eq!(span.parent_span_id, sender.span_id.0.to_be_bytes());
 }
+
+#[test]
+fn a_job_whose_future_stands_behind_an_alias_hangs_under_its_sender() {
+    let traced = Traced::new(|_| ());
+    let sender = remote(TraceFlags::SAMPLED);
+    let future =
+        traced.run(|| p::future_prepared::<JOB, _, _>(job(&sender).defer(), std::future::ready(()), |(), _| ()));
+    traced.run(|| plain(site!("who polls it"), || block_on(future)));
+    let polled = traced.span("who polls it");
+    let spans = traced.spans();
+    let (_, span) = spans.iter().find(|(_, span)| span.span_id != polled.span_id).unwrap();
+    assert_eq!(span.trace_id, sender.trace_id.0.to_be_bytes());
+    assert_eq!(span.parent_span_id, sender.span_id.0.to_be_bytes());
+}
