@@ -515,8 +515,7 @@ impl ActiveSpan {
     #[cold]
     pub(crate) fn discard(&mut self) {
         if let Some(handle) = self.handle.take() {
-            store::close(handle, |live| live.fixed.recorded = false);
-            local::with(|local| local.counters().ended.add(1));
+            store::discard(handle);
         }
     }
 

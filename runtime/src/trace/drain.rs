@@ -88,6 +88,15 @@ pub(super) fn discarded(spans: u64) {
     DISCARDED.fetch_add(spans, Ordering::Relaxed);
 }
 
+/// Ended where the thread's own count was out of reach.
+pub(super) static ENDED_APART: AtomicU64 = AtomicU64::new(0);
+
+/// A span ended there.
+#[cold]
+pub(super) fn ended_apart() {
+    ENDED_APART.fetch_add(1, Ordering::Relaxed);
+}
+
 /// Spans that ended when their thread had no state any more.
 static ORPHANS: Mutex<Option<Writer<Head>>> = Mutex::new(None);
 
@@ -105,7 +114,7 @@ impl Count {
         self.0.store(self.0.load(Ordering::Relaxed) + n, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -167,6 +176,7 @@ pub(crate) fn stats() -> TraceStats {
     for counters in &registry.counters {
         totals.add(counters);
     }
+    totals.ended += ENDED_APART.load(Ordering::Relaxed);
     TraceStats {
         started: totals.started,
         sampled_out: totals.sampled_out + super::passed::filled(),
@@ -234,6 +244,7 @@ fn wake() {
 /// A span that ended on a thread whose own state is gone.
 #[cold]
 pub(crate) fn orphan(head: Head, body: &[u8]) {
+    ended_apart();
     let mut orphans = locked(&ORPHANS);
     let writer = orphans.get_or_insert_with(|| new_ring(FIRST_RING));
     let mut head = head;

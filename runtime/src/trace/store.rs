@@ -226,9 +226,9 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
     if passed::is_passed(handle) {
         return passed::set_parent(shared, handle, parent);
     }
-    let Some(Some((meta, site, kind, was_recorded))) = SLAB.with(handle, |live| {
+    let Some(Some((meta, site, kind))) = SLAB.with(handle, |live| {
         let fixed = &live.fixed;
-        fixed.meta.map(|meta| (meta, fixed.site, fixed.kind, fixed.recorded))
+        fixed.meta.map(|meta| (meta, fixed.site, fixed.kind))
     }) else {
         return;
     };
@@ -256,9 +256,10 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
             local.recycle(closing.free());
             Some(parent)
         });
-        let recorded = parent.is_some();
         let limits = &shared.limits;
-        SLAB.with(handle, |live| {
+        let twins = parent.is_some();
+        let was_recorded = SLAB.with(handle, |live| {
+            let was_recorded = live.fixed.recorded;
             let span = live.ids.span;
             live.ids = ids;
             live.ids.span = span;
@@ -274,12 +275,13 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
             } else {
                 live.fixed.recorded = false;
             }
+            was_recorded
         });
-        if recorded && !was_recorded {
+        if twins && was_recorded == Some(false) {
             draft::hand_on(local, handle, handle);
         }
-        // The twin began; what it stands for is no other span.
-        if was_recorded {
+        // The twin began; what it stands for is no other span, or has been closed meanwhile.
+        if was_recorded.unwrap_or(twins) {
             local.counters().ended.add(1);
         }
     });
@@ -478,6 +480,16 @@ pub(crate) fn close(handle: Handle, settle: impl FnOnce(&mut Live)) -> bool {
         SLAB.give_back(std::iter::once(closing.free()));
     }
     true
+}
+
+/// Drops the reference to a span that was none: nothing of it is handed over.
+#[cold]
+pub(crate) fn discard(handle: Handle) {
+    let mut recorded = false;
+    close(handle, |live| recorded = std::mem::take(&mut live.fixed.recorded));
+    if recorded && local::with(|local| local.counters().ended.add(1)).is_none() {
+        drain::ended_apart();
+    }
 }
 
 /// Moves the span of a frame to the slab, for someone who needs an id to name it by. The frame holds the reference.

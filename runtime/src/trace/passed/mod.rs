@@ -603,11 +603,7 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
     let place = place(handle);
     if !table(place).is_some_and(|table| table.forward(place, made.get())) {
         // Someone else did so meanwhile.
-        let mut recorded = false;
-        store::close(made, |live| recorded = std::mem::take(&mut live.fixed.recorded));
-        if recorded {
-            local::with(|local| local.counters().ended.add(1));
-        }
+        store::discard(made);
         if let Some(handle) = forwarded(handle) {
             store::set_parent(shared, handle, parent);
         }

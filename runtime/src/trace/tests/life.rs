@@ -1,6 +1,8 @@
 //! Spans across threads and out of order, forged ids, bodies of every length.
 
 use super::*;
+use crate::trace::{SpanExt as _, drain, local, store};
+use std::sync::atomic::Ordering;
 
 #[test]
 fn the_filter_decides_what_exists() {
@@ -89,6 +91,49 @@ fn nothing_is_lost_between_threads() {
     let lost = stats().dropped_ring - before;
     assert_eq!(traced.spans().len() as u64 + lost, 4000);
     assert_eq!(lost, 0);
+}
+
+/// So many more spans have begun on this thread than ended on it.
+fn open_here() -> i64 {
+    let open = local::with(|local| {
+        let counters = local.counters();
+        counters.started.get() as i64 - counters.ended.get() as i64
+    });
+    open.unwrap()
+}
+
+#[test]
+fn a_span_that_many_threads_move_begins_and_ends_once() {
+    let traced = Traced::new(|_| ());
+    for _ in 0..50 {
+        let before = open_here();
+        let span = traced.run(|| tracing::info_span!("moved"));
+        let moves = |flags: [TraceFlags; 2]| {
+            for flags in flags.into_iter().cycle().take(100) {
+                span.set_parent(&remote(flags));
+            }
+            open_here()
+        };
+        let open = std::thread::scope(|scope| {
+            let (on, off) = (TraceFlags::SAMPLED, TraceFlags::default());
+            let threads = [[on, off], [off, on], [on, on]].map(|flags| scope.spawn(move || moves(flags)));
+            threads.map(|thread| thread.join().unwrap()).iter().sum::<i64>()
+        });
+        drop(span);
+        assert_eq!(open_here() + open, before);
+    }
+}
+
+#[test]
+fn a_span_that_ends_out_of_its_thread_s_reach_is_counted() {
+    let traced = Traced::new(|_| ());
+    let apart = || drain::ENDED_APART.load(Ordering::Relaxed);
+    let before = apart();
+    let span = traced.run(|| tracing::info_span!("orphan"));
+    let handle = crate::trace::subscriber::handle(&span.id().unwrap()).unwrap();
+    local::with(|_| store::close(handle, |_| ()));
+    assert!(apart() > before);
+    traced.span("orphan");
 }
 
 #[test]
