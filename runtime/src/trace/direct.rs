@@ -16,7 +16,7 @@ use super::passing;
 use super::pipeline::{self, Shared};
 use super::sampler::Quick;
 use super::slab::Handle;
-use super::stack::{self, FOREIGN, Frame, RECORDED, TOKEN_STEP};
+use super::stack::{self, FOREIGN, Frame, HANDED_ON, RECORDED, TOKEN_STEP};
 use super::store::{self, ParentRef, Start};
 use super::timing;
 use super::visit::Fields;
@@ -283,7 +283,7 @@ pub(crate) fn is_recorded(token: u64) -> bool {
 /// Ends the span of a call. `end` is 0 when no one has read the clock yet.
 #[inline(never)]
 pub(crate) fn close(token: u64, end: u64, outcome: CallOutcome) {
-    if token & (RECORDED | FOREIGN) != 0 || modes::any() {
+    if token & (RECORDED | FOREIGN | HANDED_ON) != 0 || modes::any() {
         return close_known(token, end, outcome);
     }
     if token == 0 {
@@ -294,7 +294,7 @@ pub(crate) fn close(token: u64, end: u64, outcome: CallOutcome) {
     }
 }
 
-/// One that is recorded, or of another subscriber's, or that someone wants to know of.
+/// One that is recorded, or of another subscriber's, or was handed on, or that someone wants to know of.
 #[inline(never)]
 fn close_known(token: u64, end: u64, outcome: CallOutcome) {
     if token == 0 {

@@ -4,7 +4,7 @@
 use super::active::Parent;
 use super::context::SpanContext;
 use super::local::{self, Ids};
-use super::stack::Frame;
+use super::stack::{Frame, HANDED_ON};
 use crate::switch;
 use tracing_core::Metadata;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -34,7 +34,10 @@ fn ids_of(context: &SpanContext) -> Ids {
 #[cold]
 pub(crate) fn begin(meta: &'static Metadata<'static>, ids: Ids, token: u64) -> u64 {
     local::with(|local| {
-        let token = if token == 0 { local.stack.token(false) } else { token };
+        let token = match token {
+            0 => local.stack.token(false) | HANDED_ON,
+            token => token,
+        };
         let mut frame = Frame::copy(ids, None, meta);
         frame.token = token;
         local.stack.push(frame);

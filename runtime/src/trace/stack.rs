@@ -420,7 +420,10 @@ impl Stack {
     pub(crate) fn identify(&mut self, handle: Handle, ids: &Ids) {
         let current = self.frames[..self.depth].iter_mut();
         for frame in current.filter(|frame| frame.handle == Some(handle)) {
+            let was = frame.is_sampled();
             frame.ids.clone_from(ids);
+            let is = frame.is_sampled();
+            count_sampled(|n| (n + u32::from(is)).saturating_sub(was.into()));
         }
     }
 
@@ -629,11 +632,13 @@ impl Stack {
 }
 
 /// Tokens keep their lowest bits free.
-pub(crate) const TOKEN_STEP: u64 = 4;
+pub(crate) const TOKEN_STEP: u64 = 8;
 /// The span is recorded.
 pub(crate) const RECORDED: u64 = 1;
 /// The span is of another subscriber: not of this stack.
 pub(crate) const FOREIGN: u64 = 2;
+/// The frame stands for what was handed on: not recorded here, and perhaps sampled where it came from.
+pub(crate) const HANDED_ON: u64 = 4;
 
 #[cfg(test)]
 mod tests {

@@ -172,6 +172,45 @@ fn the_random_flag_of_what_is_sampled_out_is_the_caller_s() {
     assert!(traced.spans().is_empty());
 }
 
+#[test]
+fn no_span_is_thought_sampled_after_its_frame_is_gone() {
+    use crate::trace::chosen::{Asked, Choose, Chosen, Custom};
+    use crate::trace::local::Ids;
+    use crate::trace::{direct, passing, stack};
+
+    /// Says no when it has seen the fields.
+    struct Late;
+    impl Choose for Late {
+        fn name(&self) -> &'static str {
+            "late"
+        }
+        fn wants_attributes(&self) -> bool {
+            true
+        }
+        fn choose(&self, _: &Asked<'_>) -> Chosen {
+            Chosen {
+                sampled: false,
+                state: None,
+                attributes: Vec::new(),
+            }
+        }
+    }
+    let traced = Traced::new(|setup| setup.sampler = Sampler::Custom(Custom(Arc::new(Late))));
+    traced.run(|| {
+        let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("dropped late", fields: &["n"]));
+        call.begin();
+        assert!(call.open() && stack::any_sampled());
+        call.fields(&[&1_u32]);
+        assert!(!stack::any_sampled());
+        call.finish(&(), |(), _| ());
+    });
+    let handed_on = Ids::of(&remote(TraceFlags::SAMPLED));
+    let token = passing::begin(site!("handed on").metadata(), handed_on, 0);
+    assert!(stack::any_sampled());
+    direct::close(token, 0, crate::outcome::CallOutcome::Ok);
+    assert!(crate::trace::current().is_none() && !stack::any_sampled());
+}
+
 fn is_passed(span: &tracing::Span) -> bool {
     crate::trace::passed::is_passed(crate::trace::subscriber::named(&span.id().unwrap()).unwrap())
 }
