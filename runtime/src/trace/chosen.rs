@@ -290,7 +290,7 @@ fn decide(handle: Handle) -> Option<Ids> {
         body: &body,
     };
     let chosen = choose(custom, &asked);
-    let ids = SLAB.with(handle, |live| {
+    let now = SLAB.with(handle, |live| {
         if !chosen.sampled {
             live.fixed.recorded = false;
             live.ids.bits &= !u64::from(TraceFlags::SAMPLED.0);
@@ -308,9 +308,9 @@ fn decide(handle: Handle) -> Option<Ids> {
         } else {
             local.counters().sampled_out.add(1);
         }
-        if let Some(ids) = &ids {
-            local.stack.identify(handle, ids);
+        if let Some(now) = &now {
+            local.stack.identify(handle, &ids, now);
         }
     });
-    ids
+    now
 }

@@ -38,7 +38,7 @@ pub enum Status {
 /// ```
 pub trait SpanExt {
     /// Hangs the span under another, of this process or not. The sampler is asked again, with that parent. To be called before
-    /// the span is entered: children that it has already keep the trace they began in.
+    /// the span is entered: children that it has already, and those of other threads that are in it, keep the trace they began in.
     fn set_parent(&self, parent: &(impl AsParent + ?Sized));
 
     /// Its ids, flags and trace state, recorded or not.

@@ -416,12 +416,19 @@ impl Stack {
         self.current().iter().map(|frame| frame.ids.span).collect()
     }
 
-    /// The frames of a span take its identity anew.
-    pub(crate) fn identify(&mut self, handle: Handle, ids: &Ids) {
+    /// The frames of a span take its identity anew; those under baggage of their own keep that.
+    pub(crate) fn identify(&mut self, handle: Handle, before: &Ids, ids: &Ids) {
         let current = self.frames[..self.depth].iter_mut();
-        for frame in current.filter(|frame| frame.handle == Some(handle)) {
+        for frame in current.filter(|frame| frame.handle.map(passed::resolved) == Some(handle)) {
             let was = frame.is_sampled();
-            frame.ids.clone_from(ids);
+            let carried = if frame.ids.carried == before.carried {
+                ids.carried.clone()
+            } else {
+                let trace_state = ids.carried.as_ref().and_then(|carried| carried.trace_state.clone());
+                Carried::of(trace_state, &frame.ids.baggage())
+            };
+            frame.ids = Ids { carried, ..ids.clone() };
+            frame.marks.kind = Kind::Copy;
             let is = frame.is_sampled();
             count_sampled(|n| (n + u32::from(is)).saturating_sub(was.into()));
         }

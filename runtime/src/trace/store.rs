@@ -221,7 +221,8 @@ pub(crate) fn name(local: &mut Local, meta: &'static Metadata<'static>, ids: &Id
     })
 }
 
-/// Moves a span under another parent, or to a trace of its own, and asks the sampler again.
+/// Moves a span under another parent, or to a trace of its own, and asks the sampler again. What begins under it on this thread from
+/// here on follows it.
 pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanContext>) {
     if passed::is_passed(handle) {
         return passed::set_parent(shared, handle, parent);
@@ -258,11 +259,10 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
         });
         let limits = &shared.limits;
         let twins = parent.is_some();
-        let was_recorded = SLAB.with(handle, |live| {
+        let moved = SLAB.with(handle, |live| {
             let was_recorded = live.fixed.recorded;
             let span = live.ids.span;
-            live.ids = ids;
-            live.ids.span = span;
+            let before = std::mem::replace(&mut live.ids, Ids { span, ..ids });
             live.parent = None;
             if let Some((span, remote)) = parent {
                 live.fixed.parent = span;
@@ -275,13 +275,16 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
             } else {
                 live.fixed.recorded = false;
             }
-            was_recorded
+            (was_recorded, before, live.ids.clone())
         });
-        if twins && was_recorded == Some(false) {
+        if twins && let Some((false, ..)) = &moved {
             draft::hand_on(local, handle, handle);
         }
+        if let Some((_, before, ids)) = &moved {
+            local.stack.identify(handle, before, ids);
+        }
         // The twin began; what it stands for is no other span, or has been closed meanwhile.
-        if was_recorded.unwrap_or(twins) {
+        if moved.map_or(twins, |(was_recorded, ..)| was_recorded) {
             local.counters().ended.add(1);
         }
     });

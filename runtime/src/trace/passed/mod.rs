@@ -596,12 +596,17 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
             draft::hand_on(local, handle, recorded);
         }
         let made = recorded.or_else(|| store::name(local, meta, &ids))?;
-        SLAB.with(made, |live| live.ids.span = known.span);
-        Some(made)
+        let ids = SLAB.with(made, |live| {
+            live.ids.span = known.span;
+            live.ids.clone()
+        })?;
+        Some((made, ids))
     });
-    let Some(made) = made.flatten() else { return };
+    let Some((made, ids)) = made.flatten() else { return };
     let place = place(handle);
-    if !table(place).is_some_and(|table| table.forward(place, made.get())) {
+    if table(place).is_some_and(|table| table.forward(place, made.get())) {
+        local::with(|local| local.stack.identify(made, &known, &ids));
+    } else {
         // Someone else did so meanwhile.
         store::discard(made);
         if let Some(handle) = forwarded(handle) {

@@ -185,6 +185,38 @@ fn by_hand() {
     assert_eq!(traced.spans().len(), 4);
 }
 
+#[test]
+fn what_begins_under_a_span_after_it_was_moved_follows_it() {
+    use crate::trace::SpanExt as _;
+    let baggage = |name| crate::trace::Baggage::default().with(name, "1");
+    let of = |root| Traced::new(|setup| setup.sampler = Sampler::ParentBased(root));
+    for traced in [of(Root::AlwaysOn), of(Root::AlwaysOff)] {
+        let parent = SpanContext {
+            baggage: baggage("moved"),
+            ..remote(TraceFlags::SAMPLED)
+        };
+        traced.run(|| {
+            let moved = tracing::info_span!("moved").entered();
+            let own = baggage("own");
+            own.run(|| {
+                moved.set_parent(&parent);
+                tracing::info_span!("child").in_scope(|| assert_eq!(crate::current().baggage(), own));
+            });
+            assert_eq!(crate::current().baggage(), parent.baggage);
+            plain(site!("call"), || ());
+            moved.set_parent(&remote(TraceFlags::default()));
+            plain(site!("not sampled"), || ());
+        });
+        assert!(!crate::trace::stack::any_sampled());
+        let (child, call) = (traced.span("child"), traced.span("call"));
+        for child in [&child, &call] {
+            assert_eq!(child.trace_id, parent.trace_id.0.to_be_bytes());
+        }
+        assert_eq!(child.parent_span_id, call.parent_span_id);
+        assert_eq!(traced.spans().len(), 2);
+    }
+}
+
 #[cfg(feature = "logs")]
 #[test]
 fn the_layer_over_a_registry() {
