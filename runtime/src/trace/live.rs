@@ -75,6 +75,12 @@ impl Live {
         }
     }
 
+    /// It is recorded, and has not ended. One that has may be here still, for those who hold it.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.fixed.recorded && self.fixed.end == 0
+    }
+
     /// It failed, and what an operator should read. An Ok that the application said is final, as the specification has it.
     pub(crate) fn fail(&mut self, description: Option<&str>) {
         if self.fixed.status == STATUS_OK {

@@ -15,11 +15,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tracing_core::Metadata;
 
-/// Age of the oldest recorded span of the store.
+/// Age of the oldest open span of the store.
 pub(super) fn oldest() -> Duration {
     let mut oldest = u64::MAX;
     SLAB.each(|_, live| {
-        if live.fixed.recorded {
+        if live.is_open() {
             oldest = oldest.min(live.fixed.start);
         }
     });
@@ -104,7 +104,7 @@ impl Watch {
         let (mut found, mut more, mut open) = (Vec::new(), 0, HashSet::new());
         let told = &self.told;
         SLAB.each(|handle, live| {
-            let Some(meta) = live.fixed.meta.filter(|_| live.fixed.recorded) else {
+            let Some(meta) = live.fixed.meta.filter(|_| live.is_open()) else {
                 return;
             };
             let age = Duration::from_nanos(clock::nanos_between(live.fixed.start, now));
@@ -150,4 +150,43 @@ fn say(long: &Long, threshold: Duration) {
             threshold.as_millis(),
         ),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::__private as p;
+    use crate::site::Site;
+    use crate::trace::live::Fixed;
+    use crate::trace::{local, store};
+
+    static SITE: Site = Site {
+        def: p::Def::bare("f"),
+        slots: p::Slots::new(),
+    };
+
+    /// A recorded span; `end`: 0 while it is open.
+    fn span(end: u64) -> Handle {
+        let free = local::with(local::Local::free_slot).flatten().unwrap();
+        let filled = SLAB.fill(free, |live| {
+            live.fixed = Fixed {
+                meta: Some(SITE.metadata()),
+                start: clock::now(),
+                end,
+                recorded: true,
+                ..Fixed::default()
+            };
+        });
+        filled.unwrap()
+    }
+
+    #[test]
+    fn what_has_ended_and_is_held_is_not_open() {
+        let (open, ended) = (span(0), span(clock::now()));
+        let mut watch = Watch::default();
+        watch.find(Duration::ZERO);
+        assert_eq!([open, ended].map(|span| watch.told.contains(&span)), [true, false]);
+        store::discard(open);
+        store::discard(ended);
+    }
 }
