@@ -163,6 +163,9 @@ pub(crate) fn by_hand<E: Error>(handle: Handle, error: &E) {
     };
     let told = Told::of(&error);
     SLAB.with(handle, |live| {
+        if !live.is_open() {
+            return;
+        }
         live.fail(Some(told.message()));
         live.set("error.type", Scalar::Text(&error.error_type));
         remember(live, &told.marks);

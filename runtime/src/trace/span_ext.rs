@@ -25,7 +25,7 @@ pub enum Status {
 }
 
 /// OpenTelemetry's side of a [`tracing::Span`], under [`init`](crate::init) and under [`layer`](crate::layer) alike; a layer behind
-/// `reload` is not found. Every method does nothing on a span that this crate does not record.
+/// `reload` is not found. Every method but `context` does nothing on a span that this crate does not record, or that has ended.
 ///
 /// # Examples
 ///
@@ -105,6 +105,7 @@ impl SpanExt for tracing::Span {
 
 pub(crate) fn set_status(handle: Handle, status: &Status) {
     SLAB.with(handle, |live| match status {
+        _ if !live.is_open() => {}
         Status::Unset => {}
         Status::Ok => live.fixed.status = STATUS_OK,
         Status::Error(description) => live.fail(Some(description)),

@@ -229,7 +229,8 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
     }
     let Some(Some((meta, site, kind))) = SLAB.with(handle, |live| {
         let fixed = &live.fixed;
-        fixed.meta.map(|meta| (meta, fixed.site, fixed.kind))
+        let meta = fixed.meta.filter(|_| fixed.end == 0)?;
+        Some((meta, fixed.site, fixed.kind))
     }) else {
         return;
     };
@@ -294,9 +295,7 @@ pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanCo
 pub(crate) fn attributes(handle: Handle, by_index: bool, later: bool, write: impl FnOnce(&mut Fields<'_>)) {
     let Some(Some((room, longest, scarce))) = SLAB.with(handle, |live| {
         let scarce = later && live.is_scarce();
-        live.fixed
-            .recorded
-            .then_some((live.attributes_left, live.longest, scarce))
+        live.is_open().then_some((live.attributes_left, live.longest, scarce))
     }) else {
         return;
     };
@@ -330,7 +329,7 @@ pub(crate) fn attributes(handle: Handle, by_index: bool, later: bool, write: imp
 /// Appends attributes in whose values no user code has a part: right where they stay.
 pub(crate) fn plain(handle: Handle, by_index: bool, write: impl FnOnce(&mut Fields<'_>)) {
     SLAB.with(handle, |live| {
-        if live.fixed.recorded {
+        if live.is_open() {
             live.write(by_index, write);
         }
     });
@@ -365,12 +364,16 @@ pub(crate) fn said(handle: Handle, bytes: &[u8], written: u32, dropped: u32) {
 
 /// Whether what is said of a span is kept.
 pub(crate) fn is_recording(handle: Handle) -> bool {
-    SLAB.with(handle, |live| live.fixed.recorded).unwrap_or(false)
+    SLAB.with(handle, |live| live.is_open()).unwrap_or(false)
 }
 
 /// Appends one attribute, no user code involved.
 pub(crate) fn set(handle: Handle, key: &str, value: body::Scalar<'_>) {
-    SLAB.with(handle, |live| live.set(key, value));
+    SLAB.with(handle, |live| {
+        if live.is_open() {
+            live.set(key, value);
+        }
+    });
 }
 
 /// How many attributes an event of that span may have.
@@ -394,10 +397,10 @@ pub(crate) fn line(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'_
 fn event_or_line(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'_>), room: u32, line: bool) {
     let Some(Some(longest)) = SLAB.with(handle, |live| {
         if live.events_left == 0 {
-            live.fixed.dropped_events += u32::from(live.fixed.recorded);
+            live.fixed.dropped_events += u32::from(live.is_open());
             return None;
         }
-        live.fixed.recorded.then_some(live.longest)
+        live.is_open().then_some(live.longest)
     }) else {
         return;
     };
@@ -432,7 +435,7 @@ pub(crate) fn link(handle: Handle, context: &SpanContext) {
         return; // baggage alone, which came with no span
     }
     SLAB.with(handle, |live| {
-        if !live.fixed.recorded {
+        if !live.is_open() {
             return;
         }
         if live.links_left == 0 {

@@ -42,6 +42,32 @@ fn clones_threads_and_odd_orders() {
 }
 
 #[test]
+fn a_span_that_has_ended_stays_as_it_was() {
+    let traced = Traced::new(|_| ());
+    let (held, current) = traced.run(|| plain(site!("ended"), || (tracing::Span::current(), crate::current())));
+    assert!(!current.is_recording());
+    let before = current.context();
+    current.set("late", 1);
+    current.event("late", []);
+    current.link(&remote(TraceFlags::SAMPLED));
+    current.set_status(crate::trace::Status::Error("late".into()));
+    current.record_error(&std::io::Error::other("late"));
+    held.set_attribute("late", 1);
+    held.set_parent(&remote(TraceFlags::SAMPLED));
+    assert_eq!(held.context(), before);
+    drop(held);
+    let span = traced.span("ended");
+    assert_eq!(
+        (value(&span, "late"), value(&span, "error.type"), &span.status),
+        (None, None, &None)
+    );
+    assert_eq!(
+        (span.events.len(), span.links.len(), span.dropped_attributes_count),
+        (0, 0, 0)
+    );
+}
+
+#[test]
 fn forged_ids_do_no_harm() {
     let traced = Traced::new(|_| ());
     let live = traced.run(|| tracing::info_span!("live"));
