@@ -81,6 +81,14 @@ impl Live {
         self.fixed.recorded && self.fixed.end == 0
     }
 
+    /// There is room for an event; one for which there is none is counted.
+    pub(super) fn takes_event(&mut self) -> bool {
+        if self.events_left == 0 {
+            self.fixed.dropped_events += u32::from(self.is_open());
+        }
+        self.events_left > 0 && self.is_open()
+    }
+
     /// It failed, and what an operator should read. An Ok that the application said is final, as the specification has it.
     pub(crate) fn fail(&mut self, description: Option<&str>) {
         if self.fixed.status == STATUS_OK {

@@ -353,11 +353,18 @@ pub(crate) fn begin_common(handle: Handle, number: u32, more: u32, write: impl F
     begun.unwrap_or(false)
 }
 
-/// Appends attributes that are encoded.
+/// Appends attributes that are encoded. Others may have taken their room meanwhile: other threads, or what formatted a value.
 pub(crate) fn said(handle: Handle, bytes: &[u8], written: u32, dropped: u32) {
     SLAB.with(handle, |live| {
-        live.body.extend_from_slice(bytes);
-        live.attributes_left = live.attributes_left.saturating_sub(written);
+        if !live.is_open() {
+            return;
+        }
+        if live.attributes_left < written {
+            live.say_again(bytes);
+        } else {
+            live.body.extend_from_slice(bytes);
+            live.attributes_left -= written;
+        }
         live.fixed.dropped_attributes += dropped;
     });
 }
@@ -395,13 +402,7 @@ pub(crate) fn line(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'_
 }
 
 fn event_or_line(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'_>), room: u32, line: bool) {
-    let Some(Some(longest)) = SLAB.with(handle, |live| {
-        if live.events_left == 0 {
-            live.fixed.dropped_events += u32::from(live.is_open());
-            return None;
-        }
-        live.is_open().then_some(live.longest)
-    }) else {
+    let Some(Some(longest)) = SLAB.with(handle, |live| live.takes_event().then_some(live.longest)) else {
         return;
     };
     let ticks = clock::now();
@@ -422,8 +423,11 @@ fn event_or_line(handle: Handle, name: &str, write: impl FnOnce(&mut Fields<'_>)
         },
         |(), bytes, _| {
             SLAB.with(handle, |live| {
-                live.events_left = live.events_left.saturating_sub(1);
-                live.body.extend_from_slice(bytes);
+                // Others may have taken its room meanwhile.
+                if live.takes_event() {
+                    live.events_left -= 1;
+                    live.body.extend_from_slice(bytes);
+                }
             });
         },
     );

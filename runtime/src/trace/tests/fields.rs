@@ -324,6 +324,17 @@ fn bytes_are_cut_to_the_limit() {
     let span = traced.span("bytes");
     for key in ["long", "fits", "set"] {
         assert_eq!(value(&span, key), Some(Value::BytesValue(vec![7; 3])), "{key}");
+/// Takes the room of the span whose value it is while it is being formatted.
+struct Greedy;
+
+impl fmt::Debug for Greedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let current = crate::trace::hand::current();
+        for n in 0..3 {
+            current.set(&format!("set {n}"), n);
+            current.event("by a value", []);
+        }
+        f.write_str("shown")
     }
 }
 
@@ -350,6 +361,50 @@ fn what_is_held_for_a_first_poll_has_the_same_limits() {
         (text(&span, "text").as_deref(), value(&span, "bytes")),
         (Some("lon"), None)
     );
+fn limits_hold_whoever_takes_the_room_meanwhile() {
+    let traced = Traced::new(|setup| {
+        (setup.limits.attributes, setup.limits.events) = (2, 2);
+        setup.span_events = true;
+    });
+    traced.run(|| {
+        let entered = tracing::info_span!("of tracing", n = tracing::field::Empty).entered();
+        tracing::info!(n = ?Greedy, "line");
+        entered.record("n", tracing::field::debug(Greedy));
+        drop(entered);
+        let shown = tracing_core::field::debug(Greedy);
+        with_fields(site!("call", fields: &["n", "m"]), [&shown, &1_u32], || ());
+    });
+    for (name, attributes, events) in [("of tracing", 3, 5), ("call", 3, 1)] {
+        let span = traced.span(name);
+        let own = |key: &str| !key.starts_with("code.") && key != "outcome";
+        let kept = span.attributes.iter().filter(|of| own(&of.key)).count();
+        assert_eq!((kept, span.dropped_attributes_count), (2, attributes), "{name}");
+        assert_eq!((span.events.len(), span.dropped_events_count), (2, events), "{name}");
+    }
+}
+
+#[test]
+fn an_event_limit_holds_across_threads() {
+    const LIMIT: u32 = 64;
+    let traced = Traced::new(|setup| setup.limits.events = LIMIT);
+    for _ in 0..20 {
+        let span = traced.run(|| tracing::info_span!("many"));
+        let handle = crate::trace::subscriber::handle(&span.id().unwrap()).unwrap();
+        let adds = || {
+            for _ in 0..LIMIT / 2 {
+                crate::trace::store::event(handle, "e", |_| std::thread::yield_now(), 0);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(adds);
+            }
+        });
+    }
+    for (_, span) in traced.spans() {
+        let events = (span.events.len() as u32, span.dropped_events_count);
+        assert_eq!(events, (LIMIT, LIMIT));
+    }
 }
 
 /// A call with two fields.
