@@ -400,7 +400,8 @@ impl Local {
 impl Drop for Local {
     fn drop(&mut self) {
         for handle in self.stack.drain_owned() {
-            if let Some(closing) = SLAB.release(handle, |_| ()) {
+            if let Some(mut closing) = SLAB.release(handle, |_| ()) {
+                closing.contents().clear();
                 self.free.push(closing.free());
             }
         }

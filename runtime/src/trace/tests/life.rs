@@ -163,6 +163,27 @@ fn a_span_that_ends_out_of_its_thread_s_reach_is_counted() {
 }
 
 #[test]
+fn a_slot_that_a_thread_leaves_behind_is_empty() {
+    let traced = Traced::new(|_| ());
+    let on_a_thread = |f: fn()| {
+        let dispatch = traced.dispatch.clone();
+        let thread = std::thread::spawn(move || dispatcher::with_default(&dispatch, f));
+        thread.join().unwrap();
+    };
+    on_a_thread(|| {
+        let mut call = p::Call::<SPAN>::idle(site!("left"));
+        call.entered();
+        crate::current().set("secret", "of another");
+        std::mem::forget(call);
+    });
+    // As many as a thread takes slots for, and so that one, too.
+    on_a_thread(|| drop([(); 64].map(|()| tracing::info_span!("next"))));
+    let spans = traced.spans();
+    assert_eq!(spans.len(), 64);
+    assert!(spans.iter().all(|(_, span)| value(span, "secret").is_none()));
+}
+
+#[test]
 fn a_long_body_goes_around_the_ring() {
     let traced = Traced::new(|_| ());
     let long = "x".repeat(1 << 20);
