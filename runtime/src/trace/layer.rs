@@ -174,6 +174,9 @@ where
     fn on_close(&self, id: Id, _: Context<'_, S>) {
         let place = self.spans.get().and_then(|spans| spans.remove(id.into_non_zero_u64()));
         if let Some(handle) = place.and_then(|place| Handle::from_u64(place.get())) {
+            // The registry closes what nothing but its being entered held before it tells of the exit, and then tells no layer of that
+            // which has a filter.
+            subscriber::leave_closing(handle);
             subscriber::close(handle);
         }
     }

@@ -13,6 +13,8 @@ use super::slab::Handle;
 use super::store::{self, ParentRef, SLAB, Start};
 use super::timing;
 use super::visit::{self, Fields};
+#[cfg(feature = "logs")]
+use crate::here::here;
 use crate::site::SpanKind;
 use std::sync::Arc;
 use tracing_core::span::{Attributes, Current, Id, Record};
@@ -316,6 +318,15 @@ fn leave_known(handle: Handle) {
             }
         }
         _ => {}
+    }
+}
+
+/// The same of a span that closes, which hardly ever is current.
+#[cfg(feature = "logs")]
+pub(crate) fn leave_closing(handle: Handle) {
+    // A look at the stack would move there what is passed over and entered, for the sake of what hardly ever is.
+    if !passed::leave_own(handle) && here(|here| here.passed.is_settled()) {
+        leave_known(handle);
     }
 }
 

@@ -275,9 +275,19 @@ fn the_layer_over_a_registry() {
             call.finish(&(), |(), _| ());
         });
         assert!(crate::trace::current().is_none());
+        for parent in [&remote, &SpanContext::default()] {
+            let span = tracing::info_span!("closed while it is current");
+            crate::trace::SpanExt::set_parent(&span, parent);
+            let id = span.id().unwrap();
+            dispatch.enter(&id);
+            drop(span);
+            tracing::info_span!("in it").in_scope(|| ());
+            dispatch.exit(&id);
+            assert!(crate::trace::current().is_none());
+        }
     });
     assert!(seen.lock().unwrap().contains(&"not for us"), "our filter is ours alone");
-    assert_eq!(traced.spans().len(), 4);
+    assert_eq!(traced.spans().len(), 8);
     let (outer, annotated) = (traced.span("outer layered"), traced.span("annotated"));
     assert_eq!(value(&outer, "n"), Some(Value::IntValue(1)));
     assert_eq!(annotated.parent_span_id, outer.span_id);
