@@ -117,6 +117,39 @@ fn a_panic_says_what_and_where() {
 }
 
 #[test]
+fn an_ok_that_was_said_outlasts_errors_and_panics() {
+    fn well() {
+        crate::current().set_status(crate::trace::Status::Ok);
+    }
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        tracing::info_span!("by hand").in_scope(|| {
+            well();
+            crate::current().record_error(&std::io::Error::other("handled"));
+        });
+        let returns = || {
+            well();
+            "x".parse::<u32>()
+        };
+        let _ = call(site!("returned"), returns, |ret, s| {
+            use p::probe::*;
+            (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
+        });
+        let panics = || {
+            well();
+            panic!("caught")
+        };
+        assert!(std::panic::catch_unwind(|| plain(site!("unwound"), panics)).is_err());
+    });
+    for name in ["by hand", "returned", "unwound"] {
+        let span = traced.span(name);
+        let status = span.status.as_ref().unwrap();
+        assert_eq!((status.code, &*status.message), (1, ""), "{name}");
+        assert!(text(&span, "error.type").is_some(), "{name}");
+    }
+}
+
+#[test]
 fn a_panic_that_is_over_is_told_of_no_other_span() {
     use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
     let traced = Traced::new(|_| ());
@@ -188,34 +221,4 @@ fn a_source_that_panics_ends_the_chain() {
     let span = traced.span("source panics");
     assert_eq!(span.status.as_ref().unwrap().message, "bad");
     assert_eq!(text(&span, "outcome").unwrap(), "error");
-fn an_ok_that_was_said_outlasts_errors_and_panics() {
-    fn well() {
-        crate::current().set_status(crate::trace::Status::Ok);
-    }
-    let traced = Traced::new(|_| ());
-    traced.run(|| {
-        tracing::info_span!("by hand").in_scope(|| {
-            well();
-            crate::current().record_error(&std::io::Error::other("handled"));
-        });
-        let returns = || {
-            well();
-            "x".parse::<u32>()
-        };
-        let _ = call(site!("returned"), returns, |ret, s| {
-            use p::probe::*;
-            (&&&&&&&&p::Probe(ret)).vitalsign_settle(s);
-        });
-        let panics = || {
-            well();
-            panic!("caught")
-        };
-        assert!(std::panic::catch_unwind(|| plain(site!("unwound"), panics)).is_err());
-    });
-    for name in ["by hand", "returned", "unwound"] {
-        let span = traced.span(name);
-        let status = span.status.as_ref().unwrap();
-        assert_eq!((status.code, &*status.message), (1, ""), "{name}");
-        assert!(text(&span, "error.type").is_some(), "{name}");
-    }
 }

@@ -297,6 +297,9 @@ fn limits_hold_and_drops_are_counted() {
     traced.run(|| {
         let other = tracing::info_span!("other");
         let span = tracing::info_span!("limited", a = "äöüß", b = ?"long", c = 3, d = 4);
+        tracing::info_span!("bytes", a = b"\x00\x01\x02\xff".as_slice()).in_scope(|| {
+            crate::trace::hand::current().set("b", b"\x04\x05\x06\xff".as_slice());
+        });
         span.follows_from(&other);
         span.follows_from(&other);
         span.in_scope(|| {
@@ -307,23 +310,15 @@ fn limits_hold_and_drops_are_counted() {
     let span = traced.span("limited");
     assert_eq!(text(&span, "a").unwrap(), "äöü");
     assert_eq!(text(&span, "b").unwrap(), "\"lo");
+    let bytes = traced.span("bytes");
+    assert_eq!(value(&bytes, "a"), Some(Value::BytesValue(vec![0, 1, 2])));
+    assert_eq!(value(&bytes, "b"), Some(Value::BytesValue(vec![4, 5, 6])));
     assert_eq!(span.dropped_attributes_count, 2);
     assert_eq!((span.events.len(), span.dropped_events_count), (1, 1));
     assert_eq!(span.events[0].name, "first");
     assert_eq!((span.links.len(), span.dropped_links_count), (1, 1));
 }
 
-#[test]
-fn bytes_are_cut_to_the_limit() {
-    let traced = Traced::new(|setup| setup.limits.value_length = 3);
-    traced.run(|| {
-        tracing::info_span!("bytes", long = [7_u8; 100].as_slice(), fits = [7_u8; 3].as_slice()).in_scope(|| {
-            crate::current().set("set", [7_u8; 50].as_slice());
-        });
-    });
-    let span = traced.span("bytes");
-    for key in ["long", "fits", "set"] {
-        assert_eq!(value(&span, key), Some(Value::BytesValue(vec![7; 3])), "{key}");
 /// Takes the room of the span whose value it is while it is being formatted.
 struct Greedy;
 
@@ -339,28 +334,6 @@ impl fmt::Debug for Greedy {
 }
 
 #[test]
-fn what_is_held_for_a_first_poll_has_the_same_limits() {
-    let traced = Traced::new(|setup| {
-        setup.limits.value_length = 3;
-        setup.limits.attributes = 1;
-    });
-    traced.run(|| {
-        let site = site!("held", fields: &["text", "bytes", "otel.kind", "otel.name"]);
-        let mut call = p::Call::<SPAN>::prepare(site);
-        assert!(call.on() && call.open());
-        call.fields(&[&"longer", &[7_u8; 50].as_slice(), &"server", &"GET /x"]);
-        block_on(p::future_prepared::<SPAN, _, _>(
-            call,
-            std::future::ready(()),
-            |(), _| (),
-        ));
-    });
-    let span = traced.span("GET /x");
-    assert_eq!((span.kind, span.dropped_attributes_count), (2, 1));
-    assert_eq!(
-        (text(&span, "text").as_deref(), value(&span, "bytes")),
-        (Some("lon"), None)
-    );
 fn limits_hold_whoever_takes_the_room_meanwhile() {
     let traced = Traced::new(|setup| {
         (setup.limits.attributes, setup.limits.events) = (2, 2);
@@ -407,6 +380,45 @@ fn an_event_limit_holds_across_threads() {
     }
 }
 
+#[test]
+fn bytes_are_cut_to_the_limit() {
+    let traced = Traced::new(|setup| setup.limits.value_length = 3);
+    traced.run(|| {
+        tracing::info_span!("bytes", long = [7_u8; 100].as_slice(), fits = [7_u8; 3].as_slice()).in_scope(|| {
+            crate::current().set("set", [7_u8; 50].as_slice());
+        });
+    });
+    let span = traced.span("bytes");
+    for key in ["long", "fits", "set"] {
+        assert_eq!(value(&span, key), Some(Value::BytesValue(vec![7; 3])), "{key}");
+    }
+}
+
+#[test]
+fn what_is_held_for_a_first_poll_has_the_same_limits() {
+    let traced = Traced::new(|setup| {
+        setup.limits.value_length = 3;
+        setup.limits.attributes = 1;
+    });
+    traced.run(|| {
+        let site = site!("held", fields: &["text", "bytes", "otel.kind", "otel.name"]);
+        let mut call = p::Call::<SPAN>::prepare(site);
+        assert!(call.on() && call.open());
+        call.fields(&[&"longer", &[7_u8; 50].as_slice(), &"server", &"GET /x"]);
+        block_on(p::future_prepared::<SPAN, _, _>(
+            call,
+            std::future::ready(()),
+            |(), _| (),
+        ));
+    });
+    let span = traced.span("GET /x");
+    assert_eq!((span.kind, span.dropped_attributes_count), (2, 1));
+    assert_eq!(
+        (text(&span, "text").as_deref(), value(&span, "bytes")),
+        (Some("lon"), None)
+    );
+}
+
 /// A call with two fields.
 fn with_fields<R>(site: &'static Site, fields: [&dyn p::Value; 2], body: impl FnOnce() -> R) -> R {
     let mut call = p::Call::<{ SPAN | SAID }>::idle(site);
@@ -418,6 +430,25 @@ fn with_fields<R>(site: &'static Site, fields: [&dyn p::Value; 2], body: impl Fn
     let ret = body();
     call.finish(&ret, |_, _| ());
     ret
+}
+
+#[test]
+fn what_waits_for_the_first_poll_is_cut_as_all_else_is() {
+    let traced = Traced::new(|setup| (setup.limits.attributes, setup.limits.value_length) = (1, 3));
+    traced.run(|| {
+        let site = site!("prepared", fields: &["text", "otel.kind", "otel.name", "more"]);
+        let mut call = p::Call::<SPAN>::prepare(site);
+        assert!(call.open());
+        call.fields(&[&"long", &"server", &"GET /x", &1_u32]);
+        block_on(p::future_prepared::<SPAN, _, _>(
+            call,
+            std::future::ready(()),
+            |(), _| (),
+        ));
+    });
+    let span = traced.span("GET /x");
+    assert_eq!((span.kind, span.dropped_attributes_count), (2, 1));
+    assert_eq!(text(&span, "text").unwrap(), "lon");
 }
 
 #[test]

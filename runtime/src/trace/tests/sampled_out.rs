@@ -57,6 +57,66 @@ fn a_ratio_says_its_threshold_on_what_it_kept() {
 }
 
 #[test]
+fn the_random_flag_of_what_is_sampled_out_is_the_caller_s() {
+    let traced = Traced::new(|_| ());
+    for flags in [TraceFlags(0), TraceFlags::RANDOM] {
+        traced.run(|| {
+            let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("outer"));
+            call.begin();
+            call.parent(&remote(flags));
+            call.enter();
+            plain(site!("middle"), || {
+                plain(site!("inner"), || {
+                    let inner = crate::trace::current().unwrap();
+                    assert_eq!((inner.trace_id, inner.flags), (remote(flags).trace_id, flags));
+                });
+            });
+            call.finish(&(), |(), _| ());
+        });
+    }
+    assert!(traced.spans().is_empty());
+}
+
+#[test]
+fn no_span_is_thought_sampled_after_its_frame_is_gone() {
+    use crate::trace::chosen::{Asked, Choose, Chosen, Custom};
+    use crate::trace::local::Ids;
+    use crate::trace::{direct, passing, stack};
+
+    /// Says no when it has seen the fields.
+    struct Late;
+    impl Choose for Late {
+        fn name(&self) -> &'static str {
+            "late"
+        }
+        fn wants_attributes(&self) -> bool {
+            true
+        }
+        fn choose(&self, _: &Asked<'_>) -> Chosen {
+            Chosen {
+                sampled: false,
+                state: None,
+                attributes: Vec::new(),
+            }
+        }
+    }
+    let traced = Traced::new(|setup| setup.sampler = Sampler::Custom(Custom(Arc::new(Late))));
+    traced.run(|| {
+        let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("dropped late", fields: &["n"]));
+        call.begin();
+        assert!(call.open() && stack::any_sampled());
+        call.fields(&[&1_u32]);
+        assert!(!stack::any_sampled());
+        call.finish(&(), |(), _| ());
+    });
+    let handed_on = Ids::of(&remote(TraceFlags::SAMPLED));
+    let token = passing::begin(site!("handed on").metadata(), handed_on, 0);
+    assert!(stack::any_sampled());
+    direct::close(token, 0, crate::outcome::CallOutcome::Ok);
+    assert!(crate::trace::current().is_none() && !stack::any_sampled());
+}
+
+#[test]
 fn no_threshold_is_said_where_the_tail_rules_choose_again() {
     let ratio = Ratio::new(0.999);
     for sampler in [Sampler::Ratio(ratio), Sampler::ParentBased(Root::Ratio(ratio))] {
@@ -152,63 +212,6 @@ fn a_sampler_that_waits_for_the_fields_is_told_the_links() {
         call.finish(&(), |(), _| ());
     });
     assert_eq!(traced.span("linked").links.len(), 1);
-fn the_random_flag_of_what_is_sampled_out_is_the_caller_s() {
-    let traced = Traced::new(|_| ());
-    for flags in [TraceFlags(0), TraceFlags::RANDOM] {
-        traced.run(|| {
-            let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("outer"));
-            call.begin();
-            call.parent(&remote(flags));
-            call.enter();
-            plain(site!("middle"), || {
-                plain(site!("inner"), || {
-                    let inner = crate::trace::current().unwrap();
-                    assert_eq!((inner.trace_id, inner.flags), (remote(flags).trace_id, flags));
-                });
-            });
-            call.finish(&(), |(), _| ());
-        });
-    }
-    assert!(traced.spans().is_empty());
-}
-
-#[test]
-fn no_span_is_thought_sampled_after_its_frame_is_gone() {
-    use crate::trace::chosen::{Asked, Choose, Chosen, Custom};
-    use crate::trace::local::Ids;
-    use crate::trace::{direct, passing, stack};
-
-    /// Says no when it has seen the fields.
-    struct Late;
-    impl Choose for Late {
-        fn name(&self) -> &'static str {
-            "late"
-        }
-        fn wants_attributes(&self) -> bool {
-            true
-        }
-        fn choose(&self, _: &Asked<'_>) -> Chosen {
-            Chosen {
-                sampled: false,
-                state: None,
-                attributes: Vec::new(),
-            }
-        }
-    }
-    let traced = Traced::new(|setup| setup.sampler = Sampler::Custom(Custom(Arc::new(Late))));
-    traced.run(|| {
-        let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("dropped late", fields: &["n"]));
-        call.begin();
-        assert!(call.open() && stack::any_sampled());
-        call.fields(&[&1_u32]);
-        assert!(!stack::any_sampled());
-        call.finish(&(), |(), _| ());
-    });
-    let handed_on = Ids::of(&remote(TraceFlags::SAMPLED));
-    let token = passing::begin(site!("handed on").metadata(), handed_on, 0);
-    assert!(stack::any_sampled());
-    direct::close(token, 0, crate::outcome::CallOutcome::Ok);
-    assert!(crate::trace::current().is_none() && !stack::any_sampled());
 }
 
 fn is_passed(span: &tracing::Span) -> bool {
