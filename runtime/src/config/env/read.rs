@@ -330,6 +330,21 @@ fn endpoint(r: &Reader<'_>, signal: Signal, protocol: Protocol, insecure: bool) 
     Some((if grpc { url } else { url.join(signal.path()) }, None))
 }
 
+/// Headers that say where a request ends, how it is packed, or what its connection does: with a foreign value it would arrive cut,
+/// or never.
+const FRAMING: &[&str] = &[
+    "connection",
+    "content-encoding",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 fn headers(r: &Reader<'_>, signal: Signal) -> Vec<(String, Secret)> {
     let Some((name, text)) = otlp_text(r, &table::HEADERS, signal) else {
         return Vec::new();
@@ -346,10 +361,21 @@ fn headers(r: &Reader<'_>, signal: Signal) -> Vec<(String, Secret)> {
     });
     match read {
         Ok(pairs) => {
-            let pairs = pairs.into_iter();
-            pairs
+            let named = pairs.into_iter();
+            let (framing, headers): (Vec<_>, Vec<_>) = named
                 .map(|(key, value)| (key.to_ascii_lowercase(), Secret(value)))
-                .collect()
+                .partition(|(key, _)| FRAMING.contains(&key.as_str()));
+            if !framing.is_empty() {
+                let names: Vec<_> = framing.into_iter().map(|(key, _)| key).collect();
+                let problem = format!("sets {}, which each request says of itself", names.join(", "));
+                let instead = if headers.is_empty() {
+                    "ignoring it"
+                } else {
+                    "using the others"
+                };
+                r.warn(name, &text, &problem, instead);
+            }
+            headers
         }
         Err(problem) => {
             let instead = "ignoring all of it; it reads KEY=VALUE,KEY=VALUE, the values percent-encoded";

@@ -127,6 +127,30 @@ fn a_signal_s_own_variable_wins() {
 }
 
 #[test]
+fn headers_that_frame_a_request_are_left_out() {
+    for header in [
+        "Content-Length=3",
+        "transfer-encoding=chunked",
+        "content-encoding=gzip",
+        "connection=close",
+        "te=trailers",
+        "expect=100-continue",
+        "upgrade=h2c",
+    ] {
+        let set = format!("a=1,{header},host=elsewhere");
+        let (c, warnings) = parse(&[("OTEL_EXPORTER_OTLP_HEADERS", &set)]);
+        let left = [("a", "1"), ("host", "elsewhere")].map(|(name, value)| (name.into(), Secret(value.into())));
+        assert_eq!(c.traces.otlp.unwrap().headers, left);
+        let name = header.split('=').next().unwrap().to_ascii_lowercase();
+        let warning = "which each request says of itself; using the others";
+        assert_eq!(
+            warnings,
+            [format!("OTEL_EXPORTER_OTLP_HEADERS=*** sets {name}, {warning}")]
+        );
+    }
+}
+
+#[test]
 fn grpc_endpoints() {
     let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
     let url = |vars: &[(&str, &str)]| clean(vars).traces.otlp.unwrap().url.to_string();
@@ -237,6 +261,11 @@ fn what_is_wrong_gives_one_warning_that_says_what_holds() {
             "OTEL_EXPORTER_OTLP_HEADERS",
             "a=x%0Ay",
             "OTEL_EXPORTER_OTLP_HEADERS=*** has a character that no header may have; ignoring all of it; it reads KEY=VALUE,KEY=VALUE, the values percent-encoded",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "te=trailers",
+            "OTEL_EXPORTER_OTLP_HEADERS=*** sets te, which each request says of itself; ignoring it",
         ),
         (
             "OTEL_EXPORTER_OTLP_ENDPOINT",
