@@ -125,6 +125,15 @@ enum Hold {
     Thread(Arc<Lost>),
 }
 
+impl Hold {
+    fn give_up(self) {
+        match self {
+            Self::Task(task) => task.cancel(),
+            Self::Thread(thread) => thread.give_up(),
+        }
+    }
+}
+
 /// An answer, after criticality, hysteresis and masking.
 #[derive(Clone, Debug)]
 pub(crate) struct Settled {
@@ -283,8 +292,14 @@ impl Entry {
             }
         });
         let mut state = lock(&self.state);
-        if let Some(run) = state.run.as_mut().filter(|run| run.number == number) {
-            run.hold = Some(hold);
+        match state.run.as_mut() {
+            Some(run) if run.number == number && !run.timed_out => run.hold = Some(hold),
+            // Given up meanwhile, by who found nothing to hold it by.
+            _ => {
+                drop(state);
+                hold.give_up();
+                state = lock(&self.state);
+            }
         }
         state
     }
@@ -321,10 +336,8 @@ impl Entry {
             let status = HealthStatus::down(format!("timed out after {timeout:?}"));
             (self.settle(&mut state, since, status), hold)
         };
-        match hold {
-            Some(Hold::Task(task)) => task.cancel(),
-            Some(Hold::Thread(thread)) => thread.give_up(),
-            None => {}
+        if let Some(hold) = hold {
+            hold.give_up();
         }
         self.tell(news);
     }
@@ -453,10 +466,8 @@ impl Entry {
             state.run = None;
             (std::mem::take(&mut state.waiters), hold)
         };
-        match hold {
-            Some(Hold::Task(task)) => task.cancel(),
-            Some(Hold::Thread(thread)) => thread.give_up(),
-            None => {}
+        if let Some(hold) = hold {
+            hold.give_up();
         }
         for waiter in waiters {
             waiter.arrive();
@@ -517,4 +528,33 @@ fn jittered(interval: Duration) -> Duration {
     use std::hash::{BuildHasher, RandomState};
     let random = RandomState::new().hash_one(0) as f64 / u64::MAX as f64;
     interval.mul_f64(0.9 + 0.2 * random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(options: &CheckOptions, runner: Runner) -> Arc<Entry> {
+        let settings = Settings::new(options);
+        let on_settled: OnSettled = Arc::new(|| ());
+        Arc::new(Entry::new(0, "check".into(), String::new(), settings, runner, None, on_settled))
+    }
+
+    fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+        let until = Instant::now() + Duration::from_secs(5);
+        while !is_so() {
+            assert!(Instant::now() < until, "not {what} within 5 s");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_run_that_times_out_while_it_is_started_is_cancelled() {
+        for _ in 0..100 {
+            let options = CheckOptions::new().timeout(Duration::from_nanos(1));
+            let entry = entry(&options, Arc::new(|| Box::pin(std::future::pending())));
+            entry.demand(None, None);
+            wait_until("ended", || !entry.view().running);
+        }
+    }
 }
