@@ -166,6 +166,15 @@ impl<C, F, S, const SIGNALS: u8> Instrumented<C, F, S, SIGNALS> {
     }
 }
 
+/// Polls a future whose holder takes it away only when it is dropped itself: so what the future drops is dropped where its polls
+/// run, and no `unsafe` is needed for that.
+pub(crate) fn poll_held<F: Future>(held: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    match held.as_pin_mut() {
+        Some(future) => future.poll(cx),
+        None => Poll::Pending,
+    }
+}
+
 #[cold]
 fn resumed() -> ! {
     panic!("`async fn` resumed after completion")

@@ -5,6 +5,7 @@ use super::rpc::{Code, Rpc};
 use super::server::Served;
 use super::words;
 use crate::clock;
+use crate::future::poll_held;
 use crate::metrics::dynamic::Sample;
 use crate::outcome::CallOutcome;
 use crate::site::{Def, Site, Slots, SpanDef, SpanKind};
@@ -288,12 +289,21 @@ impl Drop for Entered<'_> {
 pin_project! {
     /// The handling of a request, polled as a part of it. The frameworks' futures are this one, and differ in their outputs.
     pub(super) struct Handling<F> {
-        // Dropped before the exchange, so that what it holds ends within the request's span.
         #[pin]
-        inner: F,
+        inner: Option<F>,
         exchange: Option<Box<Exchange>>,
         // Where no span is made.
         through: Option<Through>,
+    }
+
+    impl<F> PinnedDrop for Handling<F> {
+        // Dropped half way, what it holds ends within the request, too.
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let _entered = this.exchange.as_mut().map(|it| it.enter());
+            let _through = this.through.as_ref().map(Through::enter);
+            this.inner.set(None);
+        }
     }
 }
 
@@ -305,7 +315,7 @@ impl<F> Handling<F> {
             call()
         };
         Self {
-            inner,
+            inner: Some(inner),
             exchange: None,
             through,
         }
@@ -319,7 +329,7 @@ impl<F> Handling<F> {
             call()
         };
         Self {
-            inner,
+            inner: Some(inner),
             exchange,
             through: None,
         }
@@ -334,7 +344,7 @@ impl<F: Future> Future for Handling<F> {
         let polled = {
             let _entered = this.exchange.as_mut().map(|it| it.enter());
             let _through = this.through.as_ref().map(Through::enter);
-            this.inner.poll(cx)
+            poll_held(this.inner, cx)
         };
         polled.map(|output| (output, this.exchange.take()))
     }

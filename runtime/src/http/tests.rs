@@ -197,6 +197,29 @@ async fn a_client_that_left() {
     assert_eq!(capture.lines()[1].field("outcome"), Some("cancelled"));
 }
 
+#[tokio::test]
+async fn a_handler_that_is_dropped_logs_with_its_ids() {
+    struct RollBack;
+    impl Drop for RollBack {
+        fn drop(&mut self) {
+            tracing::warn!("rolled back");
+        }
+    }
+    let capture = capture();
+    let service = ServiceBuilder::new()
+        .layer(layer())
+        .service(service_fn(|_: Request<()>| async {
+            let _roll_back = RollBack;
+            std::future::pending::<Result<Response<Empty<Bytes>>, Infallible>>().await
+        }));
+    let future = service.oneshot(Request::new(()));
+    assert!(tokio::time::timeout(Duration::from_millis(5), future).await.is_err());
+    let line = &capture.lines()[0];
+    assert_eq!(line.message, "rolled back");
+    assert_eq!(line.trace_id, Some(only(&capture).trace_id));
+    assert!(line.field("request_id").is_some());
+}
+
 /// A body that never ends.
 fn tokio_stream() -> Endless {
     Endless

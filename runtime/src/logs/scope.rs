@@ -6,6 +6,7 @@
 #[cfg(feature = "tower")]
 use super::record::Value;
 use super::record::{Fields, Key, RECORD_LIMIT, Reader};
+use crate::future::poll_held;
 #[cfg(feature = "tower")]
 use crate::http::RequestId;
 use pin_project_lite::pin_project;
@@ -91,7 +92,7 @@ impl Scope {
     /// through [`Scope::current`] or this crate's `spawn`.
     pub fn follow<F: Future>(self, future: F) -> Scoped<F> {
         Scoped {
-            future,
+            future: Some(future),
             scope: Some(self),
         }
     }
@@ -300,8 +301,17 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct Scoped<F> {
         #[pin]
-        future: F,
+        future: Option<F>,
         scope: Option<Scope>,
+    }
+
+    impl<F> PinnedDrop for Scoped<F> {
+        // Dropped half way, what it holds logs with the fields, too.
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let _entered = enter(this.scope);
+            this.future.set(None);
+        }
     }
 }
 
@@ -311,7 +321,7 @@ impl<F: Future> Future for Scoped<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let _entered = enter(this.scope);
-        this.future.poll(cx)
+        poll_held(this.future, cx)
     }
 }
 

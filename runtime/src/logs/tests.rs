@@ -3,6 +3,7 @@
 use super::*;
 use crate::trace::{SpanId, TraceFlags, TraceId};
 use serde_json::{Value as Json, json};
+use std::future::Future as _;
 use std::io::{self, Write};
 use std::time::Duration;
 use tracing_core::span;
@@ -280,6 +281,27 @@ async fn a_scope_follows_its_task_and_no_other() {
     assert_eq!(lines.len(), 1200);
     assert!(lines.iter().all(|line| line["task"] == line["own"]));
     assert!(Scope::current().is_none());
+}
+
+#[test]
+fn a_scope_holds_for_what_its_future_drops() {
+    struct RollBack(Arc<Logs>);
+    impl Drop for RollBack {
+        fn drop(&mut self) {
+            self.0.record(Level::INFO, "t", None, |_| ());
+        }
+    }
+    let rig = Rig::json();
+    let held = RollBack(rig.handle.logs.clone());
+    let mut future = Box::pin(crate::scope! { task = 1 }.follow(async move {
+        let _held = held;
+        std::future::pending::<()>().await;
+    }));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(future.as_mut().poll(&mut cx).is_pending());
+    drop(future);
+    rig.flush();
+    assert_eq!(rig.kept.lines()[0]["task"], 1);
 }
 
 #[test]

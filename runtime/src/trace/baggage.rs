@@ -7,6 +7,7 @@ use super::local::{self, Carried};
 use super::slab::Handle;
 use super::store;
 use crate::export::diag;
+use crate::future::poll_held;
 use pin_project_lite::pin_project;
 use std::fmt::{self, Write as _};
 use std::future::Future;
@@ -207,7 +208,10 @@ impl Baggage {
     /// # }
     /// ```
     pub fn follow<F: Future>(self, future: F) -> WithBaggage<F> {
-        WithBaggage { future, baggage: self }
+        WithBaggage {
+            future: Some(future),
+            baggage: self,
+        }
     }
 
     pub(super) fn enter(&self) -> Entered {
@@ -455,8 +459,17 @@ pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct WithBaggage<F> {
         #[pin]
-        future: F,
+        future: Option<F>,
         baggage: Baggage,
+    }
+
+    impl<F> PinnedDrop for WithBaggage<F> {
+        // Dropped half way, what it holds ends with the baggage, too.
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let _entered = this.baggage.enter();
+            this.future.set(None);
+        }
     }
 }
 
@@ -466,7 +479,7 @@ impl<F: Future> Future for WithBaggage<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let _entered = this.baggage.enter();
-        this.future.poll(cx)
+        poll_held(this.future, cx)
     }
 }
 

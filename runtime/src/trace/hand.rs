@@ -12,6 +12,7 @@ use super::slab::Handle;
 use super::span_ext::{Status, set_status};
 use super::store;
 use super::visit::Fields;
+use crate::future::poll_held;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -303,7 +304,7 @@ value! {
 pub fn in_context<F: Future>(future: F) -> InContext<F> {
     InContext {
         taken: Taken::here(),
-        future,
+        future: Some(future),
     }
 }
 
@@ -313,7 +314,16 @@ pin_project_lite::pin_project! {
     pub struct InContext<F> {
         taken: Taken,
         #[pin]
-        future: F,
+        future: Option<F>,
+    }
+
+    impl<F> PinnedDrop for InContext<F> {
+        // Dropped half way, what it holds ends under the span, too.
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            let _under = this.taken.enter();
+            this.future.set(None);
+        }
     }
 }
 
@@ -329,7 +339,7 @@ impl<F: Future> Future for InContext<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let _under = this.taken.enter();
-        this.future.poll(cx)
+        poll_held(this.future, cx)
     }
 }
 

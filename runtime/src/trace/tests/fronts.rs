@@ -2,6 +2,10 @@
 
 use super::*;
 
+use std::future::Future as _;
+
+use std::task::{Context, Waker};
+
 #[test]
 fn a_tree_of_both_fronts() {
     let traced = Traced::new(|_| ());
@@ -375,6 +379,38 @@ fn baggage_is_handed_on_and_shown_where_it_is_asked_for() {
     );
     assert_eq!(text(&inner, "shown.other").as_deref(), Some("x"));
     assert_eq!((value(&outer, "hidden"), value(&inner, "added")), (None, None));
+}
+
+#[test]
+fn what_a_future_drops_is_under_what_it_was_taken_along_with() {
+    struct RollBack;
+    impl Drop for RollBack {
+        fn drop(&mut self) {
+            tracing::info_span!("rolled back").in_scope(|| ());
+        }
+    }
+    crate::trace::baggage::show(SHOWN);
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        let hanging = || async {
+            let _roll_back = RollBack;
+            std::future::pending::<()>().await;
+        };
+        let mut cx = Context::from_waker(Waker::noop());
+        let outer = tracing::info_span!("outer").entered();
+        let mut task = Box::pin(crate::in_context(hanging()));
+        drop(outer);
+        assert!(task.as_mut().poll(&mut cx).is_pending());
+        drop(task);
+        let baggage = crate::trace::Baggage::parse("shown.tenant=acme");
+        let mut task = Box::pin(baggage.follow(hanging()));
+        assert!(task.as_mut().poll(&mut cx).is_pending());
+        drop(task);
+    });
+    let spans = traced.spans();
+    let [outer, in_context, with_baggage] = [0, 1, 2].map(|n: usize| &spans[n].1);
+    assert_eq!(in_context.parent_span_id, outer.span_id);
+    assert_eq!(text(with_baggage, "shown.tenant").as_deref(), Some("acme"));
 }
 
 #[test]
