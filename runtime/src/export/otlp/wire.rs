@@ -196,7 +196,7 @@ pub(crate) fn response(body: &[u8]) -> Result<super::super::transport::Accepted,
         let (1, Value::Bytes(partial)) = field? else { continue };
         for field in Fields(partial) {
             match field? {
-                (1, Value::Varint(rejected)) => accepted.rejected = rejected,
+                (1, Value::Varint(rejected)) => accepted.rejected = u64::try_from(rejected as i64).unwrap_or(0),
                 (2, Value::Bytes(message)) => accepted.message = String::from_utf8_lossy(message).into_owned(),
                 _ => {}
             }
@@ -299,6 +299,13 @@ mod tests {
         };
         let accepted = response(&full.encode_to_vec()).unwrap();
         assert_eq!((accepted.rejected, accepted.message.as_str()), (3, "no"));
+        let less_than_none = ExportTraceServiceResponse {
+            partial_success: Some(ExportTracePartialSuccess {
+                rejected_spans: -1,
+                error_message: String::new(),
+            }),
+        };
+        assert_eq!(response(&less_than_none.encode_to_vec()).unwrap().rejected, 0);
         assert_eq!(response(b"").unwrap().rejected, 0);
         assert_eq!(response(b"<html>"), Err(Malformed));
     }
