@@ -18,6 +18,9 @@ use hyper_util::rt::TokioTimer;
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
+const JSON: &str = "application/json";
+const PROTOBUF: &str = "application/x-protobuf";
+
 /// One signal's way over HTTP.
 pub(crate) struct Http {
     client: Client<Connector, Full<Bytes>>,
@@ -55,8 +58,8 @@ impl Http {
             .entry(http::header::USER_AGENT)
             .or_insert(HeaderValue::from_static(USER_AGENT));
         let content = match otlp.protocol {
-            Protocol::HttpJson => "application/json",
-            _ => "application/x-protobuf",
+            Protocol::HttpJson => JSON,
+            _ => PROTOBUF,
         };
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
         if otlp.gzip {
@@ -168,7 +171,7 @@ impl Http {
             }
         };
         if success {
-            return self.accepted(&parts.headers, &body);
+            return self.accepted(parts.status, &parts.headers, &body);
         }
         let retry_after = parts.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         Err(SendError {
@@ -183,34 +186,36 @@ impl Http {
         })
     }
 
-    fn accepted(&self, headers: &HeaderMap, body: &[u8]) -> Result<Accepted, SendError> {
+    fn accepted(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Accepted, SendError> {
         if body.is_empty() {
             return Ok(Accepted::default());
         }
-        let is_json = headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-        let read = if is_json {
+        let media_type = media_type(headers);
+        let media_type = media_type.as_deref().unwrap_or(PROTOBUF);
+        let read = if media_type == JSON {
             super::json::response(body)
         } else {
             wire::response(body).ok()
         };
-        read.ok_or_else(|| {
-            SendError::no_answer(format!(
-                "{} answered {} with something that is not OTLP",
-                self.named(),
-                StatusCode::OK
-            ))
-        })
+        match (read, media_type) {
+            (Some(accepted), _) => Ok(accepted),
+            // A web page is what a wrong address answers.
+            (None, JSON | PROTOBUF | "text/html") => Err(SendError::no_answer(format!(
+                "{} answered {status} with something that is not OTLP",
+                self.named()
+            ))),
+            // Its status says that it took the request, and gateways say no more than that.
+            (None, other) => Ok(Accepted {
+                rejected: 0,
+                message: format!("{} ({other} is not OTLP)", String::from_utf8_lossy(body)),
+            }),
+        }
     }
 }
 
 impl Transport for Http {
     fn send(&self, signal: Signal, body: Bytes, _items: u64) -> BoxFuture<'_, Result<Accepted, SendError>> {
-        let json = self
-            .headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|value| value == "application/json");
+        let json = self.headers.get(CONTENT_TYPE).is_some_and(|value| value == JSON);
         Box::pin(async move {
             let body = if json {
                 super::json::request(signal, &body)?
@@ -224,6 +229,13 @@ impl Transport for Http {
     fn target(&self) -> String {
         self.url.to_string()
     }
+}
+
+/// In lower case, without parameters.
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let (media_type, _parameters) = text.split_once(';').unwrap_or((text, ""));
+    Some(media_type.trim().to_ascii_lowercase())
 }
 
 fn gzip(body: &[u8]) -> Bytes {

@@ -137,6 +137,25 @@ fn what_is_no_answer_is_not_sent_again() {
 }
 
 #[test]
+fn a_success_in_other_words_is_one() {
+    for (media_type, body, delivered) in [
+        ("text/plain", "ok", 2),
+        ("text/plain; charset=utf-8", "{}", 2),
+        ("Application/JSON; charset=utf-8", r#"{"partialSuccess":{}}"#, 2),
+        ("application/json", r#"{"partialSuccess":{"rejectedSpans":"1"}}"#, 1),
+        ("application/json", "ok", 0),
+        ("text/html; charset=utf-8", "<html>welcome</html>", 0),
+    ] {
+        let receiver = Receiver::scripted([Answer::Body(media_type, body)]);
+        let exporter = exporter(&receiver.url(), &[]);
+        record(&exporter, 0, 2);
+        let traces = exporter.flush(LONG).traces;
+        assert_eq!(traces, tally(delivered, 2 - delivered, 0, 0), "{media_type} {body}");
+        assert_eq!(receiver.requests().len(), 1, "{media_type} {body}");
+    }
+}
+
+#[test]
 fn an_outage_loses_exactly_what_the_queue_can_not_hold() {
     // An address that nobody listens on, known to be free again later.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -32,6 +32,8 @@ pub(super) enum Answer {
     Drip(Duration),
     /// 200 and bytes that are no protobuf.
     Garbage,
+    /// 200 and a body of that type.
+    Body(&'static str, &'static str),
     /// No HTTP.
     NotHttp,
     /// 200 and so many bytes.
@@ -253,6 +255,12 @@ fn reply(stream: &mut dyn Stream, answer: Answer) -> Option<()> {
             Some(())
         }
         Answer::Garbage => ok(b"<html>welcome</html>", 20),
+        Answer::Body(content_type, body) => {
+            let length = body.len();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n");
+            stream.write_all(head.as_bytes()).ok()?;
+            stream.write_all(body.as_bytes()).ok()
+        }
         Answer::NotHttp => {
             stream.write_all(b"\x00\x00\x12\x04\x00\x00\x00\x00\x00SETTINGS").ok()?;
             None
