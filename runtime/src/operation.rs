@@ -82,22 +82,14 @@ impl Said {
 /// What is kept until the end: of a statement its summary, of a job which attempt it is. 0 is neither.
 pub(crate) type Kept = u16;
 
-/// The type of the error that a call ended with, among those that were seen.
+/// The type of the error that a call ended with, among those that were seen of such operations.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ErrorKind(u16);
 
 /// Types of errors with series of their own; the rest share `other`.
-static ERRORS: Limit = Limit::new(500);
-
-impl ErrorKind {
-    pub(crate) fn of(error_type: &str) -> Self {
-        Self(ERRORS.index(error_type) as u16)
-    }
-
-    fn text(self) -> &'static str {
-        ERRORS.value(self.0.into()).unwrap_or("_OTHER")
-    }
-}
+pub(crate) static DB_ERRORS: Limit = Limit::new(500);
+/// The same of jobs.
+pub(crate) static JOB_ERRORS: Limit = Limit::new(500);
 
 /// Some span is current here. Baggage alone is none.
 fn is_under_a_span() -> bool {
@@ -105,6 +97,21 @@ fn is_under_a_span() -> bool {
 }
 
 impl OperationDef {
+    fn errors(&self) -> &'static Limit {
+        match self {
+            Self::Db(_) => &DB_ERRORS,
+            Self::Job(_) => &JOB_ERRORS,
+        }
+    }
+
+    pub(crate) fn error_kind(&self, error_type: &str) -> ErrorKind {
+        ErrorKind(self.errors().index(error_type) as u16)
+    }
+
+    fn error_type(&self, kind: ErrorKind) -> &'static str {
+        self.errors().value(kind.0.into()).unwrap_or("_OTHER")
+    }
+
     /// The names of the attributes that may be added to the span, for subscribers that ask beforehand.
     pub(crate) fn keys(&self) -> &'static [&'static str] {
         match self {
@@ -173,7 +180,7 @@ impl OperationDef {
     pub(crate) fn end(&self, kept: Kept, outcome: CallOutcome, error: Option<ErrorKind>, took: Sample) {
         let error = match (outcome, error) {
             (CallOutcome::Ok, _) => None,
-            (_, Some(error)) => Some(error.text()),
+            (_, Some(error)) => Some(self.error_type(error)),
             (CallOutcome::Panic, None) => Some("panic"),
             (CallOutcome::Cancelled, None) => Some("cancelled"),
             (CallOutcome::Error, None) => Some("_OTHER"),
@@ -261,5 +268,48 @@ pub trait CodeOfAny {
 impl<R: ?Sized> CodeOfAny for CodeProbe<'_, R> {
     fn vitalsign_code(&self) -> Option<String> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::snapshot::{Number, PointValue};
+    use crate::metrics::registry;
+
+    #[test]
+    fn types_of_errors_beyond_their_limit_are_counted() {
+        static DB: OperationDef = OperationDef::Db(DbDef {
+            system: "other_sql",
+            operation: None,
+            collection: None,
+            namespace: None,
+            named: true,
+        });
+        static JOB: OperationDef = OperationDef::Job(JobDef {
+            name: "many errors",
+            system: "s",
+            queue: "q",
+        });
+        for (operation, metric) in [
+            (&DB, "db.client.operation.duration"),
+            (&JOB, "messaging.process.duration"),
+        ] {
+            for n in 0..600 {
+                let (kept, _) = operation.begin(None, false);
+                let kind = operation.error_kind(&format!("Error{n}"));
+                operation.end(kept, CallOutcome::Error, Some(kind), Sample::from(1.0));
+            }
+            let families = registry::gather();
+            let overflow = families.iter().find(|family| family.name == "vitalsign.label.overflow");
+            let point = overflow.unwrap().points.iter().find(|point| {
+                let says = |key, value| point.labels.iter().any(|(k, v)| k == key && v == value);
+                says("metric", metric) && says("label", "error.type")
+            });
+            let PointValue::Number { value, .. } = point.unwrap().value else {
+                panic!("{point:?}")
+            };
+            assert_eq!(value, Number::U64(100), "{metric}");
+        }
     }
 }

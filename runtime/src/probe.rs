@@ -103,8 +103,7 @@ pub(crate) fn show(
     of: &'static str,
     value: ErrorValue<'_>,
 ) -> Option<ErrorKind> {
-    let operation = site.def.span.as_ref().is_some_and(|span| span.operation.is_some());
-    let kind = operation.then(|| ErrorKind::of(&error_type));
+    let kind = site.def.operation().map(|operation| operation.error_kind(&error_type));
     span.error(site, &ErrorRef { error_type, of, value });
     kind
 }

@@ -110,8 +110,7 @@ impl Site {
                 None => (def.function, None, Level::INFO, &[] as &[&str]),
             };
             // Behind the user's, whose values are given by position.
-            let operation = def.span.as_ref().and_then(|span| span.operation.as_ref());
-            let fields = match operation {
+            let fields = match def.operation() {
                 Some(operation) => Box::leak([fields, operation.keys()].concat().into_boxed_slice()),
                 None => fields,
             };
@@ -145,6 +144,13 @@ pub struct Def {
     pub counter: Option<CounterDef>,
     /// How it is timed.
     pub timer: Option<TimerDef>,
+}
+
+impl Def {
+    /// What this function's call is besides a call.
+    pub(crate) fn operation(&self) -> Option<&OperationDef> {
+        self.span.as_ref()?.operation.as_ref()
+    }
 }
 
 #[cfg(test)]

@@ -212,7 +212,7 @@ impl Settle<'_> {
         if let (Some(code), CallOutcome::Error) = (code, self.ended.outcome) {
             self.span.replace("db.response.status_code", &code);
             self.span.replace("error.type", &code);
-            self.error_kind(Some(ErrorKind::of(&code)));
+            self.error_kind(self.site.def.operation().map(|operation| operation.error_kind(&code)));
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::metrics::dynamic::{Histogram, Meta};
 use crate::metrics::label::Limit;
 use crate::metrics::registry::{self, LabelSet};
+use crate::operation::DB_ERRORS;
 use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
@@ -113,6 +114,7 @@ pub(super) fn duration() -> &'static Histogram<Key> {
         ));
         registry::register(family.clone());
         registry::limited(DURATION, "db.query.summary", || SUMMARIES.overflow());
+        registry::limited(DURATION, "error.type", || DB_ERRORS.overflow());
         family
     })
 }

@@ -4,8 +4,8 @@ use super::Delivery;
 use crate::call::SpanOf;
 use crate::export::snapshot::Family;
 use crate::metrics::dynamic::{Histogram, Meta, Numbers, Sample};
-use crate::metrics::registry::{LabelSet, Source, sites};
-use crate::operation::{Described, JobDef, Kept, OperationDef};
+use crate::metrics::registry::{self, LabelSet, Source, sites};
+use crate::operation::{Described, JOB_ERRORS, JobDef, Kept, OperationDef};
 use crate::outcome::CallOutcome;
 use crate::trace::body::Scalar;
 use std::sync::LazyLock;
@@ -22,6 +22,7 @@ pub(crate) const KEYS: &[&str] = &[
     "job.attempt",
 ];
 
+const PROCESSED: &str = "messaging.process.duration";
 /// `messaging.operation.name` and `.type`.
 const PROCESS: &str = "process";
 
@@ -61,49 +62,52 @@ struct Measures {
     in_flight: Numbers<Named>,
 }
 
-static MEASURES: LazyLock<Measures> = LazyLock::new(|| Measures {
-    processed: Histogram::new(
-        Meta {
-            name: "messaging.process.duration",
-            help: "Duration of processing operation.",
-            unit: "s",
+static MEASURES: LazyLock<Measures> = LazyLock::new(|| {
+    registry::limited(PROCESSED, "error.type", || JOB_ERRORS.overflow());
+    Measures {
+        processed: Histogram::new(
+            Meta {
+                name: PROCESSED,
+                help: "Duration of processing operation.",
+                unit: "s",
+                labels: |key| {
+                    let mut labels: LabelSet = Vec::with_capacity(4);
+                    labels.extend(key.error.map(|error| ("error.type".into(), error.into())));
+                    labels.push(("messaging.destination.name".into(), key.queue.into()));
+                    labels.push(("messaging.operation.name".into(), PROCESS.into()));
+                    labels.push(("messaging.system".into(), key.system.into()));
+                    labels
+                },
+            },
+            &SECONDS,
+        ),
+        wait: Histogram::new(
+            Meta {
+                name: "job.wait.duration",
+                help: "Time a job waited in its queue before the attempt.",
+                unit: "s",
+                labels: named,
+            },
+            &WAITS,
+        ),
+        attempts: Numbers::counter(Meta {
+            name: "job.attempts",
+            help: "Attempts at jobs.",
+            unit: "{attempt}",
             labels: |key| {
-                let mut labels: LabelSet = Vec::with_capacity(4);
-                labels.extend(key.error.map(|error| ("error.type".into(), error.into())));
-                labels.push(("messaging.destination.name".into(), key.queue.into()));
-                labels.push(("messaging.operation.name".into(), PROCESS.into()));
-                labels.push(("messaging.system".into(), key.system.into()));
+                let mut labels = named(&key.named);
+                labels.push(("job.retry".into(), if key.retry { "true" } else { "false" }.into()));
+                labels.push(("outcome".into(), key.outcome.as_str().into()));
                 labels
             },
-        },
-        &SECONDS,
-    ),
-    wait: Histogram::new(
-        Meta {
-            name: "job.wait.duration",
-            help: "Time a job waited in its queue before the attempt.",
-            unit: "s",
+        }),
+        in_flight: Numbers::up_down(Meta {
+            name: "job.in_flight",
+            help: "Jobs under way.",
+            unit: "{job}",
             labels: named,
-        },
-        &WAITS,
-    ),
-    attempts: Numbers::counter(Meta {
-        name: "job.attempts",
-        help: "Attempts at jobs.",
-        unit: "{attempt}",
-        labels: |key| {
-            let mut labels = named(&key.named);
-            labels.push(("job.retry".into(), if key.retry { "true" } else { "false" }.into()));
-            labels.push(("outcome".into(), key.outcome.as_str().into()));
-            labels
-        },
-    }),
-    in_flight: Numbers::up_down(Meta {
-        name: "job.in_flight",
-        help: "Jobs under way.",
-        unit: "{job}",
-        labels: named,
-    }),
+        }),
+    }
 });
 
 fn named(key: &Named) -> LabelSet {
@@ -207,7 +211,7 @@ pub(crate) fn described(job: &JobDef) -> Vec<Described> {
 pub(crate) fn families(out: &mut Vec<Family>) {
     let mut any = false;
     for site in sites() {
-        let Some(OperationDef::Job(job)) = site.def.span.as_ref().and_then(|span| span.operation.as_ref()) else {
+        let Some(OperationDef::Job(job)) = site.def.operation() else {
             continue;
         };
         any = true;

@@ -89,7 +89,7 @@ fn metrics() -> Vec<Metric> {
 }
 
 fn of_operation(def: &Def) -> Vec<Metric> {
-    let Some(operation) = def.span.as_ref().and_then(|span| span.operation.as_ref()) else {
+    let Some(operation) = def.operation() else {
         return Vec::new();
     };
     let of = |family: Described| Metric {
