@@ -496,13 +496,13 @@ async fn wait(waiter: &Arc<Waiter>, until: Instant) {
         if !timer {
             timer = true;
             let waiter = Arc::downgrade(waiter);
-            let kept = exec().at(until.max(Instant::now() + Duration::from_millis(1)), move || {
+            let alarm = exec().at(until.max(Instant::now() + Duration::from_millis(1)), move || {
                 if let Some(waiter) = waiter.upgrade() {
                     waiter.give_up();
                 }
             });
             // The system gives no more threads, and nobody would end the waiting.
-            if !kept {
+            if !alarm.kept {
                 return Poll::Ready(());
             }
         }

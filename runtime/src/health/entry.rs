@@ -1,7 +1,7 @@
 //! One registered check: its settings, what it last said, and the run that is under way.
 
 use super::check::BoxFuture;
-use super::exec::{Ended, Lost, Task, exec, lock};
+use super::exec::{Alarm, Ended, Lost, Task, exec, lock};
 use super::options::{CheckOptions, Probe, Probes};
 use super::status::{Health, HealthStatus};
 use super::text;
@@ -120,16 +120,22 @@ struct Run {
 }
 
 /// What can be done to a run under way.
-enum Hold {
+struct Hold {
+    on: On,
+    timeout: Alarm,
+}
+
+enum On {
     Task(Arc<Task<HealthStatus>>),
     Thread(Arc<Lost>),
 }
 
 impl Hold {
     fn give_up(self) {
-        match self {
-            Self::Task(task) => task.cancel(),
-            Self::Thread(thread) => thread.give_up(),
+        exec().forget(&self.timeout);
+        match self.on {
+            On::Task(task) => task.cancel(),
+            On::Thread(thread) => thread.give_up(),
         }
     }
 }
@@ -280,21 +286,22 @@ impl Entry {
         let handle = self.handle.clone().or_else(|| fallback.cloned());
         let this = Arc::clone(self);
         let done = move |ended| this.ended(number, ended);
-        let hold = if self.settings.blocking {
-            Hold::Thread(exec().spawn_blocking(handle, future, done))
+        let on = if self.settings.blocking {
+            On::Thread(exec().spawn_blocking(handle, future, done))
         } else {
-            Hold::Task(exec().spawn(handle, future, done))
+            On::Task(exec().spawn(handle, future, done))
         };
         let this = Arc::downgrade(self);
-        exec().at(since + self.settings.timeout, move || {
+        let timeout = exec().at(since + self.settings.timeout, move || {
             if let Some(this) = this.upgrade() {
                 this.time_out(number);
             }
         });
+        let hold = Hold { on, timeout };
         let mut state = lock(&self.state);
         match state.run.as_mut() {
             Some(run) if run.number == number && !run.timed_out => run.hold = Some(hold),
-            // Given up meanwhile, by who found nothing to hold it by.
+            // Ended meanwhile, or given up by who found nothing to hold it by.
             _ => {
                 drop(state);
                 hold.give_up();
@@ -310,17 +317,21 @@ impl Entry {
             Ended::Panicked(message) => HealthStatus::down(format!("panicked: {message}")),
             Ended::Cancelled => HealthStatus::down("cancelled"),
         };
-        let news = {
+        let (news, hold) = {
             let mut state = lock(&self.state);
             let Some(run) = state.run.take_if(|run| run.number == number) else {
                 return;
             };
-            if run.timed_out {
+            let news = if run.timed_out {
                 News::default()
             } else {
                 self.settle(&mut state, run.since, status)
-            }
+            };
+            (news, run.hold)
         };
+        if let Some(hold) = hold {
+            exec().forget(&hold.timeout);
+        }
         self.tell(news);
     }
 
@@ -537,7 +548,15 @@ mod tests {
     fn entry(options: &CheckOptions, runner: Runner) -> Arc<Entry> {
         let settings = Settings::new(options);
         let on_settled: OnSettled = Arc::new(|| ());
-        Arc::new(Entry::new(0, "check".into(), String::new(), settings, runner, None, on_settled))
+        Arc::new(Entry::new(
+            0,
+            "check".into(),
+            String::new(),
+            settings,
+            runner,
+            None,
+            on_settled,
+        ))
     }
 
     fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
@@ -556,5 +575,19 @@ mod tests {
             entry.demand(None, None);
             wait_until("ended", || !entry.view().running);
         }
+    }
+
+    #[test]
+    fn the_time_out_of_a_run_ends_with_it() {
+        let options = CheckOptions::new()
+            .timeout(Duration::from_secs(3600))
+            .cache(Duration::ZERO);
+        let entry = entry(&options, Arc::new(|| Box::pin(async { HealthStatus::up() })));
+        for _ in 0..100 {
+            entry.demand(None, None);
+            wait_until("ended", || !entry.view().running);
+        }
+        // Each time-out knows the check it is for.
+        wait_until("forgotten", || Arc::weak_count(&entry) == 0);
     }
 }

@@ -9,7 +9,7 @@ mod task;
 
 pub(crate) use task::Task;
 
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -93,35 +93,19 @@ struct Blocking {
 
 #[derive(Default)]
 struct Timers {
-    heap: BinaryHeap<Due>,
+    /// By when it is; the number tells those of one moment apart.
+    due: BTreeMap<(Instant, u64), Timer>,
     next: u64,
     /// Tasks wait for a poller.
     crowded: bool,
     started: bool,
 }
 
-struct Due {
-    at: Instant,
-    order: u64,
-    run: Timer,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    /// The earliest is the greatest: the heap gives it first.
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (other.at, other.order).cmp(&(self.at, self.order))
-    }
+/// What was asked for with [`Exec::at`].
+pub(crate) struct Alarm {
+    due: (Instant, u64),
+    /// There is a thread to keep the time.
+    pub(crate) kept: bool,
 }
 
 impl Exec {
@@ -187,24 +171,26 @@ impl Exec {
         lost
     }
 
-    /// Runs `run` on the time-keeping thread at that time. It must be short. False when there is no such thread to be had.
-    pub(crate) fn at(&'static self, at: Instant, run: impl FnOnce() + Send + 'static) -> bool {
+    /// Runs `run` on the time-keeping thread at that time. It must be short.
+    pub(crate) fn at(&'static self, at: Instant, run: impl FnOnce() + Send + 'static) -> Alarm {
         let mut timers = lock(&self.timers);
-        let order = timers.next;
+        let due = (at, timers.next);
         timers.next += 1;
-        let earliest = timers.heap.peek().is_none_or(|due| at < due.at);
-        timers.heap.push(Due {
-            at,
-            order,
-            run: Box::new(run),
-        });
+        let earliest = timers.due.first_key_value().is_none_or(|(first, _)| due < *first);
+        timers.due.insert(due, Box::new(run));
         self.keep_time(&mut timers);
         let kept = timers.started;
         drop(timers);
         if earliest {
             self.tick.notify_one();
         }
-        kept
+        Alarm { due, kept }
+    }
+
+    /// What has become needless does not wait until it is due.
+    pub(crate) fn forget(&'static self, alarm: &Alarm) {
+        let timer = lock(&self.timers).due.remove(&alarm.due);
+        drop(timer);
     }
 
     fn keep_time(&'static self, timers: &mut Timers) {
@@ -217,12 +203,12 @@ impl Exec {
         let mut timers = lock(&self.timers);
         loop {
             let now = Instant::now();
-            if timers.heap.peek().is_some_and(|due| due.at <= now) {
-                let due = timers.heap.pop();
+            if let Some(first) = timers.due.first_entry()
+                && first.key().0 <= now
+            {
+                let run = first.remove();
                 drop(timers);
-                if let Some(due) = due {
-                    let _ = catch_unwind(AssertUnwindSafe(due.run));
-                }
+                let _ = catch_unwind(AssertUnwindSafe(run));
                 timers = lock(&self.timers);
                 continue;
             }
@@ -232,7 +218,8 @@ impl Exec {
                 timers = lock(&self.timers);
                 timers.crowded = crowded;
             }
-            let until = timers.heap.peek().map(|due| due.at.saturating_duration_since(now));
+            let first = timers.due.first_key_value();
+            let until = first.map(|((at, _), _)| at.saturating_duration_since(now));
             let wait = match (until, timers.crowded) {
                 (Some(until), true) => until.min(PATIENCE),
                 (Some(until), false) => until,
