@@ -200,7 +200,7 @@ const PLAIN: &[Variable] = &[
     row("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", Kind::Text, "", "HTTP methods that are no `_OTHER`, separated by commas"),
     row("RUST_LOG", Kind::Text, "info", "filter of log lines: `LEVEL`, `TARGET` and `TARGET=LEVEL`, separated by commas; what no directive names is off"),
     row("VITALSIGN_ADMIN", Kind::Address, "127.0.0.1:9464", "where the admin server listens, or `off`"),
-    row("VITALSIGN_ADMIN_TOKEN", Kind::Secret, "", "bearer token that the admin server asks for, except on the probes"),
+    row("VITALSIGN_ADMIN_TOKEN", Kind::Secret, "", "bearer token that the admin server asks for; probes answer without it, and keep the reasons of failed checks to themselves"),
     row("VITALSIGN_METRIC_SERIES", Kind::Count, "200000", "series of all metrics together; what is measured beyond is dropped and counted"),
     row("VITALSIGN_ADMIN_TLS_CERT", Kind::Path, "", "PEM file of the admin server's certificate chain: with it and the key it speaks TLS only"),
     row("VITALSIGN_ADMIN_TLS_KEY", Kind::Path, "", "PEM file of its private key"),

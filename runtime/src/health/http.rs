@@ -10,8 +10,8 @@ pub fn is_probe(path: &str) -> bool {
     answer::probe_of(path).is_some()
 }
 
-/// Answers a probe of the process's [`engine()`](super::engine()). `details` says whether the caller may read reasons: it comes from
-/// loopback, or has the admin token.
+/// Answers a probe of the process's [`engine()`](super::engine()). `details` says whether the caller may read reasons: it has the
+/// admin token or, where none is configured, comes from loopback.
 pub async fn respond(method: &Method, path: &str, query: &str, accept: &str, details: bool) -> Response<Bytes> {
     respond_for(super::engine(), method, path, query, accept, details).await
 }

@@ -117,6 +117,24 @@ fn the_token_guards_all_but_the_probes() {
     }
 }
 
+#[test]
+fn where_there_is_a_token_reasons_are_for_who_has_it() {
+    use crate::health::{CheckOptions, check_fn, engine};
+    let options = CheckOptions::new().readiness().critical(false);
+    let check = check_fn(|| async { Err::<(), _>("no route to 10.1.2.3") });
+    let _registered = engine().register_with("reasons", options, check).unwrap();
+    for (token, head, told) in [
+        (None, "", true),
+        (Some("s3cret"), "X-Forwarded-For: 203.0.113.9\r\n", false),
+        (Some("s3cret"), "Authorization: Bearer s3cret\r\n", true),
+    ] {
+        let server = start(token, Limits::default());
+        let (_, answer) = server.ask(&format!("GET /readyz?verbose HTTP/1.1\r\n{head}"));
+        assert!(answer.contains("reasons ok: degraded"), "{answer}");
+        assert_eq!(answer.contains("10.1.2.3"), told, "{head} {answer}");
+    }
+}
+
 #[cfg(feature = "logs")]
 #[test]
 fn the_filter_of_the_logs_is_changed_with_the_token_only() {

@@ -55,9 +55,9 @@ impl AdminRoutes {
         let (method, path) = (request.method(), request.uri().path());
         let authorized = self.authorized(request.headers());
         if health::is_probe(path) {
-            // Reasons may tell of the inside: only to the machine itself, or to who has the token.
-            let local = peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
-            let details = local || authorized == Some(true);
+            // Reasons may tell of the inside: only to who has the token or, where none is configured, to the machine itself, whose
+            // proxies and sidecars bring strangers.
+            let details = authorized.unwrap_or_else(|| peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()));
             let accept = list(request.headers(), ACCEPT).unwrap_or_default();
             let query = request.uri().query().unwrap_or_default();
             return health::respond(method, path, query, &accept, details).await;
