@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 #[cfg(feature = "otlp")]
 pub use crate::export::Report;
 
-/// The running instrumentation. Keep it until the end of the program: dropping it drains and flushes, waiting on this thread at
-/// most the shutdown timeout.
+/// The running instrumentation. Keep it until the end of the program: dropping it drains and flushes as [`Vitals::shutdown`] does,
+/// waiting on this thread at most the drain delay, where a probe was ever asked, and the shutdown timeout.
 ///
 /// # Examples
 ///
