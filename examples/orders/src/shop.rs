@@ -110,7 +110,7 @@ pub(crate) async fn run(options: Options) -> Fallible<()> {
 
     let shop = Shop {
         store: Store::open(options.database.as_deref()).await?,
-        stock: Stock::at(&inventory.address),
+        stock: Stock::at(&inventory.address)?,
         queue: worker::start().await?,
     };
     let backends = Backends {

@@ -1,6 +1,7 @@
 //! The shop's view of the inventory: a call over HTTP, with the trace passed on.
 
-use reqwest::StatusCode;
+use crate::Fallible;
+use reqwest::{StatusCode, Url};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -35,20 +36,20 @@ pub(crate) struct Stock {
     client: ClientWithMiddleware,
     /// For the health check, which asks every second.
     bare: reqwest::Client,
-    address: String,
+    address: Url,
 }
 
 impl Stock {
-    pub(crate) fn at(address: &str) -> Self {
+    pub(crate) fn at(address: &str) -> Fallible<Self> {
         let bare = reqwest::Client::builder()
             .timeout(Duration::from_secs(2))
             .build()
             .unwrap_or_default();
-        Self {
+        Ok(Self {
             client: ClientBuilder::new(bare.clone()).with(ReqwestTracing::new()).build(),
             bare,
-            address: address.to_owned(),
-        }
+            address: Url::parse(address)?,
+        })
     }
 
     /// Takes goods from the shelf and says what one of them costs.
@@ -56,7 +57,7 @@ impl Stock {
     #[counted]
     #[timed]
     pub(crate) async fn reserve(&self, item: &str, quantity: u32) -> Result<i64, StockError> {
-        let url = format!("{}/items/{item}/take", self.address);
+        let url = self.url(&["items", item, "take"]);
         let response = self.client.post(url).json(&Take { quantity }).send().await?;
         match response.status() {
             StatusCode::NOT_FOUND => Err(StockError::UnknownItem),
@@ -67,8 +68,17 @@ impl Stock {
 
     /// The inventory answers.
     pub(crate) async fn reachable(&self) -> Result<(), reqwest::Error> {
-        let url = format!("{}/items", self.address);
+        let url = self.url(&["items"]);
         self.bare.get(url).send().await?.error_for_status().map(drop)
+    }
+
+    /// What a customer wrote stays within its segment, slashes and all.
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.address.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
     }
 }
 

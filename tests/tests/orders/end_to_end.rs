@@ -134,6 +134,10 @@ fn pages(service: &Service) {
 /// The customer's mistake is no failure; a shelf that is empty is one, and says which.
 fn errors(service: &Service) {
     assert_eq!(order(service, "unicorn", 1, "web").status, 404);
+    // No way to another path of the inventory.
+    for item in ["teapot/take?", "../items/teapot", ".."] {
+        assert_eq!(order(service, item, 1, "phone").status, 404, "{item}");
+    }
     assert_eq!(order(service, "cup", 1000, "partner").status, 409);
     let page = page::get(&format!("{}/metrics", service.orders_admin));
     let placed = |labels| page.sum("orders_placed_total", labels);
