@@ -1,14 +1,17 @@
 //! What the command line says.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 /// What `--help` shows, and whoever wrote something else.
 pub(crate) const USAGE: &str = "\
 A shop that takes orders and the inventory that it asks for the goods, as two processes.
 
-usage: orders [--quiet] [--database FILE] [--port N]
+usage: orders [--quiet] [--database FILE] [--host ADDRESS] [--port N]
 
   --quiet          no visitors, and no trees on the terminal
   --database FILE  keep the orders in a file; in memory without
-  --port N         where the shop listens, 0 for a free port; without, 3000, and a free port where that is taken
+  --host ADDRESS   where the shop listens, 0.0.0.0 for all that the machine has; without, 127.0.0.1
+  --port N         the port to it, 0 for a free port; without, 3000, and a free port where that is taken
   --help           this
 
 Everything else is said by variables: OTEL_EXPORTER_OTLP_ENDPOINT, VITALSIGN_ADMIN, RUST_LOG and those of the README.";
@@ -34,7 +37,9 @@ pub(crate) struct Options {
     pub(crate) quiet: bool,
     /// A file; in memory without.
     pub(crate) database: Option<String>,
-    /// Where the shop listens, if it was said.
+    /// Where the shop listens.
+    pub(crate) host: IpAddr,
+    /// The port to it, if it was said.
     pub(crate) port: Option<u16>,
 }
 
@@ -44,6 +49,7 @@ impl Options {
             role: Role::Shop,
             quiet: false,
             database: None,
+            host: Ipv4Addr::LOCALHOST.into(),
             port: None,
         };
         while let Some(arg) = args.next() {
@@ -52,6 +58,11 @@ impl Options {
                 "inventory" => options.role = Role::Inventory,
                 "--quiet" => options.quiet = true,
                 "--database" => options.database = Some(args.next().ok_or("--database needs a file")?),
+                "--host" => {
+                    let host = args.next().ok_or("--host needs an address")?;
+                    let address = host.parse();
+                    options.host = address.map_err(|_| format!("--host {host}: not an address such as 0.0.0.0"))?;
+                }
                 "--port" => {
                     let port = args.next().ok_or("--port needs a number")?;
                     let number = port.parse();

@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use vitalsign::{ErrorLabel, HealthCheck, LabelValue, Vitals, counted, timed, traced};
@@ -119,7 +120,7 @@ pub(crate) async fn run(options: Options) -> Fallible<()> {
     };
     vitals.register_health("shop", backends)?;
 
-    let listener = listen(options.port).await?;
+    let listener = listen(options.host, options.port).await?;
     let address = listener.local_addr()?;
     // Until here the port was not bound; from here on readiness is what the checks say.
     vitals.set_ready(true);
@@ -178,14 +179,14 @@ fn show(service: &str, api: &str, admin: Option<String>) {
 }
 
 /// Where it was told to, or at the usual port, or at a free one where that is taken.
-async fn listen(port: Option<u16>) -> Fallible<TcpListener> {
+async fn listen(host: IpAddr, port: Option<u16>) -> Fallible<TcpListener> {
     const USUAL: u16 = 3000;
-    match (TcpListener::bind(("127.0.0.1", port.unwrap_or(USUAL))).await, port) {
+    match (TcpListener::bind((host, port.unwrap_or(USUAL))).await, port) {
         (Ok(listener), _) => Ok(listener),
         (Err(error), Some(port)) if error.kind() == ErrorKind::AddrInUse => {
             Err(format!("--port {port}: taken; end what listens there, or write `--port 0` for a free one").into())
         }
-        (Err(error), None) if error.kind() == ErrorKind::AddrInUse => Ok(TcpListener::bind("127.0.0.1:0").await?),
+        (Err(error), None) if error.kind() == ErrorKind::AddrInUse => Ok(TcpListener::bind((host, 0)).await?),
         (Err(error), _) => Err(error.into()),
     }
 }

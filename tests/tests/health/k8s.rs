@@ -34,4 +34,7 @@ fn the_manifest_leaves_time_for_the_drain_and_asks_the_three_probes() {
     assert!(number("terminationGracePeriodSeconds:") >= 5 + 10 + 10);
     assert!(number("timeoutSeconds:") >= 1);
     assert!(text.contains("value: 0.0.0.0:9464") && text.contains("containerPort: 9464"));
+    // As the example's end-to-end test starts it, on the port that the Service routes to.
+    assert!(text.contains(r#"args: ["--quiet", "--host", "0.0.0.0", "--port", "3000"]"#));
+    assert!(text.contains("containerPort: 3000"));
 }

@@ -24,7 +24,7 @@ fn start() -> Service {
     let collector = Receiver::start();
     let mut command = Command::new(build("orders"));
     command
-        .args(["--quiet", "--port", "0"])
+        .args(["--quiet", "--host", "0.0.0.0", "--port", "0"])
         .env(
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
             format!("{}/v1/traces", collector.http()),
