@@ -40,6 +40,8 @@ pub(crate) struct Declaration {
     pub(crate) labels: Option<Vec<&'static str>>,
     /// Only if it was written as an option.
     pub(crate) help: Option<&'static str>,
+    /// Of a histogram with classic buckets. Not of the default family, whose functions may each have buckets of their own.
+    pub(crate) bounds: Option<Vec<f64>>,
     pub(crate) place: String,
 }
 
@@ -71,6 +73,7 @@ fn declarations() -> Result<Vec<Declaration>, Conflict> {
                     labels
                 }),
                 help: counter.explicit_help.then_some(counter.help),
+                bounds: None,
                 place: place(),
             });
             if counter.in_flight {
@@ -80,14 +83,16 @@ fn declarations() -> Result<Vec<Declaration>, Conflict> {
                     unit: counter.unit,
                     labels: counter.name.map(|_| keys(counter.labels)),
                     help: None,
+                    bounds: None,
                     place: place(),
                 });
             }
         }
         if let Some(timer) = &def.timer {
             let metric = timer.name.unwrap_or(DURATION);
-            if let Some(bounds) = bucket::bounds(timer.buckets)
-                && let Err(bad) = bucket::check(&bounds)
+            let bounds = bucket::bounds(timer.buckets);
+            if let Some(bounds) = &bounds
+                && let Err(bad) = bucket::check(bounds)
             {
                 return Err(Conflict {
                     metric: metric.to_owned(),
@@ -101,6 +106,7 @@ fn declarations() -> Result<Vec<Declaration>, Conflict> {
                 unit: "s",
                 labels: timer.name.map(|_| keys(timer.labels)),
                 help: timer.explicit_help.then_some(timer.help),
+                bounds: bounds.filter(|_| timer.name.is_some()),
                 place: place(),
             });
         }
@@ -148,6 +154,11 @@ fn agree(declarations: Vec<Declaration>) -> Result<(), Conflict> {
                 return differs("its set of labels", &"the default family's", own);
             }
         }
+        match (&known.bounds, &this.bounds) {
+            (Some(a), Some(b)) if a != b => return differs("its set of buckets", a, b),
+            (Some(own), None) | (None, Some(own)) => return differs("its set of buckets", &"native", own),
+            _ => {}
+        }
         match (known.help, this.help) {
             (Some(a), Some(b)) if a != b => return differs("its help", &a, &b),
             (None, Some(help)) => known.help = Some(help),
@@ -168,6 +179,7 @@ mod tests {
             unit: "{call}",
             labels: Some(vec!["channel"]),
             help: None,
+            bounds: None,
             place: place.to_owned(),
         }
     }
@@ -198,6 +210,19 @@ mod tests {
             ),
         ] {
             assert_eq!(agree(vec![one.clone(), other]).unwrap_err().to_string(), expected);
+        }
+        let buckets = |bounds: Option<&[f64]>| Declaration {
+            bounds: bounds.map(<[f64]>::to_vec),
+            ..same.clone()
+        };
+        let classic = buckets(Some(&[0.1, 1.0]));
+        assert_eq!(agree(vec![classic.clone(), classic.clone()]), Ok(()));
+        for (other, expected) in [
+            (buckets(Some(&[5.0])), "[0.1, 1.0] and [5.0]"),
+            (buckets(None), "\"native\" and [0.1, 1.0]"),
+        ] {
+            let conflict = agree(vec![classic.clone(), other]).unwrap_err();
+            assert_eq!(conflict.what, format!("its set of buckets differs, {expected},"));
         }
         let help = |help| Declaration {
             help: Some(help),

@@ -236,7 +236,13 @@ impl Gathering {
         let places = entry.index.entry(hash(&self.hasher, &point.labels)).or_default();
         let points = &mut entry.family.points;
         if let Some(&at) = places.iter().find(|&&at| points[at].labels.are(&point.labels)) {
-            points[at].value.merge(point.value);
+            if !points[at].value.merge(point.value) {
+                let name = &entry.family.name;
+                let clash = format!("metric `{name}` has one series twice, which does not add up");
+                if !self.clashes.contains(&clash) {
+                    self.clashes.push(clash);
+                }
+            }
         } else {
             places.push(points.len());
             points.push(point);

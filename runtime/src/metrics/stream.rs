@@ -359,7 +359,8 @@ impl<A: Attribute> Stream<A> {
             for point in points {
                 let texts = point.labels.clone().into_texts();
                 if let Some(&at) = first.get(&texts) {
-                    joined[at].value.merge(point.value);
+                    // Of one instrument all have the same buckets.
+                    let _ = joined[at].value.merge(point.value);
                 } else {
                     first.insert(texts, joined.len());
                     joined.push(point);

@@ -133,8 +133,10 @@ impl PointValue {
         }
     }
 
-    /// Adds another part of the same series.
-    pub(crate) fn merge(&mut self, other: Self) {
+    /// Adds another part of the same series. The first stands, and it is false, where they do not add up: histograms of different
+    /// buckets, summaries.
+    #[must_use]
+    pub(crate) fn merge(&mut self, other: Self) -> bool {
         match (self, other) {
             (Self::Number { value, exemplar }, Self::Number { value: v, exemplar: e }) => {
                 *value = value.plus(v);
@@ -145,9 +147,10 @@ impl PointValue {
             }
             (Self::Histogram(mine), Self::Histogram(other)) if mine.bounds == other.bounds => mine.merge(*other),
             (Self::Exponential(mine), Self::Exponential(other)) => mine.merge(*other),
-            // Families that disagree are refused by `check`; where nobody asked, the first one stands.
-            _ => {}
+            (Self::Info, Self::Info) => {}
+            _ => return false,
         }
+        true
     }
 }
 
@@ -224,7 +227,7 @@ mod tests {
     #[test]
     fn parts_that_lie_far_apart_have_no_more_buckets_together() {
         let mut all = exponential(vec![(-200, 1), (-150, 2)], f64::MAX);
-        all.merge(exponential(vec![(150, 4), (300, 8)], f64::MAX));
+        assert!(all.merge(exponential(vec![(150, 4), (300, 8)], f64::MAX)));
         let PointValue::Exponential(all) = all else { panic!() };
         let (first, last) = (all.positive[0].0, all.positive.last().unwrap().0);
         assert!(last - first < MAX_NATIVE, "{:?}", all.positive);
@@ -233,18 +236,29 @@ mod tests {
         assert_eq!(all.sum, f64::MAX);
     }
 
+    fn classic(bound: f64, sum: f64) -> PointValue {
+        PointValue::histogram(Histogram {
+            bounds: [bound].into(),
+            counts: vec![0, 1],
+            sum,
+            exemplars: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn parts_that_do_not_add_up_are_told() {
+        for other in [classic(2.0, 3.0), exponential(vec![(1, 1)], 3.0)] {
+            let mut all = classic(1.0, 2.0);
+            assert!(!all.merge(other));
+            let PointValue::Histogram(all) = all else { panic!() };
+            assert_eq!((all.sum, all.counts), (2.0, vec![0, 1]));
+        }
+    }
+
     #[test]
     fn sums_of_parts_stay_finite() {
-        let part = || {
-            PointValue::histogram(Histogram {
-                bounds: [1.0].into(),
-                counts: vec![0, 1],
-                sum: f64::MAX,
-                exemplars: Vec::new(),
-            })
-        };
-        let mut all = part();
-        all.merge(part());
+        let mut all = classic(1.0, f64::MAX);
+        assert!(all.merge(classic(1.0, f64::MAX)));
         let PointValue::Histogram(all) = all else { panic!() };
         assert_eq!((all.sum, all.counts), (f64::MAX, vec![0, 2]));
     }

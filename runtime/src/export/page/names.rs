@@ -34,7 +34,7 @@ pub(super) fn families(families: impl IntoIterator<Item = Family>) -> Vec<Named>
             Level::Warn,
             ("metrics", "names"),
             format_args!(
-                "metrics whose name there is another's, of another kind or unit, are not on the page: {}. Rename one of each two",
+                "metrics whose name there is another's, of another kind, unit or set of buckets, are not on the page: {}. Rename one of each two",
                 hidden.join(", ")
             ),
         );
@@ -50,11 +50,15 @@ fn named(families: impl IntoIterator<Item = Family>, mut hidden: impl FnMut(&str
         if family.points.is_empty() {
             continue;
         }
-        family.points = labelled(family.points, family.kind);
+        let (points, all) = labelled(family.points, family.kind);
+        family.points = points;
         let (name, unit) = name(&family.name, &family.unit, family.kind);
         let sample = sample(&name, family.kind);
         let known = by_name.get(&name).or_else(|| by_name.get(sample.as_ref()?));
         let Some(&at) = known else {
+            if !all {
+                hidden(&name, &family.name);
+            }
             by_name.insert(name.clone(), named.len());
             by_name.extend(sample.map(|sample| (sample, named.len())));
             named.push(Named {
@@ -67,9 +71,8 @@ fn named(families: impl IntoIterator<Item = Family>, mut hidden: impl FnMut(&str
             continue;
         };
         let there = &mut named[at];
-        if there.name == name && same_type(there.kind, family.kind) && there.unit == unit {
-            there.join(family.kind, family.points);
-        } else {
+        let one = there.name == name && same_type(there.kind, family.kind) && there.unit == unit;
+        if !(one && there.join(family.kind, family.points) && all) {
             hidden(&there.name, &family.name);
         }
     }
@@ -77,14 +80,16 @@ fn named(families: impl IntoIterator<Item = Family>, mut hidden: impl FnMut(&str
 }
 
 impl Named {
-    /// Takes more series in. What is one series adds up, except levels: of these the first stands.
-    fn join(&mut self, kind: Kind, points: Vec<Point>) {
+    /// Takes more series in. What is one series adds up, except levels: of these the first stands. False where one stands that should
+    /// have added up and does not.
+    fn join(&mut self, kind: Kind, points: Vec<Point>) -> bool {
+        let mut all = true;
         let adds_up = self.kind == kind && kind != Kind::Gauge;
         let places = self.points.iter().enumerate();
         let mut known: HashMap<_, _> = places.map(|(at, point)| (sorted(point), at)).collect();
         for point in points {
             match known.entry(sorted(&point)) {
-                Entry::Occupied(at) if adds_up => self.points[*at.get()].value.merge(point.value),
+                Entry::Occupied(at) if adds_up => all &= self.points[*at.get()].value.merge(point.value),
                 Entry::Occupied(_) => {}
                 Entry::Vacant(new) => {
                     new.insert(self.points.len());
@@ -92,11 +97,12 @@ impl Named {
                 }
             }
         }
+        all
     }
 }
 
-/// Points under keys that need no change any more. What thereby becomes one series is one.
-fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
+/// Points under keys that need no change any more, and whether all that thereby becomes one series adds up.
+fn labelled(mut points: Vec<Point>, kind: Kind) -> (Vec<Point>, bool) {
     let taken = match kind {
         Kind::Histogram => "le",
         Kind::Summary => "quantile",
@@ -141,20 +147,21 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> Vec<Point> {
     }
     // Under names that differ as the keys do, series differ as they did.
     if !keys.met {
-        return points;
+        return (points, true);
     }
+    let mut all = true;
     let mut first: HashMap<LabelSet, usize> = HashMap::new();
     let mut distinct: Vec<Point> = Vec::with_capacity(points.len());
     for point in points {
         match first.entry(sorted(&point)) {
-            Entry::Occupied(known) => distinct[*known.get()].value.merge(point.value),
+            Entry::Occupied(known) => all &= distinct[*known.get()].value.merge(point.value),
             Entry::Vacant(new) => {
                 new.insert(distinct.len());
                 distinct.push(point);
             }
         }
     }
-    distinct
+    (distinct, all)
 }
 
 /// What the keys of a family are shown as.
@@ -479,6 +486,7 @@ mod tests {
             unit,
             labels: None,
             help: None,
+            bounds: None,
             place: place.to_owned(),
         };
         for (one, other) in [
@@ -579,7 +587,8 @@ mod tests {
             point(&[("c", "y"), ("empty", "")], 16),
             point(&[("c", "y")], 32),
         ];
-        let points = labelled(points, Kind::Histogram);
+        let (points, all) = labelled(points, Kind::Histogram);
+        assert!(all);
         let shown: Vec<_> = points
             .iter()
             .map(|point| {

@@ -18,6 +18,7 @@ pub use label::{Label, Limited, Number};
 #[cfg(feature = "summary")]
 pub use summary::{Summary, SummarySeries};
 
+use super::bucket;
 use super::check::Declaration;
 use super::columns::known_labels;
 use super::registry::point;
@@ -122,6 +123,9 @@ pub(crate) fn declarations() -> impl Iterator<Item = Declaration> {
             unit: definition.unit,
             labels: Some(labels),
             help: None,
+            bounds: (definition.kind == "histogram")
+                .then(|| bucket::bounds(definition.buckets))
+                .flatten(),
             place: format!("{}:{} (metrics!)", definition.file, definition.line),
         }
     })

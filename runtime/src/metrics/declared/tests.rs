@@ -106,6 +106,13 @@ fn the_catalogue_has_them() {
     );
 }
 
+#[test]
+fn buckets_are_declared_as_they_are_resolved() {
+    let bounds = |name: &str| super::declarations().find(|of| of.metric == name).unwrap().bounds;
+    assert_eq!(bounds("declared.sizes"), Some(vec![1.0, 10.0]));
+    assert_eq!(bounds("declared.native"), None);
+}
+
 fn series(name: &str) -> Vec<String> {
     let families = gather();
     let Some(family) = families.iter().find(|family| family.name == name) else {
