@@ -64,16 +64,27 @@ pub(crate) fn cut(text: &str) -> &str {
 }
 
 /// What an instrument is declared as.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Instrument {
     pub(crate) name: Cow<'static, str>,
     pub(crate) unit: Cow<'static, str>,
     pub(crate) kind: Kind,
     /// What its numbers are; 0 of the type.
     pub(crate) zero: Number,
+    /// Advice, by which no two instruments are told apart: those of the first declaration hold.
     pub(crate) buckets: Option<Buckets>,
     /// On every series: where the instrument comes from.
     pub(crate) scope: LabelSet,
+}
+
+impl Instrument {
+    fn is(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.unit == other.unit
+            && self.kind == other.kind
+            && self.zero == other.zero
+            && self.scope == other.scope
+    }
 }
 
 /// All instruments of one API.
@@ -156,12 +167,28 @@ impl<A: Attribute> Streams<A> {
 
     /// The instrument of this declaration, a new one or the one there is; `None` when there are too many.
     pub(crate) fn declare(&self, instrument: Instrument, help: &str) -> Option<Arc<Stream<A>>> {
-        if let Some(stream) = self.find(&instrument.name, |known| *known == instrument) {
+        let buckets = instrument.buckets;
+        let stream = self.known_or_new(instrument, help)?;
+        if stream.instrument.buckets != buckets {
+            let name = &stream.instrument.name;
+            say_once(
+                Level::Warn,
+                ("metrics", "boundaries"),
+                format_args!(
+                    "histogram `{name}` is declared with different boundaries; those of the first declaration hold"
+                ),
+            );
+        }
+        Some(stream)
+    }
+
+    fn known_or_new(&self, instrument: Instrument, help: &str) -> Option<Arc<Stream<A>>> {
+        if let Some(stream) = self.find(&instrument.name, |known| known.is(&instrument)) {
             return Some(stream);
         }
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         let known = by_name.get(&*instrument.name).map_or(&[] as &[_], Vec::as_slice);
-        if let Some(stream) = known.iter().find(|stream| stream.instrument == instrument) {
+        if let Some(stream) = known.iter().find(|stream| stream.instrument.is(&instrument)) {
             return Some(stream.clone());
         }
         if by_name.values().map(Vec::len).sum::<usize>() >= MAX_STREAMS {

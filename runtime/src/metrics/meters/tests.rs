@@ -129,6 +129,21 @@ fn histograms() {
 }
 
 #[test]
+fn the_first_boundaries_of_a_histogram_hold() {
+    let meter = meter();
+    let first = meter.f64_histogram("t.histogram.twice").with_boundaries(vec![1.0, 2.0]);
+    first.build().record(1.5, &[]);
+    let again = meter.f64_histogram("t.histogram.twice").with_boundaries(vec![9.0]);
+    again.build().record(1.5, &[]);
+    meter.f64_histogram("t.histogram.twice").build().record(9.0, &[]);
+    let twice = histogram("t.histogram.twice");
+    assert_eq!(
+        (&twice.bounds[..], &twice.counts[..]),
+        (&[1.0, 2.0][..], &[0, 2, 1][..])
+    );
+}
+
+#[test]
 fn observed_instruments_say_what_holds_now() {
     use std::sync::atomic::AtomicI64;
     static LEVEL: AtomicI64 = AtomicI64::new(3);
