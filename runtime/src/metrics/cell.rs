@@ -7,7 +7,8 @@ use crate::here::here;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-/// No table has more series than this: an index beyond is dropped, and counted as such.
+/// No table has more series than this: an index beyond is dropped, and counted as such. Labels that can make more are refused by
+/// [`check`](super::check), where their types are known without a call.
 pub(crate) const MAX_UNITS: usize = 1 << 18;
 
 /// How many series all tables may hold together.

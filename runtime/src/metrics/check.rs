@@ -1,8 +1,10 @@
 //! Families must agree wherever they are declared.
 
 use super::bucket;
+use super::cell::MAX_UNITS;
 use super::registry::{CALLS, DURATION, sites};
-use crate::site::LabelDef;
+use crate::outcome::CallOutcome;
+use crate::site::{LabelDef, LabelSource};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -42,6 +44,8 @@ pub(crate) struct Declaration {
     pub(crate) help: Option<&'static str>,
     /// Of a histogram with classic buckets. Not of the default family, whose functions may each have buckets of their own.
     pub(crate) bounds: Option<Vec<f64>>,
+    /// So many its labels can make, as far as their types are known.
+    pub(crate) series: usize,
     pub(crate) place: String,
 }
 
@@ -58,6 +62,9 @@ fn declarations() -> Result<Vec<Declaration>, Conflict> {
     let mut declarations = Vec::new();
     for site in sites() {
         let def = &site.def;
+        let named = def.counter.as_ref().and_then(|counter| counter.errors);
+        // Errors that have names have cells of their own.
+        let of_set = named.map_or(0, |errors| errors.len).max(CallOutcome::ALL.len());
         let place = || format!("{}:{} ({})", def.file, def.line, def.function);
         if let Some(counter) = &def.counter {
             let labels = counter.name.map(|_| keys(counter.labels));
@@ -74,6 +81,7 @@ fn declarations() -> Result<Vec<Declaration>, Conflict> {
                 }),
                 help: counter.explicit_help.then_some(counter.help),
                 bounds: None,
+                series: of_set.saturating_mul(sets(counter.labels)),
                 place: place(),
             });
             if counter.in_flight {
@@ -84,6 +92,7 @@ fn declarations() -> Result<Vec<Declaration>, Conflict> {
                     labels: counter.name.map(|_| keys(counter.labels)),
                     help: None,
                     bounds: None,
+                    series: sets(counter.labels),
                     place: place(),
                 });
             }
@@ -107,6 +116,7 @@ fn declarations() -> Result<Vec<Declaration>, Conflict> {
                 labels: timer.name.map(|_| keys(timer.labels)),
                 help: timer.explicit_help.then_some(timer.help),
                 bounds: bounds.filter(|_| timer.name.is_some()),
+                series: of_set.saturating_mul(sets(timer.labels)),
                 place: place(),
             });
         }
@@ -121,9 +131,30 @@ fn keys(labels: &'static [LabelDef]) -> Vec<&'static str> {
     keys
 }
 
+/// Sets of values that labels can have; a type that only a call knows counts as one.
+pub(super) fn sets(labels: &[LabelDef]) -> usize {
+    let values = |label: &LabelDef| match label.source {
+        LabelSource::Limited(limit) | LabelSource::ReturnedLimited(limit) => limit.len(),
+        LabelSource::Entry(of) | LabelSource::Returned(of) => of.map_or(1, |of| of.len),
+        LabelSource::Const(_) => 1,
+    };
+    labels.iter().map(values).fold(1, usize::saturating_mul)
+}
+
 fn agree(declarations: Vec<Declaration>) -> Result<(), Conflict> {
     let mut first: HashMap<String, Declaration> = HashMap::new();
     for this in declarations {
+        if this.series > MAX_UNITS {
+            // The last ones would have no cells, and of a limit that is `other`.
+            return Err(Conflict {
+                metric: this.metric,
+                what: format!(
+                    "its labels can make {} series and {MAX_UNITS} fit, lower a limit,",
+                    this.series
+                ),
+                places: vec![this.place],
+            });
+        }
         // `orders.placed` and `orders_placed` are one name on the page.
         let name = this.metric.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
         let Some(known) = first.get_mut(&name) else {
@@ -180,8 +211,22 @@ mod tests {
             labels: Some(vec!["channel"]),
             help: None,
             bounds: None,
+            series: 8,
             place: place.to_owned(),
         }
+    }
+
+    #[test]
+    fn more_series_than_fit_are_refused() {
+        let declared = |series| Declaration {
+            series,
+            ..declaration("orders.placed", "a.rs:1 (a)")
+        };
+        assert_eq!(agree(vec![declared(MAX_UNITS)]), Ok(()));
+        assert_eq!(
+            agree(vec![declared(361_201)]).unwrap_err().to_string(),
+            "metric `orders.placed`: its labels can make 361201 series and 262144 fit, lower a limit, at a.rs:1 (a)"
+        );
     }
 
     #[test]

@@ -487,6 +487,7 @@ mod tests {
             labels: None,
             help: None,
             bounds: None,
+            series: 1,
             place: place.to_owned(),
         };
         for (one, other) in [

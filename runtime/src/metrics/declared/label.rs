@@ -34,7 +34,8 @@ impl<T: LabelValue> Label for T {
     }
 }
 
-/// A label of text: the first `N` values get a series, the rest share `other`.
+/// A label of text: the first `N` values get a series, the rest share `other`. The labels of one metric can make 262 144 series at
+/// most: `init()` refuses limits whose product is larger.
 pub struct Limited<const N: usize>(std::convert::Infallible);
 
 impl<const N: usize> Label for Limited<N> {

@@ -19,7 +19,7 @@ pub use label::{Label, Limited, Number};
 pub use summary::{Summary, SummarySeries};
 
 use super::bucket;
-use super::check::Declaration;
+use super::check::{Declaration, sets};
 use super::columns::known_labels;
 use super::registry::point;
 use super::table::Found;
@@ -126,6 +126,7 @@ pub(crate) fn declarations() -> impl Iterator<Item = Declaration> {
             bounds: (definition.kind == "histogram")
                 .then(|| bucket::bounds(definition.buckets))
                 .flatten(),
+            series: sets(definition.labels),
             place: format!("{}:{} (metrics!)", definition.file, definition.line),
         }
     })

@@ -107,10 +107,12 @@ fn the_catalogue_has_them() {
 }
 
 #[test]
-fn buckets_are_declared_as_they_are_resolved() {
-    let bounds = |name: &str| super::declarations().find(|of| of.metric == name).unwrap().bounds;
-    assert_eq!(bounds("declared.sizes"), Some(vec![1.0, 10.0]));
-    assert_eq!(bounds("declared.native"), None);
+fn buckets_and_series_are_declared_as_they_are_resolved() {
+    let of = |name: &str| super::declarations().find(|of| of.metric == name).unwrap();
+    assert_eq!(of("declared.sizes").bounds, Some(vec![1.0, 10.0]));
+    assert_eq!(of("declared.native").bounds, None);
+    assert_eq!(of("declared.native").series, 1);
+    assert_eq!(of("declared.many").series, 301 * 2);
 }
 
 fn series(name: &str) -> Vec<String> {
