@@ -178,6 +178,7 @@ fn series(key: &Key, kind: Kind, zero: Number) -> Option<Arc<Series>> {
                 unit: Cow::Borrowed(""),
                 kind,
                 zero,
+                observed: false,
                 buckets: (kind == Kind::Histogram).then(|| buckets(name)),
                 scope: Vec::new(),
             },

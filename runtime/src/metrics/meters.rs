@@ -85,6 +85,7 @@ struct Told {
     name: Cow<'static, str>,
     help: Option<Cow<'static, str>>,
     unit: Option<Cow<'static, str>>,
+    observed: bool,
 }
 
 macro_rules! told {
@@ -93,13 +94,19 @@ macro_rules! told {
             name: $builder.name,
             help: $builder.description,
             unit: $builder.unit,
+            observed: false,
         }
     };
 }
 
 impl Instruments {
     fn declare(&self, told: Told, kind: Kind, zero: Number, buckets: Option<Buckets>) -> One {
-        let Told { name, help, unit } = told;
+        let Told {
+            name,
+            help,
+            unit,
+            observed,
+        } = told;
         let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
         if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(letters) || name.len() > 255 {
             say(
@@ -127,6 +134,7 @@ impl Instruments {
             unit,
             kind,
             zero,
+            observed,
             buckets,
             scope: self.0.clone(),
         };
@@ -237,7 +245,7 @@ macro_rules! instruments {
 
             $(fn $observed(&self, builder: AsyncInstrumentBuilder<'_, $observable<$of>, $of>) -> $observable<$of> {
                 let AsyncInstrumentBuilder { callbacks, .. } = builder;
-                let told = Told { name: builder.name, help: builder.description, unit: builder.unit };
+                let told = Told { name: builder.name, help: builder.description, unit: builder.unit, observed: true };
                 self.observed(told, Kind::$observed_kind, callbacks);
                 $observable::new()
             })*

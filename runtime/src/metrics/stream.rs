@@ -71,6 +71,8 @@ pub(crate) struct Instrument {
     pub(crate) kind: Kind,
     /// What its numbers are; 0 of the type.
     pub(crate) zero: Number,
+    /// Callbacks say its values, when someone gathers.
+    pub(crate) observed: bool,
     /// Advice, by which no two instruments are told apart: those of the first declaration hold.
     pub(crate) buckets: Option<Buckets>,
     /// On every series: where the instrument comes from.
@@ -83,6 +85,7 @@ impl Instrument {
             && self.unit == other.unit
             && self.kind == other.kind
             && self.zero == other.zero
+            && self.observed == other.observed
             && self.scope == other.scope
     }
 }
@@ -200,6 +203,16 @@ impl<A: Attribute> Streams<A> {
                 format_args!("instrument `{name}` is not shown: there are {MAX_STREAMS} already"),
             );
             return None;
+        }
+        if known.iter().any(|stream| stream.instrument.scope == instrument.scope) {
+            let name = &instrument.name;
+            say_once(
+                Level::Warn,
+                ("metrics", "declared twice"),
+                format_args!(
+                    "instrument `{name}` is declared in one scope as two things, by type, unit or who says its values; rename one of them"
+                ),
+            );
         }
         let name = instrument.name.to_string();
         let stream = Arc::new(Stream::new(instrument, help.to_owned().into()));
@@ -400,7 +413,7 @@ impl<A: Attribute> Stream<A> {
             help: self.help.clone(),
             unit: self.instrument.unit.clone(),
             kind: self.instrument.kind,
-            observed: !self.callbacks.read().unwrap_or_else(PoisonError::into_inner).is_empty(),
+            observed: self.instrument.observed,
             points,
         }
     }

@@ -177,6 +177,24 @@ fn observed_instruments_say_what_holds_now() {
 }
 
 #[test]
+fn an_observed_instrument_is_another_than_a_synchronous_one() {
+    let meter = meter();
+    meter.u64_counter("t.observed.too").build().add(1, &[]);
+    meter
+        .u64_observable_counter("t.observed.too")
+        .with_callback(|observer| observer.observe(5, &[]))
+        .build();
+    let mut families = Vec::new();
+    STREAMS.families(&mut families);
+    let of_name = families.iter().filter(|family| family.name == "t.observed.too");
+    let mut shown: Vec<_> = of_name
+        .map(|family| (family.observed, number(&family.points[0])))
+        .collect();
+    shown.sort_by_key(|(observed, _)| *observed);
+    assert_eq!(shown, [(false, Number::U64(1)), (true, Number::U64(5))]);
+}
+
+#[test]
 fn a_flood_of_attributes_is_bounded_and_loses_nothing() {
     let meter = meter();
     let counter = meter.u64_counter("t.flood").build();
