@@ -33,7 +33,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
     pub(crate) labels: Labels,
-    /// A bit for each label whose value was no text to begin with: a truth value, a whole number, or else a number.
+    /// A bit for each label whose value was no text to begin with: a truth value, a whole number, another number, or a list.
     pub(crate) typed: u64,
     pub(crate) value: PointValue,
     /// When the series began to count, in nanoseconds since the Unix epoch.

@@ -293,8 +293,7 @@ impl Attribute for KeyValue {
             Value::String(text) => (text.as_str().to_owned().into(), true),
             // With a point, so that it is read as what it was.
             Value::F64(n) => (format!("{n:?}").into(), false),
-            value @ (Value::Bool(_) | Value::I64(_)) => (value.as_str().into_owned().into(), false),
-            value => (value.as_str().into_owned().into(), true),
+            value => (value.as_str().into_owned().into(), false),
         }
     }
 

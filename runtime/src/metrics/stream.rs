@@ -393,11 +393,12 @@ impl<A: Attribute> Stream<A> {
         };
         points.extend(self.observed());
         if points.iter().any(|point| point.typed != 0) {
-            // `1` and `"1"` are two attributes and one label.
+            // `1` and `"1"` are two attributes and one label, whatever the order they come in.
             let mut first: HashMap<LabelSet, usize> = HashMap::new();
             let mut joined: Vec<Point> = Vec::with_capacity(points.len());
             for point in points {
-                let texts = point.labels.clone().into_texts();
+                let mut texts = point.labels.clone().into_texts();
+                texts.sort_unstable();
                 if let Some(&at) = first.get(&texts) {
                     // Of one instrument all have the same buckets.
                     let _ = joined[at].value.merge(point.value);

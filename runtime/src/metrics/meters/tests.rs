@@ -246,6 +246,20 @@ fn attributes_that_are_one_label_share_a_series() {
 }
 
 #[test]
+fn attributes_that_are_one_label_share_a_series_in_any_order_and_as_a_list() {
+    let counter = meter().u64_counter("t.types.order").build();
+    counter.add(1, &[KeyValue::new("a", 1), KeyValue::new("b", "x")]);
+    counter.add(2, &[KeyValue::new("b", "x"), KeyValue::new("a", "1")]);
+    let list = opentelemetry::Array::from(vec![1_i64, 2]);
+    counter.add(4, &[KeyValue::new("a", Value::Array(list))]);
+    counter.add(8, &[KeyValue::new("a", "[1,2]")]);
+    let family = family("t.types.order");
+    assert_eq!(family.points.len(), 2);
+    assert_eq!(number(of(&family, "a", "1")), Number::U64(3));
+    assert_eq!(number(of(&family, "a", "[1,2]")), Number::U64(12));
+}
+
+#[test]
 fn long_attributes_are_cut_between_characters_and_counted() {
     let meter = meter();
     let counter = meter.u64_counter("t.long").build();
