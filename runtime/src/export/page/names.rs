@@ -22,7 +22,8 @@ pub(super) struct Named {
 }
 
 /// Names the families. Those that fall under one name are joined if they are of one kind; otherwise the first stands, and that is said.
-/// A name is that of a sample, too: a gauge `x_total` and a counter `x` would be one on the page.
+/// A name is that of a sample, too: a gauge `x_total` and a counter `x` would be one on the page, as would a gauge `x` in the unit
+/// `count` and a histogram `x`.
 pub(super) fn families(families: impl IntoIterator<Item = Family>) -> Vec<Named> {
     let mut hidden = Vec::new();
     let named = named(families, |there, metric| {
@@ -53,14 +54,12 @@ fn named(families: impl IntoIterator<Item = Family>, mut hidden: impl FnMut(&str
         let (points, all) = labelled(family.points, family.kind);
         family.points = points;
         let (name, unit) = name(&family.name, &family.unit, family.kind);
-        let sample = sample(&name, family.kind);
-        let known = by_name.get(&name).or_else(|| by_name.get(sample.as_ref()?));
-        let Some(&at) = known else {
+        let names = || all_names(&name, family.kind);
+        let Some(&at) = names().find_map(|name| by_name.get(&name)) else {
             if !all {
                 hidden(&name, &family.name);
             }
-            by_name.insert(name.clone(), named.len());
-            by_name.extend(sample.map(|sample| (sample, named.len())));
+            by_name.extend(names().map(|name| (name, named.len())));
             named.push(Named {
                 name,
                 unit,
@@ -221,13 +220,16 @@ fn same_type(a: Kind, b: Kind) -> bool {
     a == b || (gauge(a) && gauge(b))
 }
 
-/// What the samples of a family are called where that is not its name; for those of histograms, see [`RESERVED`].
-fn sample(name: &str, kind: Kind) -> Option<String> {
-    match kind {
-        Kind::Counter => Some(format!("{name}_total")),
-        Kind::Info => Some(format!("{name}_info")),
-        _ => None,
-    }
+/// A family's name and those of its samples.
+fn all_names(name: &str, kind: Kind) -> impl Iterator<Item = String> {
+    let samples: &[&str] = match kind {
+        Kind::Counter => &["_total"],
+        Kind::Info => &["_info"],
+        Kind::Histogram => &["_bucket", "_count", "_sum"],
+        Kind::Summary => &["_count", "_sum"],
+        Kind::Gauge | Kind::UpDownCounter => &[],
+    };
+    [""].iter().chain(samples).map(move |end| format!("{name}{end}"))
 }
 
 /// Finds two declared metrics that would be one on the page though they have two names: one of them would not be seen.
@@ -243,8 +245,7 @@ pub(crate) fn agree(declarations: &[Declaration]) -> Result<(), Conflict> {
             _ => Kind::Gauge,
         };
         let (name, _) = name(&this.metric, this.unit, kind);
-        let sample = sample(&name, kind);
-        for name in [Some(name), sample].into_iter().flatten() {
+        for name in all_names(&name, kind) {
             let known = by_name.entry(name).or_insert(this);
             if is_other(&known.metric, &this.metric) {
                 return Err(Conflict {
@@ -507,6 +508,10 @@ mod tests {
                 declared("size.total", "gauge", "", "a:1"),
                 declared("size", "counter", "", "b:2"),
             ),
+            (
+                declared("queue", "gauge", "size_sum", "a:1"),
+                declared("queue.size", "summary", "", "b:2"),
+            ),
         ] {
             let expected = format!(
                 "metric `{}`: on the page its name is that of `{}`, rename one of them, at a:1 and b:2",
@@ -554,11 +559,26 @@ mod tests {
                 family("jobs", "", Kind::Counter),
                 family("build", "", Kind::Info),
                 family("build.info", "", Kind::Gauge),
+                family("queue", "", Kind::Histogram),
+                family("queue", "count", Kind::Gauge),
+                family("size", "sum", Kind::Gauge),
+                family("size", "", Kind::Summary),
             ],
             |there, metric| told.push(format!("{metric}: {there}")),
         );
         let names: Vec<_> = shown.iter().map(|named| &*named.name).collect();
-        assert_eq!(names, ["lat_seconds", "memory_bytes", "orders", "jobs_total", "build"]);
+        assert_eq!(
+            names,
+            [
+                "lat_seconds",
+                "memory_bytes",
+                "orders",
+                "jobs_total",
+                "build",
+                "queue",
+                "size_sum"
+            ]
+        );
         assert_eq!(
             told,
             [
@@ -566,7 +586,9 @@ mod tests {
                 "memory.bytes: memory_bytes",
                 "orders.total: orders",
                 "jobs: jobs_total",
-                "build.info: build"
+                "build.info: build",
+                "queue: queue",
+                "size: size_sum"
             ]
         );
     }
