@@ -34,7 +34,7 @@ enum Ask {
 const NEVER_SET: i64 = i64::MIN;
 
 impl QueueDepth {
-    /// A gauge to set. It is not shown before.
+    /// A gauge to set. It is not shown before. What two of one queue say is not added up.
     pub fn new(system: &'static str, queue: impl Into<String>) -> Self {
         Self::with(system, queue.into(), Ask::Last(AtomicI64::new(NEVER_SET)))
     }
@@ -163,5 +163,21 @@ mod tests {
         assert!(shown(&queue_depth("redis", "a", || None)).is_empty());
         assert!(shown(&queue_depth("redis", "b", || panic!("no broker"))).is_empty());
         assert_eq!(shown(&queue_depth("redis", "c", || Some(1))).len(), 1);
+    }
+
+    #[test]
+    fn two_gauges_of_one_queue_do_not_add_up() {
+        let both = [QueueDepth::new("redis", "twice"), QueueDepth::new("redis", "twice")];
+        for depth in &both {
+            depth.set(17);
+        }
+        let families = registry::gather();
+        let family = families.iter().find(|family| family.name == "job.queue.depth").unwrap();
+        let of_queue = |point: &&Point| point.labels.iter().any(|(_, value)| value == "twice");
+        let points: Vec<_> = family.points.iter().filter(of_queue).collect();
+        let PointValue::Number { value, .. } = points[0].value else {
+            panic!()
+        };
+        assert_eq!((points.len(), value), (1, Number::I64(17)));
     }
 }

@@ -236,7 +236,7 @@ impl Gathering {
         let places = entry.index.entry(hash(&self.hasher, &point.labels)).or_default();
         let points = &mut entry.family.points;
         if let Some(&at) = places.iter().find(|&&at| points[at].labels.are(&point.labels)) {
-            if !points[at].value.merge(point.value) {
+            if !points[at].value.merge(entry.family.kind, point.value) {
                 let name = &entry.family.name;
                 let clash = format!("metric `{name}` has one series twice, which does not add up");
                 if !self.clashes.contains(&clash) {

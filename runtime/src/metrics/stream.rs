@@ -401,7 +401,7 @@ impl<A: Attribute> Stream<A> {
                 texts.sort_unstable();
                 if let Some(&at) = first.get(&texts) {
                     // Of one instrument all have the same buckets.
-                    let _ = joined[at].value.merge(point.value);
+                    let _ = joined[at].value.merge(self.instrument.kind, point.value);
                 } else {
                     first.insert(texts, joined.len());
                     joined.push(point);

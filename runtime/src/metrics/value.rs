@@ -3,7 +3,7 @@
 use super::bucket::{self, Layout, Shape};
 use super::table::Found;
 use crate::clock;
-use crate::export::snapshot::{Exemplar, Exponential, Histogram, Number, PointValue};
+use crate::export::snapshot::{Exemplar, Exponential, Histogram, Kind, Number, PointValue};
 
 pub(super) fn empty_histogram(layout: &Layout) -> PointValue {
     match &layout.shape {
@@ -134,10 +134,15 @@ impl PointValue {
     }
 
     /// Adds another part of the same series. The first stands, and it is false, where they do not add up: histograms of different
-    /// buckets, summaries.
+    /// buckets, summaries. Of levels the first stands, too, except one of 0, which may never have been set.
     #[must_use]
-    pub(crate) fn merge(&mut self, other: Self) -> bool {
+    pub(crate) fn merge(&mut self, kind: Kind, other: Self) -> bool {
         match (self, other) {
+            (mine @ Self::Number { .. }, other @ Self::Number { .. }) if kind == Kind::Gauge => {
+                if matches!(mine, Self::Number { value, .. } if value.as_f64() == 0.0) {
+                    *mine = other;
+                }
+            }
             (Self::Number { value, exemplar }, Self::Number { value: v, exemplar: e }) => {
                 *value = value.plus(v);
                 let at = |exemplar: &Option<Box<Exemplar>>| exemplar.as_ref().map(|example| example.unix_nanos);
@@ -227,7 +232,7 @@ mod tests {
     #[test]
     fn parts_that_lie_far_apart_have_no_more_buckets_together() {
         let mut all = exponential(vec![(-200, 1), (-150, 2)], f64::MAX);
-        assert!(all.merge(exponential(vec![(150, 4), (300, 8)], f64::MAX)));
+        assert!(all.merge(Kind::Histogram, exponential(vec![(150, 4), (300, 8)], f64::MAX)));
         let PointValue::Exponential(all) = all else { panic!() };
         let (first, last) = (all.positive[0].0, all.positive.last().unwrap().0);
         assert!(last - first < MAX_NATIVE, "{:?}", all.positive);
@@ -249,16 +254,33 @@ mod tests {
     fn parts_that_do_not_add_up_are_told() {
         for other in [classic(2.0, 3.0), exponential(vec![(1, 1)], 3.0)] {
             let mut all = classic(1.0, 2.0);
-            assert!(!all.merge(other));
+            assert!(!all.merge(Kind::Histogram, other));
             let PointValue::Histogram(all) = all else { panic!() };
             assert_eq!((all.sum, all.counts), (2.0, vec![0, 1]));
         }
     }
 
     #[test]
+    fn levels_do_not_add_up() {
+        let shown = |kind, parts: [f64; 3]| {
+            let mut all = PointValue::number(Number::F64(parts[0]));
+            for part in &parts[1..] {
+                assert!(all.merge(kind, PointValue::number(Number::F64(*part))));
+            }
+            match all {
+                PointValue::Number { value, .. } => value.as_f64(),
+                _ => panic!("{all:?}"),
+            }
+        };
+        assert_eq!(shown(Kind::Gauge, [20.0, 20.5, 0.0]), 20.0);
+        assert_eq!(shown(Kind::Gauge, [0.0, 17.0, 18.0]), 17.0);
+        assert_eq!(shown(Kind::UpDownCounter, [20.0, 20.5, 0.0]), 40.5);
+    }
+
+    #[test]
     fn sums_of_parts_stay_finite() {
         let mut all = classic(1.0, f64::MAX);
-        assert!(all.merge(classic(1.0, f64::MAX)));
+        assert!(all.merge(Kind::Histogram, classic(1.0, f64::MAX)));
         let PointValue::Histogram(all) = all else { panic!() };
         assert_eq!((all.sum, all.counts), (f64::MAX, vec![0, 2]));
     }

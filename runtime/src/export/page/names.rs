@@ -79,16 +79,16 @@ fn named(families: impl IntoIterator<Item = Family>, mut hidden: impl FnMut(&str
 }
 
 impl Named {
-    /// Takes more series in. What is one series adds up, except levels: of these the first stands. False where one stands that should
-    /// have added up and does not.
+    /// Takes more series in. What is one series is merged if it is of one kind; otherwise the first stands. False where what should add up
+    /// does not.
     fn join(&mut self, kind: Kind, points: Vec<Point>) -> bool {
         let mut all = true;
-        let adds_up = self.kind == kind && kind != Kind::Gauge;
+        let one_kind = self.kind == kind;
         let places = self.points.iter().enumerate();
         let mut known: HashMap<_, _> = places.map(|(at, point)| (sorted(point), at)).collect();
         for point in points {
             match known.entry(sorted(&point)) {
-                Entry::Occupied(at) if adds_up => all &= self.points[*at.get()].value.merge(point.value),
+                Entry::Occupied(at) if one_kind => all &= self.points[*at.get()].value.merge(kind, point.value),
                 Entry::Occupied(_) => {}
                 Entry::Vacant(new) => {
                     new.insert(self.points.len());
@@ -153,7 +153,7 @@ fn labelled(mut points: Vec<Point>, kind: Kind) -> (Vec<Point>, bool) {
     let mut distinct: Vec<Point> = Vec::with_capacity(points.len());
     for point in points {
         match first.entry(sorted(&point)) {
-            Entry::Occupied(known) => all &= distinct[*known.get()].value.merge(point.value),
+            Entry::Occupied(known) => all &= distinct[*known.get()].value.merge(kind, point.value),
             Entry::Vacant(new) => {
                 new.insert(distinct.len());
                 distinct.push(point);
@@ -633,6 +633,13 @@ mod tests {
             ("c=y", 48.0),
         ];
         assert_eq!(shown, expected.map(|(labels, value)| (labels.to_owned(), value)));
+
+        let levels = vec![point(&[("a.b", "x")], 20), point(&[("a_b", "x")], 21)];
+        let (levels, _) = labelled(levels, Kind::Gauge);
+        let PointValue::Number { value, .. } = levels[0].value else {
+            panic!()
+        };
+        assert_eq!((levels.len(), value.as_f64()), (1, 20.0));
     }
 
     #[test]

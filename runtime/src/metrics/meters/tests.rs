@@ -246,6 +246,15 @@ fn attributes_that_are_one_label_share_a_series() {
 }
 
 #[test]
+fn levels_under_one_label_do_not_add_up() {
+    let gauge = meter().u64_gauge("t.types.level").build();
+    gauge.record(20, &[KeyValue::new("cpu", 1)]);
+    gauge.record(20, &[KeyValue::new("cpu", "1")]);
+    let family = family("t.types.level");
+    assert_eq!((family.points.len(), number(&family.points[0])), (1, Number::U64(20)));
+}
+
+#[test]
 fn attributes_that_are_one_label_share_a_series_in_any_order_and_as_a_list() {
     let counter = meter().u64_counter("t.types.order").build();
     counter.add(1, &[KeyValue::new("a", 1), KeyValue::new("b", "x")]);
