@@ -3,7 +3,7 @@
 use super::definition::Cellar;
 use super::label::{Index, Label, Number, usable, with};
 use super::{Definition, Gathered, Metric};
-use crate::export::snapshot::{Kind, PointValue};
+use crate::export::snapshot::{Kind, Number as Level, PointValue};
 use crate::metrics::table::Cells;
 use crate::metrics::value::finite;
 use crate::trace::direct;
@@ -69,7 +69,12 @@ macro_rules! counters {
                     } else {
                         found.series.sum(VALUE)
                     };
-                    (found.series.sum(MOVES) > 0).then(|| found.counted(N::of_bits(value), false))
+                    let value = match N::of_bits(value) {
+                        // The stripes are read one after another: what one thread took away may be seen before what another added.
+                        Level::U64(level) if !$only_up && level > i64::MAX as u64 => Level::U64(0),
+                        value => value,
+                    };
+                    (found.series.sum(MOVES) > 0).then(|| found.counted(value, false))
                 });
             }
         }

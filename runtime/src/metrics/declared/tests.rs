@@ -29,6 +29,8 @@ crate::metrics! {
     static LEVEL_BELOW: Gauge<f64> = "declared.level_below";
     /// So may this.
     static BALANCE: Gauge<i64> = "declared.balance";
+    /// Never below 0, and taken away elsewhere than added.
+    static GUARDED: UpDownCounter<u64> = "declared.guarded";
     /// Of numbers that are large only together.
     static LARGE: Counter<f64, (r#type: bool)> = "declared.large";
     static LARGE_SIZES: Histogram = "declared.large_sizes", buckets = [1.0];
@@ -295,4 +297,28 @@ fn a_level_without_a_sign_stays_one() {
     assert_eq!(value("declared.balance"), Number::I64(-2));
     assert_eq!(value("declared.level_below"), Number::F64(-0.5));
     assert!(so_far(Reason::Negative) > before);
+}
+
+#[test]
+fn a_counter_without_a_sign_that_is_read_half_way_is_0() {
+    let value = || {
+        let families = gather();
+        let family = families
+            .iter()
+            .find(|family| family.name == "declared.guarded")
+            .unwrap();
+        match family.points[0].value {
+            PointValue::Number { value, .. } => value,
+            _ => panic!(),
+        }
+    };
+    let guards = [GUARDED.in_flight(), GUARDED.in_flight()];
+    assert_eq!(value(), Number::U64(2));
+    drop(guards);
+    assert_eq!(value(), Number::U64(0));
+    // As where the thread of this end is read and that of the beginning is not yet.
+    let guard = GUARDED.in_flight();
+    GUARDED.add(1_u64.wrapping_neg());
+    drop(guard);
+    assert_eq!(value(), Number::U64(0));
 }
