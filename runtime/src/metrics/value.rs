@@ -200,7 +200,7 @@ impl Number {
         match (self, other) {
             (Self::U64(a), Self::U64(b)) => Self::U64(a.wrapping_add(b)),
             (Self::I64(a), Self::I64(b)) => Self::I64(a.wrapping_add(b)),
-            (a, b) => Self::F64(a.as_f64() + b.as_f64()),
+            (a, b) => Self::F64(finite(a.as_f64() + b.as_f64())),
         }
     }
 
@@ -283,5 +283,7 @@ mod tests {
         assert!(all.merge(Kind::Histogram, classic(1.0, f64::MAX)));
         let PointValue::Histogram(all) = all else { panic!() };
         assert_eq!((all.sum, all.counts), (f64::MAX, vec![0, 2]));
+        let largest = Number::F64(f64::MAX);
+        assert_eq!(largest.plus(largest), largest);
     }
 }
