@@ -360,6 +360,7 @@ impl<DB: Database> registry::Source for Connections<DB> {
             unit: "{connection}".into(),
             kind: Kind::UpDownCounter,
             observed: false,
+            scope: Vec::new(),
             points,
         };
         out.push(family(

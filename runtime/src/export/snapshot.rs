@@ -16,6 +16,8 @@ pub(crate) struct Family {
     pub(crate) kind: Kind,
     /// Its numbers are read when someone gathers, and not counted here: whoever wants little memory is told them whole.
     pub(crate) observed: bool,
+    /// Where its instrument comes from, empty for ours: the last labels of every point. In each scope a name is one of its own.
+    pub(crate) scope: Vec<(Cow<'static, str>, Cow<'static, str>)>,
     pub(crate) points: Vec<Point>,
 }
 

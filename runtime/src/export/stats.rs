@@ -338,6 +338,7 @@ pub(crate) fn families() -> Vec<Family> {
                 unit: stat.unit.into(),
                 kind: stat.kind,
                 observed: false,
+                scope: Vec::new(),
                 points: vec![point],
             }),
         }

@@ -109,6 +109,7 @@ impl Engine {
             unit: Cow::Borrowed(unit),
             kind,
             observed: false,
+            scope: Vec::new(),
             points,
         };
         vec![

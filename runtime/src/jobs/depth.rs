@@ -111,6 +111,7 @@ impl Source for Shown {
             unit: "{job}".into(),
             kind: Kind::Gauge,
             observed: false,
+            scope: Vec::new(),
             points: vec![Point {
                 labels: vec![
                     ("messaging.destination.name".into(), depth.queue.clone().into()),

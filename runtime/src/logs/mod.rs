@@ -469,6 +469,7 @@ impl registry::Source for Logs {
             unit: "{line}".into(),
             kind: Kind::Counter,
             observed: false,
+            scope: Vec::new(),
             points,
         };
         let point = |labels: Vec<_>, count| Point {

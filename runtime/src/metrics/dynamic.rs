@@ -406,6 +406,7 @@ fn family<K>(meta: &Meta<K>, kind: Kind, points: Vec<Point>) -> Family {
         unit: meta.unit.into(),
         kind,
         observed: false,
+        scope: Vec::new(),
         points,
     }
 }

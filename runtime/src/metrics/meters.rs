@@ -2,7 +2,8 @@
 //!
 //! Instruments are those of the API: counters, up-down counters, gauges and histograms, each synchronous or observed. Attributes
 //! are open there, so their sets are bounded, and how long they are: see [`stream`](super::stream). On the page the scope of a meter is the labels
-//! `otel_scope_name` and `otel_scope_version`; in what is pushed it is the scope.
+//! `otel_scope_name` and `otel_scope_version`; in what is pushed it is the scope. There each scope has its own metric of a name; on the page
+//! they are one, and of two kinds the first.
 
 use super::bucket;
 use super::registry::{self, LabelSet, Source};

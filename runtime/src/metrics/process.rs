@@ -21,6 +21,7 @@ pub(crate) fn families() -> Vec<Family> {
                 unit: unit.into(),
                 kind,
                 observed: true,
+                scope: Vec::new(),
                 points: vec![point(Vec::new(), PointValue::number(value))],
             });
         }
@@ -104,6 +105,7 @@ fn build() -> Family {
         unit: "".into(),
         kind: Kind::Info,
         observed: false,
+        scope: Vec::new(),
         points: vec![point(facts, PointValue::Info)],
     }
 }

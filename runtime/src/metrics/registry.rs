@@ -141,8 +141,8 @@ pub(crate) fn sites() -> &'static [&'static Site] {
 #[derive(Default)]
 struct Gathering {
     families: Vec<Entry>,
-    /// By name and unit: seconds and milliseconds of one name are two families, whose numbers do not add up.
-    by_name: HashMap<(Cow<'static, str>, Cow<'static, str>), usize>,
+    /// By scope, name and unit: seconds and milliseconds of one name are two families, whose numbers do not add up.
+    by_name: HashMap<(LabelSet, Cow<'static, str>, Cow<'static, str>), usize>,
     hasher: std::hash::RandomState,
     /// Families that are not shown, and why.
     clashes: Vec<String>,
@@ -175,16 +175,21 @@ pub(crate) type LabelSet = Vec<(Cow<'static, str>, Cow<'static, str>)>;
 
 impl Gathering {
     fn entry(&mut self, name: Cow<'static, str>, unit: Cow<'static, str>, kind: Kind) -> usize {
+        self.entry_of(LabelSet::new(), name, unit, kind)
+    }
+
+    fn entry_of(&mut self, scope: LabelSet, name: Cow<'static, str>, unit: Cow<'static, str>, kind: Kind) -> usize {
         let measure = if is_annotation(&unit) {
             Cow::Borrowed("")
         } else {
             unit.clone()
         };
-        let key = (name.clone(), measure);
+        let key = (scope, name.clone(), measure);
         if let Some(&at) = self.by_name.get(&key) {
             return at;
         }
         let at = self.families.len();
+        let scope = key.0.clone();
         self.by_name.insert(key, at);
         self.families.push(Entry {
             family: Family {
@@ -193,6 +198,7 @@ impl Gathering {
                 unit,
                 kind,
                 observed: false,
+                scope,
                 points: Vec::new(),
             },
             explicit_help: false,
@@ -249,9 +255,9 @@ impl Gathering {
         }
     }
 
-    /// Another source's family, joined to ours of the same name and unit if they are of one kind, and dropped otherwise.
+    /// Another source's family, joined to that of the same scope, name and unit if they are of one kind, and dropped otherwise.
     fn merge(&mut self, family: Family) {
-        let at = self.entry(family.name, family.unit.clone(), family.kind);
+        let at = self.entry_of(family.scope, family.name, family.unit, family.kind);
         let known = &self.families[at].family;
         if known.kind != family.kind {
             let clash = format!("metric `{}` is both {:?} and {:?}", known.name, known.kind, family.kind);
@@ -542,6 +548,7 @@ pub(super) fn overflow(points: Vec<Point>) -> Family {
         unit: "{value}".into(),
         kind: Kind::Counter,
         observed: false,
+        scope: Vec::new(),
         points,
     }
 }

@@ -256,6 +256,7 @@ impl<A: Attribute> Streams<A> {
                 unit: "{measurement}".into(),
                 kind: Kind::Counter,
                 observed: false,
+                scope: Vec::new(),
                 points: cut,
             });
         }
@@ -415,6 +416,7 @@ impl<A: Attribute> Stream<A> {
             unit: self.instrument.unit.clone(),
             kind: self.instrument.kind,
             observed: self.instrument.observed,
+            scope: self.instrument.scope.clone(),
             points,
         }
     }

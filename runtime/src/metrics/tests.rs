@@ -271,6 +271,7 @@ impl registry::Source for TwoOrders {
                 unit: "".into(),
                 kind: Kind::Counter,
                 observed: false,
+                scope: Vec::new(),
                 points: vec![registry::point(labels.to_vec(), PointValue::number(Number::U64(value)))],
             });
         }
@@ -295,6 +296,7 @@ impl registry::Source for TwoUnits {
                 unit: unit.into(),
                 kind: Kind::Counter,
                 observed: false,
+                scope: Vec::new(),
                 points: vec![registry::point(vec![], PointValue::number(Number::U64(value)))],
             });
         }
@@ -315,6 +317,49 @@ fn numbers_of_two_units_are_not_added_up() {
         })
         .collect();
     assert_eq!(said, [("s", 9.0), ("ms", 1000.0), ("{call}", 6.0)]);
+}
+
+/// Says one name in two scopes, of two kinds, and again in the first.
+struct TwoScopes;
+
+impl registry::Source for TwoScopes {
+    fn families(&self, out: &mut Vec<Family>) {
+        for (scope, kind, observed) in [
+            ("a", Kind::Counter, false),
+            ("b", Kind::UpDownCounter, true),
+            ("a", Kind::Counter, false),
+        ] {
+            let labels = vec![("otel.scope.name".into(), scope.into())];
+            out.push(Family {
+                name: "test.two_scopes".into(),
+                help: scope.into(),
+                unit: format!("{{{scope}}}").into(),
+                kind,
+                observed,
+                scope: labels.clone(),
+                points: vec![registry::point(labels, PointValue::number(Number::U64(1)))],
+            });
+        }
+    }
+}
+
+#[test]
+fn a_name_is_one_of_its_own_in_each_scope() {
+    registry::register(std::sync::Arc::new(TwoScopes));
+    let families = registry::gather();
+    let mine = families.iter().filter(|family| family.name == "test.two_scopes");
+    let said: Vec<_> = mine
+        .map(|family| {
+            let PointValue::Number { value, .. } = family.points[0].value else {
+                panic!()
+            };
+            let said = (&*family.help, &*family.unit, family.kind, family.observed);
+            (said, family.points.len(), value)
+        })
+        .collect();
+    let first = (("a", "{a}", Kind::Counter, false), 1, Number::U64(2));
+    let second = (("b", "{b}", Kind::UpDownCounter, true), 1, Number::U64(1));
+    assert_eq!(said, [first, second]);
 }
 
 #[test]

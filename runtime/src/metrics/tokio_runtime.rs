@@ -53,6 +53,7 @@ impl Source for Runtimes {
                     unit: unit.into(),
                     kind,
                     observed: true,
+                    scope: Vec::new(),
                     points,
                 });
             }

@@ -426,6 +426,7 @@ mod tests {
             unit: "{order}".into(),
             kind: Kind::Counter,
             observed: false,
+            scope: Vec::new(),
             points: vec![Point {
                 labels: vec![("channel".into(), "web".into())].into(),
                 value: PointValue::Number {

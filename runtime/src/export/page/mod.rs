@@ -100,6 +100,7 @@ fn target_info(page: &PageContext) -> Option<Family> {
         unit: Cow::Borrowed(""),
         kind: Kind::Info,
         observed: false,
+        scope: Vec::new(),
         points: vec![Point {
             labels: page
                 .resource

@@ -539,6 +539,7 @@ mod tests {
             unit: unit.into(),
             kind,
             observed: false,
+            scope: Vec::new(),
             points: vec![Point {
                 labels: LabelSet::new().into(),
                 typed: 0,

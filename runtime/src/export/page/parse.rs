@@ -29,6 +29,7 @@ pub(super) fn families(page: &str) -> Vec<Family> {
                         _ => Kind::Gauge,
                     },
                     observed: kind == "counter",
+                    scope: Vec::new(),
                     points: Vec::new(),
                 });
             }

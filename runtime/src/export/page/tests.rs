@@ -12,6 +12,7 @@ fn family(name: &'static str, unit: &'static str, kind: Kind, points: Vec<Point>
         unit: unit.into(),
         kind,
         observed: false,
+        scope: Vec::new(),
         points,
     }
 }

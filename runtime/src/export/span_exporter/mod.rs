@@ -373,6 +373,7 @@ impl registry::Source for Families {
             unit: "{span}".into(),
             kind: Kind::Counter,
             observed: false,
+            scope: Vec::new(),
             points,
         };
         let (mut exported, mut lost) = (Vec::new(), Vec::new());

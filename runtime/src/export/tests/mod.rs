@@ -74,6 +74,7 @@ fn counter(name: &str, value: u64) -> Family {
         unit: "".into(),
         kind: Kind::Counter,
         observed: false,
+        scope: Vec::new(),
         points: vec![Point {
             labels: vec![].into(),
             value: PointValue::Number {

@@ -55,6 +55,7 @@ impl Gathered<'_> {
             unit: definition.unit.into(),
             kind,
             observed: false,
+            scope: Vec::new(),
             points,
         });
     }
