@@ -296,7 +296,7 @@ mod tests {
             (&JOB, "messaging.process.duration"),
         ] {
             for n in 0..600 {
-                let (kept, _) = operation.begin(None, false);
+                let (kept, _) = operation.begin(None);
                 let kind = operation.error_kind(&format!("Error{n}"));
                 operation.end(kept, CallOutcome::Error, Some(kind), Sample::from(1.0));
             }
