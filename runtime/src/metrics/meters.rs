@@ -316,6 +316,13 @@ impl Attribute for KeyValue {
         };
         KeyValue::new(cut(self.key.as_str()).to_owned(), value)
     }
+
+    fn is(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::F64(one), Value::F64(other_one)) => self.key == other.key && one.to_bits() == other_one.to_bits(),
+            _ => self == other,
+        }
+    }
 }
 
 #[cfg(test)]

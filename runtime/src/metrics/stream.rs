@@ -47,6 +47,11 @@ pub(crate) trait Attribute: Clone + Eq + Hash + Send + Sync + 'static {
     fn is_long(&self) -> bool;
     /// The same with a name and a value that are not too long.
     fn shortened(&self) -> Self;
+
+    /// Whether it says the same: also of what is no number, which equals nothing.
+    fn is(&self, other: &Self) -> bool {
+        self == other
+    }
 }
 
 /// Whether a name or a value has to be cut.
@@ -618,7 +623,7 @@ impl<A: Attribute> Table<A> {
 
 /// The same attributes, in whatever order; `own` has none twice.
 fn same<A: Attribute>(own: &[A], given: &[A]) -> bool {
-    own.len() == given.len() && own.iter().all(|one| given.contains(one))
+    own.len() == given.len() && own.iter().all(|one| given.iter().any(|other| one.is(other)))
 }
 
 /// The same for every order.

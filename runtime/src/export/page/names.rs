@@ -70,7 +70,9 @@ fn named(families: impl IntoIterator<Item = Family>, mut hidden: impl FnMut(&str
             continue;
         };
         let there = &mut named[at];
-        let one = there.name == name && same_type(there.kind, family.kind) && there.unit == unit;
+        // Of what is being watched there is one word only, ours.
+        let target = family.kind == Kind::Info && name == "target";
+        let one = there.name == name && same_type(there.kind, family.kind) && there.unit == unit && !target;
         if !(one && there.join(family.kind, family.points) && all) {
             hidden(&there.name, &family.name);
         }
@@ -279,15 +281,16 @@ fn name(base: &str, unit: &str, kind: Kind) -> (String, String) {
     if kind == Kind::Info && name.len() > "_info".len() {
         name.truncate(name.trim_end_matches("_info").len());
     }
-    if RESERVED.iter().any(|suffix| name.ends_with(suffix)) {
-        // It would read as a sample of another family; what is counted tells them apart.
-        let what = word(unit.trim_matches(['{', '}']));
-        name.push('_');
-        name.push_str(if what == "_" { "value" } else { &what });
-    }
+    let annotation = unit;
     let mut unit = unit_word(unit, kind);
     if kind == Kind::Info {
         unit.clear();
+    }
+    if unit.is_empty() && RESERVED.iter().any(|suffix| name.ends_with(suffix)) {
+        // It would read as a sample of another family; what is counted tells them apart.
+        let what = word(annotation.trim_matches(['{', '}']));
+        name.push('_');
+        name.push_str(if what == "_" { "value" } else { &what });
     }
     if !unit.is_empty() && name != unit && !name.ends_with(&format!("_{unit}")) {
         name.push('_');
@@ -409,7 +412,16 @@ fn singular(unit: &str) -> String {
         "w" => "week",
         "mo" => "month",
         "y" => "year",
-        other => return plural(other).trim_end_matches('s').to_owned(),
+        "Cel" => "celsius",
+        "Hz" => "hertz",
+        other => {
+            let plural = plural(other);
+            // A word that is not of our list is as its author wrote it.
+            return match plural.strip_suffix('s') {
+                Some(singular) if plural != annotation_free(other) => singular.to_owned(),
+                _ => plural,
+            };
+        }
     };
     known.to_owned()
 }
@@ -464,6 +476,24 @@ mod tests {
                 "",
             ),
             ("row.count", "", Kind::Gauge, "row_count_value", ""),
+            ("row.count", "By", Kind::Counter, "row_count_bytes", "bytes"),
+            ("row.count", "{row}", Kind::Gauge, "row_count_row", ""),
+            (
+                "drift",
+                "Cel/h",
+                Kind::Gauge,
+                "drift_celsius_per_hour",
+                "celsius_per_hour",
+            ),
+            ("drift", "1/Cel", Kind::Gauge, "drift_per_celsius", "per_celsius"),
+            ("seats", "1/class", Kind::Gauge, "seats_per_class", "per_class"),
+            (
+                "rate",
+                "By/MBy",
+                Kind::Gauge,
+                "rate_bytes_per_megabyte",
+                "bytes_per_megabyte",
+            ),
             ("some_total", "", Kind::Counter, "some", ""),
             ("9 lives--left", "", Kind::Gauge, "_9_lives_left", ""),
             ("target", "", Kind::Info, "target", ""),

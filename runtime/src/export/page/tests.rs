@@ -146,6 +146,19 @@ target_info{service_name="shop"} 1
     assert_eq!(String::from_utf8(page.body).unwrap(), expected);
 }
 
+/// A page has at most one `target_info`.
+#[test]
+fn what_is_being_watched_is_said_once() {
+    let strangers = family("target", "", Kind::Info, vec![point(&[("x", "1")], PointValue::Info)]);
+    let context = PageContext {
+        resource: vec![("service.name".into(), "shop".into())],
+    };
+    let page = encode(vec![strangers], Format::OpenMetrics, false, &context);
+    let text = String::from_utf8(page.body).unwrap();
+    let lines: Vec<_> = text.lines().filter(|line| line.starts_with("target_info{")).collect();
+    assert_eq!(lines, ["target_info{service_name=\"shop\"} 1"]);
+}
+
 #[test]
 fn open_metrics() {
     let page = page(Format::OpenMetrics);

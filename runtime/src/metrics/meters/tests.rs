@@ -379,3 +379,14 @@ fn what_no_number_can_be_is_not_in_the_shared_series_either() {
     // A sum of levels is no level.
     assert_eq!(shared("t.rest.gauge"), Number::F64(7.0));
 }
+
+#[test]
+fn what_is_no_number_is_one_attribute() {
+    let counter = meter().u64_counter("t.nan").build();
+    for _ in 0..3 {
+        counter.add(1, &[KeyValue::new("ratio", f64::NAN)]);
+    }
+    let points = family("t.nan").points;
+    assert_eq!(points.len(), 1, "{points:?}");
+    assert_eq!(number(&points[0]), Number::U64(3));
+}
