@@ -190,21 +190,25 @@ pin_project! {
         #[pin]
         inner: B,
         exchange: Answering,
-        left: BodySize,
     }
 
     impl<B: MessageBody> PinnedDrop for ActixBody<B> {
         fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            this.exchange.saw(Step::Dropped(this.left.is_eof()));
+            this.project().exchange.saw(Step::Dropped(false));
         }
     }
 }
 
 impl<B: MessageBody> ActixBody<B> {
-    fn new(inner: B, exchange: Option<Box<Exchange>>) -> Self {
+    fn new(inner: B, mut exchange: Option<Box<Exchange>>) -> Self {
+        if let Some(exchange) = &mut exchange {
+            exchange.announced = match inner.size() {
+                BodySize::None => Some(0),
+                BodySize::Sized(bytes) => Some(bytes),
+                BodySize::Stream => None,
+            };
+        }
         Self {
-            left: inner.size(),
             exchange: Answering::new(exchange, false),
             inner,
         }
@@ -232,16 +236,7 @@ impl<B: MessageBody> MessageBody for ActixBody<B> {
         };
         match &polled {
             Poll::Pending => {}
-            Poll::Ready(Some(Ok(bytes))) => {
-                let passed = bytes.len() as u64;
-                this.exchange.saw(Step::Data(passed));
-                if let BodySize::Sized(left) = this.left {
-                    *left = left.saturating_sub(passed);
-                }
-                if this.left.is_eof() {
-                    this.exchange.saw(Step::Complete);
-                }
-            }
+            Poll::Ready(Some(Ok(bytes))) => this.exchange.saw(Step::Data(bytes.len() as u64)),
             Poll::Ready(Some(Err(_))) => this.exchange.saw(Step::Failed),
             Poll::Ready(None) => this.exchange.saw(Step::Complete),
         }

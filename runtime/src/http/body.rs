@@ -20,7 +20,7 @@ pub(super) enum Step<'a> {
     Failed,
     /// All of it was handed over.
     Complete,
-    /// It was dropped, and nothing was missing if this is true. Else the client has left.
+    /// It was dropped, and says of itself whether nothing is missing. Where something is, the client has left.
     Dropped(bool),
 }
 
@@ -41,11 +41,18 @@ impl Answering {
     pub(super) fn saw(&mut self, step: Step<'_>) {
         let Some(exchange) = &mut self.0 else { return };
         match step {
-            Step::Data(bytes) => exchange.pass(bytes),
+            Step::Data(bytes) => {
+                exchange.pass(bytes);
+                if exchange.is_whole() {
+                    self.end(Exchange::completed);
+                }
+            }
             Step::Trailers(trailers) => exchange.look(trailers),
             Step::Failed => self.end(|exchange| exchange.failed("_OTHER")),
             Step::Complete => self.end(Exchange::completed),
-            Step::Dropped(complete) if complete || exchange.wants_no_body() => self.end(Exchange::completed),
+            Step::Dropped(complete) if complete || exchange.is_whole() || exchange.wants_no_body() => {
+                self.end(Exchange::completed);
+            }
             Step::Dropped(_) => self.0 = None,
         }
     }

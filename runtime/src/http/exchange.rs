@@ -56,6 +56,8 @@ pub(super) struct Exchange {
     request_size: Option<u64>,
     /// Bytes of the response's body so far, where it is seen.
     pub(super) passed: Option<u64>,
+    /// Bytes that there are to be of it, where its size or its head says so.
+    pub(super) announced: Option<u64>,
     open: bool,
 }
 
@@ -80,6 +82,7 @@ impl Exchange {
             served: None,
             request_size: None,
             passed: Some(0),
+            announced: None,
             open: true,
         });
         exchange.span.open(site, start, options.as_ref());
@@ -88,7 +91,7 @@ impl Exchange {
 
     /// What `Content-Length` says of the request.
     pub(super) fn sized(&mut self, content_length: Option<&[u8]>) {
-        self.request_size = content_length.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        self.request_size = content_length.and_then(words::length);
     }
 
     /// What runs until the guard is dropped belongs to this request.
@@ -121,6 +124,11 @@ impl Exchange {
         if let Some(passed) = &mut self.passed {
             *passed += bytes;
         }
+    }
+
+    /// All that was announced was handed over: a server of HTTP/1.1 asks for no more, and drops the body.
+    pub(super) fn is_whole(&self) -> bool {
+        self.announced.is_some() && self.passed >= self.announced
     }
 
     /// The body of the response does not come by here.

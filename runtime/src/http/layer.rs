@@ -20,8 +20,10 @@ use super::head::Seen;
 use super::measure::First;
 use super::request_id;
 use super::settings::{self, Settings};
+use super::words;
 use crate::switch;
 use crate::trace::passing::Through;
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 use http::{HeaderName, Request, Response};
 use pin_project_lite::pin_project;
@@ -203,6 +205,11 @@ where
         let answered = |mut exchange: Box<Exchange>, response: &mut Response<R>| {
             exchange.responded(response.status().as_u16());
             exchange.look(response.headers());
+            // A body that knows its size says itself where it ends; the status of gRPC comes behind it.
+            if exchange.rpc.is_none() && response.body().size_hint().exact().is_none() {
+                let length = response.headers().get(CONTENT_LENGTH);
+                exchange.announced = length.and_then(|length| words::length(length.as_bytes()));
+            }
             if let Some(id) = exchange.take_request_id() {
                 let headers = response.headers_mut();
                 headers.entry(request_id::HEADER).or_insert_with(|| id.into_header());

@@ -10,7 +10,13 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use std::convert::Infallible;
+
+use std::pin::Pin;
+
+use std::task::{Context, Poll};
 use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
 fn app() -> Router {
@@ -195,6 +201,78 @@ async fn a_client_that_left() {
     assert_eq!(capture.lines()[0].message, "GET / -");
     assert_eq!(capture.lines()[1].message, "GET / 200");
     assert_eq!(capture.lines()[1].field("outcome"), Some("cancelled"));
+}
+
+/// As the bodies of files and of proxies: how much there is stands in the head alone.
+struct Streamed(&'static [&'static str]);
+
+impl http_body::Body for Streamed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        let Some((first, rest)) = self.0.split_first() else {
+            return Poll::Ready(None);
+        };
+        self.0 = rest;
+        Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(first.as_bytes())))))
+    }
+}
+
+/// What an HTTP/1.1 server answers to this head.
+async fn over_hyper(app: Router, head: &str) -> String {
+    let (client, server) = tokio::io::duplex(1 << 16);
+    let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
+        app.clone().oneshot(request.map(Body::new))
+    });
+    let connection = hyper::server::conn::http1::Builder::new();
+    let served = connection.serve_connection(hyper_util::rt::TokioIo::new(server), service);
+    let asked = async {
+        let (mut read, mut write) = tokio::io::split(client);
+        let request = format!("{head} HTTP/1.1\r\nhost: shop\r\nconnection: close\r\n\r\n");
+        write.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        read.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let (served, answer) = tokio::join!(served, asked);
+    served.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_body_is_whole_when_its_announced_length_has_passed() {
+    let capture = capture();
+    let answer = |length: &'static str, body: &'static [&'static str]| {
+        get(async move || {
+            let head = Response::builder().header("content-length", length);
+            head.body(Body::new(Streamed(body))).unwrap()
+        })
+    };
+    let app = Router::new()
+        .route("/file", answer("11", &["hello ", "world"]))
+        .route("/nothing", answer("0", &[]))
+        .layer(layer());
+    for (path, end) in [("/file", "\r\n\r\nhello world"), ("/nothing", "\r\n\r\n")] {
+        let text = over_hyper(app.clone(), &format!("GET {path}")).await;
+        assert!(text.ends_with(end), "{text}");
+    }
+    // The client of this one leaves.
+    let mut half = app.oneshot(get_request("/file")).await.unwrap();
+    half.frame().await.unwrap().unwrap();
+    drop(half);
+    let lines = capture.lines();
+    let ended: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let of = |name| line.field(name).unwrap_or_default();
+            (of("outcome"), of("http.response.body.size"))
+        })
+        .collect();
+    assert_eq!(ended, [("ok", "11"), ("ok", "0"), ("cancelled", "6")]);
 }
 
 #[tokio::test]

@@ -67,6 +67,11 @@ pub(crate) fn text(header: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// The number in a `Content-Length` header.
+pub(crate) fn length(header: &[u8]) -> Option<u64> {
+    std::str::from_utf8(header).ok()?.parse().ok()
+}
+
 /// Host and port of a `Host` header.
 pub(crate) fn server(host: Option<&[u8]>) -> (Option<&str>, Option<u16>) {
     let Some(host) = host.and_then(|host| std::str::from_utf8(host).ok()) else {
