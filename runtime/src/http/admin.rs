@@ -239,15 +239,7 @@ impl Server {
 
     async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Send + Unpin, peer: SocketAddr, seat: &Arc<Seat>) {
         let (limits, routes) = (self.limits, &self.routes);
-        let service = service_fn(move |request| {
-            let asked = seat.asked();
-            let answer = answer(request, peer, routes.clone(), limits);
-            async move {
-                let answer = answer.await;
-                drop(asked);
-                answer
-            }
-        });
+        let service = service_fn(move |request| answer(request, peer, seat.clone(), routes.clone(), limits));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head_timeout)
@@ -269,6 +261,7 @@ impl Server {
 async fn answer(
     request: Request<Incoming>,
     peer: SocketAddr,
+    seat: Arc<Seat>,
     routes: Arc<dyn Routes>,
     limits: Limits,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -279,6 +272,8 @@ async fn answer(
         Ok(Err(_)) => return Ok(refused(StatusCode::PAYLOAD_TOO_LARGE)),
         Err(_) => return Ok(refused(StatusCode::REQUEST_TIMEOUT)),
     };
+    // Not before: who withholds the body is silent.
+    let _asked = seat.asked();
     let response = routes.handle(Request::from_parts(head, body), Some(peer)).await;
     Ok(response.map(Full::new))
 }

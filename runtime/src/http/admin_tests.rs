@@ -233,6 +233,26 @@ fn the_silent_give_way_to_a_probe() {
 }
 
 #[test]
+fn who_withholds_a_body_gives_way_to_a_probe() {
+    let limits = Limits {
+        connections: 4,
+        ..Limits::default()
+    };
+    let server = start(None, limits);
+    let held: Vec<_> = (0..limits.connections)
+        .map(|_| {
+            let mut stream = server.connect();
+            write!(stream, "POST /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    let began = Instant::now();
+    assert_eq!(server.ask("GET /livez HTTP/1.1\r\n").0, 200);
+    assert!(began.elapsed() < limits.head_timeout / 2, "{:?}", began.elapsed());
+    drop(held);
+}
+
+#[test]
 fn a_taken_default_moves_and_a_taken_choice_is_an_error() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
