@@ -58,13 +58,16 @@ impl Rpc {
         status != 0 && self.code.is_none() && !self.begun
     }
 
-    /// Whether the answer shows that the server has such a method. What stands in front of the methods refuses with some codes
-    /// whatever a stranger wrote.
+    /// Whether the answer shows that the server has such a method.
     pub(super) fn is_served(&self) -> bool {
-        self.begun
-            || self
-                .code
-                .is_some_and(|code| !matches!(code.0, 1 | 4 | 7 | 8 | 12 | 14 | 16))
+        self.begun || self.code == Some(Code::OK)
+    }
+
+    /// Whether it looks as if: what stands in front of the methods refuses with the other codes whatever a stranger wrote, and may do
+    /// so with any.
+    pub(super) fn seems_served(&self) -> bool {
+        self.code
+            .is_some_and(|code| !matches!(code.0, 1 | 4 | 7 | 8 | 12 | 14 | 16))
     }
 
     /// The status in the end. One that was never sent follows from HTTP's, as gRPC's mapping has it.
@@ -110,6 +113,7 @@ const NAMES: [&str; 17] = [
 ];
 
 impl Code {
+    const OK: Self = Self(0);
     pub(super) const CANCELLED: Self = Self(1);
     const UNKNOWN: Self = Self(2);
     const PERMISSION_DENIED: Self = Self(7);

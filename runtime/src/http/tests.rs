@@ -498,6 +498,42 @@ async fn what_only_says_that_it_is_grpc_makes_no_route_and_no_error() {
     }
 }
 
+/// The answer to a call of gRPC that is all head, by whoever stands in front of the methods or by one of them.
+async fn called(path: &str, status: &'static str) {
+    let service = ServiceBuilder::new()
+        .layer(layer())
+        .service(service_fn(move |_: Request<()>| async move {
+            let head = Response::builder().header("content-type", "application/grpc");
+            Ok::<_, Infallible>(head.header("grpc-status", status).body(Empty::<Bytes>::new()).unwrap())
+        }));
+    let request = Request::post(path).header("content-type", "application/grpc");
+    service.oneshot(request.body(()).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn methods_that_strangers_make_up_leave_places_to_routes_and_to_methods() {
+    let capture = capture();
+    called("/shop.Orders/New", "5").await;
+    for n in 0..1001 {
+        called(&format!("/made.Up/M{n}"), "3").await;
+    }
+    called("/shop.Orders/Place", "0").await;
+    ask(app(), get_request("/orders/1")).await;
+    let labels = |metric: &str, key: &str| -> Vec<String> {
+        let samples = capture.samples(metric);
+        samples
+            .iter()
+            .filter_map(|sample| sample.label(key).map(str::to_owned))
+            .collect()
+    };
+    let methods = labels("rpc.server.call.duration", "rpc.method");
+    for method in ["shop.Orders/New", "shop.Orders/Place", "_OTHER"] {
+        assert!(methods.iter().any(|known| known == method), "{method}");
+    }
+    let routes = labels("http.server.request.duration", "http.route");
+    assert!(routes.iter().any(|route| route == "/orders/{id}") && !routes.iter().any(|route| route == "other"));
+}
+
 #[tokio::test]
 async fn a_client_is_given_the_id_of_the_request_it_is_called_in() {
     let _capture = capture();
