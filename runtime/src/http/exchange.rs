@@ -181,7 +181,7 @@ impl Exchange {
         if let (Some(rpc), Some(code)) = (&self.rpc, code) {
             let known = self.knows_method(rpc, code);
             let method = ROUTES.index(if known { &rpc.method } else { words::OTHER }) as u16;
-            if self.side == Side::Server && (known || self.key.place.is_none()) {
+            if self.side == Side::Server && known {
                 self.key.place = Some(method);
             }
             let error = self.key.error.text(self.key.status);

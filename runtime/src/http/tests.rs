@@ -476,7 +476,7 @@ async fn what_only_says_that_it_is_grpc_makes_no_route_and_no_error() {
     series.dedup();
     assert_eq!(
         series,
-        ["- _OTHER UNAUTHENTICATED -", "/orders/{id} - - -", "_OTHER - - -"]
+        ["- - - -", "- _OTHER UNAUTHENTICATED -", "/orders/{id} - - -"]
     );
     let spans = capture.spans();
     for (n, pair) in spans.chunks(2).enumerate() {
