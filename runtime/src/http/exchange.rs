@@ -63,6 +63,8 @@ pub(super) struct Exchange {
     /// Bytes that there are to be of it, where its size or its head says so.
     pub(super) announced: Option<u64>,
     open: bool,
+    /// What ran in it has unwound.
+    panicked: bool,
 }
 
 impl Exchange {
@@ -88,6 +90,7 @@ impl Exchange {
             passed: Some(0),
             announced: None,
             open: true,
+            panicked: false,
         });
         exchange.span.open(site, start, options.as_ref());
         exchange
@@ -100,7 +103,7 @@ impl Exchange {
 
     /// What runs until the guard is dropped belongs to this request.
     pub(super) fn enter(&mut self) -> Entered<'_> {
-        Entered::new(&self.span, self.site, self.served.as_mut())
+        Entered::new(&self.span, self.site, self.served.as_mut(), &mut self.panicked)
     }
 
     /// The head of the response is there.
@@ -193,7 +196,7 @@ impl Exchange {
         if let Some(served) = &mut self.served {
             served.ended(&self.key, &measured);
             if let Some(path) = served.take_path() {
-                let _entered = Entered::new(&self.span, self.site, Some(served));
+                let _entered = Entered::new(&self.span, self.site, Some(served), &mut self.panicked);
                 super::server::access_line(&self.key, &path, self.passed, code, measured.took.value, outcome);
             }
         }
@@ -261,7 +264,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if self.open {
-            self.end(if std::thread::panicking() {
+            self.end(if self.panicked || std::thread::panicking() {
                 CallOutcome::Panic
             } else {
                 CallOutcome::Cancelled
@@ -275,6 +278,7 @@ pub(super) struct Entered<'a> {
     #[cfg(feature = "logs")]
     _scope: Option<crate::logs::ScopeEntered<'a, crate::logs::RequestScope>>,
     span: &'a ActiveSpan,
+    panicked: &'a mut bool,
 }
 
 impl<'a> Entered<'a> {
@@ -282,18 +286,23 @@ impl<'a> Entered<'a> {
         not(feature = "logs"),
         expect(unused_variables, reason = "no lines to put fields on")
     )]
-    fn new(span: &'a ActiveSpan, site: &'static Site, served: Option<&'a mut Served>) -> Self {
+    fn new(span: &'a ActiveSpan, site: &'static Site, served: Option<&'a mut Served>, panicked: &'a mut bool) -> Self {
         span.enter(site);
         Self {
             #[cfg(feature = "logs")]
             _scope: served.and_then(Served::enter),
             span,
+            panicked,
         }
     }
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
+        // Noted here and now, since who catches it may drop the request long after.
+        if std::thread::panicking() {
+            *self.panicked = true;
+        }
         self.span.exit();
     }
 }

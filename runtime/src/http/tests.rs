@@ -335,6 +335,34 @@ fn a_handler_that_panics() {
     assert_eq!(span.exception(), Some("in the handler"));
 }
 
+/// Whether a poll unwinds, which is caught as `tower_http::CatchPanic` does: what unwound is dropped later.
+fn unwinds(future: &mut (impl Future + Unpin)) -> bool {
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let poll = || Pin::new(future).poll(&mut cx).is_ready();
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(poll)).is_err()
+}
+
+#[tokio::test]
+async fn a_panic_that_is_caught_outside_is_a_panic() {
+    let capture = capture();
+    let service = ServiceBuilder::new()
+        .layer(layer())
+        .service(service_fn(|request: Request<()>| async move {
+            assert_eq!(request.uri().path(), "/body");
+            let body = Streamed(&["x"]).map_frame(|_| -> http_body::Frame<Bytes> { panic!("in the body") });
+            Ok::<_, Infallible>(Response::new(body))
+        }));
+    let call = |path: &str| Box::pin(service.clone().oneshot(Request::get(path).body(()).unwrap()));
+    let mut handling = call("/handler");
+    assert!(unwinds(&mut handling));
+    drop(handling);
+    let mut body = Box::pin(call("/body").await.unwrap().into_body());
+    assert!(unwinds(&mut body.frame()));
+    drop(body);
+    let outcomes: Vec<_> = capture.spans().iter().map(|span| span.outcome().to_owned()).collect();
+    assert_eq!(outcomes, ["panic", "panic"]);
+}
+
 #[tokio::test]
 async fn a_scan_of_unknown_paths_is_one_series() {
     let capture = capture();
@@ -474,10 +502,7 @@ async fn what_only_says_that_it_is_grpc_makes_no_route_and_no_error() {
         .collect();
     series.sort();
     series.dedup();
-    assert_eq!(
-        series,
-        ["- - - -", "- _OTHER UNAUTHENTICATED -", "/orders/{id} - - -"]
-    );
+    assert_eq!(series, ["- - - -", "- _OTHER UNAUTHENTICATED -", "/orders/{id} - - -"]);
     let spans = capture.spans();
     for (n, pair) in spans.chunks(2).enumerate() {
         let [plain, refused] = pair else { panic!("{spans:?}") };
