@@ -81,6 +81,8 @@ pub(super) struct Operation {
     key: Key,
     rows: Option<u64>,
     open: bool,
+    /// What ran in it has unwound.
+    panicked: bool,
 }
 
 impl Operation {
@@ -105,6 +107,7 @@ impl Operation {
             },
             rows: None,
             open: true,
+            panicked: false,
         }
     }
 
@@ -112,9 +115,12 @@ impl Operation {
         self.span.context()
     }
 
-    pub(super) fn enter(&self) -> Entered<'_> {
+    pub(super) fn enter(&mut self) -> Entered<'_> {
         self.span.enter(&SITE);
-        Entered(&self.span)
+        Entered {
+            span: &self.span,
+            panicked: &mut self.panicked,
+        }
     }
 
     /// A row came.
@@ -164,7 +170,7 @@ impl Operation {
 impl Drop for Operation {
     fn drop(&mut self) {
         if self.open {
-            self.end(if std::thread::panicking() {
+            self.end(if self.panicked || std::thread::panicking() {
                 CallOutcome::Panic
             } else {
                 CallOutcome::Cancelled
@@ -174,11 +180,18 @@ impl Drop for Operation {
 }
 
 /// The statement's span is current while this lives.
-pub(super) struct Entered<'a>(&'a ActiveSpan);
+pub(super) struct Entered<'a> {
+    span: &'a ActiveSpan,
+    panicked: &'a mut bool,
+}
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        self.0.exit();
+        // Noted here and now, since who catches it may drop the statement long after.
+        if std::thread::panicking() {
+            *self.panicked = true;
+        }
+        self.span.exit();
     }
 }
 
@@ -206,6 +219,19 @@ fn describe(span: &mut ActiveSpan, shown: &Shown, target: &Target) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_that_was_caught_before_it_is_dropped_is_a_panic() {
+        let capture = crate::testing::capture();
+        let mut operation = Operation::begin("SELECT 1", &Target::of("SQLite"));
+        let poll = std::panic::AssertUnwindSafe(|| {
+            let _entered = operation.enter();
+            panic!("in the driver");
+        });
+        assert!(std::panic::catch_unwind(poll).is_err());
+        drop(operation);
+        assert_eq!(capture.spans()[0].outcome(), "panic");
+    }
 
     #[test]
     fn of_a_driver_whose_quotes_are_not_known_nothing_is_shown() {

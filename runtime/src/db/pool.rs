@@ -141,7 +141,7 @@ where
         if !switch::on() {
             return self.executor.fetch_many(query);
         }
-        let (query, operation) = Taken::apart(query, self.settings);
+        let (query, mut operation) = Taken::apart(query, self.settings);
         let inner = {
             let _entered = operation.enter();
             self.executor.fetch_many(query)
@@ -306,7 +306,7 @@ impl<R, W> Stream for Rows<'_, Either<R, W>> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let polled = {
-            let _entered = this.operation.as_ref().map(Operation::enter);
+            let _entered = this.operation.as_mut().map(Operation::enter);
             this.inner.as_mut().poll_next(cx)
         };
         match &polled {
