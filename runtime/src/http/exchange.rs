@@ -47,6 +47,18 @@ pub(super) const fn site(name: &'static str, kind: SpanKind, fields: &'static [&
 /// kept for what is known to be there.
 const GUESSED: usize = 250;
 
+/// Bytes of a request's body that buffers may hold before the request begins here.
+const BUFFERED: u64 = 16 << 20;
+
+/// Bytes in a second that no wire exceeds.
+const PACE: f64 = 10e9;
+
+/// Whether a server can have got so much in that time. What a stranger announces and nobody reads is any number, and one is enough to spoil
+/// a sum.
+fn can_have_come(bytes: u64, seconds: f64) -> bool {
+    bytes <= BUFFERED || bytes as f64 <= seconds * PACE
+}
+
 /// What is kept of a request until its response has left, or has come. In a box, for frameworks move futures and bodies about.
 pub(super) struct Exchange {
     pub(super) side: Side,
@@ -174,9 +186,12 @@ impl Exchange {
         if self.span.recording() {
             self.describe_end(code);
         }
+        let took = Sample::duration(self.start, end, self.span.exemplar());
         let measured = Measured {
-            took: Sample::duration(self.start, end, self.span.exemplar()),
-            request_size: self.request_size,
+            took,
+            request_size: self
+                .request_size
+                .filter(|bytes| self.side == Side::Client || can_have_come(*bytes, took.value)),
             response_size: self
                 .passed
                 .filter(|_| self.side == Side::Server && self.key.status != 0),
@@ -368,5 +383,16 @@ impl<F: Future> Future for Handling<F> {
             poll_held(this.inner, cx)
         };
         polled.map(|output| (output, this.exchange.take()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::can_have_come;
+
+    #[test]
+    fn a_large_body_takes_its_time() {
+        assert!(can_have_come(2 << 20, 0.0) && can_have_come(1 << 30, 1.0));
+        assert!(!can_have_come(1 << 30, 0.001) && !can_have_come(u64::MAX, 3600.0));
     }
 }

@@ -335,6 +335,20 @@ fn a_handler_that_panics() {
     assert_eq!(span.exception(), Some("in the handler"));
 }
 
+#[tokio::test]
+async fn a_length_that_can_not_have_come_is_no_size() {
+    let capture = capture();
+    for length in ["12", "18446744073709551613"] {
+        let mut request = get_request("/orders/1");
+        let length = HeaderValue::from_static(length);
+        request.headers_mut().insert("content-length", length);
+        ask(app(), request).await;
+    }
+    let sizes = capture.samples("http.server.request.body.size");
+    let sizes: Vec<_> = sizes.iter().map(|sample| sample.value).collect();
+    assert_eq!(sizes, [12.0]);
+}
+
 /// Whether a poll unwinds, which is caught as `tower_http::CatchPanic` does: what unwound is dropped later.
 fn unwinds(future: &mut (impl Future + Unpin)) -> bool {
     let mut cx = Context::from_waker(std::task::Waker::noop());
