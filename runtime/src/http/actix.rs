@@ -120,11 +120,10 @@ where
                 handling: Handling::past(through, || self.inner.call(request)),
             };
         }
-        let exchange = if let Some(route) = self.settings.grouped(request.path()) {
-            Exchange::serve(&request, Some(route), &self.settings, &self.first)
-        } else {
+        let exchange = {
             let pattern = request.match_pattern();
-            Exchange::serve(&request, pattern.as_deref(), &self.settings, &self.first)
+            let route = pattern.as_deref().or_else(|| self.settings.grouped(request.path()));
+            Exchange::serve(&request, route, &self.settings, &self.first)
         };
         if let Some(id) = exchange.request_id() {
             put(id, request.headers_mut());

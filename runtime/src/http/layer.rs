@@ -91,14 +91,11 @@ impl std::fmt::Debug for HttpLayer {
 impl Tower {
     /// What is known of a request's route without asking the mapping.
     fn known_route<'a, B>(&'a self, request: &'a Request<B>) -> Option<&'a str> {
-        if let Some(route) = self.common.grouped(request.uri().path()) {
-            return Some(route);
-        }
         #[cfg(feature = "axum")]
         if let Some(matched) = request.extensions().get::<axum::extract::MatchedPath>() {
             return Some(matched.as_str());
         }
-        None
+        self.common.grouped(request.uri().path())
     }
 
     /// What the mapping says.

@@ -336,6 +336,20 @@ fn a_handler_that_panics() {
 }
 
 #[tokio::test]
+async fn a_group_is_the_route_where_the_router_names_none() {
+    let capture = capture();
+    let app = Router::new()
+        .route("/static/index", get(|| async { "an index" }))
+        .fallback(|| async { "a file" })
+        .layer(layer().group("/static/*", "/static/{file}"));
+    for path in ["/static/index", "/static/a.css"] {
+        ask(app.clone(), get_request(path)).await;
+    }
+    let names: Vec<_> = capture.spans().into_iter().map(|span| span.name).collect();
+    assert_eq!(names, ["GET /static/index", "GET /static/{file}"]);
+}
+
+#[tokio::test]
 async fn a_length_that_can_not_have_come_is_no_size() {
     let capture = capture();
     for length in ["12", "18446744073709551613"] {
