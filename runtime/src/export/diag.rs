@@ -91,13 +91,15 @@ pub(crate) fn to_stderr(line: fmt::Arguments<'_>) {
 
 /// Says it unless the same cause was told within the last minute.
 pub(crate) fn say_once(level: Level, cause: Cause, message: fmt::Arguments<'_>) {
-    let due = {
-        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-        is_due(said.get_or_insert_default(), cause, Instant::now())
-    };
-    if due {
+    if begin_to_say(cause) {
         say(level, message);
     }
+}
+
+/// Whether the cause was not told within the last minute; now it is.
+pub(crate) fn begin_to_say(cause: Cause) -> bool {
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    is_due(said.get_or_insert_default(), cause, Instant::now())
 }
 
 fn is_due(said: &mut HashMap<Cause, Instant>, cause: Cause, now: Instant) -> bool {

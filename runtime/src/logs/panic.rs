@@ -1,8 +1,9 @@
-//! One line for every panic, with the trace in which it happened.
+//! One line for every panic, with the trace in which it happened; one a minute for those on threads of our own.
 
 use super::Logs;
 use super::record::Key;
-use crate::trace::panics;
+use crate::export::diag;
+use crate::trace::{local, panics};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
@@ -19,6 +20,17 @@ pub(super) fn install(logs: Arc<Logs>) {
 }
 
 fn line(logs: &Logs, info: &PanicHookInfo<'_>) {
+    // The line about a redacting hook or an output that panicked meets the same one, so that every such line would make another.
+    if !local::is_ours() || diag::begin_to_say(("panic", "ours")) {
+        record(logs, info);
+    }
+    // With `panic = "abort"` this is the last moment; a writer that is stuck must not hold the panic up for long.
+    if cfg!(panic = "abort") {
+        logs.flush(Instant::now() + Duration::from_millis(200));
+    }
+}
+
+fn record(logs: &Logs, info: &PanicHookInfo<'_>) {
     let message = panics::message(info);
     logs.record(Level::ERROR, "panic", None, |fields| {
         fields.str(Key::Name("message"), message);
@@ -33,10 +45,6 @@ fn line(logs: &Logs, info: &PanicHookInfo<'_>) {
             fields.str(Key::Name("exception.stacktrace"), frames(&backtrace.to_string()));
         }
     });
-    // With `panic = "abort"` this is the last moment; a writer that is stuck must not hold the panic up for long.
-    if cfg!(panic = "abort") {
-        logs.flush(Instant::now() + Duration::from_millis(200));
-    }
 }
 
 /// The frames that std's own hook prints where it is not asked for all: neither those of the panic itself, this hook's among them, nor

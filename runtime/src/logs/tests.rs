@@ -363,6 +363,29 @@ fn a_value_that_panics_or_logs_leaves_the_line_whole() {
     assert_eq!(rig.handle.stats().lost, [(Level::ERROR, "nested", 1)]);
 }
 
+/// The panic hook is the process's, so that panics of other tests make lines here, too.
+#[test]
+fn a_panic_while_a_line_is_made_does_not_feed_itself() {
+    let rig = Rig::new(|setup| {
+        setup.redact_with = Some(Arc::new(|key, _| {
+            assert_ne!(key, "message");
+            None
+        }));
+    });
+    panic::install(rig.handle.logs.clone());
+    rig.handle.logs.record(Level::INFO, "t", None, |fields| {
+        fields.str(Key::Name("message"), "one");
+    });
+    // Each such line would be a few microseconds behind the one before.
+    std::thread::sleep(Duration::from_millis(200));
+    rig.flush();
+    let lines = rig.kept.lines();
+    let own = lines.iter().filter(|line| line["thread.name"] == "vitalsign-logs");
+    assert!(own.count() <= 1, "{} lines", lines.len());
+    let line = lines.iter().find(|line| line["target"] == "t").unwrap();
+    assert_eq!(line["message"], "[redacted]");
+}
+
 #[test]
 fn the_filter_changes_while_running() {
     let rig = Rig::new(|setup| setup.filter = "warn".to_owned());
