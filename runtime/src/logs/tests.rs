@@ -22,6 +22,8 @@ struct KeptState {
     slow: Option<Duration>,
     /// Takes nothing meanwhile.
     stuck: bool,
+    /// The next one panics.
+    flush_panics: bool,
 }
 
 impl Kept {
@@ -65,6 +67,9 @@ impl Write for Kept {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        // Not with the lock held, which it would poison.
+        let panics = std::mem::take(&mut self.state().flush_panics);
+        assert!(!panics, "flush");
         Ok(())
     }
 }
@@ -472,6 +477,18 @@ fn an_output_that_fails_in_the_middle_of_a_line() {
         "two whole lines, a broken one, a notice: {text}"
     );
     assert_eq!(rig.handle.stats().lost, [(Level::INFO, "write", 2)]);
+}
+
+#[test]
+fn an_output_whose_flush_panics_is_written_to_again() {
+    let rig = Rig::json();
+    rig.kept.state().flush_panics = true;
+    for n in 0..3 {
+        rig.run(|| tracing::info!(n, "line"));
+    }
+    assert_eq!(rig.kept.lines().len(), 3);
+    let stats = rig.handle.stats();
+    assert_eq!((stats.written, stats.lost), (3, Vec::new()));
 }
 
 #[test]

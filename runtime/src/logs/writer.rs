@@ -8,6 +8,7 @@ use super::redact::Redactor;
 use super::view::View;
 use crate::clock;
 use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing_core::Level;
@@ -236,7 +237,7 @@ impl Lines {
         }
         let (written, mut result) = write_all(output, &self.bytes);
         if result.is_ok() {
-            result = output.flush();
+            result = attempt(|| output.flush());
         }
         // A failed flush leaves it open what arrived; the bytes were taken, so they count as written.
         let whole = self.ends.iter().filter(|(end, _)| *end <= written).count();
@@ -255,14 +256,21 @@ impl Lines {
     }
 }
 
-/// As `Write::write_all`, telling how far it came, and patient with pipes that would block. A writer that panics has failed.
+/// An output that panics has failed.
+fn attempt<T>(call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|payload| {
+        // Dropping a panic's payload may panic itself.
+        std::mem::forget(payload);
+        Err(io::Error::other("the log output panicked"))
+    })
+}
+
+/// As `Write::write_all`, telling how far it came, and patient with pipes that would block.
 fn write_all(output: &mut Output, bytes: &[u8]) -> (usize, io::Result<()>) {
     let mut written = 0;
     let mut blocked: Option<Instant> = None;
     while written < bytes.len() {
-        let attempt = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| output.write(&bytes[written..])))
-            .unwrap_or_else(|_| Err(io::Error::other("the log writer panicked")));
-        match attempt {
+        match attempt(|| output.write(&bytes[written..])) {
             Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
             Ok(n) => {
                 written += n.min(bytes.len() - written);
