@@ -3,21 +3,47 @@
 use std::ops::Range;
 
 /// Words that make a name secret, in small letters, by the letter they begin with: few of them are looked at for a word. What is two
-/// words stands here in both spellings, `api_key` and `apikey`.
+/// words stands here in both spellings, `api_key` and `apikey`; where one of the two is secret by itself, only run together.
 const fn secrets(first: u8) -> &'static [&'static [&'static str]] {
     match first {
-        b'a' => &[&["authorization"], &["apikey"], &["api", "key"], &["access", "key"]],
+        b'a' => &[
+            &["authorization"],
+            &["apikey"],
+            &["api", "key"],
+            &["accesskey"],
+            &["access", "key"],
+            &["accesstoken"],
+            &["authtoken"],
+        ],
         b'b' => &[&["bearer"]],
-        b'c' => &[&["cookie"], &["cookies"], &["credential"], &["credentials"], &["cvv"]],
+        b'c' => &[
+            &["cookie"],
+            &["cookies"],
+            &["credential"],
+            &["credentials"],
+            &["cvv"],
+            &["clientsecret"],
+        ],
+        b'd' => &[&["dbpassword"], &["dbpass"], &["db", "pass"]],
         b'j' => &[&["jwt"]],
         b'p' => &[
             &["password"],
             &["passwd"],
             &["passphrase"],
             &["pwd"],
+            &["privatekey"],
             &["private", "key"],
         ],
-        b's' => &[&["secret"], &["secrets"], &["session", "id"], &["signature"], &["ssn"]],
+        b'r' => &[&["refreshtoken"]],
+        b's' => &[
+            &["secret"],
+            &["secrets"],
+            &["secretkey"],
+            &["sessionid"],
+            &["session", "id"],
+            &["signature"],
+            &["ssn"],
+        ],
         b't' => &[&["token"]],
         _ => &[],
     }
@@ -179,11 +205,12 @@ pub(crate) fn hidden(text: &str, secret: impl Fn(&str) -> bool, instead: &str) -
         } else {
             name_before(&text[..separator])
         };
-        if !secret(&text[name.clone()]) && !is_signature(text, name) {
+        if !secret(&text[name.clone()]) && !is_secret_here(text, name.clone()) {
             continue;
         }
-        let start = at + text[at..].len() - text[at..].trim_start_matches([' ', '\t']).len();
-        let end = start + value_len(&text[start..]);
+        // `==`, `=>` and `:=` stand in front of a value, too.
+        let start = at + text[at..].len() - text[at..].trim_start_matches([' ', '\t', '=', '>']).len();
+        let end = start + value_len(&text[start..], Reach::of(&text[name]));
         clean.push_str(&text[kept..start]);
         clean.push_str(instead);
         kept = end;
@@ -231,12 +258,17 @@ fn first_of_pair(text: &str) -> Option<Range<usize>> {
     text[..open].ends_with('(').then(|| open + quote.len()..end)
 }
 
-/// A parameter `sig` of a URL, which anywhere else may be a signal.
-fn is_signature(text: &str, name: Range<usize>) -> bool {
-    text[name.clone()].eq_ignore_ascii_case("sig") && text[..name.start].ends_with(['?', '&'])
+/// A parameter `sig` of a URL, which anywhere else may be a signal, and the key in a connection string of Azure's: written otherwise it
+/// may be that of a row.
+fn is_secret_here(text: &str, name: Range<usize>) -> bool {
+    let word = &text[name.clone()];
+    word == "AccountKey" || (word.eq_ignore_ascii_case("sig") && text[..name.start].ends_with(['?', '&']))
 }
 
 const LONG_PASSWORD: usize = 512;
+
+/// What stands at the end of a text that was cut.
+const CUT: char = '…';
 
 /// What no URL holds.
 fn ends_word(c: char) -> bool {
@@ -250,28 +282,81 @@ fn in_url(text: &str, colon: usize) -> Option<Range<usize>> {
     let authority = &rest[..rest
         .find(|c: char| ends_word(c) || matches!(c, '/' | '?' | '#'))
         .unwrap_or(rest.len())];
-    let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) || port.ends_with(']');
-    if !authority.contains('@') && authority.rsplit_once(':').is_none_or(|(_, port)| is_port(port)) {
+    let is_of = |schemes: &[&str]| schemes.iter().any(|scheme| text[..colon].ends_with(scheme));
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    let digits = port.is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    // A password may begin with digits, as a port does. In paths of the web an `@` is common, elsewhere it is not.
+    let password = port.is_some_and(|port| {
+        let is_port = port.ends_with(']') || (digits && is_of(&["http", "https", "ws", "wss"]));
+        !is_port
+    });
+    let user = authority.contains('@');
+    if !user && !password {
         return None;
     }
-    // A password's `@` and `/` are often written as they are. It is not sought without end: a text may be nothing but `://u:p/`.
+    // A password's `@`, `/`, `?` and `#` are often written as they are; those behind a host and its path are none of it.
+    let path = (user || digits) && rest[authority.len()..].starts_with('/');
+    // It is not sought without end: a text may be nothing but `://u:p/`.
+    let most = authority.len() + LONG_PASSWORD;
     let more = rest
         .char_indices()
-        .take_while(|&(at, c)| at < authority.len() + LONG_PASSWORD && !ends_word(c) && !matches!(c, '?' | '#'));
-    let end = more.filter(|(_, c)| *c == '@').last()?.0;
+        .take_while(|&(at, c)| at < most && !ends_word(c) && !(path && matches!(c, '?' | '#')));
+    let end = match more.filter(|(_, c)| *c == '@').last() {
+        Some((at, _)) => at,
+        // Of a text that was cut the rest may be a password's beginning.
+        None if password && rest.len() <= most && !rest.contains(ends_word) => rest.strip_suffix(CUT)?.len(),
+        None => return None,
+    };
     let word = &rest[..end];
     let from = match word.find(':') {
         Some(colon) => colon + 1,
-        None if ["http", "https"].iter().any(|scheme| text[..colon].ends_with(scheme)) => 0,
+        None if is_of(&["http", "https"]) => 0,
         None => return None,
     };
     Some(start + from..start + end)
 }
 
-/// How far a value reaches that begins here: a quoted string, a bracketed group (`Some("…")` too), or up to the next separator.
-fn value_len(text: &str) -> usize {
+/// How far a value reaches that is in no quotes and no brackets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// To the next separator or blank.
+    Word,
+    /// To the next separator: a scheme and credentials, which may be any.
+    Credentials,
+    /// To the end of the line: pairs that are parted as values are.
+    Line,
+}
+
+impl Reach {
+    fn of(name: &str) -> Self {
+        let ends_with = |word: &str| {
+            let at = name.len().checked_sub(word.len());
+            at.and_then(|at| name.get(at..))
+                .is_some_and(|end| end.eq_ignore_ascii_case(word))
+        };
+        if ends_with("authorization") {
+            Self::Credentials
+        } else if ends_with("cookie") || ends_with("cookies") {
+            Self::Line
+        } else {
+            Self::Word
+        }
+    }
+}
+
+/// How far a value reaches that begins here: a quoted string, a bracketed group (`Some("…")` too), or as far as its name says.
+fn value_len(text: &str, reach: Reach) -> usize {
     let bytes = text.as_bytes();
     let mut depth = 0_u32;
+    // Where the quotes or brackets opened that nothing is around.
+    let mut opened = 0;
+    // Of a value that reaches further they are the whole only at its beginning: one of many cookies may be in quotes.
+    let lead = match reach {
+        Reach::Word => usize::MAX,
+        _ => bytes.iter().take_while(|b| b.is_ascii_alphanumeric()).count(),
+    };
+    // What is in quotes as a whole ends with them; those of a parameter stand behind `=`.
+    let closes = |at: usize| reach != Reach::Word && at > 0 && bytes[at - 1] != b'=';
     // Only at the beginning: an apostrophe inside closes nothing.
     let (mut quote, mut i) = match text.strip_prefix('\'') {
         Some(_) => (Some("'"), 1),
@@ -287,31 +372,40 @@ fn value_len(text: &str) -> usize {
             if rest.starts_with(close) {
                 quote = None;
                 i += close.len();
-                if depth == 0 {
+                if depth == 0 && opened <= lead {
                     return i;
                 }
                 continue;
             }
-        } else if rest.starts_with("\\\"") {
-            quote = Some("\\\"");
-            i += 2;
-            continue;
         } else {
+            let escaped = rest.starts_with("\\\"");
+            let quotes = escaped || bytes[i] == b'"';
+            if depth == 0 {
+                match bytes[i] {
+                    _ if quotes && closes(i) => return i,
+                    b'\'' if reach == Reach::Credentials => return i,
+                    b')' | b']' | b'}' | b'\n' => return i,
+                    b',' | b'&' | b';' if reach != Reach::Line => return i,
+                    // `Bearer abc` and `Basic abc` are one value; other text ends at the blank.
+                    b' ' if reach == Reach::Word && !is_scheme(text[..i].trim_end()) => return i,
+                    b'"' | b'\\' | b'(' | b'[' | b'{' => opened = i,
+                    _ => {}
+                }
+            }
             match bytes[i] {
+                _ if escaped => {
+                    quote = Some("\\\"");
+                    i += 2;
+                    continue;
+                }
                 b'"' => quote = Some("\""),
                 b'(' | b'[' | b'{' => depth += 1,
                 b')' | b']' | b'}' => {
-                    if depth == 0 {
-                        return i;
-                    }
                     depth -= 1;
-                    if depth == 0 {
+                    if depth == 0 && opened <= lead {
                         return i + 1;
                     }
                 }
-                b',' | b'&' | b';' | b'\n' if depth == 0 => return i,
-                // `Bearer abc` and `Basic abc` are one value; other text ends at the blank.
-                b' ' if depth == 0 && !is_scheme(&text[..i]) => return i,
                 _ => {}
             }
         }
@@ -343,6 +437,14 @@ mod tests {
             ("GET /x?user%5Bpassword%5D=a&n=1", "GET /x?user%5Bpassword%5D=***&n=1"),
             ("user[password]=a&user[name]=b", "user[password]=***&user[name]=b"),
             ("url=\"amqp://u:ü€@h\"", "url=\"amqp://u:***@h\""),
+            ("https://u:p#w@h/", "https://u:***@h/"),
+            ("postgres://u:p?w@h/x", "postgres://u:***@h/x"),
+            ("postgres://u:p/w?1@h/x", "postgres://u:***@h/x"),
+            ("postgres://u:12/w@h/x", "postgres://u:***@h/x"),
+            ("https://u:p@w#d@h/x", "https://u:***@h/x"),
+            ("http://u:p@h/?mail=a@b", "http://u:***@h/?mail=a@b"),
+            ("at postgres://u:passw…", "at postgres://u:***…"),
+            ("AccountName=a;AccountKey=b==;n=1", "AccountName=a;AccountKey=***;n=1"),
             (
                 r#"[("token", "a, b)"), ("n", "1"), ("user[password]", Some("x"))]"#,
                 r#"[("token", ***), ("n", "1"), ("user[password]", ***)]"#,
@@ -353,6 +455,10 @@ mod tests {
         }
         for text in [
             "http://h:80/a@b",
+            "http://h:80?mail=a@b",
+            "redis://h:6379/0",
+            "at redis://h:6379/0 and on…",
+            "account_key=7",
             "http://[::1]:80/a@b",
             "http://[::1]/a@b",
             "ssh://git@host/x",
@@ -410,6 +516,14 @@ mod tests {
             "schlüssel.api_key",
             "ÜBERToken",
             "名.password",
+            "accesskey",
+            "privatekey",
+            "secretkey",
+            "sessionid",
+            "accesstoken",
+            "authtoken",
+            "dbpassword",
+            "DB_PASS",
         ] {
             assert!(is_secret(name), "{name}");
         }
@@ -417,7 +531,9 @@ mod tests {
             "author",
             "max_tokens",
             "passing",
+            "pass",
             "key",
+            "account_key",
             "api",
             "tax",
             "",

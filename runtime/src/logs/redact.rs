@@ -109,7 +109,39 @@ mod tests {
                 r#"{\"password\":[redacted],\"n\":1}"#,
             ),
             ("GET /a?token=abc&page=2", "GET /a?token=[redacted]&page=2"),
-            ("authorization: Bearer abc.def rest", "authorization: [redacted] rest"),
+            ("token: Bearer  abc.def rest", "token: [redacted] rest"),
+            ("Authorization: Bearer  abc.def", "Authorization: [redacted]"),
+            (
+                "authorization: Token abc\nhost: x",
+                "authorization: [redacted]\nhost: x",
+            ),
+            (
+                "Proxy-Authorization: Negotiate abc, n: 1",
+                "Proxy-Authorization: [redacted], n: 1",
+            ),
+            (
+                r#"curl -H "Authorization: token abc" -H 'authorization: token abc' h"#,
+                r#"curl -H "Authorization: [redacted]" -H 'authorization: [redacted]' h"#,
+            ),
+            (
+                r#"{"authorization":"Token abc","n":1}"#,
+                r#"{"authorization":[redacted],"n":1}"#,
+            ),
+            (
+                "Cookie: a=b, c; d=\"e\"; sid=abc\nHost: x",
+                "Cookie: [redacted]\nHost: x",
+            ),
+            (
+                r#"Headers { cookie: Some("a=b; sid=c"), n: 1 }"#,
+                r#"Headers { cookie: [redacted], n: 1 }"#,
+            ),
+            (
+                r#""set-cookie: a={"b":1}; Path=/", "n""#,
+                r#""set-cookie: [redacted]", "n""#,
+            ),
+            ("password => hunter2, n => 1", "password => [redacted], n => 1"),
+            ("password == hunter2 rest", "password == [redacted] rest"),
+            ("password := hunter2 rest", "password := [redacted] rest"),
             ("secrets: {a: 1}", "secrets: [redacted]"),
             ("tokens: {a: 1}", "tokens: {a: 1}"),
             ("credentials: {a: {b: 1}}, c", "credentials: [redacted], c"),
