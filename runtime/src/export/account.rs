@@ -13,7 +13,7 @@ pub struct Report {
     pub traces: Tally,
     /// Metric data points.
     pub metrics: Tally,
-    /// Log records.
+    /// Log records that are sent, not the lines made of them.
     pub logs: Tally,
 }
 

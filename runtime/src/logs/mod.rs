@@ -245,7 +245,7 @@ impl Handle {
         !self.logs.exports || self.logs.queue.flush(deadline)
     }
 
-    /// Flushes; false if the deadline comes first: lines that wait then are lost. An output that was given takes no more lines and is
+    /// Flushes; false if the deadline comes first: lines that are not written by then are lost. An output that was given takes no more lines and is
     /// closed. Standard output goes on: what a program says last of all is what went wrong at its end.
     pub(crate) fn shutdown(&self, deadline: Instant) -> bool {
         let flushed = self.flush(deadline);

@@ -91,6 +91,14 @@ struct Pending {
     closed: bool,
 }
 
+#[derive(Default)]
+struct Done {
+    /// Records written, or given up, since the start.
+    records: u64,
+    /// Of those that the writer has taken, by level: neither written nor lost so far.
+    in_hand: [u64; LEVELS.len()],
+}
+
 /// What may wait: records, their bytes, and bytes that they keep alive.
 #[derive(Clone, Copy)]
 struct Room {
@@ -122,8 +130,8 @@ pub(crate) struct Queue {
     writer: OnceLock<Thread>,
     /// The writer waits to be woken; otherwise it looks by itself within a few milliseconds.
     asleep: AtomicBool,
-    /// Records written, or given up, since the start.
-    done: Mutex<u64>,
+    /// Locked before what is pending, where both are.
+    done: Mutex<Done>,
     progress: Condvar,
     /// Who waits in [`Queue::flush`].
     flushing: AtomicU64,
@@ -229,7 +237,7 @@ impl Queue {
         self.flushing.fetch_add(1, Ordering::SeqCst);
         self.wake();
         let mut done = lock(&self.done);
-        while *done < accepted {
+        while done.records < accepted {
             let Some(left) = deadline
                 .checked_duration_since(Instant::now())
                 .filter(|left| !left.is_zero())
@@ -242,19 +250,24 @@ impl Queue {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
-        let flushed = *done >= accepted;
+        let flushed = done.records >= accepted;
         drop(done);
         self.flushing.fetch_sub(1, Ordering::SeqCst);
         flushed
     }
 
-    /// What waits is given up, and counted as lost.
+    /// What waits is given up and counted as lost, also what the writer has in its hands: it may never come back.
     pub(crate) fn abandon(&self) {
+        let mut done = lock(&self.done);
         let batch = std::mem::take(&mut lock(&self.pending).batch);
         for head in &batch.heads {
-            self.lose(Loss::Write, head.source.level());
+            done.in_hand[index(head.source.level())] += 1;
         }
-        self.done(batch.heads.len() as u64, 0);
+        for (lost, given_up) in self.lost[Loss::Write as usize].iter().zip(&mut done.in_hand) {
+            lost.fetch_add(std::mem::take(given_up), Ordering::Relaxed);
+        }
+        done.records += batch.heads.len() as u64;
+        self.progress.notify_all();
     }
 
     /// Nothing more is accepted; the writer ends once it has written the rest.
@@ -273,9 +286,16 @@ impl Queue {
     /// Swaps what is pending with an empty batch; false when closed and empty.
     pub(crate) fn take(&self, batch: &mut Batch) -> bool {
         batch.clear();
-        let mut pending = lock(&self.pending);
-        std::mem::swap(&mut pending.batch, batch);
-        !(pending.closed && batch.heads.is_empty())
+        let mut done = lock(&self.done);
+        let closed = {
+            let mut pending = lock(&self.pending);
+            std::mem::swap(&mut pending.batch, batch);
+            pending.closed
+        };
+        for head in &batch.heads {
+            done.in_hand[index(head.source.level())] += 1;
+        }
+        !(closed && batch.heads.is_empty())
     }
 
     /// Records that another queue's reader is done with come in by the same rules as new ones. Leaves the batch without any.
@@ -309,10 +329,30 @@ impl Queue {
         self.told.fetch_add(records, Ordering::SeqCst);
     }
 
-    /// That many records have left, of which so many reached the output.
-    pub(crate) fn done(&self, records: u64, written: u64) {
-        self.written.fetch_add(written, Ordering::Relaxed);
-        *lock(&self.done) += records;
+    /// Of the records taken last, the lines of these reached the output, and those of the others did not.
+    pub(crate) fn settle(&self, written: impl Iterator<Item = Level>, lost: impl Iterator<Item = Level>) {
+        let mut done = lock(&self.done);
+        // What was given up meanwhile has been counted.
+        let mut is_in_hand = |level: &Level| {
+            let in_hand = &mut done.in_hand[index(*level)];
+            let is = *in_hand > 0;
+            *in_hand -= u64::from(is);
+            is
+        };
+        let written = written.filter(&mut is_in_hand).count();
+        self.written.fetch_add(written as u64, Ordering::Relaxed);
+        for level in lost.filter(is_in_hand) {
+            self.lose(Loss::Write, level);
+        }
+    }
+
+    /// That many records have left: all that were taken, or none.
+    pub(crate) fn done(&self, records: u64) {
+        let mut done = lock(&self.done);
+        if records > 0 {
+            done.in_hand = Default::default();
+        }
+        done.records += records;
         self.progress.notify_all();
     }
 
@@ -400,6 +440,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_up_in_the_writers_hands_counts_once() {
+        let queue = Queue::new(10, 1 << 20);
+        let mut batch = Batch::default();
+        for _ in 0..3 {
+            queue.push(head(Level::WARN), &[0; 10]);
+        }
+        assert!(queue.take(&mut batch));
+        queue.push(head(Level::INFO), &[0; 10]);
+        let none = std::iter::empty;
+        queue.settle([Level::WARN].into_iter(), none());
+        queue.abandon();
+        let account = || {
+            let lost = [Level::WARN, Level::INFO].map(|level| queue.lost(Loss::Write, level));
+            (queue.written(), lost)
+        };
+        assert_eq!(account(), (1, [2, 1]));
+        // The output comes back after all.
+        queue.settle([Level::WARN].into_iter(), [Level::WARN].into_iter());
+        queue.done(3);
+        assert_eq!(account(), (1, [2, 1]));
+        assert!(queue.flush(Instant::now()));
+        queue.push(head(Level::WARN), &[0; 10]);
+        assert!(queue.take(&mut batch));
+        queue.settle([Level::WARN].into_iter(), none());
+        assert_eq!(account(), (2, [2, 1]));
+    }
+
+    #[test]
     fn a_closed_queue_ends_after_its_last_record() {
         let queue = Queue::new(10, 1 << 20);
         queue.push(head(Level::INFO), &[0; 10]);
@@ -409,7 +477,7 @@ mod tests {
         assert_eq!(batch.heads.len(), 1);
         assert!(!queue.take(&mut batch));
         assert!(!queue.flush(Instant::now()));
-        queue.done(1, 1);
+        queue.done(1);
         assert!(queue.flush(Instant::now()));
     }
 }

@@ -117,7 +117,7 @@ impl Writer {
             if batch.heads.is_empty() {
                 let due = self.otlp.as_mut().and_then(|otlp| otlp.idle(self.queue.wanted_now()));
                 if due.is_none() && waiting > 0 {
-                    self.queue.done(std::mem::take(&mut waiting), 0);
+                    self.queue.done(std::mem::take(&mut waiting));
                 }
                 idle += 1;
                 if idle < LOOKS {
@@ -128,27 +128,27 @@ impl Writer {
                 continue;
             }
             idle = 0;
-            let written = self.batch(&batch);
+            self.batch(&batch);
             waiting += batch.heads.len() as u64;
             if let Some(next) = &self.next {
                 next.take_over(&mut batch);
             }
             let handed = self.otlp.as_ref().is_none_or(Batcher::is_empty);
             let done = if handed { std::mem::take(&mut waiting) } else { 0 };
-            self.queue.done(done, written);
+            self.queue.done(done);
         }
         if let Some(otlp) = &mut self.otlp {
             otlp.idle(true);
         }
-        self.queue.done(waiting, 0);
+        self.queue.done(waiting);
         if let Some(next) = &self.next {
             next.close();
         }
     }
 
-    /// Formats and writes; how many lines the output took.
-    fn batch(&mut self, batch: &Batch) -> u64 {
-        let (mut at, mut written) = (0, 0);
+    /// Formats and writes.
+    fn batch(&mut self, batch: &Batch) {
+        let mut at = 0;
         for head in &batch.heads {
             let end = at + head.len as usize;
             let bytes = batch.bytes.get(at..end).unwrap_or_default();
@@ -159,24 +159,23 @@ impl Writer {
                 otlp.add(&view);
             }
             if self.lines.bytes.len() >= PIECE {
-                written += self.write();
+                self.write();
             }
         }
         if let Some(otlp) = &mut self.otlp {
             otlp.idle(self.queue.wanted_now());
         }
         self.notice();
-        written + self.write()
+        self.write();
     }
 
-    /// Writes the lines made so far; how many the output took.
-    fn write(&mut self) -> u64 {
-        let written = self.lines.write(&mut self.output, &self.queue);
+    /// Writes the lines made so far.
+    fn write(&mut self) {
+        self.lines.write(&mut self.output, &self.queue);
         self.lines.ends.clear();
         self.lines.bytes.clear();
         // One burst must not keep its memory for good.
         self.lines.bytes.shrink_to(256 * 1024);
-        written
     }
 
     fn line(&mut self, view: &View<'_>, level: Option<Level>) {
@@ -227,10 +226,10 @@ impl Writer {
 }
 
 impl Lines {
-    /// Writes all lines or counts those the output did not take whole.
-    fn write(&mut self, output: &mut Output, queue: &Queue) -> u64 {
+    /// Writes all lines, and counts those that the output took, and did not take, whole.
+    fn write(&mut self, output: &mut Output, queue: &Queue) {
         if self.bytes.is_empty() {
-            return 0;
+            return;
         }
         if self.broken && write_all(output, b"\n").1.is_ok() {
             self.broken = false;
@@ -246,14 +245,16 @@ impl Lines {
         } else {
             // What was not read was not told.
             self.telling = self.told;
-            for level in self.ends[whole..].iter().filter_map(|(_, level)| *level) {
-                queue.lose(Loss::Write, level);
-            }
             let boundary = if whole == 0 { 0 } else { self.ends[whole - 1].0 };
             self.broken |= written > boundary;
         }
-        self.ends[..whole].iter().filter(|(_, level)| level.is_some()).count() as u64
+        let (taken, refused) = self.ends.split_at(whole);
+        queue.settle(levels(taken), levels(refused));
     }
+}
+
+fn levels(ends: &[(usize, Option<Level>)]) -> impl Iterator<Item = Level> {
+    ends.iter().filter_map(|(_, level)| *level)
 }
 
 /// An output that panics has failed.
