@@ -239,6 +239,11 @@ impl Handle {
         self.logs.flush(deadline)
     }
 
+    /// What is logged from here on goes to the exporter no more, and is none of its losses.
+    pub(crate) fn end_export(&self) {
+        self.logs.queue.end_export();
+    }
+
     /// Waits until every record logged before is with the exporter, where they go there, whatever lines are doing; false if the
     /// deadline comes first.
     pub(crate) fn hand_over(&self, deadline: Instant) -> bool {
@@ -371,6 +376,11 @@ pub(crate) fn scope_texts() -> Vec<(String, String)> {
 
 thread_local! {
     static FIELDS: RefCell<Fields> = const { RefCell::new(Fields::new()) };
+}
+
+/// A record is being made on this thread.
+fn is_recording() -> bool {
+    FIELDS.try_with(|fields| fields.try_borrow().is_err()).unwrap_or(false)
 }
 
 impl Logs {

@@ -71,7 +71,11 @@ impl Batcher {
         }
     }
 
+    /// Leaves out what came after the end of the export.
     pub(super) fn add(&mut self, view: &View<'_>) {
+        if self.queue.is_export_over(self.count) {
+            return;
+        }
         (self.to.encode)(view, &self.to.limits, self.records.end());
         self.count += 1;
         self.since.get_or_insert_with(Instant::now);

@@ -20,8 +20,10 @@ pub(super) fn install(logs: Arc<Logs>) {
 }
 
 fn line(logs: &Logs, info: &PanicHookInfo<'_>) {
+    // What formats a field of a record is caught there, and the record says so.
+    let caught = super::is_recording();
     // The line about a redacting hook or an output that panicked meets the same one, so that every such line would make another.
-    if !local::is_ours() || diag::begin_to_say(("panic", "ours")) {
+    if !caught && (!local::is_ours() || diag::begin_to_say(("panic", "ours"))) {
         record(logs, info);
     }
     // With `panic = "abort"` this is the last moment; a writer that is stuck must not hold the panic up for long.

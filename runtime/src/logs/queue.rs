@@ -99,6 +99,14 @@ struct Done {
     in_hand: [u64; LEVELS.len()],
 }
 
+/// How far the export goes: records accepted and lost when it ended.
+#[derive(Clone, Copy)]
+struct ExportEnd {
+    accepted: u64,
+    refused: u64,
+    nested: u64,
+}
+
 /// What may wait: records, their bytes, and bytes that they keep alive.
 #[derive(Clone, Copy)]
 struct Room {
@@ -140,6 +148,7 @@ pub(crate) struct Queue {
     /// Records handed to OTLP, and those that it was told were refused.
     exported: AtomicU64,
     told: AtomicU64,
+    export_end: OnceLock<ExportEnd>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -167,6 +176,7 @@ impl Queue {
             written: AtomicU64::new(0),
             exported: AtomicU64::new(0),
             told: AtomicU64::new(0),
+            export_end: OnceLock::new(),
         }
     }
 
@@ -222,13 +232,29 @@ impl Queue {
         LEVELS.into_iter().map(|level| self.lost(reason, level)).sum()
     }
 
-    /// Of the records that were logged, those that OTLP does not know of: lost, and still waiting.
+    /// Of the records that were logged before the export ended, those that OTLP does not know of: lost, and still waiting.
     pub(crate) fn unexported(&self) -> (u64, u64) {
         // In this order: what moves on meanwhile counts twice rather than not at all.
         let (exported, told) = (self.exported.load(Ordering::SeqCst), self.told.load(Ordering::SeqCst));
+        let end = self.export_end.get().copied();
+        let end = end.unwrap_or_else(|| self.export_end_now());
+        // A refusal that was told of as the export ended may be behind its end.
+        let lost = end.refused.saturating_sub(told) + end.nested;
+        (lost, end.accepted - exported)
+    }
+
+    /// Records from here on are for lines only.
+    pub(crate) fn end_export(&self) {
+        self.export_end.get_or_init(|| self.export_end_now());
+    }
+
+    fn export_end_now(&self) -> ExportEnd {
         let accepted = lock(&self.pending).accepted;
-        let lost = self.lost_to(Loss::QueueFull) - told + self.lost_to(Loss::Nested);
-        (lost, accepted - exported)
+        ExportEnd {
+            accepted,
+            refused: self.lost_to(Loss::QueueFull),
+            nested: self.lost_to(Loss::Nested),
+        }
     }
 
     /// Waits until all that was accepted so far is written; false if the deadline came first.
@@ -319,9 +345,17 @@ impl Queue {
         self.exported.fetch_add(records, Ordering::SeqCst);
     }
 
+    /// Whether the next record to be encoded came after the export's end, where so many are encoded and not handed over.
+    pub(crate) fn is_export_over(&self, encoded: u64) -> bool {
+        let end = self.export_end.get();
+        end.is_some_and(|end| self.exported.load(Ordering::SeqCst) + encoded >= end.accepted)
+    }
+
     /// How many records were refused that OTLP was not told of.
     pub(crate) fn newly_refused(&self) -> u64 {
-        self.lost_to(Loss::QueueFull) - self.told.load(Ordering::SeqCst)
+        let end = self.export_end.get();
+        let refused = end.map_or_else(|| self.lost_to(Loss::QueueFull), |end| end.refused);
+        refused.saturating_sub(self.told.load(Ordering::SeqCst))
     }
 
     /// OTLP was told of that many refused records.

@@ -392,6 +392,23 @@ fn a_panic_while_a_line_is_made_does_not_feed_itself() {
 }
 
 #[test]
+fn a_formatter_that_panics_loses_no_line() {
+    struct Panics;
+    impl std::fmt::Debug for Panics {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("in Debug")
+        }
+    }
+    let rig = Rig::json();
+    panic::install(rig.handle.logs.clone());
+    rig.run(|| tracing::info!(a = ?Panics));
+    let lines = rig.kept.lines();
+    let line = lines.iter().find(|line| line["target"] != "panic").unwrap();
+    assert_eq!(line["a"], "<its formatter panicked>");
+    assert_eq!(rig.handle.stats().lost, [], "the line says it, and no other is missing");
+}
+
+#[test]
 fn the_filter_changes_while_running() {
     let rig = Rig::new(|setup| setup.filter = "warn".to_owned());
     let log = || {
@@ -630,6 +647,29 @@ fn records_on_their_way_to_otlp_are_accounted_for() {
     assert_eq!(rig.handle.unexported(), (0, 0), "told of in time");
     rig.run(|| tracing::info!(a = ?Logging(&rig.handle.logs)));
     assert_eq!(rig.handle.unexported(), (1, 0), "the one within is lost");
+}
+
+#[test]
+fn what_is_logged_after_the_export_is_for_lines_only() {
+    let sink = Arc::new(Sink::default());
+    let rig = Rig::new(|setup| setup.otlp = Some(sink.clone().otlp()));
+    let log = |records| {
+        for _ in 0..records {
+            rig.handle.logs.record(Level::INFO, "t", None, |_| ());
+        }
+    };
+    log(3);
+    rig.handle.end_export();
+    log(2);
+    assert_eq!(rig.handle.unexported().0, 0);
+    rig.flush();
+    log(1);
+    rig.handle.logs.queue.lose(Loss::QueueFull, Level::INFO);
+    rig.flush();
+    assert_eq!((sink.seen.lock().unwrap().0, *sink.lost.lock().unwrap()), (3, 0));
+    assert_eq!(rig.handle.unexported(), (0, 0));
+    let records = rig.kept.lines().iter().filter(|line| line["target"] == "t").count();
+    assert_eq!(records, 6);
 }
 
 #[test]

@@ -605,6 +605,8 @@ impl Parts {
         self.outlets.close(deadline);
         #[cfg(feature = "logs")]
         if let Some(logs) = &self.logs {
+            // Others may log on, and so does what sends the last of it.
+            logs.end_export();
             logs.hand_over(deadline.min(Instant::now() + most));
         }
         #[cfg(feature = "otlp")]

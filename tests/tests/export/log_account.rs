@@ -2,6 +2,7 @@
 //! metrics and the receiver agree.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tests::otlp::Receiver;
 
@@ -125,4 +126,39 @@ fn an_output_that_is_stuck_holds_up_neither_records_nor_the_end() {
     ended.expect("everything that is sent has arrived");
     assert_eq!(flooded(&receiver), 101);
     assert!(receiver.received().metrics.len() > metrics, "the last push");
+}
+
+#[test]
+fn lines_during_the_end_are_no_loss() {
+    tests::own_process!();
+    let receiver = Receiver::start();
+    let vitals = vitalsign::builder()
+        .admin("off")
+        .drain_delay(Duration::ZERO)
+        .log_output(vitalsign::logs::Output::Writer(
+            Box::new(tests::lines::Lines::default()),
+        ))
+        .variable("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.http())
+        .variable("OTEL_METRICS_EXPORTER", "none")
+        .variable("OTEL_LOGS_EXPORTER", "otlp,console")
+        .install()
+        .expect("it starts");
+    tracing::info!("flood, the first");
+    let stop = AtomicBool::new(false);
+    let ended = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                tracing::info!("still here");
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        });
+        std::thread::sleep(Duration::from_millis(50));
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let ended = runtime.block_on(vitals.shutdown());
+        stop.store(true, Ordering::Relaxed);
+        ended
+    });
+    let report = ended.expect("what was logged before has arrived");
+    assert!(report.logs.delivered > 1, "{report:?}");
+    assert_eq!(flooded(&receiver), 1);
 }
