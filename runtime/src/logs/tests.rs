@@ -219,6 +219,17 @@ fn pretty_lines_cannot_be_forged() {
 }
 
 #[test]
+fn pretty_lines_neither_break_nor_turn() {
+    let rig = Rig::new(|setup| setup.format = Format::Pretty);
+    rig.run(|| tracing::info!(target: "shop", user = "a\u{202e}b", "one\u{2028}two\u{2069}"));
+    let text = rig.kept.text();
+    assert!(
+        text.contains(r#" shop: one\u{2028}two\u{2069} user="a\u{202e}b" "#),
+        "{text:?}"
+    );
+}
+
+#[test]
 fn scopes_nest_and_the_inner_name_wins() {
     let rig = Rig::json();
     rig.run(|| {

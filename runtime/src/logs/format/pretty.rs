@@ -82,19 +82,26 @@ fn write_value(out: &mut Vec<u8>, value: &Value<'_>) {
 
 /// In quotes where it would not stand as one word.
 fn quoted(text: &str) -> String {
-    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '=')) {
+    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || steers(c) || matches!(c, '"' | '=')) {
         format!("{text:?}")
     } else {
         text.to_owned()
     }
 }
 
-/// Control characters escaped: a value can neither begin a line of its own nor speak to the terminal.
+/// What a terminal or a reader does rather than shows: control characters, separators of lines and paragraphs, and what turns the
+/// direction of text.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Those escaped: a value can neither begin a line of its own nor speak to the terminal.
 fn plain(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.contains(char::is_control) {
+    if text.contains(steers) {
         text.chars()
             .flat_map(|c| {
-                if c.is_control() {
+                if steers(c) {
                     c.escape_default().collect::<Vec<_>>()
                 } else {
                     vec![c]
