@@ -47,6 +47,7 @@ pub(crate) use redact::Hook as RedactHook;
 pub(crate) use view::View;
 
 use crate::clock;
+use crate::export::diag;
 use crate::export::snapshot::{Family, Kind, Number, Point, PointValue};
 use crate::metrics::registry;
 use crate::probe::{ErrorRef, ErrorValue};
@@ -301,7 +302,7 @@ pub(crate) fn line(level: Level, target: &'static str, message: &str, fields: &[
     if let Some(logs) = GLOBAL.get() {
         logs.record(level, target, None, write);
     } else {
-        crate::export::diag::to_stderr(format_args!("{level} {target}: {message}"));
+        diag::to_stderr(format_args!("{level} {target}: {message}"));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tests::otlp::Receiver;
 
 fn program() -> Command {
@@ -176,4 +176,19 @@ fn what_was_said_before_an_exit_is_written() {
         assert_eq!(output.status.code(), Some(code), "{way}: {text}");
         assert_eq!(find(&parsed(&text), "last words")["level"], "ERROR", "{way}: {text}");
     }
+}
+
+/// What is said of ourselves goes to standard error there.
+#[test]
+fn without_lines_a_standard_error_that_nobody_reads_harms_nobody() {
+    let mut child = program()
+        .env("VITALSIGN_LOG_FORMAT", "off")
+        .env("OTEL_LOG_LEVEL", "debug")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let status = child.wait().unwrap();
+    assert!(status.success(), "{status}");
 }
