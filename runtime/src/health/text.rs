@@ -137,7 +137,7 @@ mod tests {
             ("password=hunter2 host=db", "password=*** host=db"),
             ("DB_PASSWORD=hunter2", "DB_PASSWORD=***"),
             ("password: hunter2 rest", "password: *** rest"),
-            ("Authorization: Bearer abc def", "Authorization: *** def"),
+            ("Authorization: Bearer abc def", "Authorization: ***"),
             ("password=\"hunter two\" host=db", "password=*** host=db"),
             ("host=db password='hunter two'", "host=db password=***"),
             ("userToken=abc passphrase=def", "userToken=*** passphrase=***"),

@@ -133,7 +133,7 @@ mod tests {
             ),
             (
                 r#"Headers { cookie: Some("a=b; sid=c"), n: 1 }"#,
-                r#"Headers { cookie: [redacted], n: 1 }"#,
+                "Headers { cookie: [redacted], n: 1 }",
             ),
             (
                 r#""set-cookie: a={"b":1}; Path=/", "n""#,
