@@ -17,6 +17,8 @@ pub(crate) struct Instrumented {
     /// The arguments that move into the body, in order.
     pub(crate) rebinds: Vec<Rebind>,
     pub(crate) receiver: Receiver,
+    /// The arguments that what is said before the body reads parts of.
+    pub(crate) apart: Vec<Apart>,
     /// The return type is spelled `Result`.
     pub(crate) fallible: bool,
     /// What it returns, where that is a `Result` that a static can name and only its type decides on the outcome.
@@ -87,6 +89,18 @@ pub(crate) struct Rebind {
     pub(crate) hidden: bool,
 }
 
+/// An argument that is a pattern, taken apart by reference.
+pub(crate) struct Apart {
+    /// The conditions under which it is there.
+    pub(crate) cfg: Vec<syn::Attribute>,
+    /// The pattern, to match a reference.
+    pub(crate) pattern: Pat,
+    /// What the signature calls it.
+    pub(crate) source: Ident,
+    /// The names it binds, and how many references each is more than in the body.
+    pub(crate) names: Vec<(Ident, usize)>,
+}
+
 /// How the function takes `self`.
 pub(crate) enum Receiver {
     /// Not at all, or by reference: nothing to keep.
@@ -145,8 +159,15 @@ pub(crate) struct JobModel {
 /// Where a job's message is.
 pub(crate) enum Messages {
     /// Any of the arguments whose type is one.
-    Among(Vec<Ident>),
+    Among(Vec<Given>),
     Of(Expr),
+}
+
+/// An argument as an expression.
+pub(crate) struct Given {
+    /// The conditions under which it is there.
+    pub(crate) cfg: Vec<syn::Attribute>,
+    pub(crate) value: Expr,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +196,7 @@ pub(crate) enum Capture {
     Empty,
     Value(Show, Expr),
     /// By what the argument's type has: native, else Debug, else the type's name.
-    Arg(Ident),
+    Arg(Expr),
     Hash(Expr),
     Redact(Expr),
     Truncate(Expr, Expr),

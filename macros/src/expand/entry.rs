@@ -96,7 +96,10 @@ fn said_of(p: &TokenStream, state: &TokenStream, operation: &OperationModel) -> 
             }
             Messages::Among(arguments) if arguments.is_empty() => TokenStream::new(),
             Messages::Among(arguments) => {
-                let asked = arguments.iter().map(|argument| carry(&emit!(&#argument)));
+                let asked = arguments.iter().map(|argument| {
+                    let (cfg, carry) = (&argument.cfg, carry(&reference(&argument.value)));
+                    emit!(#(#cfg)* #carry)
+                });
                 emit!(#state::message(call, |delivery| { use #p::operation::*; #(#asked)* });)
             }
         },
@@ -126,7 +129,7 @@ fn value(p: &TokenStream, capture: &Capture) -> TokenStream {
             emit!(#p::native(#value))
         }
         Capture::Value(show, expr) => shown(p, *show, &reference(expr)),
-        Capture::Arg(name) => typed(p, &emit!(&#name)),
+        Capture::Arg(expr) => typed(p, &reference(expr)),
         Capture::Hash(expr) => wrapped(&emit!(#p::hash), expr, None),
         Capture::Redact(expr) => wrapped(&emit!(#p::redact), expr, None),
         Capture::Truncate(expr, max) => wrapped(&emit!(#p::truncate), expr, Some(max)),
@@ -144,7 +147,7 @@ fn wrapped(wrapper: &TokenStream, expr: &Expr, more: Option<&Expr>) -> TokenStre
 fn reference(expr: &Expr) -> TokenStream {
     let span = Span::mixed_site().located_at(expr.span());
     match expr {
-        Expr::Path(_) | Expr::Field(_) | Expr::Lit(_) | Expr::MethodCall(_) | Expr::Call(_) => {
+        Expr::Unary(_) | Expr::Path(_) | Expr::Field(_) | Expr::Lit(_) | Expr::MethodCall(_) | Expr::Call(_) => {
             quote_spanned!(span=> &#expr)
         }
         _ => quote_spanned!(span=> &(#expr)),

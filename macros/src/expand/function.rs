@@ -8,14 +8,13 @@ use syn::ext::IdentExt as _;
 use syn::{Attribute, FnArg, GenericParam, Pat, ReturnType, Signature, Type};
 
 use self::body::{
-    braced, conditions, edge_inside, edge_of_future, erased, hold, inner_attributes, item, lend, only_borrows, rebinds,
-    tie, underscored,
+    braced, conditions, edge_inside, edge_of_future, erased, hold, inner_attributes, item, lend, rebinds, tie,
+    underscored,
 };
 use super::{entry, settle, site};
 use crate::lower::expects::{self, Spared};
-use crate::model::{Flow, Instrumented, Rebind, Run, Tail};
+use crate::model::{Flow, Instrumented, Run, Tail};
 use crate::paths;
-use crate::tokens::mentions_ident;
 
 pub(super) fn function(model: &Instrumented, body: &Group) -> TokenStream {
     let (inner, body) = inner_attributes(body);
@@ -304,19 +303,10 @@ fn wrapper(model: &Instrumented, body: &Group, settle: &TokenStream) -> TokenStr
     let said = entry::entry(model);
     let call = if said.is_empty() { emit!(_) } else { emit!(call) };
     let hold = hold(&model.receiver);
-    // Fields that name a part of a pattern need it taken apart before the body; all else moves in as rustc moves it. What a pattern
-    // only borrows is taken apart for the fields and once more in the body.
-    let named = |rebind: &&Rebind| rebind.hidden && rebind.names.iter().any(|name| mentions_ident(&said, name));
-    let moves = |rebind: &&Rebind| named(rebind) && !only_borrows(rebind);
-    let (early, late): (Vec<&Rebind>, Vec<&Rebind>) = model.rebinds.iter().partition(moves);
-    let lent = lend(late.iter().copied().filter(named), &said);
-    let apart = rebinds(early.iter().copied(), None);
-    let kept = early.iter().flat_map(|rebind| {
-        let cfg = conditions(&rebind.attrs);
-        rebind.names.iter().map(move |name| mention(&cfg, name))
-    });
-    let rest = rebinds(late, Some(&said));
-    let block = braced(body, &emit!(#hold #(#kept)* #rest));
+    // What is said of parts of a pattern takes it apart by reference: into the body it moves whole, as rustc moves it.
+    let lent = lend(&model.apart, &said);
+    let rest = rebinds(&model.rebinds, Some(&said));
+    let block = braced(body, &emit!(#hold #rest));
     // A closure captures in the order of mention, and drops in that order if it is never called.
     let sources = model
         .rebinds
@@ -324,7 +314,7 @@ fn wrapper(model: &Instrumented, body: &Group, settle: &TokenStream) -> TokenStr
         .map(|rebind| mention(&conditions(&rebind.attrs), &rebind.source));
     let in_order = (!said.is_empty()).then(|| emit!(#hold #(#sources)*));
     emit! {
-        #p::future::<#signals, _, _, _>(#site, move |#call| { #in_order #apart #lent async move #block }, #settle)
+        #p::future::<#signals, _, _, _>(#site, move |#call| { #in_order #lent async move #block }, #settle)
     }
 }
 
@@ -346,7 +336,7 @@ fn future_inside(model: &Instrumented, tail: &Tail) -> TokenStream {
         Some(span) => quote_spanned!(span=> (#wrapped)),
         None => wrapped,
     };
-    let said = here(&said);
+    let said = here(&lend(&model.apart, &said));
     emit!(let #mutable call = #call; #said #before #tail)
 }
 

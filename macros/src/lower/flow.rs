@@ -294,7 +294,7 @@ fn returned_type(ty: &Type) -> Returned {
 }
 
 /// Matches `Box::pin(async [move] {…})` or `async [move] {…}` from the end.
-fn tail(body: &Group) -> Option<Tail> {
+pub(super) fn tail(body: &Group) -> Option<Tail> {
     let trees: Vec<TokenTree> = body.stream().into_iter().collect();
     if let Some(start) = async_block(&trees) {
         let (before, block) = trees.split_at(start);

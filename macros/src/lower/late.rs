@@ -6,7 +6,7 @@ use syn::{Expr, ExprPath, FnArg, Pat, Signature, Type};
 
 use super::flow::bound;
 use crate::diag::Diagnostics;
-use crate::model::{Counter, Moment, Rebind, Source, Timer, Verdict};
+use crate::model::{Apart, Counter, Moment, Rebind, Source, Timer, Verdict};
 
 /// The expressions that are evaluated once the body is done.
 pub(super) fn expressions<'a>(
@@ -48,18 +48,22 @@ pub(super) fn read(
     expressions: &[&Expr],
     signature: &Signature,
     rebinds: &[Rebind],
+    moved: &[Apart],
     diag: &mut Diagnostics,
 ) -> Vec<Ident> {
     let mut read = Vec::new();
+    let of_rebinds = rebinds
+        .iter()
+        .filter(|rebind| rebind.hidden)
+        .flat_map(|rebind| &rebind.names);
+    let of_moved = moved.iter().flat_map(|apart| &apart.names).map(|(name, _)| name);
+    let parts: Vec<&Ident> = of_rebinds.chain(of_moved).collect();
     for expr in expressions {
         let Expr::Closure(closure) = expr else { continue };
         let mut names = Names::default();
         names.visit_expr_closure_mut(&mut closure.clone());
         for word in names.read.into_iter().filter(|word| !names.own.contains(word)) {
-            if rebinds
-                .iter()
-                .any(|rebind| rebind.hidden && rebind.names.contains(&word))
-            {
+            if parts.contains(&&word) {
                 let message = format!(
                     "`{word}` is part of a pattern that the body takes apart, and gone when the returned value is looked at; give the argument a name and take it apart in the body"
                 );

@@ -1,5 +1,6 @@
 //! Arguments and signature become the model. Every rule lives here and reports to [`Diagnostics`].
 
+pub(crate) mod apart;
 pub(crate) mod declared;
 mod early;
 pub(crate) mod expects;
@@ -17,11 +18,11 @@ mod stream;
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
-use syn::{FnArg, GenericParam, LitStr, Pat, ReturnType, Type};
+use syn::{Expr, FnArg, GenericParam, LitStr, Pat, ReturnType, Type};
 
 use crate::args::{self, Options};
 use crate::diag::Diagnostics;
-use crate::model::{Flow, Instrumented, Receiver, Run, Verdict};
+use crate::model::{Apart, Flow, Given, Instrumented, Receiver, Run, Verdict};
 use crate::paths::Root;
 use crate::stack::Stack;
 use crate::tokens::{Attr, Function, mentions};
@@ -35,6 +36,10 @@ pub(crate) struct Subject {
     /// First line of its doc comment.
     doc: Option<String>,
     arguments: Vec<Argument>,
+    /// Arguments that another macro moved the patterns of into the block that is returned.
+    moved: Vec<Apart>,
+    /// An argument's pattern was taken away and not found again.
+    opaque: bool,
     /// Names that mean something only inside its signature.
     generics: Vec<String>,
     /// Names that mean something only inside the block around, as far as the block was seen.
@@ -51,19 +56,45 @@ struct Argument {
     cfg: Vec<syn::Attribute>,
 }
 
+impl Argument {
+    fn given(&self) -> Given {
+        Given {
+            cfg: self.cfg.clone(),
+            value: Expr::Path(syn::ExprPath {
+                attrs: Vec::new(),
+                qself: None,
+                path: self.name.clone().into(),
+            }),
+        }
+    }
+}
+
 impl Subject {
-    fn new(function: &Function, stack: &Stack) -> Self {
+    fn new(function: &Function, body: &Group, stack: &Stack) -> Self {
         let signature = &function.signature;
         let ident = signature.ident.unraw();
         let name = match &stack.within {
             Some(within) => format!("{within}::{ident}"),
             None => ident.to_string(),
         };
-        let mut arguments = Vec::new();
+        let (mut arguments, mut moved, mut opaque) = (Vec::new(), Vec::new(), false);
         for arg in &signature.inputs {
             let FnArg::Typed(arg) = arg else { continue };
-            let alone = matches!(&*arg.pat, Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none());
-            arguments.extend(label::names_of(&arg.pat).into_iter().map(|name| {
+            let mut pattern = (*arg.pat).clone();
+            if let Some(name) = apart::positional(&arg.pat) {
+                match flow::tail(body).and_then(|tail| apart::moved_pattern(name, &tail.block)) {
+                    Some(written) => {
+                        moved.push(apart::apart(name, &written, Some(&arg.ty), &arg.attrs));
+                        pattern = written;
+                    }
+                    None => opaque = true,
+                }
+            }
+            if apart::positional(&pattern).is_some() {
+                continue;
+            }
+            let alone = matches!(&pattern, Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none());
+            arguments.extend(label::names_of(&pattern).into_iter().map(|name| {
                 Argument {
                     name,
                     ty: alone.then(|| (*arg.ty).clone()),
@@ -87,6 +118,8 @@ impl Subject {
             generics: generics.collect(),
             outer: stack.outer.clone(),
             arguments,
+            moved,
+            opaque,
             in_block: stack.entries.iter().any(|entry| entry.block),
         }
     }
@@ -162,16 +195,16 @@ pub(crate) fn function(mut function: Function, body: &Group, stack: &Stack, diag
     if let Some(name) = signals.name {
         metric::valid_name(name, diag);
     }
-    let subject = Subject::new(&function, stack);
-    let span = signals
+    let subject = Subject::new(&function, body, stack);
+    let mut span = signals
         .traced
         .as_ref()
         .map(|said| span::span(said, signals.name, signals.job, &subject, diag));
-    let counter = signals
+    let mut counter = signals
         .counted
         .as_ref()
         .map(|said| metric::counter(said, signals.name, &subject, diag));
-    let timer = signals
+    let mut timer = signals
         .timed
         .as_ref()
         .map(|said| metric::timer(said, signals.name, &subject, diag));
@@ -195,16 +228,26 @@ pub(crate) fn function(mut function: Function, body: &Group, stack: &Stack, diag
         ),
     };
     let late = late::expressions(&verdict, counter.as_ref(), timer.as_ref());
-    let late = late::read(&late, &function.signature, &rebinds, diag);
+    let late = late::read(&late, &function.signature, &rebinds, &subject.moved, diag);
+    let result = result(&function.signature.output, &subject).filter(|_| matches!(verdict, Verdict::ByType));
+    let apart = match &flow {
+        Flow::FutureInside(_) => subject.moved,
+        Flow::Async { .. } | Flow::AsyncKept { .. } | Flow::AsyncDiverges => {
+            apart::of_rebinds(&rebinds, &function.signature)
+        }
+        _ => Vec::new(),
+    };
+    apart::read_parts(&apart, span.as_mut(), counter.as_mut(), timer.as_mut());
     Instrumented {
         late,
         root,
-        result: result(&function.signature.output, &subject).filter(|_| matches!(verdict, Verdict::ByType)),
+        result,
         name: subject.name,
         fallible: spelled_result(&function.signature.output),
         flow,
         rebinds,
         receiver,
+        apart,
         span,
         counter,
         timer,

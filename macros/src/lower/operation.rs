@@ -3,8 +3,8 @@
 use proc_macro2::{Ident, Span};
 use syn::{Expr, LitStr};
 
-use super::Subject;
 use super::signals::{Said, no_option_twice};
+use super::{Argument, Subject};
 use crate::args::{Opt, Options, Value};
 use crate::diag::Diagnostics;
 use crate::model::{DbModel, JobModel, Messages, OperationModel};
@@ -140,7 +140,7 @@ fn job(option: &Opt, subject: &Subject, diag: &mut Diagnostics) -> Option<JobMod
         system,
         messages: match options.and_then(|options| expr(options, "message")) {
             Some(message) => Messages::Of(message),
-            None => Messages::Among(subject.arguments.iter().map(|argument| argument.name.clone()).collect()),
+            None => Messages::Among(subject.arguments.iter().map(Argument::given).collect()),
         },
     })
 }

@@ -107,6 +107,17 @@ fn fields(said: &Said<'_>, subject: &Subject, diag: &mut Diagnostics) -> Vec<Fie
                 );
             }
             guard(field, subject, diag);
+            let first = field.key.parts.first();
+            if field.value.is_none()
+                && subject.opaque
+                && first.is_some_and(|first| first != "self" && !subject.has(first))
+            {
+                let message = format!(
+                    "`{0}` may be part of an argument that another macro took apart, where it is not seen; give the argument a name and write `{0} = name.{0}`",
+                    field.key.text
+                );
+                diag.error_at(field.key.span, message);
+            }
             fields.push(FieldModel {
                 cfg: Vec::new(),
                 key: LitStr::new(&field.key.text, field.key.span),
@@ -144,7 +155,8 @@ fn arguments(said: &Said<'_>, subject: &Subject, fields: &mut Vec<FieldModel>, d
     if !said.flag("args") {
         return;
     }
-    for Argument { name, cfg, .. } in &subject.arguments {
+    for argument in &subject.arguments {
+        let Argument { name, cfg, .. } = argument;
         let text = name.to_string();
         if skipped.iter().any(|skipped| skipped == name) || fields.iter().any(|field| field.key.value() == text) {
             continue;
@@ -158,7 +170,7 @@ fn arguments(said: &Said<'_>, subject: &Subject, fields: &mut Vec<FieldModel>, d
         fields.push(FieldModel {
             cfg: cfg.clone(),
             key: LitStr::new(&text, name.span()),
-            capture: Capture::Arg(name.clone()),
+            capture: Capture::Arg(argument.given().value),
         });
     }
 }

@@ -309,7 +309,10 @@ fn an_operation_names_its_span_and_gives_its_kind() {
     else {
         panic!("no job")
     };
-    let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+    let arguments: Vec<String> = arguments
+        .iter()
+        .map(|argument| argument.value.to_token_stream().to_string())
+        .collect();
     assert_eq!(arguments, ["a", "b", "c"]);
 }
 

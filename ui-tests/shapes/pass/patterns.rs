@@ -3,8 +3,9 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::toplevel_ref_arg, clippy::needless_pass_by_value)]
 
+use std::cell::RefCell;
 use std::future::ready;
-use vitalsign::{counted, observed, timed, traced};
+use vitalsign::{LabelValue, counted, observed, timed, traced};
 
 #[derive(Debug)]
 struct Order {
@@ -70,9 +71,73 @@ fn hands_back(Quantity(list): Quantity<&mut Vec<u8>>) -> &mut Vec<u8> {
     list
 }
 
+thread_local!(static SEEN: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) });
+
+fn see(what: &'static str) {
+    SEEN.with_borrow_mut(|seen| seen.push(what));
+}
+
+#[derive(Debug)]
+struct Drops(&'static str);
+
+impl Drop for Drops {
+    fn drop(&mut self) {
+        see(self.0);
+    }
+}
+
+#[derive(LabelValue, Clone, Copy)]
+enum Channel {
+    Web,
+}
+
+fn twice(number: u64) -> u64 {
+    2 * number
+}
+
+async fn bare((first, _): (Drops, Drops), last: Drops, (id, _): (u64, Drops)) {
+    let _local = Drops("local");
+    ready(()).await;
+    see("body");
+    let _ = (&first, &last, id);
+}
+
+#[traced(fields(first = ?first.0, id, twice = twice(id)), when = id > 0)]
+#[counted(by = id)]
+async fn measured((first, _): (Drops, Drops), last: Drops, (id, _): (u64, Drops)) {
+    let _local = Drops("local");
+    ready(()).await;
+    see("body");
+    let _ = (&first, &last, id);
+}
+
+/// The parts have in options the types that they have in the body, and options alone may read them.
+#[traced(fields(name, size = name.len(), boxed = twice(**boxed), n = twice(n), head = twice(head), third = twice(*third), text))]
+#[counted(labels(channel = channel, same: Channel = channel))]
+async fn typed(
+    (name, (ref boxed, ..)): (String, (Box<u64>, u8)),
+    &(mut n, _): &(u64, Drops),
+    [head, ..]: [u64; 2],
+    (third, text): &(u64, String),
+    (channel, _): (Channel, u8),
+) -> u64 {
+    n += 1;
+    ready(n).await
+}
+
+fn seen(call: impl Future<Output = ()>) -> Vec<&'static str> {
+    futures_util::FutureExt::now_or_never(call);
+    SEEN.take()
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let capture = vitalsign::testing::capture();
+    let arguments = || ((Drops("first"), Drops("rest")), Drops("last"), (7, Drops("guard")));
+    let (a, b, c) = arguments();
+    let expected = seen(bare(a, b, c));
+    let (a, b, c) = arguments();
+    assert_eq!(seen(measured(a, b, c)), expected);
     assert_eq!(nested((1, (2, 3)), [4, 5, 6, 7], &(8, "x".to_owned())), "12478x");
     assert_eq!(borrows(order(), [1, 2], (3, 4)), "8tea245");
     assert_eq!(borrows_captured(order(), 1, 2), 10);
@@ -80,10 +145,15 @@ async fn main() {
     let left = String::new;
     assert_eq!(borrows_captured_later(order(), [1, 2], Quantity(3), left()).await, "8tea4");
     assert_eq!(borrows_named(order(), left()).await, 10);
+    let borrowed = (&(4, Drops("")), &(6, "x".to_owned()));
+    let later = typed(("tea".to_owned(), (Box::new(3), 0)), borrowed.0, [5, 0], borrowed.1, (Channel::Web, 0));
+    assert_eq!(later.await, 5);
     assert_eq!(hands_back(Quantity(&mut vec![1])), &[1, 9]);
     // The fields saw the arguments as they came.
     let spans = capture.spans();
-    let captured = spans.iter().find(|span| span.name == "borrows_captured_later");
-    let attributes = format!("{:?}", captured.expect("its span"));
-    assert!(attributes.contains('7') && attributes.contains("tea"), "{attributes}");
+    let attributes = |name: &str| format!("{:?}", spans.iter().find(|span| span.name == name).expect("its span"));
+    let captured = attributes("borrows_captured_later");
+    assert!(captured.contains('7') && captured.contains("tea"), "{captured}");
+    let captured = attributes("measured");
+    assert!(captured.contains("first") && captured.contains('7') && captured.contains("14"), "{captured}");
 }

@@ -8,7 +8,8 @@ use quote::ToTokens;
 use syn::spanned::Spanned as _;
 use syn::{Attribute, ReturnType, Type};
 
-use crate::model::{Rebind, Receiver};
+use crate::lower::apart::is_read;
+use crate::model::{Apart, Rebind, Receiver};
 use crate::tokens::{mentions, mentions_ident};
 
 /// Inner attributes of the body become outer ones of the function: they mean the same there.
@@ -79,12 +80,12 @@ fn rebound(rebind: &Rebind, said: Option<&TokenStream>) -> TokenStream {
         names,
         hidden,
     } = rebind;
-    if *hidden {
-        let source_again = again(rebind);
-        return emit!(#source_again #(#attrs)* let #pattern = #source;);
-    }
     let used = said.is_some_and(|said| names.iter().any(|name| mentions_ident(said, name)));
     let used = used.then(|| emit!(#[allow(unused_variables)]));
+    if *hidden {
+        let source_again = again(rebind);
+        return emit!(#source_again #(#attrs)* #used let #pattern = #source;);
+    }
     let underscore = underscored(source)
         .then(|| emit!(#[allow(clippy::used_underscore_binding, clippy::no_effect_underscore_binding)]));
     emit!(#(#attrs)* #used #underscore let #pattern = #source;)
@@ -106,11 +107,6 @@ fn again(
     emit!(#(#attrs)* let #mutable #source = #source;)
 }
 
-/// The pattern moves nothing out of its argument.
-pub(super) fn only_borrows(rebind: &Rebind) -> bool {
-    count(&rebind.pattern.to_token_stream(), &["ref"]) == rebind.names.len()
-}
-
 /// How often these words stand one after the other.
 fn count(pattern: &TokenStream, words: &[&str]) -> usize {
     let (mut next, mut found) = (0, 0);
@@ -128,19 +124,18 @@ fn count(pattern: &TokenStream, words: &[&str]) -> usize {
 }
 
 /// What is said, of arguments that are taken apart for it alone.
-pub(super) fn lend<'a>(rebinds: impl Iterator<Item = &'a Rebind>, said: &TokenStream) -> TokenStream {
-    let (mut named, mut parts) = (TokenStream::new(), TokenStream::new());
-    for rebind in rebinds {
-        let Rebind {
-            attrs, pattern, source, ..
-        } = rebind;
-        named.extend(again(rebind));
-        parts.extend(emit!(#(#attrs)* #[allow(unused_variables)] let #pattern = #source;));
-    }
+pub(super) fn lend(apart: &[Apart], said: &TokenStream) -> TokenStream {
+    let read = apart.iter().filter(|apart| is_read(apart, said));
+    let parts = read.map(
+        |Apart {
+             cfg, pattern, source, ..
+         }| emit!(#(#cfg)* #[allow(unused_variables)] let #pattern = &#source;),
+    );
+    let parts: TokenStream = parts.collect();
     if parts.is_empty() {
         said.clone()
     } else {
-        emit!(#named { #parts #said })
+        emit!({ #parts #said })
     }
 }
 
