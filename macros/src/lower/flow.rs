@@ -2,7 +2,8 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
-use syn::{FnArg, Pat, PatIdent, ReceiverKind, ReturnType, Safety, Signature, Type};
+use syn::ext::IdentExt as _;
+use syn::{FnArg, Pat, PatIdent, ReceiverKind, ReturnType, Safety, Signature, Type, TypePath};
 
 use super::early;
 use crate::model::{Flow, Rebind, Receiver, Run, Tail};
@@ -285,12 +286,21 @@ fn returned_type(ty: &Type) -> Returned {
             if future { Returned::ImplFuture } else { Returned::Plain }
         }
         Type::Path(path) => match path.path.segments.last() {
-            Some(last) if PLAIN.iter().any(|plain| last.ident == plain) => Returned::Plain,
+            Some(last) if !is_associated(path) && PLAIN.iter().any(|plain| last.ident == plain) => Returned::Plain,
             _ => Returned::Perhaps,
         },
         Type::Macro(_) => Returned::Perhaps,
         _ => Returned::Plain,
     }
+}
+
+/// `Self::Result`, `<S as Service>::Result`: what it is, is said elsewhere. Modules are in lower case.
+fn is_associated(path: &TypePath) -> bool {
+    let mut before = path.path.segments.iter().rev().skip(1);
+    path.qself.is_some()
+        || before
+            .next()
+            .is_some_and(|segment| segment.ident.unraw().to_string().starts_with(char::is_uppercase))
 }
 
 /// Matches `Box::pin(async [move] {…})` or `async [move] {…}` from the end.

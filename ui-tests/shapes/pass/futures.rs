@@ -88,6 +88,32 @@ fn generic<T>(value: T) -> T {
     value
 }
 
+trait Handler {
+    type Result;
+    fn handle(&self, n: u8) -> Self::Result;
+    fn handle_literally(&self, n: u8) -> Self::Result;
+    fn delegate(&self, n: u8) -> <Self as Handler>::Result;
+}
+
+struct Actor;
+
+impl Handler for Actor {
+    type Result = Boxed<'static, Result<u8, String>>;
+    #[observed]
+    fn handle(&self, n: u8) -> Self::Result {
+        let failed: Result<u8, String> = Err(n.to_string());
+        Box::pin(std::future::ready(failed))
+    }
+    #[observed]
+    fn handle_literally(&self, n: u8) -> Self::Result {
+        Box::pin(async move { Err(n.to_string()) })
+    }
+    #[observed]
+    fn delegate(&self, n: u8) -> <Self as Handler>::Result {
+        self.handle(n)
+    }
+}
+
 fn is_send<T: Send>(value: T) -> T {
     value
 }
@@ -109,4 +135,11 @@ async fn main() {
     slot.stores(1);
     assert_eq!(slot.takes().unwrap().await, 1);
     assert_eq!(generic(captures_nothing()).await, 1);
+    let capture = vitalsign::testing::capture();
+    for call in [Actor.handle(1), Actor.handle_literally(1), Actor.delegate(1)] {
+        assert_eq!(call.await, Err("1".to_owned()));
+    }
+    // As futures they end: in an error.
+    let errors = capture.spans().iter().filter(|span| format!("{span:?}").contains("Error")).count();
+    assert_eq!(errors, 4);
 }
