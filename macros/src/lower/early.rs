@@ -53,18 +53,32 @@ const SAFE: &[&str] = &[
     "error",
     "event",
     "span",
+    "trace_span",
+    "debug_span",
+    "info_span",
+    "warn_span",
+    "error_span",
     "log",
     "json",
 ];
 
 /// Whether the body may leave the function before its end.
 pub(super) fn may_leave(body: &TokenStream) -> bool {
+    leaves(body, true)
+}
+
+/// The same of a function that returns nothing that `?` could.
+pub(super) fn may_return(body: &TokenStream) -> bool {
+    leaves(body, false)
+}
+
+fn leaves(body: &TokenStream, asks: bool) -> bool {
     let mut before: Option<TokenTree> = None;
     for tree in body.clone() {
         let left = match &tree {
             TokenTree::Ident(word) => word == "return",
-            TokenTree::Group(group) => may_leave(&group.stream()),
-            TokenTree::Punct(punct) if punct.as_char() == '?' => follows_a_value(before.as_ref()),
+            TokenTree::Group(group) => leaves(&group.stream(), asks),
+            TokenTree::Punct(punct) if punct.as_char() == '?' => asks && follows_a_value(before.as_ref()),
             // `name!` of an unknown macro; `a != b` and `!x` come without a name before, or are not followed by a group.
             TokenTree::Punct(punct) if punct.as_char() == '!' && punct.spacing() == proc_macro2::Spacing::Alone => {
                 matches!(&before, Some(TokenTree::Ident(name)) if !is_safe(name))
@@ -208,6 +222,12 @@ mod tests {
         let may = |source: &str| may_leave(&source.parse().unwrap());
         assert!(may("a()?") && may("if b { return }") && may("bail!(x)") && may("x??") && may("vec![a?]"));
         assert!(!may("fn f<T: ?Sized>() {} a != b; !c") && !may("info!(?a, b = ?c); tracing::debug!(\"{d:?}\")"));
+    }
+
+    #[test]
+    fn what_may_return_asks_nothing() {
+        let may = |source: &str| may_return(&source.parse().unwrap());
+        assert!(may("if b { return }") && may("ensure!(x)") && !may("a()?; info_span!(\"b\")"));
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub(super) fn flow(
     let returned = returned(&signature.output);
     if returned != Returned::Plain
         && let Some(tail) = tail(body)
-        && !leaves_early(&tail.before)
+        && is_whole(&tail)
+        && !leaves_early(&tail)
     {
         return Flow::FutureInside(tail);
     }
@@ -344,20 +345,34 @@ fn is_colon(tree: &TokenTree) -> bool {
     matches!(tree, TokenTree::Punct(punct) if punct.as_char() == ':')
 }
 
-/// `return` stands somewhere before the tail: then the tail is not all that is returned.
-fn leaves_early(before: &TokenStream) -> bool {
-    let trees: Vec<TokenTree> = before.clone().into_iter().collect();
-    // The tail's own path, and the `return` that may stand before it.
-    let path = |tree: &&TokenTree| is_colon(tree) || matches!(tree, TokenTree::Ident(word) if word != "return");
-    let path = trees.iter().rev().take_while(path).count();
-    let rest = match trees[..trees.len() - path].split_last() {
-        Some((TokenTree::Ident(word), rest)) if word == "return" => rest,
-        _ => &trees[..],
-    };
-    mentions(
-        &rest.iter().cloned().collect(),
-        &|tree| matches!(tree, TokenTree::Ident(word) if word == "return"),
-    )
+/// What stands before the tail's own path.
+fn before_path(tail: &Tail) -> Vec<TokenTree> {
+    let mut trees: Vec<TokenTree> = tail.before.clone().into_iter().collect();
+    if tail.boxed.is_some() {
+        let path = |tree: &&TokenTree| is_colon(tree) || matches!(tree, TokenTree::Ident(word) if word != "return");
+        let path = trees.iter().rev().take_while(path).count();
+        trees.truncate(trees.len() - path);
+    }
+    trees
+}
+
+/// The tail is what the body comes to, not part of an expression: of a closure, for one.
+fn is_whole(tail: &Tail) -> bool {
+    match before_path(tail).last() {
+        None => true,
+        Some(TokenTree::Punct(punct)) => punct.as_char() == ';',
+        Some(TokenTree::Ident(word)) => word == "return",
+        Some(TokenTree::Group(group)) => matches!(group.delimiter(), Delimiter::Brace | Delimiter::Bracket),
+        Some(TokenTree::Literal(_)) => false,
+    }
+}
+
+/// `return` stands somewhere before the tail, or could in a macro: then the tail is not all that is returned. Where the tail is
+/// no box, nothing else is of its type.
+fn leaves_early(tail: &Tail) -> bool {
+    let mut before = before_path(tail);
+    before.pop_if(|last| matches!(last, TokenTree::Ident(word) if word == "return"));
+    tail.boxed.is_some() && early::may_return(&before.into_iter().collect())
 }
 
 /// Whether the function owns its `self`.

@@ -88,6 +88,33 @@ fn generic<T>(value: T) -> T {
     value
 }
 
+macro_rules! ensure {
+    ($condition:expr) => {
+        if !$condition {
+            return Box::pin(async { Err("early".to_owned()) });
+        }
+    };
+}
+
+#[observed]
+fn early_in_a_macro(n: u8) -> Boxed<'static, Result<u8, String>> {
+    ensure!(n > 0);
+    Box::pin(async move { Ok(n) })
+}
+
+/// A closure that returns a future is no future.
+#[observed]
+fn closure() -> fn(u8) -> Boxed<'static, u8> {
+    |n| Box::pin(async move { n })
+}
+
+type Made = fn(u8) -> Boxed<'static, u8>;
+
+#[observed]
+fn closure_by_another_name() -> Made {
+    |n| std::boxed::Box::pin(async move { n })
+}
+
 trait Handler {
     type Result;
     fn handle(&self, n: u8) -> Self::Result;
@@ -139,7 +166,9 @@ async fn main() {
     for call in [Actor.handle(1), Actor.handle_literally(1), Actor.delegate(1)] {
         assert_eq!(call.await, Err("1".to_owned()));
     }
+    assert_eq!(early_in_a_macro(0).await, Err("early".to_owned()));
+    assert_eq!(closure()(1).await + closure_by_another_name()(2).await, 3);
     // As futures they end: in an error.
     let errors = capture.spans().iter().filter(|span| format!("{span:?}").contains("Error")).count();
-    assert_eq!(errors, 4);
+    assert_eq!(errors, 5);
 }
