@@ -120,10 +120,11 @@ fn block(
                 said: inherited(said, check),
             },
         );
-        parts.extend(emit!(parts.function(#name, #all);));
+        let cfg: Vec<_> = function.attrs.iter().filter(|attr| attr.is("cfg")).collect();
+        parts.extend(emit!(#(#cfg)* parts.function(#name, #all);));
         let call = awaited(function, emit!(Self::#ident(self)));
         let status = status(&h, &function.signature.output);
-        arms.extend(emit!(if at.here() { let ret = #call; return #status; }));
+        arms.extend(emit!(#(#cfg)* if at.here() { let ret = #call; return #status; }));
     }
     let mut generics = parsed.generics.clone();
     thread_safe(&mut generics);

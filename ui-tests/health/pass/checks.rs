@@ -84,8 +84,26 @@ impl Store {
         self.helper() > 0
     }
 
+    /// What is not compiled is not checked.
+    #[cfg(any())]
+    #[check]
+    async fn gone(&self) -> bool {
+        false
+    }
+
     fn helper(&self) -> u8 {
         1
+    }
+}
+
+struct Bare;
+
+#[health_check]
+impl Bare {
+    #[cfg(any())]
+    #[check]
+    async fn gone(&self) -> bool {
+        false
     }
 }
 
@@ -101,5 +119,6 @@ async fn main() {
     let _ = backends.config;
     let status = checked(Nested(Box::new(backends), None)).check().await;
     assert!(status.message().is_some());
+    assert_eq!(Bare.check().await, HealthStatus::up());
     assert_eq!(Renamed { store: Store }.check().await, HealthStatus::up());
 }
