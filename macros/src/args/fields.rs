@@ -6,6 +6,7 @@ use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
 use syn::{Expr, Ident, LitStr, Member, Token, parenthesized, token};
 
+use super::parse::expr;
 use super::{Field, FieldValue, Key, Show, Wrap};
 
 pub(super) fn field(input: ParseStream<'_>) -> syn::Result<Field> {
@@ -107,7 +108,7 @@ fn field_value(input: ParseStream<'_>) -> syn::Result<FieldValue> {
             return wrapped(&name, takes, &content);
         }
     }
-    let expr = input.parse()?;
+    let expr = expr(input)?;
     Ok(FieldValue { show, wrap: None, expr })
 }
 
@@ -132,10 +133,10 @@ fn wrapper(name: &Ident) -> Option<usize> {
 
 fn wrapped(name: &Ident, takes: usize, input: ParseStream<'_>) -> syn::Result<FieldValue> {
     let show = sigil(input)?;
-    let expr: Expr = input.parse().map_err(|_| wrapper_form(name))?;
+    let value = expr(input).map_err(|_| wrapper_form(name))?;
     let wrap = if takes == 2 {
         input.parse::<Token![,]>().map_err(|_| wrapper_form(name))?;
-        Wrap::Truncate(input.parse().map_err(|_| wrapper_form(name))?)
+        Wrap::Truncate(expr(input).map_err(|_| wrapper_form(name))?)
     } else {
         match name.to_string().as_str() {
             "hash" => Wrap::Hash,
@@ -151,7 +152,7 @@ fn wrapped(name: &Ident, takes: usize, input: ParseStream<'_>) -> syn::Result<Fi
     Ok(FieldValue {
         show,
         wrap: Some(wrap),
-        expr,
+        expr: value,
     })
 }
 

@@ -5,6 +5,7 @@ use syn::ext::IdentExt as _;
 use syn::parse::ParseStream;
 use syn::{Expr, ExprLit, Ident, Lit, LitInt, Token, Type};
 
+use super::parse::expr;
 use super::table::Row;
 use super::{Label, LabelValue};
 
@@ -36,7 +37,7 @@ pub(super) fn label(input: ParseStream<'_>, row: &Row) -> syn::Result<Label> {
 
 /// What stands behind the `=`.
 fn label_value(input: ParseStream<'_>) -> syn::Result<LabelValue> {
-    let value: Expr = input.parse()?;
+    let value = expr(input)?;
     match limit_of(&value)? {
         Some((expr, max)) => Ok(LabelValue::Limit(expr.clone(), max.clone())),
         None => Ok(LabelValue::Expr(value)),
@@ -45,11 +46,7 @@ fn label_value(input: ParseStream<'_>) -> syn::Result<LabelValue> {
 
 /// The parts of `limit(expr, 50)`, which is a word of the attribute and no function: a call by that name of any other shape is an error
 /// here, not one of rustc's that finds no such function.
-pub(crate) fn limit_of(mut value: &Expr) -> syn::Result<Option<(&Expr, &LitInt)>> {
-    // A fragment of a `macro_rules!`.
-    while let Expr::Group(group) = value {
-        value = &group.expr;
-    }
+pub(crate) fn limit_of(value: &Expr) -> syn::Result<Option<(&Expr, &LitInt)>> {
     let Expr::Call(call) = value else { return Ok(None) };
     let Expr::Path(function) = &*call.func else {
         return Ok(None);

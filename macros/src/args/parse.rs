@@ -3,6 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
+use syn::visit_mut::{self, VisitMut};
 use syn::{Expr, Ident, LitStr, Path, Token, parenthesized, token};
 
 use super::fields::field;
@@ -191,10 +192,39 @@ fn after_equals(row: &Row, input: ParseStream<'_>) -> syn::Result<Value> {
         Form::Level => level(input).map(Value::Level),
         Form::Word(words) => word(row, words, input).map(Value::Word),
         Form::Floats => {
-            let array: syn::ExprArray = input.parse().map_err(|_| expected("an array of numbers"))?;
+            let Ok(Expr::Array(array)) = expr(input) else {
+                return Err(expected("an array of numbers"));
+            };
             Ok(Value::Floats(array.elems.into_iter().collect()))
         }
-        _ => input.parse().map(Value::Expr).map_err(|_| expected("an expression")),
+        _ => expr(input).map(Value::Expr).map_err(|_| expected("an expression")),
+    }
+}
+
+/// An expression as it was written, out of the invisible groups that fragments of a `macro_rules!` stand in.
+pub(super) fn expr(input: ParseStream<'_>) -> syn::Result<Expr> {
+    let mut expr: Expr = input.parse()?;
+    Opened.visit_expr_mut(&mut expr);
+    while let Expr::Group(group) = expr {
+        expr = *group.expr;
+    }
+    Ok(expr)
+}
+
+/// Opens groups around what binds tighter than anything beside it.
+struct Opened;
+
+impl VisitMut for Opened {
+    fn visit_expr_mut(&mut self, expr: &mut Expr) {
+        visit_mut::visit_expr_mut(self, expr);
+        if let Expr::Group(group) = expr
+            && matches!(
+                &*group.expr,
+                Expr::Path(_) | Expr::Lit(_) | Expr::Field(_) | Expr::Call(_) | Expr::MethodCall(_) | Expr::Macro(_)
+            )
+        {
+            *expr = (*group.expr).clone();
+        }
     }
 }
 
@@ -265,7 +295,7 @@ fn in_parentheses(row: &Row, key: &Ident, tokens: TokenStream, diag: &mut Diagno
         }
         Form::Err => Value::Err(list(tokens, diag, |input, _| err(input).map(Some))),
         _ => {
-            let numbers = list(tokens.clone(), diag, |input, _| input.parse::<Expr>().map(Some));
+            let numbers = list(tokens.clone(), diag, |input, _| expr(input).map(Some));
             let three: Result<[Expr; 3], _> = numbers.try_into();
             let three = three.map_err(|_| {
                 syn::Error::new_spanned(

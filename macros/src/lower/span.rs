@@ -252,6 +252,8 @@ fn last_name(expr: &Expr) -> Option<&Ident> {
     match expr {
         Expr::Path(path) => path.path.get_ident(),
         Expr::Reference(reference) => last_name(&reference.expr),
+        Expr::Unary(unary) if matches!(unary.op, syn::UnOp::Deref(_)) => last_name(&unary.expr),
+        Expr::Paren(paren) => last_name(&paren.expr),
         Expr::Field(field) => match &field.member {
             Member::Named(name) => Some(name),
             Member::Unnamed(_) => None,

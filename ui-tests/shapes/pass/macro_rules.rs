@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::future::ready;
 use std::pin::Pin;
-use vitalsign::{counted, observed, timed, traced};
+use vitalsign::{LabelValue, counted, observed, timed, traced};
 
 #[derive(Debug)]
 pub struct Failed(u8);
@@ -85,6 +85,27 @@ made!(asks asked Ok::<u8, Failed>(3));
 made!(named called 1 + 2 * 3);
 made!(method code(self) { self.0 });
 
+#[derive(Clone, Copy, LabelValue)]
+enum Channel {
+    Web,
+}
+
+const REGION: &str = "eu";
+
+macro_rules! said {
+    ($name:ident($text:ident, $number:ident), $op:literal, $region:expr, $of:expr, $by:expr, $amount:expr, $field:expr, $most:literal) => {
+        #[traced(fields(%$field, sum = $amount * 2, hashed = hash($field), size = $field.len()))]
+        #[counted(by = $by, labels(op = $op, region = $region, of = $of, text = limit($field, $most)))]
+        #[timed(labels(op = $op), buckets = [0.5, 1.0])]
+        async fn $name($text: String, $number: u64) -> u64 {
+            ready($number + $text.len() as u64).await
+        }
+    };
+}
+
+said!(by_value(text, a), "read", REGION, |_| Channel::Web, |sum| *sum, a + 1, text, 5);
+said!(by_text(text, a), 7, "us", Channel::Web, a, a + 1, text, 6);
+
 /// Its parameter is called as one of a helper's might be.
 #[observed]
 fn parameter<R: Clone>(value: R) -> impl Fn(&u8) -> R {
@@ -108,5 +129,9 @@ async fn main() {
     assert_eq!((*same(&1), asked().unwrap(), called(1)), (1, 3, 8));
     assert_eq!(parameter("x")(&1), "x");
     let (_, _): (fn() -> !, _) = (never, never_later());
-    assert_eq!(capture.spans().len(), 21);
+    assert_eq!(by_value("x".to_owned(), 1).await + by_text("y".to_owned(), 2).await, 5);
+    let spans = capture.spans();
+    assert_eq!(spans.len(), 23);
+    let shown = format!("{:?}", spans.iter().find(|span| span.name == "by_value"));
+    assert!(shown.contains('4') && shown.contains("text"), "{shown}");
 }
