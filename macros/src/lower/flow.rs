@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt as _;
-use syn::{FnArg, Pat, PatIdent, ReceiverKind, ReturnType, Safety, Signature, Type, TypePath};
+use syn::{Attribute, FnArg, Pat, PatIdent, ReceiverKind, ReturnType, Safety, Signature, Type, TypePath};
 
 use super::early;
 use crate::model::{Flow, Rebind, Receiver, Run, Tail};
@@ -413,7 +413,7 @@ pub(super) fn rebinds(signature: &mut Signature) -> Vec<Rebind> {
         });
         let pattern = std::mem::replace(&mut *arg.pat, name);
         rebinds.push(Rebind {
-            attrs: arg.attrs.clone(),
+            attrs: arg.attrs.iter().filter(|attr| of_bindings(attr)).cloned().collect(),
             pattern,
             source,
             names,
@@ -421,6 +421,13 @@ pub(super) fn rebinds(signature: &mut Signature) -> Vec<Rebind> {
         });
     }
     rebinds
+}
+
+/// Attributes that mean on a `let` what they mean on an argument; others are for what else is written on the function.
+fn of_bindings(attr: &Attribute) -> bool {
+    ["cfg", "cfg_attr", "allow", "expect", "warn", "deny", "forbid"]
+        .iter()
+        .any(|name| attr.path().is_ident(name))
 }
 
 fn plain_name(pat: &Pat) -> Option<&Ident> {

@@ -317,6 +317,27 @@ fn an_operation_names_its_span_and_gives_its_kind() {
 }
 
 #[test]
+fn an_argument_keeps_its_attributes_and_the_body_those_of_bindings() {
+    let model = model(
+        &[(Attribute::Traced, "")],
+        "async fn f(#[description = \"who\"] #[cfg(all())] #[allow(unused)] user: String) {}",
+    );
+    let attrs = |attrs: &[syn::Attribute]| attrs.len();
+    assert_eq!(
+        model
+            .rebinds
+            .iter()
+            .map(|rebind| attrs(&rebind.attrs))
+            .collect::<Vec<_>>(),
+        [2]
+    );
+    let FnArg::Typed(argument) = &model.function.signature.inputs[0] else {
+        panic!("no argument")
+    };
+    assert_eq!(attrs(&argument.attrs), 3);
+}
+
+#[test]
 fn what_an_operation_cannot_be_is_told() {
     let told = |options: &str| messages(&[(Attribute::Traced, options)], "fn f() {}");
     assert_eq!(
