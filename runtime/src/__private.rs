@@ -30,11 +30,11 @@ pub use vitalsign_macros::{carried, definition, no_metric};
 pub mod probe {
     pub use crate::metrics::label::ErrorsOfAny as _;
     pub use crate::probe::{
-        KindOfFuture as _, KindOfLocalFuture as _, KindOfValue as _, OkOfAny as _, OkOfResult as _, SettleAny as _,
-        SettleDebug as _, SettleDebugAny as _, SettleDebugDeref as _, SettleDebugDisplay as _,
-        SettleDebugLabelled as _, SettleDebugLabelledStd as _, SettleDebugOutcome as _, SettleDebugStd as _,
-        SettleDeref as _, SettleDisplay as _, SettleLabelled as _, SettleLabelledOnly as _, SettleOutcome as _,
-        SettleResult as _, SettleStd as _,
+        KindOfFuture as _, KindOfLocalFuture as _, KindOfSyncFuture as _, KindOfValue as _, OkOfAny as _,
+        OkOfResult as _, SettleAny as _, SettleDebug as _, SettleDebugAny as _, SettleDebugDeref as _,
+        SettleDebugDisplay as _, SettleDebugLabelled as _, SettleDebugLabelledStd as _, SettleDebugOutcome as _,
+        SettleDebugStd as _, SettleDeref as _, SettleDisplay as _, SettleLabelled as _, SettleLabelledOnly as _,
+        SettleOutcome as _, SettleResult as _, SettleStd as _,
     };
     pub use crate::trace::carrier::{LinkMany as _, LinkOne as _};
 }

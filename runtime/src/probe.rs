@@ -349,10 +349,23 @@ pub struct ValueKind;
 /// The returned value is a future: the call is its life from the first poll on.
 #[derive(Clone, Copy)]
 pub struct FutureKind;
+/// As [`FutureKind`], and `Sync`.
+#[derive(Clone, Copy)]
+pub struct SyncFutureKind;
 /// As [`FutureKind`], without `Send`.
 #[derive(Clone, Copy)]
 pub struct LocalFutureKind;
 
+/// [`Kind`] of `Pin<Box<dyn Future + Send + Sync>>`.
+pub trait KindOfSyncFuture {
+    /// The tag to finish by.
+    fn vitalsign_kind(&self) -> SyncFutureKind;
+}
+impl<T> KindOfSyncFuture for &&&Kind<'_, Pin<Box<dyn Future<Output = T> + Send + Sync + '_>>> {
+    fn vitalsign_kind(&self) -> SyncFutureKind {
+        SyncFutureKind
+    }
+}
 /// [`Kind`] of `Pin<Box<dyn Future + Send>>`.
 pub trait KindOfFuture {
     /// The tag to finish by.
@@ -406,6 +419,22 @@ impl FutureKind {
         ret: Pin<Box<dyn Future<Output = T> + Send + 'f>>,
         settle: impl Fn(&T, &mut Settle<'_>) + Send + 'f,
     ) -> Pin<Box<dyn Future<Output = T> + Send + 'f>> {
+        if call.on() {
+            Box::pin(crate::future::future_prepared(call.defer(), ret, settle))
+        } else {
+            ret
+        }
+    }
+}
+
+impl SyncFutureKind {
+    /// Boxes the future once more, with the call around it.
+    pub fn finish<'f, const SIGNALS: u8, T: 'f>(
+        self,
+        mut call: Call<SIGNALS>,
+        ret: Pin<Box<dyn Future<Output = T> + Send + Sync + 'f>>,
+        settle: impl Fn(&T, &mut Settle<'_>) + Send + Sync + 'f,
+    ) -> Pin<Box<dyn Future<Output = T> + Send + Sync + 'f>> {
         if call.on() {
             Box::pin(crate::future::future_prepared(call.defer(), ret, settle))
         } else {

@@ -117,7 +117,7 @@ fn sync(model: &Instrumented, body: &Group, run: &Run, maybe_future: bool) -> To
     emit! {
         #call
         #ret
-        let kind = { use #p::probe::*; (&&&#p::Kind(&ret)).vitalsign_kind() };
+        let kind = { use #p::probe::*; (&&&&#p::Kind(&ret)).vitalsign_kind() };
         kind.finish(call, ret, #settle)
     }
 }

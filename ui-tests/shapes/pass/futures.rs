@@ -115,6 +115,19 @@ fn closure_by_another_name() -> Made {
     |n| std::boxed::Box::pin(async move { n })
 }
 
+type SyncBoxed<T> = Pin<Box<dyn Future<Output = T> + Send + Sync>>;
+
+#[observed]
+fn shared(n: u8) -> SyncBoxed<Result<u8, String>> {
+    let failed: Result<u8, String> = Err(n.to_string());
+    Box::pin(std::future::ready(failed))
+}
+
+#[observed]
+fn shared_literally(n: u8) -> SyncBoxed<Result<u8, String>> {
+    Box::pin(async move { Err(n.to_string()) })
+}
+
 trait Handler {
     type Result;
     fn handle(&self, n: u8) -> Self::Result;
@@ -168,7 +181,8 @@ async fn main() {
     }
     assert_eq!(early_in_a_macro(0).await, Err("early".to_owned()));
     assert_eq!(closure()(1).await + closure_by_another_name()(2).await, 3);
+    assert!(shared(1).await.is_err() && shared_literally(1).await.is_err());
     // As futures they end: in an error.
     let errors = capture.spans().iter().filter(|span| format!("{span:?}").contains("Error")).count();
-    assert_eq!(errors, 5);
+    assert_eq!(errors, 7);
 }
