@@ -33,6 +33,10 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
         let (krate, ident) = (variants.root.krate().to_token_stream(), &input.ident);
         let arms = index_arms(&variants);
         let len = variants.list.len();
+        let none = variants.list.iter().position(|(_, text)| text == "none");
+        let none = none.map(|index| {
+            emit!(const NONE: ::core::option::Option<::core::primitive::usize> = ::core::option::Option::Some(#index);)
+        });
         let texts = variants.list.iter().map(|(_, text)| text);
         let (params, arguments, clause) = input.generics.split_for_impl();
         let lifetimes = input.generics.lifetimes().map(|_| emit!('static));
@@ -44,14 +48,15 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
         emit! {
             #[automatically_derived]
             impl #params #krate::LabelValue for #ident #arguments #clause {
-                const LEN: usize = #len;
+                const LEN: ::core::primitive::usize = #len;
+                #none
                 type Key = #key;
                 #[inline]
-                fn index(&self) -> usize {
+                fn index(&self) -> ::core::primitive::usize {
                     match self { #arms }
                 }
-                fn value(index: usize) -> &'static str {
-                    const VALUES: [&str; #len] = [#(#texts),*];
+                fn value(index: ::core::primitive::usize) -> &'static ::core::primitive::str {
+                    const VALUES: [&::core::primitive::str; #len] = [#(#texts),*];
                     VALUES[index]
                 }
             }

@@ -32,6 +32,8 @@ use std::marker::PhantomData;
 pub trait LabelValue {
     /// How many values there are.
     const LEN: usize;
+    /// Which of them reads `none`: an `Option` of the type has no other for its own `None`.
+    const NONE: Option<usize> = None;
     /// The type without its lifetimes: tells tables of generic functions apart.
     type Key: 'static;
     /// Which of them this is, below `LEN`.
@@ -53,6 +55,7 @@ impl LabelValue for bool {
 
 impl<T: LabelValue + ?Sized> LabelValue for &T {
     const LEN: usize = T::LEN;
+    const NONE: Option<usize> = T::NONE;
     type Key = T::Key;
     fn index(&self) -> usize {
         T::index(self)
@@ -63,10 +66,20 @@ impl<T: LabelValue + ?Sized> LabelValue for &T {
 }
 
 impl<T: LabelValue> LabelValue for Option<T> {
-    const LEN: usize = T::LEN + 1;
+    const LEN: usize = if T::NONE.is_some() { T::LEN } else { T::LEN + 1 };
+    const NONE: Option<usize> = Some(match T::NONE {
+        Some(index) => index,
+        None => T::LEN,
+    });
     type Key = Option<T::Key>;
     fn index(&self) -> usize {
-        self.as_ref().map_or(T::LEN, LabelValue::index)
+        let none = const {
+            match T::NONE {
+                Some(index) => index,
+                None => T::LEN,
+            }
+        };
+        self.as_ref().map_or(none, LabelValue::index)
     }
     fn value(index: usize) -> &'static str {
         if index == T::LEN { "none" } else { T::value(index) }

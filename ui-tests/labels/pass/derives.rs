@@ -2,7 +2,7 @@
 #![deny(warnings)]
 #![forbid(unsafe_code)]
 
-use vitalsign::{ErrorLabel, LabelValue, observed};
+use vitalsign::{ErrorLabel, LabelValue, counted, observed};
 
 #[derive(LabelValue, Clone, Copy)]
 enum Channel {
@@ -60,7 +60,44 @@ async fn silent() -> Result<(), Silent> {
     Err(Silent::NoWords)
 }
 
+/// One of its values reads as the `None` of an `Option` does: they are one series.
+#[derive(LabelValue, Clone, Copy)]
+enum Mode {
+    Fast,
+    None,
+    Slow,
+}
+
+#[counted(labels(mode = mode))]
+fn optional(mode: Option<Mode>) -> bool {
+    mode.is_some()
+}
+
+/// What a derive writes means the same beside types of these names.
+mod shadowed {
+    #![allow(non_camel_case_types, dead_code)]
+    struct usize;
+    struct str;
+    struct bool;
+
+    #[derive(vitalsign::LabelValue)]
+    pub enum Value {
+        None,
+    }
+
+    #[derive(vitalsign::ErrorLabel)]
+    pub enum Error {
+        #[label(outcome = "ok")]
+        Fine,
+    }
+}
+
 fn main() {
+    let mode = |mode: Option<Mode>| (mode.index(), <Option<Mode>>::value(mode.index()));
+    assert_eq!((mode(None), mode(Some(Mode::None)), mode(Some(Mode::Slow))), ((1, "none"), (1, "none"), (2, "slow")));
+    assert_eq!((<Option<Mode>>::LEN, <Option<Option<Mode>>>::LEN, <Option<Option<bool>>>::LEN), (3, 3, 3));
+    assert!(!optional(None) && optional(Some(Mode::Fast)));
+    assert_eq!((shadowed::Value::None.index(), shadowed::Error::Fine.is_failure()), (0, false));
     let texts = |n| (0..n).map(Channel::value).collect::<Vec<_>>();
     assert_eq!(texts(Channel::LEN), ["web", "mobile_app", "partner"]);
     assert_eq!([Channel::Web, Channel::MobileApp, Channel::Reseller].map(|channel| channel.index()), [0, 1, 2]);
