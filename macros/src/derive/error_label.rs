@@ -41,10 +41,10 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
         let is_failure = (!harmless.is_empty()).then(|| {
             emit! {
                 #[inline]
-                fn is_failure(&self) -> bool {
+                fn is_failure(&self) -> ::core::primitive::bool {
                     !::core::matches!(self, #(Self::#harmless { .. })|*)
                 }
-                fn fails(index: usize) -> bool {
+                fn fails(index: ::core::primitive::usize) -> ::core::primitive::bool {
                     !::core::matches!(index, #(#places)|*)
                 }
             }
@@ -53,13 +53,13 @@ pub(crate) fn derive(input: TokenStream) -> TokenStream {
         emit! {
             #[automatically_derived]
             impl #params #krate::ErrorLabel for #ident #arguments #clause {
-                const LEN: usize = #len;
+                const LEN: ::core::primitive::usize = #len;
                 #[inline]
-                fn index(&self) -> usize {
+                fn index(&self) -> ::core::primitive::usize {
                     match self { #arms }
                 }
-                fn value(index: usize) -> &'static str {
-                    const VALUES: [&str; #len] = [#(#texts),*];
+                fn value(index: ::core::primitive::usize) -> &'static ::core::primitive::str {
+                    const VALUES: [&::core::primitive::str; #len] = [#(#texts),*];
                     VALUES[index]
                 }
                 #is_failure

@@ -139,7 +139,11 @@ fn expand(input: &DeriveInput, root: &Root, checks: &[Check<'_>]) -> TokenStream
                 return #h::HealthCheck::check_part(#value, part).await;
             }
         });
-        let ty = &field.ty;
+        // Behind a reference it is one where what it refers to is.
+        let mut ty = &field.ty;
+        while let Type::Reference(reference) = ty {
+            ty = &reference.elem;
+        }
         if needs_bound(ty, &params) {
             generics
                 .make_where_clause()

@@ -67,6 +67,7 @@ fn function(check: &CheckModel, root: &Root, item: &Item, diag: &mut Diagnostics
     let call = awaited(&function, emit!(#ident()));
     let status = status(&h, &function.signature.output);
     let entry = emit! {
+        #[allow(deprecated)]
         const _: () = {
             #[#p::linkme::distributed_slice(#h::CHECKS)]
             #[linkme(crate = #p::linkme)]
@@ -131,7 +132,7 @@ fn block(
     let (params, _, clause) = generics.split_for_impl();
     let ty = &parsed.self_ty;
     let methods = check_impl(&h, &parts, &arms);
-    let expanded = emit!(impl #params #h::HealthCheck for #ty #clause { #methods });
+    let expanded = emit!(#[allow(deprecated)] impl #params #h::HealthCheck for #ty #clause { #methods });
     Some(quote!(#kept #expanded))
 }
 
@@ -208,7 +209,7 @@ pub(crate) fn check_impl(h: &TokenStream, parts: &TokenStream, arms: &TokenStrea
         fn parts(&self, parts: &mut #h::Parts<'_>) {
             #parts
         }
-        async fn check_part(&self, part: usize) -> #h::HealthStatus {
+        async fn check_part(&self, part: ::core::primitive::usize) -> #h::HealthStatus {
             let mut at = #h::Cursor::new(part);
             #arms
             #h::HealthStatus::up()

@@ -79,6 +79,7 @@ impl Store {
         Ok(())
     }
 
+    #[deprecated]
     #[check(liveness, startup, critical = false, cache = "1s", blocking)]
     fn has_space(&self) -> bool {
         self.helper() > 0
@@ -94,6 +95,24 @@ impl Store {
     fn helper(&self) -> u8 {
         1
     }
+}
+
+/// The probes may ask what nobody else should.
+#[health_check]
+#[deprecated]
+fn outdated() -> bool {
+    true
+}
+
+#[derive(HealthCheck)]
+struct Borrowed<'a, T>(#[health] &'a T);
+
+mod shadowed {
+    #![allow(non_camel_case_types, dead_code)]
+    struct usize;
+
+    #[derive(vitalsign::HealthCheck)]
+    pub struct Outer(#[health] pub super::Store);
 }
 
 struct Bare;
@@ -119,6 +138,8 @@ async fn main() {
     let _ = backends.config;
     let status = checked(Nested(Box::new(backends), None)).check().await;
     assert!(status.message().is_some());
+    assert_eq!(Borrowed(&Store).check().await, HealthStatus::up());
+    assert_eq!(shadowed::Outer(Store).check().await, HealthStatus::up());
     assert_eq!(Bare.check().await, HealthStatus::up());
     assert_eq!(Renamed { store: Store }.check().await, HealthStatus::up());
 }
