@@ -7,9 +7,8 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Expr, ExprUnary, FnArg, Pat, Signature, Token, Type, UnOp};
 
 use super::flow::bound;
-use crate::model::{
-    Apart, Capture, Counter, Family, Messages, Moment, OperationModel, ParentModel, Rebind, Source, SpanModel, Timer,
-};
+use super::said::each;
+use crate::model::{Apart, Counter, Rebind, SpanModel, Timer};
 use crate::tokens::mentions_ident;
 
 /// The name that `async_trait` gives to an argument that is a pattern.
@@ -223,60 +222,7 @@ pub(super) fn read_parts(
         let names = names.iter().copied().filter(|(name, _)| !own.0.contains(name));
         Read(names.collect()).visit_expr_mut(expr);
     };
-    if let Some(span) = span {
-        each_of_span(span, &mut read);
-    }
-    if let Some(counter) = counter {
-        let by = counter.by.as_mut().filter(|by| !matches!(by, Expr::Closure(_)));
-        by.into_iter().for_each(&mut read);
-        each_of_family(&mut counter.family, &mut read);
-    }
-    if let Some(timer) = timer {
-        each_of_family(&mut timer.family, &mut read);
-    }
-}
-
-fn each_of_span(span: &mut SpanModel, read: &mut impl FnMut(&mut Expr)) {
-    for field in &mut span.fields {
-        match &mut field.capture {
-            Capture::Empty => {}
-            Capture::Truncate(expr, max) => {
-                read(expr);
-                read(max);
-            }
-            Capture::Value(_, expr)
-            | Capture::Arg(expr)
-            | Capture::Hash(expr)
-            | Capture::Redact(expr)
-            | Capture::Len(expr) => read(expr),
-        }
-    }
-    if let ParentModel::Of(parent) = &mut span.parent {
-        read(parent);
-    }
-    span.link.iter_mut().chain(&mut span.when).for_each(&mut *read);
-    match &mut span.operation {
-        Some(OperationModel::Db(db)) => db.query.iter_mut().for_each(read),
-        Some(OperationModel::Job(job)) => match &mut job.messages {
-            Messages::Of(message) => read(message),
-            Messages::Among(arguments) => arguments.iter_mut().for_each(|argument| read(&mut argument.value)),
-        },
-        None => {}
-    }
-}
-
-fn each_of_family(family: &mut Family, read: &mut impl FnMut(&mut Expr)) {
-    for label in &mut family.labels {
-        if let Source::Entry(expr, _)
-        | Source::Limited {
-            at: Moment::Entry,
-            value: expr,
-            ..
-        } = &mut label.source
-        {
-            read(expr);
-        }
-    }
+    each(span, counter, timer, &mut read);
 }
 
 /// The names that an expression binds itself.

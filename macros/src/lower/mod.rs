@@ -10,6 +10,7 @@ mod label;
 mod late;
 mod metric;
 mod operation;
+mod said;
 mod secret;
 mod signals;
 mod span;
@@ -178,8 +179,10 @@ fn first_doc_line(attrs: &[Attr]) -> Option<String> {
         matches!(trees.next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '=').then_some(())?;
         let text: LitStr = syn::parse2(trees.collect()).ok()?;
         let text = text.value();
+        // The lines of a block comment may begin with stars.
+        let stars: &[char] = if text.contains('\n') { &['*'] } else { &[] };
         text.lines()
-            .map(str::trim)
+            .map(|line| line.trim_start().trim_start_matches(stars).trim())
             .find(|line| !line.is_empty())
             .map(str::to_owned)
     })
@@ -237,6 +240,9 @@ pub(crate) fn function(mut function: Function, body: &Group, stack: &Stack, diag
         }
         _ => Vec::new(),
     };
+    said::each(span.as_mut(), counter.as_mut(), timer.as_mut(), &mut |expr| {
+        said::stays(expr, diag);
+    });
     apart::read_parts(&apart, span.as_mut(), counter.as_mut(), timer.as_mut());
     Instrumented {
         late,
