@@ -42,7 +42,7 @@ fn shorthand(input: ParseStream<'_>) -> syn::Result<Field> {
         let message = format!("this value has no name; write `key = {typed}`");
         return Err(syn::Error::new_spanned(&value.expr, message));
     }
-    let text = parts.iter().map(ToString::to_string).collect::<Vec<_>>().join(".");
+    let text = dotted(&parts);
     Ok(Field {
         key: Key { text, span, parts },
         value: Some(value),
@@ -84,16 +84,17 @@ fn key(input: ParseStream<'_>) -> syn::Result<Key> {
     while input.parse::<Option<Token![.]>>()?.is_some() {
         parts.push(input.call(Ident::parse_any)?);
     }
-    let text = parts
-        .iter()
-        .map(|part| part.unraw().to_string())
-        .collect::<Vec<_>>()
-        .join(".");
+    let text = dotted(&parts);
     Ok(Key {
         text,
         span: parts[0].span(),
         parts,
     })
+}
+
+fn dotted(parts: &[Ident]) -> String {
+    let names: Vec<String> = parts.iter().map(|part| part.unraw().to_string()).collect();
+    names.join(".")
 }
 
 fn field_value(input: ParseStream<'_>) -> syn::Result<FieldValue> {

@@ -129,16 +129,18 @@ fn is_binder(head: &[TokenTree], at: usize) -> bool {
 pub(super) fn self_type(head: &[TokenTree]) -> String {
     let mut depth = 0_i32;
     let mut name = String::new();
-    let mut dash = false;
+    let (mut dash, mut tick) = (false, false);
     for (at, tree) in head.iter().enumerate() {
         match tree {
+            // Further bounds of `dyn`, and what a `fn` pointer returns.
+            TokenTree::Punct(punct) if depth == 0 && "+-".contains(punct.as_char()) && !name.is_empty() => break,
             TokenTree::Punct(punct) if punct.as_char() == '<' => depth += 1,
             // `->` closes nothing.
             TokenTree::Punct(punct) if punct.as_char() == '>' && !dash => depth -= 1,
             TokenTree::Ident(word) if depth == 0 && word == "where" => break,
             tree if depth == 0 && is_for(tree) && !is_binder(head, at) => name.clear(),
             TokenTree::Ident(word)
-                if depth == 0 && !["dyn", "mut", "const", "for"].iter().any(|keyword| word == keyword) =>
+                if depth == 0 && !tick && !["dyn", "mut", "const", "for"].iter().any(|keyword| word == keyword) =>
             {
                 name = word.to_string();
             }
@@ -146,6 +148,7 @@ pub(super) fn self_type(head: &[TokenTree]) -> String {
             _ => {}
         }
         dash = matches!(tree, TokenTree::Punct(punct) if punct.as_char() == '-');
+        tick = matches!(tree, TokenTree::Punct(punct) if punct.as_char() == '\'');
     }
     name
 }
@@ -171,6 +174,12 @@ mod tests {
         assert_eq!(name("impl Trait for &mut Store {}").as_deref(), Some("Store"));
         assert_eq!(name("impl Trait for (u8, u16) {}").as_deref(), Some("(u8 , u16)"));
         assert_eq!(name("pub trait Load: Send {}").as_deref(), Some("Load"));
+        assert_eq!(name("impl dyn Handle + Send + 'static {}").as_deref(), Some("Handle"));
+        assert_eq!(
+            name("impl<'a> Trait for &'a (u8, u16) {}").as_deref(),
+            Some("(u8 , u16)")
+        );
+        assert_eq!(name("impl Trait for fn(u8) -> u16 {}").as_deref(), Some("fn"));
         assert_eq!(name("mod m {}"), None);
     }
 }

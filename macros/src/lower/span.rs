@@ -1,6 +1,7 @@
 //! The rules of `traced`.
 
 use proc_macro2::{Ident, Span};
+use syn::ext::IdentExt as _;
 use syn::{Expr, LitStr, Member};
 
 use super::signals::Said;
@@ -157,14 +158,14 @@ fn arguments(said: &Said<'_>, subject: &Subject, fields: &mut Vec<FieldModel>, d
     }
     for argument in &subject.arguments {
         let Argument { name, cfg, .. } = argument;
-        let text = name.to_string();
+        let text = name.unraw().to_string();
         if skipped.iter().any(|skipped| skipped == name) || fields.iter().any(|field| field.key.value() == text) {
             continue;
         }
         if let Some(word) = secret::word(&text) {
             diag.error(
                 name,
-                secret_message(&text, &text, word, "", &format!(", or `skip({text})`")),
+                secret_message(&text, &text, word, "", &format!(", or `skip({name})`")),
             );
         }
         fields.push(FieldModel {

@@ -338,6 +338,26 @@ fn an_argument_keeps_its_attributes_and_the_body_those_of_bindings() {
 }
 
 #[test]
+fn raw_names_are_shown_without_their_mark() {
+    let model = model(
+        &[
+            (Attribute::Traced, "args, fields(%r#in.r#ref)"),
+            (Attribute::Counted, ""),
+        ],
+        "/** \n * Orders.\n */ fn f(r#type: u8, r#in: In) {}",
+    );
+    let keys: Vec<String> = model
+        .span
+        .unwrap()
+        .fields
+        .iter()
+        .map(|field| field.key.value())
+        .collect();
+    assert_eq!(keys, ["in.ref", "type", "in"]);
+    assert!(matches!(model.counter.unwrap().family.help, Help::Doc(text) if text == "Orders."));
+}
+
+#[test]
 fn what_an_operation_cannot_be_is_told() {
     let told = |options: &str| messages(&[(Attribute::Traced, options)], "fn f() {}");
     assert_eq!(
