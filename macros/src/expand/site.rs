@@ -280,7 +280,8 @@ fn source(p: &TokenStream, label: &LabelModel, store: &Ident, types: &mut TokenS
             let (names, tys): (Vec<_>, Vec<_>) = over.iter().cloned().unzip();
             // Never called: its type says what the label's is.
             types.extend(emit! {
-                static #store: #p::LabelType = #p::LabelType::like(|(#(#names,)*): (#(#tys,)*)| #p::label(&(#expr)));
+                #[allow(unused_mut)]
+                static #store: #p::LabelType = #p::LabelType::like(|(#(mut #names,)*): (#(#tys,)*)| #p::label(&(#expr)));
             });
             emit!(Entry(::core::option::Option::Some(&#store)))
         }

@@ -8,7 +8,12 @@ use syn::{FnArg, Signature};
 use crate::tokens::Attr;
 
 /// Of rustc's lints those that generated code is spared, or that nothing in it meets.
-const SPARED: &[&str] = &["dead_code", "private_interfaces", "unconditional_recursion"];
+const SPARED: &[&str] = &[
+    "async_fn_in_trait",
+    "dead_code",
+    "private_interfaces",
+    "unconditional_recursion",
+];
 /// Those that an option's reading of an argument meets.
 const UNREAD: &[&str] = &["unused", "unused_variables"];
 

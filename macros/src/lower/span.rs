@@ -120,7 +120,10 @@ fn fields(said: &Said<'_>, subject: &Subject, diag: &mut Diagnostics) -> Vec<Fie
                 diag.error_at(field.key.span, message);
             }
             fields.push(FieldModel {
-                cfg: Vec::new(),
+                cfg: match (&field.value, first.and_then(|first| subject.argument(first))) {
+                    (None, Some(argument)) => argument.cfg.clone(),
+                    _ => Vec::new(),
+                },
                 key: LitStr::new(&field.key.text, field.key.span),
                 capture: capture(field, subject),
             });

@@ -17,6 +17,7 @@ use crate::trace::carrier::AsParent;
 use crate::trace::direct;
 use crate::{clock, switch};
 use std::mem::ManuallyDrop;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use tracing_core::field::Value;
 
 /// The state of one call of an annotated function that returns a future.
@@ -28,6 +29,10 @@ pub struct Task<const SIGNALS: u8> {
     /// one that has not ended.
     live: Option<ManuallyDrop<Live>>,
 }
+
+// What it holds is ours, and stays whole through a panic: the future around it is as safe to unwind through as its body.
+impl<const SIGNALS: u8> UnwindSafe for Task<SIGNALS> {}
+impl<const SIGNALS: u8> RefUnwindSafe for Task<SIGNALS> {}
 
 /// A call that something records.
 struct Live {

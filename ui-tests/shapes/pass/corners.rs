@@ -450,7 +450,50 @@ async fn main() -> Result<(), Error> {
     assert_eq!(made_module::deep::later().await + by_condition(1), 2);
     assert!(linked(&mut Some(Box::new(Node { next: None }))).is_none());
     assert_eq!(Ready(RefCell::new(1)).await, 1);
+    assert_eq!(unwinds(absent(1)).await + 1.asynchronous().await, 2);
+    assert!(mutable_in_a_label(Queue(true)) && boxed_impl().await.is_err());
     Ok(())
+}
+
+/// A job and a field of arguments that are not there.
+#[observed(job = "absent", traced(fields(missing, d, a)))]
+async fn absent(#[cfg(any())] missing: Missing, a: u8, #[cfg(any())] (c, d): Missing) -> u8 {
+    a
+}
+
+#[derive(Clone, Copy)]
+struct Queue(bool);
+
+impl Queue {
+    fn flag(&mut self) -> bool {
+        self.0
+    }
+}
+
+#[counted(labels(flag = queue.flag()))]
+fn mutable_in_a_label(mut queue: Queue) -> bool {
+    queue.flag()
+}
+
+#[traced]
+fn boxed_impl() -> Pin<Box<impl Future<Output = Result<u8, Error>>>> {
+    Box::pin(async {
+        Err(Error)?;
+        Ok(1)
+    })
+}
+
+pub trait Asynchronous {
+    #[expect(async_fn_in_trait)]
+    #[observed]
+    async fn asynchronous(&self) -> u8 {
+        1
+    }
+}
+impl Asynchronous for u8 {}
+
+fn unwinds<T: std::panic::UnwindSafe + std::panic::RefUnwindSafe>(value: T) -> T {
+    value
 }
 
 #[observed]

@@ -174,11 +174,11 @@ pub(super) fn edge_of_future(output: &ReturnType) -> TokenStream {
         return TokenStream::new();
     };
     let tokens = ty.to_token_stream();
-    match &**ty {
-        Type::ImplTrait(_) => associated(&tokens, "Output")
-            .map(|output| edge(&erased(&output), ty.span()))
-            .unwrap_or_default(),
-        _ => {
+    let said = has_impl(&tokens).then(|| associated(&tokens, "Output")).flatten();
+    match said {
+        Some(output) => edge(&erased(&output), ty.span()),
+        None if matches!(**ty, Type::ImplTrait(_)) => TokenStream::new(),
+        None => {
             let erased = erased(&tokens);
             let output = emit!(<#erased as ::core::future::Future>::Output);
             edge(&output, ty.span())
