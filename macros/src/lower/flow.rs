@@ -3,7 +3,9 @@
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt as _;
-use syn::{Attribute, FnArg, Pat, PatIdent, ReceiverKind, ReturnType, Safety, Signature, Type, TypePath};
+use syn::{
+    Attribute, FnArg, Pat, PatIdent, ReceiverKind, ReturnType, Safety, Signature, Type, TypeParamBound, TypePath,
+};
 
 use super::early;
 use crate::model::{Flow, Rebind, Receiver, Run, Tail};
@@ -279,13 +281,8 @@ fn returned_type(ty: &Type) -> Returned {
     match ty {
         Type::Group(group) => returned_type(&group.elem),
         Type::Paren(paren) => returned_type(&paren.elem),
-        Type::ImplTrait(_) => {
-            let future = mentions(
-                &ty.to_token_stream(),
-                &|tree| matches!(tree, TokenTree::Ident(word) if word == "Future"),
-            );
-            if future { Returned::ImplFuture } else { Returned::Plain }
-        }
+        Type::ImplTrait(hidden) if hidden.bounds.iter().any(is_future) => Returned::ImplFuture,
+        Type::ImplTrait(_) => Returned::Plain,
         Type::Path(path) => match path.path.segments.last() {
             Some(last) if !is_associated(path) && PLAIN.iter().any(|plain| last.ident == plain) => Returned::Plain,
             _ => Returned::Perhaps,
@@ -302,6 +299,11 @@ fn is_associated(path: &TypePath) -> bool {
         || before
             .next()
             .is_some_and(|segment| segment.ident.unraw().to_string().starts_with(char::is_uppercase))
+}
+
+/// The bound itself, not what it says of other types: `impl Iterator<Item = impl Future>` is none.
+fn is_future(bound: &TypeParamBound) -> bool {
+    matches!(bound, TypeParamBound::Trait(bound) if bound.path.segments.last().is_some_and(|last| last.ident == "Future"))
 }
 
 /// Matches `Box::pin(async [move] {…})` or `async [move] {…}` from the end.

@@ -167,6 +167,11 @@ fn boxed_stream<'a>(items: &'a [u8]) -> Pin<Box<dyn Stream<Item = u8> + Send + '
 }
 
 #[traced(stream)]
+fn stream_of_futures() -> impl Stream<Item = impl Future<Output = u8>> {
+    stream::iter([std::future::ready(1)])
+}
+
+#[traced(stream)]
 fn stream_by_another_name(items: &[u8]) -> stream::BoxStream<'_, u8> {
     if items.is_empty() {
         return Box::pin(stream::empty());
@@ -249,6 +254,7 @@ async fn main() {
     assert_eq!(future(1, "x".into()).await, 2);
     assert_eq!(stream(1, "x".into()).count().await, 2);
     assert_eq!(boxed_stream(&[1, 2]).collect::<Vec<_>>().await, [1, 2]);
+    assert_eq!(stream_of_futures().count().await, 1);
     assert_eq!(stream_by_another_name(&[1]).count().await, 1);
     assert_eq!(Service { id: 1 }.by_reference(), 1);
     assert_eq!(*Service { id: 1 }.exclusive().await, 1);

@@ -43,6 +43,46 @@ fn by_other_means(n: u8) -> impl Future<Output = u8> {
 }
 
 #[observed]
+fn of_another_path(n: u8) -> impl Send + ::core::future::Future<Output = u8> {
+    std::future::ready(n)
+}
+
+/// Futures that are not what is returned.
+#[observed]
+fn closure_to_a_future() -> impl Fn(u8) -> Boxed<'static, u8> {
+    |n| Box::pin(async move { n })
+}
+
+#[observed]
+fn closure_to_a_spelled_future() -> impl Fn(u8) -> Pin<Box<dyn Future<Output = u8> + Send>> {
+    |n| Box::pin(async move { n })
+}
+
+#[observed]
+fn many(n: u8) -> impl Iterator<Item = impl Future<Output = u8>> {
+    (0..n).map(|n| async move { n })
+}
+
+trait Service {
+    type Future: Future<Output = u8>;
+    fn call(&self) -> Self::Future;
+}
+
+struct Ready;
+
+impl Service for Ready {
+    type Future = std::future::Ready<u8>;
+    fn call(&self) -> Self::Future {
+        std::future::ready(1)
+    }
+}
+
+#[observed]
+fn service() -> impl Service<Future = std::future::Ready<u8>> {
+    Ready
+}
+
+#[observed]
 fn early(n: u8) -> Boxed<'static, u8> {
     if n == 0 {
         return Box::pin(std::future::ready(7));
@@ -167,6 +207,10 @@ async fn main() {
     let outlives = precise(&3, String::from("x"));
     assert_eq!(outlives.await, "x");
     assert_eq!(is_send(by_other_means(1)).await, 1);
+    assert_eq!(is_send(of_another_path(1)).await, 1);
+    assert_eq!(closure_to_a_future()(1).await + closure_to_a_spelled_future()(1).await, 2);
+    assert_eq!(many(2).count(), 2);
+    assert_eq!(service().call().await, 1);
     assert_eq!(is_send(early(0)).await + early(1).await, 8);
     assert_eq!(returns_the_tail(1).await, 1);
     assert_eq!(is_send(delegates(1)).await, 1);
