@@ -19,7 +19,7 @@ mod stream;
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt as _;
-use syn::{Expr, FnArg, GenericParam, LitStr, Pat, ReturnType, Type};
+use syn::{Expr, FnArg, GenericArgument, GenericParam, LitStr, Pat, PathArguments, ReturnType, Type, parse_quote};
 
 use crate::args::{self, Options};
 use crate::diag::Diagnostics;
@@ -148,20 +148,30 @@ impl Subject {
     /// Whether a static inside the function can name the type: no generics, `impl`, `Self` or lifetimes of the function.
     fn nameable(&self, ty: &Type) -> bool {
         let tokens = ty.to_token_stream();
-        let mut after_tick = false;
-        !mentions(&tokens, &|tree| match tree {
+        let names = mentions(&tokens, &|tree| match tree {
             TokenTree::Ident(word) => {
                 let text = word.to_string();
                 let parameter = self.generics.contains(&text) || self.outer.contains(&text);
                 text == "impl" || text == "Self" || parameter || looks_like_parameter(&text)
             }
             _ => false,
-        }) && !tokens.into_iter().any(|tree| {
-            let lifetime = after_tick && !matches!(&tree, TokenTree::Ident(word) if word == "static" || word == "_");
-            after_tick = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '\'');
-            lifetime
-        })
+        });
+        !names && !has_lifetime(tokens)
     }
+}
+
+/// Whether a lifetime stands in the tokens, at any depth, that is neither `'static` nor `'_`.
+fn has_lifetime(tokens: TokenStream) -> bool {
+    let mut after_tick = false;
+    tokens.into_iter().any(|tree| {
+        let lifetime = match &tree {
+            TokenTree::Group(group) => has_lifetime(group.stream()),
+            TokenTree::Ident(word) => after_tick && word != "static" && word != "_",
+            _ => false,
+        };
+        after_tick = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '\'');
+        lifetime
+    })
 }
 
 /// A short name in capitals is taken for a parameter of the block around, which a function does not show.
@@ -280,12 +290,21 @@ fn spelled_result(output: &ReturnType) -> bool {
     )
 }
 
-/// The return type, where it is a path to a `Result` that a static can name.
+/// The return type, where it is a path to a `Result` that a static can name: with `()` for the value, of which nothing is asked.
 fn result(output: &ReturnType, subject: &Subject) -> Option<Type> {
     let ReturnType::Type(_, ty) = output else { return None };
-    let Type::Path(path) = &**ty else { return None };
-    let named = path.path.segments.last()?.ident == "Result" && path.qself.is_none() && subject.nameable(ty);
-    named.then(|| (**ty).clone())
+    let mut ty = (**ty).clone();
+    let Type::Path(path) = &mut ty else { return None };
+    let last = path.path.segments.last_mut()?;
+    if last.ident != "Result" || path.qself.is_some() {
+        return None;
+    }
+    if let PathArguments::AngleBracketed(arguments) = &mut last.arguments
+        && let Some(GenericArgument::Type(value)) = arguments.args.first_mut()
+    {
+        *value = parse_quote!(());
+    }
+    subject.nameable(&ty).then_some(ty)
 }
 
 /// A function that cannot be measured: each attribute says why, and its own mistakes besides.

@@ -222,6 +222,29 @@ fn labels_have_the_type_that_a_static_can_name() {
 }
 
 #[test]
+fn the_errors_of_a_result_are_asked_for_whatever_its_value_is() {
+    let asked = |output: &str| {
+        let model = model(&[(Attribute::Counted, "")], &format!("fn f<A>() -> {output} {{}}"));
+        model.result.map(|ty| ty.to_token_stream().to_string().replace(' ', ""))
+    };
+    assert_eq!(asked("Result<Resp, Error>").as_deref(), Some("Result<(),Error>"));
+    assert_eq!(asked("io::Result<(&'a A, T)>").as_deref(), Some("io::Result<()>"));
+    assert_eq!(asked("fmt::Result").as_deref(), Some("fmt::Result"));
+    assert_eq!(
+        asked("Result<(), &'static str>").as_deref(),
+        Some("Result<(),&'staticstr>")
+    );
+    for unnamed in [
+        "Result<u8, A>",
+        "Result<u8, Self::Error>",
+        "Result<u8, (&'a str, u8)>",
+        "Option<u8>",
+    ] {
+        assert_eq!(asked(unnamed), None, "{unnamed}");
+    }
+}
+
+#[test]
 fn each_mistake_is_told() {
     assert_eq!(
         messages(
