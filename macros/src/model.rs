@@ -38,9 +38,9 @@ pub(crate) enum Flow {
     /// `-> !`
     Diverges,
     /// `async fn`, rewritten to return the wrapper. `tied`: to `impl Fn…`, by which closures in the body are typed.
-    Async { tied: bool },
+    Async { tied: Option<Tie> },
     /// `async fn` that stays one: what stands below or on it asks for the word.
-    AsyncKept { tied: bool },
+    AsyncKept { tied: Option<Tie> },
     /// `async fn() -> !`
     AsyncDiverges,
     /// The last expression is an `async` block, perhaps in `Box::pin`.
@@ -56,15 +56,24 @@ pub(crate) enum Flow {
 pub(crate) enum Run {
     Closure,
     /// In a closure that a bound tells what it returns: the `impl Fn…` of the return type, by which closures in the body are typed.
-    Tied,
+    Tied(Tie),
     /// Where it stands: it cannot leave early.
-    InPlace,
+    InPlace(Option<Tie>),
     /// Where it stands, in a block that it leaves instead of the function: the rewritten body.
-    Labelled(TokenStream),
+    Labelled(TokenStream, Option<Tie>),
     /// In a function of its own, inside, that is `#[track_caller]` too.
     Hoisted(Box<syn::Signature>),
     /// In a method of its own, beside this one.
     Beside(Box<syn::Signature>),
+}
+
+/// A function that the returned value passes, for closures in it to be typed by the bound of `-> impl Fn…`.
+pub(crate) struct Tie {
+    pub(crate) params: TokenStream,
+    pub(crate) clause: TokenStream,
+    /// What the parameters are at the call.
+    pub(crate) given: TokenStream,
+    pub(crate) returned: TokenStream,
 }
 
 /// A body that ends in an `async` block.

@@ -5,7 +5,7 @@ mod body;
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{Attribute, FnArg, GenericParam, Pat, ReturnType, Signature, Type};
+use syn::{Attribute, FnArg, GenericParam, Pat, ReturnType, Signature};
 
 use self::body::{
     braced, conditions, edge_inside, edge_of_future, erased, hold, inner_attributes, item, lend, rebinds, tie,
@@ -13,7 +13,7 @@ use self::body::{
 };
 use super::{entry, settle, site};
 use crate::lower::expects::{self, Spared};
-use crate::model::{Flow, Instrumented, Run, Tail};
+use crate::model::{Flow, Instrumented, Run, Tail, Tie};
 use crate::paths;
 
 pub(super) fn function(model: &Instrumented, body: &Group) -> TokenStream {
@@ -24,10 +24,10 @@ pub(super) fn function(model: &Instrumented, body: &Group) -> TokenStream {
         Flow::Diverges => diverges(model, &body),
         Flow::Async { tied } => {
             signature = desugared(&model.function.signature);
-            asynchronous(model, &body, *tied)
+            asynchronous(model, &body, tied.as_ref())
         }
         Flow::AsyncKept { tied } => {
-            let future = asynchronous(model, &body, *tied);
+            let future = asynchronous(model, &body, tied.as_ref());
             emit!(#future.await)
         }
         Flow::AsyncDiverges => never_returns(model, &body),
@@ -130,17 +130,16 @@ fn returned(model: &Instrumented, body: &Group, run: &Run, said: &TokenStream) -
             let (run, borrow) = (closure(model, body, said), borrow(said));
             emit!(let ret = { #borrow #p::run(move || #run) };)
         }
-        Run::Tied => {
+        Run::Tied(tie) => {
             let (run, borrow) = (closure(model, body, said), borrow(said));
-            let (helper, name) = tied(
-                model,
-                &emit!(impl ::core::ops::FnOnce() -> __VitalsignReturned),
-                &emit!(body()),
-            );
+            let returned = &tie.returned;
+            let (helper, name) = tied(tie, &emit!(impl ::core::ops::FnOnce() -> #returned), &emit!(body()));
             emit!(let ret = { #helper #borrow #name(move || #run) };)
         }
-        Run::InPlace => in_place(model, &body.to_token_stream(), said),
-        Run::Labelled(body) => in_place(model, body, said),
+        Run::InPlace(None) => in_place(model, &body.to_token_stream(), said),
+        Run::InPlace(Some(tie)) => in_place(model, &passed(tie, &ours(body)), said),
+        Run::Labelled(body, None) => in_place(model, body, said),
+        Run::Labelled(body, Some(tie)) => in_place(model, &passed(tie, body), said),
         Run::Hoisted(signature) => hoisted(signature, body, said),
         Run::Beside(signature) => {
             let (call, said) = (called(&renamed(signature)), here(said));
@@ -159,25 +158,31 @@ fn closure(model: &Instrumented, body: &Group, said: &TokenStream) -> TokenStrea
 }
 
 /// A function that takes what gives the returned value and says that value's bound; and how it is called.
-fn tied(model: &Instrumented, of: &TokenStream, give: &TokenStream) -> (TokenStream, TokenStream) {
-    let bounds = match &model.function.signature.output {
-        ReturnType::Type(_, ty) => match &**ty {
-            Type::ImplTrait(hidden) => hidden.bounds.to_token_stream(),
-            _ => TokenStream::new(),
-        },
-        ReturnType::Default => TokenStream::new(),
-    };
+fn tied(tie: &Tie, of: &TokenStream, give: &TokenStream) -> (TokenStream, TokenStream) {
+    let Tie {
+        params,
+        clause,
+        given,
+        returned,
+    } = tie;
     let name = Ident::new("__vitalsign_tied", Span::mixed_site());
-    let (params, clause) = (
-        &model.function.signature.generics.params,
-        &model.function.signature.generics.where_clause,
-    );
-    let comma = (!params.is_empty() && !params.trailing_punct()).then(|| emit!(,));
-    let names = names_of(params);
     let helper = emit! {
-        fn #name<#params #comma __VitalsignReturned: #bounds>(body: #of) -> __VitalsignReturned #clause { #give }
+        fn #name<#params>(body: #of) -> #returned #clause { #give }
     };
-    (helper, emit!(#name::<#(#names,)* _>))
+    (helper, emit!(#name::<#given>))
+}
+
+/// A block of ours whose value is the body's, passed through that function.
+fn passed(tie: &Tie, body: &impl ToTokens) -> TokenStream {
+    let (helper, name) = tied(tie, &tie.returned, &emit!(body));
+    emit!({ #helper #name(#body) })
+}
+
+/// The body in braces of ours: its own would be called needless around an argument.
+fn ours(body: &Group) -> Group {
+    let mut inner = Group::new(body.delimiter(), body.stream());
+    inner.set_span(Span::mixed_site().located_at(body.span()));
+    inner
 }
 
 /// The parameters that can be named at a call.
@@ -272,13 +277,11 @@ fn diverges(model: &Instrumented, body: &Group) -> TokenStream {
     emit!(#call #said #body)
 }
 
-fn asynchronous(model: &Instrumented, body: &Group, tie: bool) -> TokenStream {
+fn asynchronous(model: &Instrumented, body: &Group, tie: Option<&Tie>) -> TokenStream {
     let edge = edge_inside(&model.function.signature.output);
-    let block = if tie {
-        let (helper, name) = tied(model, &emit!(__VitalsignReturned), &emit!(body));
-        // Braces of ours: those of the body would be called needless around an argument.
-        let mut inner = Group::new(body.delimiter(), body.stream());
-        inner.set_span(Span::mixed_site().located_at(body.span()));
+    let block = if let Some(tie) = tie {
+        let (helper, name) = tied(tie, &tie.returned, &emit!(body));
+        let inner = ours(body);
         let mut block = Group::new(body.delimiter(), emit!(#helper #edge #name(#inner)));
         block.set_span(body.span());
         block

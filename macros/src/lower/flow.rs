@@ -1,13 +1,13 @@
 //! What the signature and the ends of the body say about control flow.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote};
+use quote::{format_ident, quote};
 use syn::ext::IdentExt as _;
 use syn::{
     Attribute, FnArg, Pat, PatIdent, ReceiverKind, ReturnType, Safety, Signature, Type, TypeParamBound, TypePath,
 };
 
-use super::early;
+use super::{early, tie};
 use crate::model::{Flow, Rebind, Receiver, Run, Tail};
 use crate::paths::Root;
 use crate::tokens::{Attr, Function, mentions};
@@ -26,7 +26,7 @@ pub(super) fn flow(
         if never {
             return Flow::AsyncDiverges;
         }
-        let tied = returns_a_closure(signature, nameable);
+        let tied = tie::tie(signature, nameable);
         return if keeps_async(&function.attrs) {
             Flow::AsyncKept { tied }
         } else {
@@ -46,8 +46,7 @@ pub(super) fn flow(
     }
     let run = match function.attrs.iter().any(|attr| attr.is("track_caller")) {
         true => tracked(function, body, root, inherent, nameable),
-        false if returns_a_closure(signature, nameable) => Run::Tied,
-        false => Run::Closure,
+        false => in_a_closure(signature, nameable),
     };
     if returned == Returned::ImplFuture {
         return Flow::FutureOutside(run);
@@ -82,50 +81,6 @@ fn is_impl(ty: &Type) -> bool {
     }
 }
 
-/// `-> impl Fn…`, in words that mean the same in a function inside.
-fn returns_a_closure(signature: &Signature, nameable: &dyn Fn(&TokenStream) -> bool) -> bool {
-    let ReturnType::Type(_, ty) = &signature.output else {
-        return false;
-    };
-    let Type::ImplTrait(hidden) = &**ty else { return false };
-    let bounds = hidden.bounds.to_token_stream();
-    let closure = |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if ["Fn", "FnMut", "FnOnce"].iter().any(|name| word == name));
-    let precise = |tree: &TokenTree| matches!(tree, TokenTree::Ident(word) if word == "use" || word == "impl");
-    let generics = &signature.generics;
-    let (params, clause) = (&generics.params, &generics.where_clause);
-    mentions(&bounds, &closure)
-        && !mentions(&bounds, &precise)
-        && nameable(&quote!(#bounds #params #clause))
-        && lifetimes_are_known(&quote!(#bounds #params #clause), signature)
-}
-
-/// Every lifetime is `'static`, one of the function's, or bound on the spot by `for<…>`.
-fn lifetimes_are_known(tokens: &TokenStream, signature: &Signature) -> bool {
-    let mut own: Vec<String> = signature
-        .generics
-        .lifetimes()
-        .map(|param| param.lifetime.ident.to_string())
-        .collect();
-    own.push("static".to_owned());
-    known_lifetimes(tokens, &mut own)
-}
-
-fn known_lifetimes(tokens: &TokenStream, own: &mut Vec<String>) -> bool {
-    let (mut tick, mut binder) = (false, false);
-    for tree in tokens.clone() {
-        match &tree {
-            TokenTree::Group(group) if !known_lifetimes(&group.stream(), own) => return false,
-            TokenTree::Ident(word) if tick && binder => own.push(word.to_string()),
-            TokenTree::Ident(word) if tick && !own.iter().any(|name| word == name) => return false,
-            TokenTree::Ident(word) if word == "for" => binder = true,
-            TokenTree::Punct(punct) if punct.as_char() == '>' => binder = false,
-            _ => {}
-        }
-        tick = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '\'');
-    }
-    true
-}
-
 /// Where the body is told its caller's location. In a closure, where it is not, only if it may leave in a way that cannot be seen
 /// and nothing can be put beside the function.
 fn tracked(
@@ -137,23 +92,34 @@ fn tracked(
 ) -> Run {
     let signature = &function.signature;
     if !early::may_leave(&body.stream()) {
-        return Run::InPlace;
+        return Run::InPlace(tie::tie(signature, nameable));
+    }
+    if let Some(body) = early::leaving_a_block(body, root) {
+        return Run::Labelled(body, tie::tie(signature, nameable));
     }
     let repeatable = repeatable(signature);
     let receiver = signature.receiver().is_some();
-    if repeatable && !receiver && !mentions(&body.stream(), &is_self) && nameable(&signature.to_token_stream()) {
+    let all = quote!(#signature #body);
+    if repeatable && !receiver && !mentions(&all, &is_self) && is_of_itself(signature, &all, nameable) {
         return Run::Hoisted(Box::new(signature.clone()));
     }
-    if let Some(body) = early::leaving_a_block(body, root) {
-        return Run::Labelled(body);
-    }
     // Only a method of an `impl` of no trait has a visibility.
-    let inherent = inherent || begins_with_pub(&function.before);
-    let method = receiver || mentions(&quote!(#signature #body), &is_self_type);
-    if repeatable && inherent && method {
+    let method = receiver || mentions(&all, &is_self_type);
+    if repeatable && (inherent || (method && begins_with_pub(&function.before))) {
         return Run::Beside(Box::new(signature.clone()));
     }
-    Run::Closure
+    in_a_closure(signature, nameable)
+}
+
+fn in_a_closure(signature: &Signature, nameable: &dyn Fn(&TokenStream) -> bool) -> Run {
+    tie::tie(signature, nameable).map_or(Run::Closure, Run::Tied)
+}
+
+/// Signature and body name nothing that only the block around knows.
+fn is_of_itself(signature: &Signature, all: &TokenStream, nameable: &dyn Fn(&TokenStream) -> bool) -> bool {
+    let lifetimes = signature.generics.lifetimes();
+    let mut own = lifetimes.map(|param| param.lifetime.ident.to_string()).collect();
+    nameable(all) && tie::lifetimes_are_known(all, &mut own)
 }
 
 /// The arguments without their `mut`, which another function has that the body stands in.

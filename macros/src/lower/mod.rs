@@ -15,6 +15,7 @@ mod secret;
 mod signals;
 mod span;
 mod stream;
+mod tie;
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -229,7 +230,7 @@ pub(crate) fn function(mut function: Function, body: &Group, stack: &Stack, diag
     let flow = stream.unwrap_or_else(|| flow::flow(&function, body, &root, stack.inherent, &nameable));
     let (rebinds, receiver) = match &flow {
         Flow::Diverges | Flow::FutureInside(_) => (Vec::new(), Receiver::None),
-        Flow::Sync { run, .. } | Flow::FutureOutside(run) if !matches!(run, Run::Closure | Run::Tied) => {
+        Flow::Sync { run, .. } | Flow::FutureOutside(run) if !matches!(run, Run::Closure | Run::Tied(_)) => {
             if matches!(run, Run::Hoisted(_) | Run::Beside(_)) {
                 flow::immutable(&mut function.signature);
             }

@@ -85,10 +85,10 @@ fn control_flow_is_read_from_signature_and_ends() {
         Flow::Sync { maybe_future: true, .. }
     ));
     assert!(matches!(flow("fn f() -> ! { loop {} }"), Flow::Diverges));
-    assert!(matches!(flow("async fn f() {}"), Flow::Async { tied: false }));
+    assert!(matches!(flow("async fn f() {}"), Flow::Async { tied: None }));
     assert!(matches!(
         flow("#[inline] #[doc = \"\"] async fn f() {}"),
-        Flow::Async { tied: false }
+        Flow::Async { tied: None }
     ));
     assert!(matches!(flow("#[tokio::main] async fn f() {}"), Flow::AsyncKept { .. }));
     assert!(matches!(flow("#[must_use] async fn f() {}"), Flow::AsyncKept { .. }));
@@ -122,19 +122,22 @@ fn control_flow_is_read_from_signature_and_ends() {
     ));
     assert!(matches!(
         flow("#[track_caller] fn f() -> u8 { g() }"),
-        Flow::Sync { run: Run::InPlace, .. }
-    ));
-    assert!(matches!(
-        flow("#[track_caller] fn f() -> Option<u8> { g()?; None }"),
         Flow::Sync {
-            run: Run::Hoisted(_),
+            run: Run::InPlace(None),
             ..
         }
     ));
     assert!(matches!(
-        flow("#[track_caller] fn f(&self) -> Option<u8> { g()?; None }"),
+        flow("#[track_caller] fn f() -> Option<u8> { g()?; None }"),
         Flow::Sync {
-            run: Run::Labelled(_),
+            run: Run::Labelled(_, None),
+            ..
+        }
+    ));
+    assert!(matches!(
+        flow("#[track_caller] fn f(&self) -> impl Fn(&str) { g()?; |_| () }"),
+        Flow::Sync {
+            run: Run::Labelled(_, Some(_)),
             ..
         }
     ));
@@ -143,15 +146,63 @@ fn control_flow_is_read_from_signature_and_ends() {
         flow("#[track_caller] fn f(&self) -> Option<u8> { bail!() }"),
         Flow::Sync { run: Run::Closure, .. }
     ));
-    let tied = |item: &str| matches!(flow(item), Flow::Sync { run: Run::Tied, .. });
-    assert!(tied("fn f<'a, T>(t: &'a T) -> impl Fn(&str) -> &'a T + 'a { g(t) }"));
-    assert!(matches!(
-        flow("async fn f(n: u8) -> impl Fn(&str) -> u8 { g }"),
-        Flow::Async { tied: true }
+    // What names only its own stands in a function of its own.
+    let hoisted = |item: &str| {
+        matches!(
+            flow(item),
+            Flow::Sync {
+                run: Run::Hoisted(_),
+                ..
+            }
+        )
+    };
+    assert!(hoisted(
+        "#[track_caller] fn f<A>(a: Vec<A>) -> Option<u8> { 'here: loop { break 'here; } bail!() }"
     ));
-    assert!(!tied("fn f(&self) -> impl Fn(u8) -> Self { g }"));
-    assert!(!tied("fn f(&self) -> impl Fn(u8) -> u8 + '_ { g }"));
-    assert!(!tied("fn f(&self) -> impl Fn(u8) -> &'outer u8 { g }"));
+    assert!(!hoisted(
+        "#[track_caller] fn f() -> Option<u8> { let a: Vec<T> = g(); bail!() }"
+    ));
+    assert!(!hoisted(
+        "#[track_caller] fn f(a: &'outer u8) -> Option<u8> { bail!() }"
+    ));
+}
+
+#[test]
+fn closures_are_tied_in_words_of_an_item() {
+    let tied = |item: &str| -> Option<[String; 3]> {
+        let (Flow::Sync {
+            run: Run::Tied(tie), ..
+        }
+        | Flow::Async { tied: Some(tie) }) = model(&[(Attribute::Traced, "")], item).flow
+        else {
+            return None;
+        };
+        Some([tie.params, tie.given, tie.returned].map(|tokens| tokens.to_string().replace(' ', "")))
+    };
+    let own = tied("fn f<'a, T>(t: &'a T) -> impl Fn(&str) -> &'a T + 'a { g(t) }").unwrap();
+    assert_eq!(own[0], "'a,T,__Vitalsign0:Fn(&str)->&'aT");
+    assert_eq!(own[1..], ["T,_", "__Vitalsign0"]);
+    assert!(tied("async fn f(n: u8) -> impl Fn(&str) -> u8 { g }").is_some());
+    // What only the block around knows is given at the call.
+    let method = tied("fn f(&self) -> impl for<'x> FnMut(&'x Self, Vec<T>) -> &'x u8 + use<'_> { g }").unwrap();
+    assert_eq!(
+        method[0],
+        "__Vitalsign0:?::core::marker::Sized,__Vitalsign1:,__Vitalsign2:for<'x>FnMut(&'x__Vitalsign0,__Vitalsign1)->&'xu8"
+    );
+    assert_eq!(method[1..], ["Self,Vec<T>,_", "__Vitalsign2"]);
+    let lifetime = tied("fn f(&self) -> impl Fn(&mut Row<'_, T>) -> &'outer u8 + Send { g }").unwrap();
+    assert_eq!(lifetime[1], "T,&'outeru8,_");
+    let pair = tied("fn f() -> (impl Fn(&str) -> &str, (u8, impl Sized)) { g }").unwrap();
+    assert_eq!(pair[2], "(__Vitalsign0,(__Vitalsign1,__Vitalsign2,),)");
+    // No closure is what is returned.
+    for plain in [
+        "impl Iterator<Item = fn(&str)>",
+        "(u8, u8)",
+        "Box<dyn Fn(&str)>",
+        "impl Sized",
+    ] {
+        assert!(tied(&format!("fn f() -> {plain} {{ g }}")).is_none(), "{plain}");
+    }
 }
 
 #[test]

@@ -116,6 +116,71 @@ where
     move |n| values.get(n)
 }
 
+#[observed]
+async fn closure_later_borrows(text: &str) -> impl Fn(&str) -> bool + '_ {
+    move |other| other == text
+}
+
+#[observed]
+fn closures() -> (impl Fn(&str) -> &str, (u8, impl FnMut(&str) -> usize + Send)) {
+    (|text| text, (1, |text| text.len()))
+}
+
+#[observed]
+#[track_caller]
+fn closure_in_place() -> impl Fn(&str) -> &str {
+    |text| text
+}
+
+#[observed]
+#[track_caller]
+fn closure_in_a_block(n: u8) -> impl Fn(&str) -> &str {
+    if n > 0 {
+        return |text| text;
+    }
+    unreachable!()
+}
+
+struct Text<'a, T>(&'a str, T);
+
+impl<'a, T: Clone + PartialEq> Text<'a, T> {
+    #[observed]
+    fn borrows(&self) -> impl Fn(&str) -> bool + '_ {
+        move |other| other.len() == self.0.len()
+    }
+    #[observed]
+    fn borrows_precisely(&self) -> impl Fn(&str) -> bool + use<'_, 'a, T> {
+        move |other| other.len() == self.0.len()
+    }
+    #[observed]
+    fn of_the_block(&self) -> impl Fn(&str) -> &'a str + Clone + Send + 'a {
+        let text = self.0;
+        move |other| text.get(other.len()..).unwrap_or(text)
+    }
+    #[observed]
+    fn of_itself(&self) -> impl Fn(&Self) -> bool {
+        |other| other.0.is_empty()
+    }
+    #[observed]
+    async fn of_a_parameter(&self) -> impl Fn(&[T], &T) -> bool {
+        |items, item| items.contains(item)
+    }
+}
+
+#[observed]
+impl<Key: Clone> Wrapped<Key> {
+    fn of_a_key(&self) -> impl Fn(&Key) -> Key {
+        |key| key.clone()
+    }
+    #[track_caller]
+    fn of_a_key_in_place<F: Fn(&Key)>(&self, told: F) -> impl FnOnce(&Key) -> Key {
+        move |key| {
+            told(key);
+            key.clone()
+        }
+    }
+}
+
 #[observed(traced(err(debug)))]
 impl Wrapped<Vec<u8>> {
     fn no_result(&self) -> usize {
@@ -418,6 +483,15 @@ async fn main() -> Result<(), Error> {
     assert_eq!((closure_kept().await)("x"), "x");
     assert_eq!((closure_later_generic(&[1, 2]).await)(1), Some(&2));
     assert_eq!(closure_generic(&[1, 2])(1), Some(&2));
+    assert!((closure_later_borrows("x").await)("x"));
+    let (same, (_, mut len)) = closures();
+    assert_eq!(len(same("x")), 1);
+    assert_eq!(closure_in_place()(closure_in_a_block(1)("x")), "x");
+    let text = Text("xy", 1_u8);
+    assert!(text.borrows()("ab") && text.borrows_precisely()("ab"));
+    assert_eq!(text.of_the_block()("a"), "y");
+    assert!(!text.of_itself()(&text) && (text.of_a_parameter().await)(&[1], &1));
+    assert_eq!(Wrapped(1).of_a_key()(&2) + Wrapped(1).of_a_key_in_place(|_| ())(&2), 4);
     let wrapped = Wrapped(vec![1_u8]);
     assert_eq!(wrapped.no_result() + wrapped.len() + wrapped.iterates().count(), 3);
     assert!(wrapped.result().is_ok() && is_send(wrapped.later()).await.is_some());

@@ -235,6 +235,35 @@ impl Shelf {
     }
 }
 
+struct Filled<T>(Vec<T>);
+
+#[observed]
+impl<Item: Default> Filled<Item> {
+    #[track_caller]
+    fn count(n: Option<usize>) -> Option<(usize, u32)> {
+        let items = Self((0..n?).map(|_| Item::default()).collect());
+        Some((items.0.len(), Location::caller().line()))
+    }
+
+    #[track_caller]
+    fn bails(n: usize) -> Option<(usize, u32)> {
+        if n == 0 {
+            bail!();
+        }
+        let items: Vec<Item> = (0..n).map(|_| Item::default()).collect();
+        Some((items.len(), Location::caller().line()))
+    }
+}
+
+impl<Item: Default> Filled<Item> {
+    #[observed]
+    #[track_caller]
+    pub fn alone(n: Option<usize>, item: Option<Item>) -> Option<(usize, u32)> {
+        let items: Vec<Item> = (0..n?).map(|_| Item::default()).chain(item).collect();
+        Some((items.len(), Location::caller().line()))
+    }
+}
+
 trait Located {
     fn located(&self, n: Option<u32>) -> Option<u32>;
 }
@@ -280,5 +309,8 @@ async fn main() {
     assert_eq!(Shelf::of::<u64, 1>([0], &"").map(|(_, line)| line), Some(u64::from(line!())));
     assert_eq!(Lent("a").bails(1), Some((&mut "a", line!())));
     assert_eq!(Lent("a").bails(0), None);
+    assert_eq!(Filled::<u8>::count(Some(2)), Some((2, line!())));
+    assert_eq!((Filled::<u8>::bails(0), Filled::<u8>::bails(2)), (None, Some((2, line!()))));
+    assert_eq!(Filled::alone(Some(2), Some(1)), Some((3, line!())));
     assert_eq!(shelf.consumes((2, Some(1))).ok().map(|(_, line)| line), Some(line!()));
 }
