@@ -44,9 +44,10 @@ pub(super) fn flow(
     {
         return Flow::FutureInside(tail);
     }
-    let run = match function.attrs.iter().any(|attr| attr.is("track_caller")) {
-        true => tracked(function, body, root, inherent, nameable),
-        false => in_a_closure(signature, nameable),
+    let run = if function.attrs.iter().any(|attr| attr.is("track_caller")) {
+        tracked(function, body, root, inherent, nameable)
+    } else {
+        in_a_closure(signature, nameable)
     };
     if returned == Returned::ImplFuture {
         return Flow::FutureOutside(run);
@@ -248,7 +249,6 @@ fn returned_type(ty: &Type) -> Returned {
         Type::Group(group) => returned_type(&group.elem),
         Type::Paren(paren) => returned_type(&paren.elem),
         Type::ImplTrait(hidden) if hidden.bounds.iter().any(is_future) => Returned::ImplFuture,
-        Type::ImplTrait(_) => Returned::Plain,
         Type::Path(path) => match path.path.segments.last() {
             Some(last) if !is_associated(path) && PLAIN.iter().any(|plain| last.ident == plain) => Returned::Plain,
             _ => Returned::Perhaps,

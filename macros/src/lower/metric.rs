@@ -25,6 +25,9 @@ pub(super) fn counter(
     if let Some(unit) = &unit {
         ucum(unit, diag);
     }
+    if name.is_none() && shared_name.is_none() {
+        fixed(said, &["help", "unit"], "name = \"orders.placed\"", diag);
+    }
     Counter {
         family: family(
             said,
@@ -46,6 +49,9 @@ pub(super) fn timer(said: &Said<'_>, shared_name: Option<&LitStr>, subject: &Sub
     if let Some(name) = &name {
         timer_name(name, diag);
     }
+    if name.is_none() && shared_name.is_none() {
+        fixed(said, &["help"], "name = \"orders.latency\"", diag);
+    }
     Timer {
         family: family(
             said,
@@ -58,6 +64,17 @@ pub(super) fn timer(said: &Said<'_>, shared_name: Option<&LitStr>, subject: &Sub
         buckets: buckets(said, diag),
         busy: said.flag("busy"),
         exemplars: !said.flag("exemplars"),
+    }
+}
+
+/// What the default family has once for all functions.
+fn fixed(said: &Said<'_>, options: &[&str], write: &str, diag: &mut Diagnostics) {
+    for option in options.iter().filter_map(|name| said.option(name)) {
+        let message = format!(
+            "the default family has one `{}` for all functions; write `{write}` beside it for a family of its own",
+            option.row.name
+        );
+        diag.error(&option.key, message);
     }
 }
 
@@ -205,10 +222,7 @@ pub(super) fn ucum(unit: &LitStr, diag: &mut Diagnostics) {
 }
 
 fn buckets(said: &Said<'_>, diag: &mut Diagnostics) -> Buckets {
-    let given: Vec<_> = ["buckets", "exponential", "native"]
-        .into_iter()
-        .filter_map(|name| said.option(name))
-        .collect();
+    let given = said.nearest(&["buckets", "exponential", "native"]);
     for option in given.iter().skip(1) {
         diag.error(
             &option.key,

@@ -54,15 +54,28 @@ pub(super) fn operation(
         (Some(option), None) => OperationModel::Db(self::db(option, named, diag)?),
         (None, None) => return None,
     };
-    kind(said, &operation, diag);
+    kind(said, job, &operation, diag);
     Some(operation)
 }
 
-/// The kind is said already.
-fn kind(said: &Said<'_>, operation: &OperationModel, diag: &mut Diagnostics) {
-    let Some(Value::Word(word)) = said.option("kind").map(|option| &option.value) else {
-        return;
+/// The kind as it is written: what a function does goes before the kind that its block says.
+pub(super) fn written_kind<'a>(said: &Said<'a>, job: Option<&Opt>) -> Option<&'a Ident> {
+    let option = match job {
+        Some(_) => said.own("kind"),
+        None => said
+            .nearest(&["kind", "db"])
+            .into_iter()
+            .find(|option| option.row.name == "kind"),
     };
+    match &option?.value {
+        Value::Word(word) => Some(word),
+        _ => None,
+    }
+}
+
+/// The kind is said already.
+fn kind(said: &Said<'_>, job: Option<&Opt>, operation: &OperationModel, diag: &mut Diagnostics) {
+    let Some(word) = written_kind(said, job) else { return };
     match operation {
         OperationModel::Job(_) if word != "consumer" => {
             diag.error(word, "the span of a `job` is of kind consumer; leave `kind` out");

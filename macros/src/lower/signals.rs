@@ -16,6 +16,25 @@ impl<'a> Said<'a> {
         self.0.iter().find_map(|options| options.find(name))
     }
 
+    /// What the function itself says.
+    pub(super) fn own(&self, name: &str) -> Option<&'a Opt> {
+        let mut own = self.0.iter().filter(|options| !options.block);
+        own.find_map(|options| options.find(name))
+    }
+
+    /// Of options that exclude one another: those of the nearest level that says any.
+    pub(super) fn nearest(&self, names: &[&str]) -> Vec<&'a Opt> {
+        let of = |block: bool| -> Vec<&'a Opt> {
+            let said = names.iter().filter_map(|name| {
+                let mut level = self.0.iter().filter(|options| options.block == block);
+                level.find_map(|options| options.find(name))
+            });
+            said.collect()
+        };
+        let own = of(false);
+        if own.is_empty() { of(true) } else { own }
+    }
+
     pub(super) fn flag(&self, name: &str) -> bool {
         self.option(name).is_some()
     }

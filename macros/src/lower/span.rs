@@ -26,12 +26,15 @@ pub(super) fn span(
             .unwrap_or_else(|| LitStr::new(&subject.name, Span::mixed_site())),
         target: non_empty(said, "target", diag),
         level: said.level("level").cloned(),
-        kind: kind(said).or_else(|| operation.as_ref().map(operation::span_kind)),
+        kind: kind(said, job).or_else(|| operation.as_ref().map(operation::span_kind)),
         fields: fields(said, subject, diag),
-        ret: match said.option("ret").map(|option| &option.value) {
-            Some(Value::Ret(show)) => Some(*show),
-            _ => None,
-        },
+        ret: said
+            .nearest(&["ret", "stream"])
+            .into_iter()
+            .find_map(|option| match &option.value {
+                Value::Ret(show) => Some(*show),
+                _ => None,
+            }),
         err,
         err_level,
         parent: parent(said, diag),
@@ -50,10 +53,8 @@ fn non_empty(said: &Said<'_>, option: &str, diag: &mut Diagnostics) -> Option<Li
     Some(text.clone())
 }
 
-fn kind(said: &Said<'_>) -> Option<Ident> {
-    let Value::Word(word) = &said.option("kind")?.value else {
-        return None;
-    };
+fn kind(said: &Said<'_>, job: Option<&Opt>) -> Option<Ident> {
+    let word = operation::written_kind(said, job)?;
     let text = word.to_string();
     let (first, rest) = text.split_at(1);
     Some(Ident::new(
@@ -86,14 +87,17 @@ fn err(said: &Said<'_>, diag: &mut Diagnostics) -> (ErrMode, Option<crate::args:
 }
 
 fn parent(said: &Said<'_>, diag: &mut Diagnostics) -> ParentModel {
-    match (said.option("root"), said.expr("parent")) {
-        (Some(root), Some(_)) => {
+    let given = said.nearest(&["root", "parent"]);
+    match given.as_slice() {
+        [root, _] => {
             diag.error(&root.key, "a span has a `parent` or begins a trace as `root`; keep one");
             ParentModel::Root
         }
-        (Some(_), None) => ParentModel::Root,
-        (None, Some(parent)) => ParentModel::Of(parent.clone()),
-        (None, None) => ParentModel::Current,
+        [one] => match &one.value {
+            Value::Expr(parent) => ParentModel::Of(parent.clone()),
+            _ => ParentModel::Root,
+        },
+        _ => ParentModel::Current,
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn flow(signals: &Signals<'_>, signature: &Signature, stream: &Opt, d
         };
         diag.error(&stream.key, message);
     }
-    if let Some(ret) = signals.traced.as_ref().and_then(|said| said.option("ret")) {
+    if let Some(ret) = signals.traced.as_ref().and_then(|said| said.own("ret")) {
         diag.error(
             &ret.key,
             "a stream has many items and none is recorded; leave `ret` out",

@@ -352,6 +352,42 @@ fn what_the_function_says_goes_before_what_the_block_says() {
 }
 
 #[test]
+fn options_that_exclude_one_another_do_so_on_one_level() {
+    let lower = |attr: Attribute, block: &str, own: &str, item: &str| {
+        let entry = |options: &str, block| Entry {
+            attr,
+            span: Span::call_site(),
+            arguments: options.parse().unwrap(),
+            block,
+        };
+        let stack = Stack {
+            entries: vec![entry(block, true), entry(own, false)],
+            ..Stack::default()
+        };
+        let item = Item::new(item.parse().unwrap());
+        let mut diag = Diagnostics::default();
+        let model = function(item.function().unwrap(), item.body().unwrap(), &stack, &mut diag);
+        assert_eq!(diag.messages(), [""; 0], "{block}, {own}");
+        model
+    };
+    let timer = lower(Attribute::Timed, "native", "buckets = [0.1]", "fn f() {}").timer;
+    assert!(matches!(timer.unwrap().buckets, Buckets::Classic(_)));
+    let span = |block, own, item| lower(Attribute::Traced, block, own, item).span.unwrap();
+    assert!(matches!(
+        span("root", "parent = c", "fn f() {}").parent,
+        ParentModel::Of(_)
+    ));
+    assert!(matches!(
+        span("parent = c", "root", "fn f() {}").parent,
+        ParentModel::Root
+    ));
+    let kind = span("kind = server", "db(system = \"sqlite\")", "fn f() {}").kind;
+    assert_eq!(kind.unwrap(), "Client");
+    let stream = span("ret", "stream", "fn f() -> impl Stream<Item = u8> { g }");
+    assert!(stream.ret.is_none());
+}
+
+#[test]
 fn an_operation_names_its_span_and_gives_its_kind() {
     let span = |attribute, options: &str| {
         let span = model(&[(attribute, options)], "fn f(a: u8, (b, c): (u8, u8)) {}")

@@ -1,6 +1,6 @@
 use vitalsign::counted;
 
-#[counted(help = "")]
+#[counted(name = "bytes.sent", help = "")]
 fn f() {}
 
 fn main() {

@@ -1,6 +1,6 @@
 use vitalsign::counted;
 
-#[counted(unit = "bytes sent")]
+#[counted(name = "bytes.sent", unit = "bytes sent")]
 fn f() {}
 
 fn main() {
