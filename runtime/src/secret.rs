@@ -210,7 +210,8 @@ pub(crate) fn hidden(text: &str, secret: impl Fn(&str) -> bool, instead: &str) -
         }
         // `==`, `=>` and `:=` stand in front of a value, too.
         let start = at + text[at..].len() - text[at..].trim_start_matches([' ', '\t', '=', '>']).len();
-        let end = start + value_len(&text[start..], Reach::of(&text[name]));
+        let value = &text[start..];
+        let end = start + value_len(value, Reach::of(&text[name], bytes[separator], value));
         clean.push_str(&text[kept..start]);
         clean.push_str(instead);
         kept = end;
@@ -282,8 +283,10 @@ fn in_url(text: &str, colon: usize) -> Option<Range<usize>> {
     let authority = &rest[..rest
         .find(|c: char| ends_word(c) || matches!(c, '/' | '?' | '#'))
         .unwrap_or(rest.len())];
-    let is_of = |schemes: &[&str]| schemes.iter().any(|scheme| text[..colon].ends_with(scheme));
-    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    let is_of = |schemes: &[&str]| schemes.iter().any(|scheme| ends_with(&text[..colon], scheme));
+    let port = authority
+        .rsplit_once(':')
+        .map(|(_, port)| port.strip_suffix(CUT).unwrap_or(port));
     let digits = port.is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
     // A password may begin with digits, as a port does. In paths of the web an `@` is common, elsewhere it is not.
     let password = port.is_some_and(|port| {
@@ -302,9 +305,11 @@ fn in_url(text: &str, colon: usize) -> Option<Range<usize>> {
         .char_indices()
         .take_while(|&(at, c)| at < most && !ends_word(c) && !(path && matches!(c, '?' | '#')));
     let end = match more.filter(|(_, c)| *c == '@').last() {
+        // With no user before it, what looks like a port is the beginning of a password only where a host follows.
+        Some((at, _)) if digits && !user && !(path && begins_with_host(&rest[at + 1..])) => return None,
         Some((at, _)) => at,
         // Of a text that was cut the rest may be a password's beginning.
-        None if password && rest.len() <= most && !rest.contains(ends_word) => rest.strip_suffix(CUT)?.len(),
+        None if password && !digits && rest.len() <= most && !rest.contains(ends_word) => rest.strip_suffix(CUT)?.len(),
         None => return None,
     };
     let word = &rest[..end];
@@ -314,6 +319,15 @@ fn in_url(text: &str, colon: usize) -> Option<Range<usize>> {
         None => return None,
     };
     Some(start + from..start + end)
+}
+
+/// A name with a letter in it, and a port at most: no digest (`sha256:…`), no number of a partition.
+fn begins_with_host(text: &str) -> bool {
+    let end = text
+        .find(|c: char| ends_word(c) || matches!(c, '/' | '?' | '#' | ','))
+        .unwrap_or(text.len());
+    let (host, port) = text[..end].split_once(':').unwrap_or((&text[..end], ""));
+    host.contains(|c: char| c.is_ascii_alphabetic()) && port.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// How far a value reaches that is in no quotes and no brackets.
@@ -328,15 +342,14 @@ enum Reach {
 }
 
 impl Reach {
-    fn of(name: &str) -> Self {
-        let ends_with = |word: &str| {
-            let at = name.len().checked_sub(word.len());
-            at.and_then(|at| name.get(at..))
-                .is_some_and(|end| end.eq_ignore_ascii_case(word))
-        };
-        if ends_with("authorization") {
+    /// As headers are written; behind a `=` other fields follow, and where there is no pair there are no cookies.
+    fn of(name: &str, separator: u8, value: &str) -> Self {
+        let word = value.split([' ', ',', ';', '&']).next().unwrap_or_default();
+        if separator == b'=' {
+            Self::Word
+        } else if ends_with(name, "authorization") {
             Self::Credentials
-        } else if ends_with("cookie") || ends_with("cookies") {
+        } else if (ends_with(name, "cookie") || ends_with(name, "cookies")) && word.contains('=') {
             Self::Line
         } else {
             Self::Word
@@ -344,10 +357,19 @@ impl Reach {
     }
 }
 
+/// In capitals or not.
+fn ends_with(text: &str, end: &str) -> bool {
+    let at = text.len().checked_sub(end.len());
+    at.and_then(|at| text.get(at..))
+        .is_some_and(|last| last.eq_ignore_ascii_case(end))
+}
+
 /// How far a value reaches that begins here: a quoted string, a bracketed group (`Some("…")` too), or as far as its name says.
 fn value_len(text: &str, reach: Reach) -> usize {
     let bytes = text.as_bytes();
     let mut depth = 0_u32;
+    // The scheme of credentials was passed.
+    let mut scheme = false;
     // Where the quotes or brackets opened that nothing is around.
     let mut opened = 0;
     // Of a value that reaches further they are the whole only at its beginning: one of many cookies may be in quotes.
@@ -387,7 +409,14 @@ fn value_len(text: &str, reach: Reach) -> usize {
                     b')' | b']' | b'}' | b'\n' => return i,
                     b',' | b'&' | b';' if reach != Reach::Line => return i,
                     // `Bearer abc` and `Basic abc` are one value; other text ends at the blank.
-                    b' ' if reach == Reach::Word && !is_scheme(text[..i].trim_end()) => return i,
+                    b' ' if reach == Reach::Word => {
+                        if scheme || !is_scheme(&text[..i]) {
+                            return i;
+                        }
+                        scheme = true;
+                        i += rest.len() - rest.trim_start_matches(' ').len();
+                        continue;
+                    }
                     b'"' | b'\\' | b'(' | b'[' | b'{' => opened = i,
                     _ => {}
                 }
@@ -458,6 +487,12 @@ mod tests {
             "http://h:80?mail=a@b",
             "redis://h:6379/0",
             "at redis://h:6379/0 and on…",
+            "Listening on http://127.0.0.1:8080…",
+            "at redis://h:6379…",
+            "docker://registry:5000/image@sha256:0a",
+            "kafka://b:9092/topic@1",
+            "tcp://10.0.0.1:5432?mail=a@b",
+            "HTTP://h:80/a@b",
             "account_key=7",
             "http://[::1]:80/a@b",
             "http://[::1]/a@b",
@@ -477,6 +512,31 @@ mod tests {
         ] {
             assert_eq!(hidden(text, is_secret, "***"), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_stands_behind_a_secret_stays() {
+        for (text, expected) in [
+            (
+                r#"{"cookie":null,"user":"bob","n":1}"#,
+                r#"{"cookie":***,"user":"bob","n":1}"#,
+            ),
+            (
+                r#"Session { cookie: None, user: "bob", cart: 7 }"#,
+                r#"Session { cookie: ***, user: "bob", cart: 7 }"#,
+            ),
+            ("cookies: 3, user: bob, path: /x", "cookies: ***, user: bob, path: /x"),
+            ("cookie=abc user=7 path=/x", "cookie=*** user=7 path=/x"),
+            ("authorization=none user=7 path=/x", "authorization=*** user=7 path=/x"),
+            ("Cookie: a=b; sid=c", "Cookie: ***"),
+            ("Authorization: Token abc, n: 1", "Authorization: ***, n: 1"),
+            ("token: Bearer   x n: 1", "token: *** n: 1"),
+        ] {
+            assert_eq!(hidden(text, is_secret, "***").as_deref(), Some(expected), "{text}");
+        }
+        // A long one is gone through once.
+        let long = format!("token: bearer{}x rest", " ".repeat(1 << 20));
+        assert_eq!(hidden(&long, is_secret, "***").as_deref(), Some("token: *** rest"));
     }
 
     /// What does not compile as a field of a span is not written into a log line either.

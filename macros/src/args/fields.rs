@@ -99,14 +99,21 @@ fn dotted(parts: &[Ident]) -> String {
 
 fn field_value(input: ParseStream<'_>) -> syn::Result<FieldValue> {
     let show = sigil(input)?;
-    if show == Show::Native && input.peek(Ident) && input.peek2(token::Paren) {
+    if input.peek(Ident) && input.peek2(token::Paren) {
         let fork = input.fork();
         let name: Ident = fork.parse()?;
         if let Some(takes) = wrapper(&name) {
             let name: Ident = input.parse()?;
             let content;
             parenthesized!(content in input);
-            return wrapped(&name, takes, &content);
+            let value = wrapped(&name, takes, &content)?;
+            let sign = match show {
+                Show::Native => return Ok(value),
+                Show::Display => '%',
+                Show::Debug => '?',
+            };
+            let message = format!("`{sign}` stands inside of `{name}(…)`; write `{name}({sign}…)`");
+            return Err(syn::Error::new(name.span(), message));
         }
     }
     let expr = expr(input)?;

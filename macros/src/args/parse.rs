@@ -1,6 +1,6 @@
 //! Reads options by the forms of their rows. A mistake in one does not hide those in the next.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::visit_mut::{self, VisitMut};
@@ -36,7 +36,7 @@ fn list<T>(
                 Ok(value) => {
                     found.extend(value);
                     if !input.is_empty() && !input.peek(Token![,]) {
-                        diag.push(input.error("expected `,`"));
+                        diag.push(no_comma(input));
                     }
                 }
                 Err(error) => diag.push(error),
@@ -51,9 +51,23 @@ fn list<T>(
     found
 }
 
+/// Something stands where an entry ought to have ended.
+fn no_comma(input: ParseStream<'_>) -> syn::Error {
+    let message = match input.fork().parse() {
+        Ok(next @ (TokenTree::Ident(_) | TokenTree::Literal(_))) => {
+            format!("a `,` is missing before `{next}`; write `, {next}`")
+        }
+        Ok(TokenTree::Punct(next)) if next.as_char() == ':' => {
+            "expected `,`; a value is written `key = value`".to_owned()
+        }
+        _ => "expected `,`".to_owned(),
+    };
+    input.error(message)
+}
+
 fn skip_past_comma(input: ParseStream<'_>) -> syn::Result<()> {
     while !input.is_empty() && !input.peek(Token![,]) {
-        input.parse::<proc_macro2::TokenTree>()?;
+        input.parse::<TokenTree>()?;
     }
     input.parse::<Option<Token![,]>>().map(drop)
 }

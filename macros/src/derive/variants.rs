@@ -117,7 +117,9 @@ fn style(meta: &ParseNestedMeta<'_>, diag: &mut Diagnostics) -> syn::Result<Stri
     let text: LitStr = meta.value()?.parse()?;
     let value = text.value();
     if !STYLES.contains(&value.as_str()) {
-        let near = nearest(&value, STYLES).unwrap_or("kebab-case");
+        let begun = |style: &str| style.to_lowercase().starts_with(&value.to_lowercase());
+        let begun = STYLES.into_iter().find(|style| !value.is_empty() && begun(style));
+        let near = begun.or_else(|| nearest(&value, STYLES)).unwrap_or("kebab-case");
         diag.error(
             &text,
             format!("no style is called \"{value}\"; write `rename_all = \"{near}\"`"),

@@ -240,16 +240,22 @@ impl Queue {
         let end = end.unwrap_or_else(|| self.export_end_now());
         // A refusal that was told of as the export ended may be behind its end.
         let lost = end.refused.saturating_sub(told) + end.nested;
-        (lost, end.accepted - exported)
+        (lost, end.accepted.saturating_sub(exported))
     }
 
     /// Records from here on are for lines only.
     pub(crate) fn end_export(&self) {
-        self.export_end.get_or_init(|| self.export_end_now());
+        // Under the lock: what is accepted afterwards is known to be behind the end.
+        let pending = lock(&self.pending);
+        self.export_end.get_or_init(|| self.export_end_at(pending.accepted));
     }
 
     fn export_end_now(&self) -> ExportEnd {
         let accepted = lock(&self.pending).accepted;
+        self.export_end_at(accepted)
+    }
+
+    fn export_end_at(&self, accepted: u64) -> ExportEnd {
         ExportEnd {
             accepted,
             refused: self.lost_to(Loss::QueueFull),

@@ -100,25 +100,32 @@ fn describe(name: &KeyName, unit: Option<Unit>, help: SharedString) {
         return;
     }
     let unit = unit.map_or("", ucum);
+    if is_late(name.as_str(), unit, help) {
+        say_once(
+            Level::Warn,
+            ("metrics", "described late"),
+            format_args!(
+                "metric `{}` was shown without the unit that it is described with now (`{unit}`), and stays so; describe it before its first use",
+                tame(name.as_str())
+            ),
+        );
+    }
+}
+
+/// Keeps what is said of a metric; true where its unit comes too late.
+fn is_late(name: &str, unit: &'static str, help: SharedString) -> bool {
     let mut described = DESCRIBED.write().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = described.get_mut(name.as_str()) {
+    if let Some(known) = described.get_mut(name) {
         known.help = help;
-        if !known.shown {
-            known.unit = unit;
-        } else if known.unit != unit {
-            say_once(
-                Level::Warn,
-                ("metrics", "described late"),
-                format_args!(
-                    "metric `{}` was shown without the unit that it is described with now (`{unit}`), and stays so; describe it before its first use",
-                    tame(name.as_str())
-                ),
-            );
+        if known.shown {
+            return known.unit != unit;
         }
+        known.unit = unit;
     } else if described.len() < MAX_DESCRIBED {
         let shown = false;
-        described.insert(name.as_str().to_owned(), Described { unit, help, shown });
+        described.insert(name.to_owned(), Described { unit, help, shown });
     }
+    false
 }
 
 fn ucum(unit: Unit) -> &'static str {
@@ -210,6 +217,13 @@ impl Recorder for Facade {
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        // The macros ask each time.
+        if STREAMS
+            .find(key.name(), |known| known.kind == Kind::Histogram)
+            .is_some()
+        {
+            return series(key, Kind::Histogram, Number::F64(0.0)).map_or_else(Histogram::noop, Histogram::from_arc);
+        }
         Histogram::from_arc(Arc::new(Samples {
             key: key.clone(),
             series: OnceLock::new(),
@@ -238,6 +252,12 @@ impl GaugeFn for Series {
 
     fn set(&self, value: f64) {
         Series::set(self, Number::F64(value));
+    }
+}
+
+impl HistogramFn for Series {
+    fn record(&self, value: f64) {
+        self.sample(value);
     }
 }
 

@@ -209,8 +209,12 @@ impl<A: Attribute> Streams<A> {
             );
             return None;
         }
-        if known.iter().any(|stream| stream.instrument.scope == instrument.scope) {
-            let name = &instrument.name;
+        let twice = known.iter().any(|stream| stream.instrument.scope == instrument.scope);
+        let name = instrument.name.to_string();
+        let stream = Arc::new(Stream::new(instrument, help.to_owned().into()));
+        by_name.entry(name.clone()).or_default().push(stream.clone());
+        drop(by_name);
+        if twice {
             say_once(
                 Level::Warn,
                 ("metrics", "declared twice"),
@@ -219,9 +223,6 @@ impl<A: Attribute> Streams<A> {
                 ),
             );
         }
-        let name = instrument.name.to_string();
-        let stream = Arc::new(Stream::new(instrument, help.to_owned().into()));
-        by_name.entry(name).or_default().push(stream.clone());
         Some(stream)
     }
 

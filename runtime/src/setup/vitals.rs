@@ -139,8 +139,7 @@ impl Vitals {
 
     /// Drains if that has not happened, sends what is recorded, and ends. Awaited on any executor; the waiting happens on a thread
     /// of its own. What could not be sent within the timeout stands in the report; lines that the output did not take do not, but in
-    /// `logs().stats()`. Nothing is recorded afterwards; lines are still logged where they go to standard
-    /// output or error.
+    /// `logs().stats()`. Nothing is recorded afterwards; lines are still logged where they go to standard output or error.
     ///
     /// # Cancel safety
     ///

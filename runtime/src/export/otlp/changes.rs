@@ -29,6 +29,8 @@ pub(super) type News<'a> = (&'a Point, Cow<'a, PointValue>, u64);
 pub(super) fn news<'a>(family: &Family, point: &'a Point, last: Option<&State>) -> Option<News<'a>> {
     let start = point.start_unix_nanos;
     let old = last.and_then(|last| last.values.get(&series(family, point)));
+    // One that began since was counted from nothing.
+    let old = old.filter(|(since, _)| start <= *since);
     Some(match (last, old) {
         (None, _) => (point, Cow::Borrowed(&point.value), start),
         (Some(_), Some((since, old))) => {

@@ -92,12 +92,9 @@ impl MetricEncoder {
                 values.extend(old);
             }
         }
-        for (series, told) in std::mem::take(&mut last.values) {
-            if encoded.unix_nanos.saturating_sub(told.0) < GONE {
-                values.entry(series).or_insert(told);
-            }
-        }
-        last.values = values;
+        last.values
+            .retain(|_, told| encoded.unix_nanos.saturating_sub(told.0) < GONE);
+        last.values.extend(values);
         if all {
             last.unix_nanos = encoded.unix_nanos;
         }
