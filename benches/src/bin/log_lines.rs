@@ -44,7 +44,7 @@ fn measure(f: fn(u32), between: impl Fn()) -> Cost {
             }
             let caller = start.elapsed();
             between();
-            (a_line(caller), a_line(cpu::of_process() - cpu))
+            (a_line(caller), a_line(cpu::of_process().saturating_sub(cpu)))
         })
         .unzip();
     caller.sort_by(f64::total_cmp);

@@ -205,7 +205,7 @@ impl<const SIGNALS: u8> Call<SIGNALS> {
 
     /// `db(query = …)`.
     pub fn statement(&mut self, statement: &(impl AsRef<str> + ?Sized)) {
-        let said = Said::statement(operation::of(self.site), statement.as_ref());
+        let said = Said::statement(self.site.def.operation(), statement.as_ref());
         self.options().operation = said;
     }
 

@@ -2,15 +2,10 @@
 
 use super::settle::{Ended, SpanOf};
 use crate::metrics::dynamic::Sample;
-use crate::operation::{Kept, OperationDef};
+use crate::operation::Kept;
 use crate::site::Site;
 use crate::trace::active::SpanOptions;
 use crate::trace::{SpanId, TraceId, chosen, direct};
-
-/// What a site with the bit `OPERATION` is besides.
-pub(super) fn of(site: &'static Site) -> Option<&'static OperationDef> {
-    site.def.span.as_ref()?.operation.as_ref()
-}
 
 /// All that can be is said of the span before it is entered, for it has no fields of the user's: a sampler that waits for them decides.
 #[inline]
@@ -27,7 +22,7 @@ pub(super) fn open(
     mut options: Option<Box<SpanOptions>>,
     no_span: bool,
 ) -> (Kept, u64, bool) {
-    let Some(operation) = of(site) else {
+    let Some(operation) = site.def.operation() else {
         return (0, 0, false);
     };
     let (kept, said) = operation.begin(options.as_deref_mut());
@@ -55,7 +50,7 @@ pub(super) fn end(
     ticks: (u64, u64),
     exemplar: Option<(TraceId, SpanId)>,
 ) {
-    if let Some(operation) = of(site) {
+    if let Some(operation) = site.def.operation() {
         let took = Sample::duration(ticks.0, ticks.1, exemplar);
         operation.end(kept, ended.outcome, ended.kind, took);
     }

@@ -102,7 +102,7 @@ impl<const SIGNALS: u8> Task<SIGNALS> {
                 in_flight(call.site, call.count_labels, -1);
             }
             if SIGNALS & OPERATION != 0 {
-                operation::of(call.site).inspect(|operation| operation.under_way(-1));
+                call.site.def.operation().inspect(|operation| operation.under_way(-1));
             }
             // What was said of the parent went to the span when it opened.
             live.stage = Stage::Deferred {
@@ -170,7 +170,7 @@ impl<const SIGNALS: u8> Task<SIGNALS> {
                     in_flight(self.site, live.count_labels, 1);
                 }
                 if SIGNALS & OPERATION != 0 {
-                    operation::of(self.site).inspect(|operation| operation.under_way(1));
+                    self.site.def.operation().inspect(|operation| operation.under_way(1));
                 }
             }
             Stage::Begun | Stage::Open | Stage::Done => {}
@@ -215,7 +215,7 @@ impl<const SIGNALS: u8> Task<SIGNALS> {
     /// `db(query = …)`.
     pub fn statement(&mut self, statement: &(impl AsRef<str> + ?Sized)) {
         if let Some(live) = &mut self.live {
-            live.options().operation = Said::statement(operation::of(self.site), statement.as_ref());
+            live.options().operation = Said::statement(self.site.def.operation(), statement.as_ref());
         }
     }
 
@@ -434,7 +434,7 @@ impl Live {
     }
 
     fn open_operation(&mut self, site: &'static Site) {
-        let Some(operation) = operation::of(site) else { return };
+        let Some(operation) = site.def.operation() else { return };
         let (kept, said) = operation.begin(self.options.as_deref_mut());
         self.kept = kept;
         if !self.no_span {

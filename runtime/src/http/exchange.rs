@@ -115,7 +115,7 @@ impl Exchange {
 
     /// What runs until the guard is dropped belongs to this request.
     pub(super) fn enter(&mut self) -> Entered<'_> {
-        Entered::new(&self.span, self.site, self.served.as_mut(), &mut self.panicked)
+        Entered::new(&mut self.span, self.site, self.served.as_mut(), &mut self.panicked)
     }
 
     /// The head of the response is there.
@@ -211,7 +211,7 @@ impl Exchange {
         if let Some(served) = &mut self.served {
             served.ended(&self.key, &measured);
             if let Some(path) = served.take_path() {
-                let _entered = Entered::new(&self.span, self.site, Some(served), &mut self.panicked);
+                let _entered = Entered::new(&mut self.span, self.site, Some(served), &mut self.panicked);
                 super::server::access_line(&self.key, &path, self.passed, code, measured.took.value, outcome);
             }
         }
@@ -301,7 +301,12 @@ impl<'a> Entered<'a> {
         not(feature = "logs"),
         expect(unused_variables, reason = "no lines to put fields on")
     )]
-    fn new(span: &'a ActiveSpan, site: &'static Site, served: Option<&'a mut Served>, panicked: &'a mut bool) -> Self {
+    fn new(
+        span: &'a mut ActiveSpan,
+        site: &'static Site,
+        served: Option<&'a mut Served>,
+        panicked: &'a mut bool,
+    ) -> Self {
         span.enter(site);
         Self {
             #[cfg(feature = "logs")]

@@ -10,12 +10,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use std::convert::Infallible;
-
 use std::pin::Pin;
-
 use std::task::{Context, Poll};
 use std::time::Duration;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 

@@ -306,8 +306,11 @@ impl ActiveSpan {
 
     /// Makes it current on this thread.
     #[inline]
-    pub(crate) fn enter(&self, site: &'static Site) {
+    pub(crate) fn enter(&mut self, site: &'static Site) {
         if self.is_direct() {
+            if store::has_moved() {
+                self.follow();
+            }
             local::with(|local| {
                 local.stack.push_copy(&self.ids, self.handle, site.metadata());
             });
@@ -318,6 +321,14 @@ impl ActiveSpan {
         } else if let Some(span) = &self.foreign {
             span.with_subscriber(|(id, dispatch)| dispatch.enter(id));
             passing::enter(&self.ids, site.metadata());
+        }
+    }
+
+    /// Its identity, which `set_parent` may have changed since.
+    #[cold]
+    fn follow(&mut self) {
+        if let Some(ids) = self.handle.and_then(store::ids_of) {
+            self.ids = ids;
         }
     }
 
@@ -460,6 +471,8 @@ impl ActiveSpan {
         }
         if let Some(handle) = self.handle.take() {
             let settle = |live: &mut Live| live.ended(end, outcome);
+            // Of one whose fields never came, because one of them panicked, the sampler is asked now.
+            chosen::fields(handle);
             if self.foreign.is_none() {
                 store::close(handle, settle);
             } else {

@@ -5,6 +5,7 @@
 
 use super::active::{self, ActiveSpan, Parent, SpanOptions};
 use super::body::{self, Key, Scalar};
+use super::chosen;
 use super::context::{SpanId, TraceFlags, TraceId};
 use super::errors;
 use super::finished::Head;
@@ -370,6 +371,7 @@ fn close_apart(token: u64, end: u64, outcome: CallOutcome) {
     let handle = local::with(|local| local.stack.take_token(token, &mut local.rng)?.owned);
     if let Some(Some(handle)) = handle {
         timing::left(handle);
+        chosen::fields(handle);
         store::close(handle, |live| live.ended(end, outcome));
     }
 }

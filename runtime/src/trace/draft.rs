@@ -5,6 +5,7 @@
 
 use super::local::{self, Local};
 use super::pipeline::Shared;
+use super::sampler::Sampler;
 use super::slab::Handle;
 use super::store;
 use super::visit::Fields;
@@ -28,10 +29,11 @@ impl Draft {
     }
 }
 
-/// Keeps what is said of a span at its beginning.
+/// Keeps what is said of a span at its beginning, where a parent could still change the sampler's mind.
 #[inline]
 pub(crate) fn keep(shared: &Shared, of: Handle, attributes: &Attributes<'_>) {
-    if !attributes.values().is_empty() {
+    let hopeless = matches!(shared.sampler, Sampler::AlwaysOff);
+    if !hopeless && !attributes.values().is_empty() {
         write(shared, of, attributes);
     }
 }

@@ -244,7 +244,7 @@ fn recorded_below(span: u64) -> Option<Around> {
     .flatten()
 }
 
-/// The span around one that is not recorded: a plain function's frame is still there, a future's was just taken off.
+/// The span around one that is not recorded: its own frame may still be there.
 fn below(ids: &Ids) -> Option<Around> {
     local::with(|local| {
         let at = match local.stack.position_of_span(ids.span) {

@@ -69,8 +69,17 @@ pub(crate) fn current(span: u64) -> Option<Panicked> {
     }
     LAST.try_with(|last| {
         let mut last = last.try_borrow_mut().ok()?;
-        // One that does not unwind the span is over.
-        last.take_if(|last| !last.spans.contains(&span));
+        if last.as_ref().is_some_and(|last| !last.spans.contains(&span)) {
+            // One that was current then would be among them: the panic is over. One that is only held, as by the rows of a statement,
+            // says nothing of that.
+            if local::with(|local| local.stack.position_of_span(span))
+                .flatten()
+                .is_some()
+            {
+                *last = None;
+            }
+            return None;
+        }
         let panicked = last.clone();
         if let Some(last) = last.as_mut() {
             last.told = true;

@@ -20,6 +20,7 @@ use super::visit::Fields;
 use crate::clock;
 use crate::site::{Site, SpanKind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tracing_core::Metadata;
 
 /// Every live span of the process.
@@ -221,9 +222,18 @@ pub(crate) fn name(local: &mut Local, meta: &'static Metadata<'static>, ids: &Id
     })
 }
 
+/// Some span was moved under another parent: whoever keeps a span's ids looks again.
+static MOVED: AtomicBool = AtomicBool::new(false);
+
+#[inline]
+pub(crate) fn has_moved() -> bool {
+    MOVED.load(Ordering::Relaxed)
+}
+
 /// Moves a span under another parent, or to a trace of its own, and asks the sampler again. What begins under it on this thread from
 /// here on follows it.
 pub(crate) fn set_parent(shared: &Shared, handle: Handle, parent: Option<&SpanContext>) {
+    MOVED.store(true, Ordering::Relaxed);
     if passed::is_passed(handle) {
         return passed::set_parent(shared, handle, parent);
     }
@@ -315,12 +325,16 @@ pub(crate) fn attributes(handle: Handle, by_index: bool, later: bool, write: imp
         },
         |(written, dropped), bytes, _| {
             if scarce {
-                SLAB.with(handle, |live| live.say_again(bytes));
+                SLAB.with(handle, |live| {
+                    if live.is_open() {
+                        live.say_again(bytes);
+                    }
+                });
             } else {
                 said(handle, bytes, written, dropped);
             }
             if later {
-                SLAB.with(handle, |live| live.fixed.repeated = true);
+                SLAB.with(handle, |live| live.fixed.repeated |= live.is_open());
             }
         },
     );
@@ -342,7 +356,7 @@ pub(crate) fn begin_common(handle: Handle, number: u32, more: u32, write: impl F
     let begun = SLAB.with(handle, |live| {
         let Some(common) = common::at(number) else { return false };
         let room = live.attributes_left.saturating_sub(more);
-        let fits = live.fixed.recorded && live.body.is_empty() && common.fits(room, live.longest);
+        let fits = live.is_open() && live.body.is_empty() && common.fits(room, live.longest);
         if fits {
             body::common(&mut live.body, number);
             live.attributes_left -= common.attributes.len() as u32;
@@ -455,8 +469,6 @@ pub(crate) fn link(handle: Handle, context: &SpanContext) {
 /// Drops a reference, after `settle` has said how the span ends. The last one hands it over.
 #[inline]
 pub(crate) fn close(handle: Handle, settle: impl FnOnce(&mut Live)) -> bool {
-    // Of one whose fields never came, because one of them panicked, the sampler is asked now.
-    chosen::fields(handle);
     let Some(mut closing) = SLAB.release(handle, settle) else {
         return false;
     };

@@ -411,7 +411,7 @@ fn a_panic_of_what_is_said_of_a_call_ends_it_as_one() {
     assert!(caught(Box::pin(field_panics())));
     assert!(caught(Box::pin(async { _ = judge_panics().await })));
     assert!(caught(Box::pin(async {
-        _ = futures_util::StreamExt::next(&mut item_panics()).await
+        _ = futures_util::StreamExt::next(&mut item_panics()).await;
     })));
     for (name, metric) in [
         ("field_panics", "said.field"),

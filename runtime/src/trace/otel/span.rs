@@ -182,8 +182,7 @@ impl api::Span for Span {
         }
         let (name, at) = (name.into(), nanos(timestamp));
         self.change(|live, shared| {
-            if live.events_left == 0 {
-                live.fixed.dropped_events += 1;
+            if !live.takes_event() {
                 return;
             }
             live.events_left -= 1;

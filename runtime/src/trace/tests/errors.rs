@@ -222,3 +222,31 @@ fn a_source_that_panics_ends_the_chain() {
     assert_eq!(span.status.as_ref().unwrap().message, "bad");
     assert_eq!(text(&span, "outcome").unwrap(), "error");
 }
+
+/// Of a statement whose rows are dropped as its function unwinds.
+#[test]
+fn what_is_only_held_takes_no_panic_from_the_spans_around() {
+    use crate::outcome::CallOutcome;
+    struct Held(crate::trace::active::ActiveSpan);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.close(0, CallOutcome::Panic);
+        }
+    }
+    let traced = Traced::new(|_| ());
+    traced.run(|| {
+        let caught = std::panic::catch_unwind(|| {
+            plain(site!("holds"), || {
+                let mut span = crate::trace::active::ActiveSpan::default();
+                span.open(site!("is held"), 0, None);
+                let _held = Held(span);
+                panic!("of all")
+            })
+        });
+        assert!(caught.is_err());
+    });
+    let holds = traced.span("holds");
+    assert_eq!(holds.status.as_ref().unwrap().message, "of all");
+    assert_eq!(holds.events.len(), 1, "told here");
+    assert_eq!(text(&traced.span("is held"), "outcome").as_deref(), Some("panic"));
+}

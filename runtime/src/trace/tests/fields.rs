@@ -433,25 +433,6 @@ fn with_fields<R>(site: &'static Site, fields: [&dyn p::Value; 2], body: impl Fn
 }
 
 #[test]
-fn what_waits_for_the_first_poll_is_cut_as_all_else_is() {
-    let traced = Traced::new(|setup| (setup.limits.attributes, setup.limits.value_length) = (1, 3));
-    traced.run(|| {
-        let site = site!("prepared", fields: &["text", "otel.kind", "otel.name", "more"]);
-        let mut call = p::Call::<SPAN>::prepare(site);
-        assert!(call.open());
-        call.fields(&[&"long", &"server", &"GET /x", &1_u32]);
-        block_on(p::future_prepared::<SPAN, _, _>(
-            call,
-            std::future::ready(()),
-            |(), _| (),
-        ));
-    });
-    let span = traced.span("GET /x");
-    assert_eq!((span.kind, span.dropped_attributes_count), (2, 1));
-    assert_eq!(text(&span, "text").unwrap(), "lon");
-}
-
-#[test]
 fn fields_stay_with_their_calls() {
     /// Asks for the current span by a handle while it is being formatted.
     struct Asks;

@@ -1,9 +1,7 @@
 //! The ways to a span: attributes, `tracing`, the API by hand, the layer, baggage.
 
 use super::*;
-
 use std::future::Future as _;
-
 use std::task::{Context, Waker};
 
 #[test]
@@ -491,4 +489,47 @@ fn a_job_whose_future_stands_behind_an_alias_hangs_under_its_sender() {
     let (_, span) = spans.iter().find(|(_, span)| span.span_id != polled.span_id).unwrap();
     assert_eq!(span.trace_id, sender.trace_id.0.to_be_bytes());
     assert_eq!(span.parent_span_id, sender.span_id.0.to_be_bytes());
+}
+
+#[test]
+fn a_call_that_is_moved_stays_so_behind_a_wait() {
+    use crate::SpanExt as _;
+    let traced = Traced::new(|_| ());
+    let caller = SpanContext {
+        trace_id: TraceId(77),
+        span_id: SpanId(78),
+        flags: TraceFlags::SAMPLED,
+        is_remote: true,
+        ..SpanContext::default()
+    };
+    let work = || async {
+        tracing::Span::current().set_parent(&caller);
+        tracing::info_span!("before").in_scope(|| ());
+        let mut waited = false;
+        std::future::poll_fn(|_| {
+            if std::mem::replace(&mut waited, true) {
+                std::task::Poll::Ready(())
+            } else {
+                std::task::Poll::Pending
+            }
+        })
+        .await;
+        tracing::info_span!("behind").in_scope(|| ());
+    };
+    traced.run(|| {
+        let mut future = Box::pin(p::future::<SPAN, _, _, _>(site!("moved"), |_| work(), |(), _| ()));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(future.as_mut().poll(&mut cx).is_pending());
+        assert!(future.as_mut().poll(&mut cx).is_ready());
+    });
+    let moved = traced.span("moved");
+    assert_eq!(moved.parent_span_id, caller.span_id.0.to_be_bytes());
+    for name in ["before", "behind"] {
+        let span = traced.span(name);
+        assert_eq!(
+            (&span.trace_id, &span.parent_span_id),
+            (&moved.trace_id, &moved.span_id),
+            "{name}"
+        );
+    }
 }

@@ -1,9 +1,7 @@
 //! Spans across threads and out of order, forged ids, bodies of every length.
 
 use super::*;
-
 use crate::trace::{SpanExt as _, drain, local, store};
-
 use std::sync::atomic::Ordering;
 
 #[test]

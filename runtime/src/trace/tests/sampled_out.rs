@@ -79,28 +79,11 @@ fn the_random_flag_of_what_is_sampled_out_is_the_caller_s() {
 
 #[test]
 fn no_span_is_thought_sampled_after_its_frame_is_gone() {
-    use crate::trace::chosen::{Asked, Choose, Chosen, Custom};
     use crate::trace::local::Ids;
     use crate::trace::{direct, passing, stack};
 
-    /// Says no when it has seen the fields.
-    struct Late;
-    impl Choose for Late {
-        fn name(&self) -> &'static str {
-            "late"
-        }
-        fn wants_attributes(&self) -> bool {
-            true
-        }
-        fn choose(&self, _: &Asked<'_>) -> Chosen {
-            Chosen {
-                sampled: false,
-                state: None,
-                attributes: Vec::new(),
-            }
-        }
-    }
-    let traced = Traced::new(|setup| setup.sampler = Sampler::Custom(Custom(Arc::new(Late))));
+    // It says no when it has seen the fields.
+    let traced = Traced::new(|setup| setup.sampler = asked(|_| (false, None)));
     traced.run(|| {
         let mut call = p::Call::<{ SPAN | SAID }>::idle(site!("dropped late", fields: &["n"]));
         call.begin();
