@@ -224,8 +224,7 @@ pub(crate) fn function(mut function: Function, body: &Group, stack: &Stack, diag
         .map(|said| metric::timer(said, signals.name, &subject, diag));
     let verdict = signals.verdict(diag);
     let root = Root::new(signals.crate_path());
-    let streams = signals.traced.as_ref().and_then(|said| said.option("stream"));
-    let stream = streams.and_then(|option| stream::flow(&signals, &function.signature, option, diag));
+    let stream = stream::flow(&signals, &function.signature, diag);
     let nameable = |ty: &TokenStream| subject.nameable_with_generics(ty);
     let flow = stream.unwrap_or_else(|| flow::flow(&function, body, &root, stack.inherent, &nameable));
     let (rebinds, receiver) = match &flow {
@@ -360,7 +359,7 @@ pub(crate) fn block(stack: &Stack, diag: &mut Diagnostics) {
     }
     if let Some(job) = signals.job {
         diag.error(
-            &job.key,
+            &job.option.key,
             "every function of the block would be this job; write `#[observed(job = \"…\")]` on one of them",
         );
     }

@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Span};
 use syn::{Expr, LitStr};
 
-use super::signals::{Said, no_option_twice};
+use super::signals::{Job, Said, no_option_twice};
 use super::{Argument, Subject};
 use crate::args::{Opt, Options, Value};
 use crate::diag::Diagnostics;
@@ -37,20 +37,29 @@ const QUOTES_KNOWN: &[&str] = &[
 
 pub(super) fn operation(
     said: &Said<'_>,
-    job: Option<&Opt>,
+    job: Option<Job<'_>>,
     named: bool,
     subject: &Subject,
     diag: &mut Diagnostics,
 ) -> Option<OperationModel> {
-    let db = said.option("db");
-    if let (Some(db), Some(_)) = (db, job) {
-        diag.error(
-            &db.key,
-            "a function is a job or one statement; keep one of `job` and `db`",
-        );
-    }
+    let own = said.own("db");
+    // What the function says goes before what its block says; a kind that a statement can have leaves it one.
+    let other = said.own("kind").and_then(word).is_some_and(|kind| !is_kind_of_db(kind));
+    let db = own.or_else(|| said.option("db").filter(|_| !other));
+    let (db, job) = match (db, job) {
+        (Some(_), Some(job)) if own.is_none() && !job.block => (None, Some(job)),
+        (Some(db), Some(job)) if own.is_some() && job.block => (Some(db), None),
+        (Some(db), Some(job)) => {
+            diag.error(
+                &db.key,
+                "a function is a job or one statement; keep one of `job` and `db`",
+            );
+            (None, Some(job))
+        }
+        one => one,
+    };
     let operation = match (db, job) {
-        (_, Some(option)) => OperationModel::Job(self::job(option, subject, diag)?),
+        (_, Some(job)) => OperationModel::Job(self::job(job.option, subject, diag)?),
         (Some(option), None) => OperationModel::Db(self::db(option, named, diag)?),
         (None, None) => return None,
     };
@@ -59,7 +68,7 @@ pub(super) fn operation(
 }
 
 /// The kind as it is written: what a function does goes before the kind that its block says.
-pub(super) fn written_kind<'a>(said: &Said<'a>, job: Option<&Opt>) -> Option<&'a Ident> {
+pub(super) fn written_kind<'a>(said: &Said<'a>, job: Option<Job<'_>>) -> Option<&'a Ident> {
     let option = match job {
         Some(_) => said.own("kind"),
         None => said
@@ -67,21 +76,29 @@ pub(super) fn written_kind<'a>(said: &Said<'a>, job: Option<&Opt>) -> Option<&'a
             .into_iter()
             .find(|option| option.row.name == "kind"),
     };
-    match &option?.value {
+    word(option?)
+}
+
+fn word(option: &Opt) -> Option<&Ident> {
+    match &option.value {
         Value::Word(word) => Some(word),
         _ => None,
     }
 }
 
+/// A database within the process is called, too.
+fn is_kind_of_db(word: &Ident) -> bool {
+    word == "client" || word == "internal"
+}
+
 /// The kind is said already.
-fn kind(said: &Said<'_>, job: Option<&Opt>, operation: &OperationModel, diag: &mut Diagnostics) {
+fn kind(said: &Said<'_>, job: Option<Job<'_>>, operation: &OperationModel, diag: &mut Diagnostics) {
     let Some(word) = written_kind(said, job) else { return };
     match operation {
         OperationModel::Job(_) if word != "consumer" => {
             diag.error(word, "the span of a `job` is of kind consumer; leave `kind` out");
         }
-        // A database within the process is called, too.
-        OperationModel::Db(_) if word != "client" && word != "internal" => {
+        OperationModel::Db(_) if !is_kind_of_db(word) => {
             diag.error(word, "the span of a `db` call is of kind client; leave `kind` out");
         }
         _ => {}

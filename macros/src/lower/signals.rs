@@ -63,6 +63,13 @@ impl<'a> Said<'a> {
 
 const ONCE: &str = "the outcome is decided once for the whole stack; keep one `ok_if` or `error_if`";
 
+/// `job`, and whether the block says it.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub(super) option: &'a Opt,
+    pub(super) block: bool,
+}
+
 /// The stack, sorted by signal.
 #[derive(Default)]
 pub(super) struct Signals<'a> {
@@ -72,7 +79,7 @@ pub(super) struct Signals<'a> {
     /// `observed(name = "…")`
     pub(super) name: Option<&'a LitStr>,
     /// `observed(job = "…")`
-    pub(super) job: Option<&'a Opt>,
+    pub(super) job: Option<Job<'a>>,
     all: Vec<&'a Options>,
 }
 
@@ -111,7 +118,10 @@ impl<'a> Signals<'a> {
                     if let Value::Nested(nested) = &option.value {
                         no_option_twice(nested, diag);
                     }
-                    self.job.get_or_insert(option);
+                    self.job.get_or_insert(Job {
+                        option,
+                        block: options.block,
+                    });
                 }
                 Value::Nested(nested) => self.add(nested, diag),
                 Value::Text(name) if self.name.is_none() => self.name = Some(name),

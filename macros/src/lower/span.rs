@@ -4,16 +4,16 @@ use proc_macro2::{Ident, Span};
 use syn::ext::IdentExt as _;
 use syn::{Expr, LitStr, Member};
 
-use super::signals::Said;
+use super::signals::{Job, Said};
 use super::{Argument, Subject, operation, secret};
-use crate::args::{ErrWord, Field, FieldValue, Opt, Show, Value, Wrap};
+use crate::args::{ErrWord, Field, FieldValue, Show, Value, Wrap};
 use crate::diag::{Diagnostics, nearest};
 use crate::model::{Capture, ErrMode, FieldModel, ParentModel, SpanModel};
 
 pub(super) fn span(
     said: &Said<'_>,
     shared_name: Option<&LitStr>,
-    job: Option<&Opt>,
+    job: Option<Job<'_>>,
     subject: &Subject,
     diag: &mut Diagnostics,
 ) -> SpanModel {
@@ -53,7 +53,7 @@ fn non_empty(said: &Said<'_>, option: &str, diag: &mut Diagnostics) -> Option<Li
     Some(text.clone())
 }
 
-fn kind(said: &Said<'_>, job: Option<&Opt>) -> Option<Ident> {
+fn kind(said: &Said<'_>, job: Option<Job<'_>>) -> Option<Ident> {
     let word = operation::written_kind(said, job)?;
     let text = word.to_string();
     let (first, rest) = text.split_at(1);

@@ -4,12 +4,17 @@ use syn::{Expr, Signature};
 
 use super::flow;
 use super::signals::{Said, Signals};
-use crate::args::{LabelValue, Opt, Value};
+use crate::args::{LabelValue, Value};
 use crate::diag::Diagnostics;
 use crate::model::Flow;
 
-/// How the stream is wrapped; `None`, with its reason told, where there is none.
-pub(super) fn flow(signals: &Signals<'_>, signature: &Signature, stream: &Opt, diag: &mut Diagnostics) -> Option<Flow> {
+/// How the stream is wrapped; `None` where none is said, or, with its reason told, where there is none.
+pub(super) fn flow(signals: &Signals<'_>, signature: &Signature, diag: &mut Diagnostics) -> Option<Flow> {
+    let given = signals.traced.as_ref()?.nearest(&["stream", "ret"]);
+    let (stream, ret) = match given.as_slice() {
+        [stream, ret @ ..] if stream.row.name == "stream" => (stream, ret.first()),
+        _ => return None,
+    };
     let flow = flow::stream(signature);
     if flow.is_none() {
         let message = if signature.asyncness.is_some() {
@@ -21,7 +26,7 @@ pub(super) fn flow(signals: &Signals<'_>, signature: &Signature, stream: &Opt, d
         };
         diag.error(&stream.key, message);
     }
-    if let Some(ret) = signals.traced.as_ref().and_then(|said| said.own("ret")) {
+    if let Some(ret) = ret {
         diag.error(
             &ret.key,
             "a stream has many items and none is recorded; leave `ret` out",

@@ -367,12 +367,16 @@ fn options_that_exclude_one_another_do_so_on_one_level() {
         let item = Item::new(item.parse().unwrap());
         let mut diag = Diagnostics::default();
         let model = function(item.function().unwrap(), item.body().unwrap(), &stack, &mut diag);
-        assert_eq!(diag.messages(), [""; 0], "{block}, {own}");
+        (model, diag.messages())
+    };
+    let valid = |attr, block, own, item| {
+        let (model, messages) = lower(attr, block, own, item);
+        assert_eq!(messages, [""; 0], "{block}, {own}");
         model
     };
-    let timer = lower(Attribute::Timed, "native", "buckets = [0.1]", "fn f() {}").timer;
+    let timer = valid(Attribute::Timed, "native", "buckets = [0.1]", "fn f() {}").timer;
     assert!(matches!(timer.unwrap().buckets, Buckets::Classic(_)));
-    let span = |block, own, item| lower(Attribute::Traced, block, own, item).span.unwrap();
+    let span = |block, own, item| valid(Attribute::Traced, block, own, item).span.unwrap();
     assert!(matches!(
         span("root", "parent = c", "fn f() {}").parent,
         ParentModel::Of(_)
@@ -381,10 +385,58 @@ fn options_that_exclude_one_another_do_so_on_one_level() {
         span("parent = c", "root", "fn f() {}").parent,
         ParentModel::Root
     ));
-    let kind = span("kind = server", "db(system = \"sqlite\")", "fn f() {}").kind;
-    assert_eq!(kind.unwrap(), "Client");
-    let stream = span("ret", "stream", "fn f() -> impl Stream<Item = u8> { g }");
-    assert!(stream.ret.is_none());
+
+    let kinds = |block, own| {
+        let span = span(block, own, "fn f() {}");
+        (span.kind.unwrap().to_string(), span.operation.is_some())
+    };
+    let (db, job) = ("db(system = \"sqlite\")", "job = \"mail\"");
+    assert_eq!(kinds("kind = server", db), ("Client".to_owned(), true));
+    assert_eq!(kinds(db, "kind = server"), ("Server".to_owned(), false));
+    // A kind that a statement can have takes nothing away from it.
+    assert_eq!(kinds(db, "kind = internal"), ("Internal".to_owned(), true));
+
+    let traced_db = format!("traced({db})");
+    let operation = |block, own| {
+        valid(Attribute::Observed, block, own, "fn f() {}")
+            .span
+            .unwrap()
+            .operation
+    };
+    assert!(matches!(operation(&traced_db, job), Some(OperationModel::Job(_))));
+    assert!(matches!(operation(job, &traced_db), Some(OperationModel::Db(_))));
+
+    let item = "fn f() -> impl Stream<Item = u8> { g }";
+    let streams = |block, own| {
+        let model = valid(Attribute::Traced, block, own, item);
+        (
+            matches!(model.flow, Flow::Stream { .. }),
+            model.span.unwrap().ret.is_some(),
+        )
+    };
+    assert_eq!(streams("ret", "stream"), (true, false));
+    assert_eq!(streams("stream", "ret"), (false, true));
+
+    // On one level they are told, whichever it is.
+    let told = |attr, options: &str, message: &str| {
+        assert_eq!(lower(attr, options, "", item).1, [message], "{options}");
+        assert_eq!(lower(attr, "", options, item).1, [message], "{options}");
+    };
+    told(
+        Attribute::Traced,
+        "ret, stream",
+        "a stream has many items and none is recorded; leave `ret` out",
+    );
+    told(
+        Attribute::Traced,
+        &format!("kind = server, {db}"),
+        "the span of a `db` call is of kind client; leave `kind` out",
+    );
+    told(
+        Attribute::Observed,
+        &format!("{job}, {traced_db}"),
+        "a function is a job or one statement; keep one of `job` and `db`",
+    );
 }
 
 #[test]
