@@ -1,10 +1,11 @@
 //! Arguments that are patterns, as far as something is said of their parts before the body runs: whole they move into the body,
 //! which takes them apart as it was written, so until then they are taken apart by reference.
 
-use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
-use syn::parse::Parser as _;
+use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
+use quote::ToTokens as _;
+use syn::parse::{ParseStream, Parser as _};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, Expr, ExprUnary, FnArg, Pat, Signature, Token, Type, UnOp};
+use syn::{Attribute, Expr, ExprUnary, FieldValue, FnArg, Macro, Member, Pat, Signature, Token, Type, UnOp};
 
 use super::flow::bound;
 use super::said::each;
@@ -232,19 +233,124 @@ impl VisitMut for Own {
     fn visit_pat_mut(&mut self, pat: &mut Pat) {
         bound(pat, &mut self.0);
     }
+
+    fn visit_macro_mut(&mut self, mac: &mut Macro) {
+        in_macro(mac, self);
+    }
+}
+
+/// Visits what a macro is given, as far as it is known: a list of expressions, or an expression and the pattern of `matches!`.
+fn in_macro(mac: &Macro, visitor: &mut impl VisitMut) -> Option<TokenStream> {
+    let is_matches = mac.path.segments.last().is_some_and(|last| last.ident == "matches");
+    let parts = |input: ParseStream<'_>| {
+        let mut seen = TokenStream::new();
+        let mut pattern = false;
+        while !input.is_empty() {
+            if pattern {
+                let mut pat = Pat::parse_multi_with_leading_vert(input)?;
+                visitor.visit_pat_mut(&mut pat);
+                pat.to_tokens(&mut seen);
+            } else {
+                let mut expr: Expr = input.parse()?;
+                match &mut expr {
+                    // The name in `name = value` is the macro's.
+                    Expr::Assign(named) => visitor.visit_expr_mut(&mut named.right),
+                    expr => visitor.visit_expr_mut(expr),
+                }
+                expr.to_tokens(&mut seen);
+            }
+            if input.is_empty() {
+                break;
+            }
+            let between: TokenTree = input.parse()?;
+            let guard = pattern && matches!(&between, TokenTree::Ident(word) if word == "if");
+            if !guard && !is_punct(&between, ',') && !is_punct(&between, ';') {
+                return Err(input.error("no list"));
+            }
+            pattern = is_matches && !pattern;
+            between.to_tokens(&mut seen);
+        }
+        Ok(seen)
+    };
+    parts.parse2(mac.tokens.clone()).ok()
 }
 
 struct Read<'a>(Vec<&'a (Ident, usize)>);
 
+impl Read<'_> {
+    fn part(&self, word: &Ident) -> Option<&(Ident, usize)> {
+        self.0.iter().copied().find(|(name, _)| name == word)
+    }
+
+    /// In words of a macro's own, each name that can be a value.
+    fn in_tokens(&self, tokens: TokenStream) -> TokenStream {
+        let trees: Vec<TokenTree> = tokens.into_iter().collect();
+        let each = trees.iter().enumerate().map(|(index, tree)| match tree {
+            TokenTree::Group(group) => {
+                let mut inner = Group::new(group.delimiter(), self.in_tokens(group.stream()));
+                inner.set_span(group.span());
+                TokenTree::Group(inner)
+            }
+            TokenTree::Ident(word) if is_value(&trees[..index], &trees[index + 1..]) => match self.part(word) {
+                Some((_, references @ 1..)) => {
+                    let stars = std::iter::repeat_n(emit!(*), *references);
+                    let mut value = Group::new(Delimiter::Parenthesis, emit!(#(#stars)* #word));
+                    value.set_span(Span::mixed_site().located_at(word.span()));
+                    TokenTree::Group(value)
+                }
+                _ => tree.clone(),
+            },
+            _ => tree.clone(),
+        });
+        each.collect()
+    }
+}
+
+/// Whether a name between these can be a value: no field, lifetime, key, binding or part of a path.
+fn is_value(before: &[TokenTree], after: &[TokenTree]) -> bool {
+    let behind = match before {
+        [.., one, last] if is_punct(last, '.') || is_punct(last, ':') => {
+            let twice = matches!((one, last), (TokenTree::Punct(one), TokenTree::Punct(last)) if one.as_char() == last.as_char());
+            // `..name` is a value, `::name` is none.
+            is_punct(last, '.') == twice
+        }
+        [.., TokenTree::Ident(word)] => !["let", "ref", "mut"].iter().any(|binding| word == binding),
+        [.., last] => !is_punct(last, '\''),
+        [] => true,
+    };
+    let ahead = match after {
+        [TokenTree::Punct(next), then, ..] if matches!(next.as_char(), '=' | '!') => {
+            next.spacing() == Spacing::Joint && is_punct(then, '=')
+        }
+        [next, ..] => !is_punct(next, ':') && !is_punct(next, '@'),
+        [] => true,
+    };
+    behind && ahead
+}
+
 impl VisitMut for Read<'_> {
+    /// A field's name alone has no place for what its value becomes.
+    fn visit_field_value_mut(&mut self, field: &mut FieldValue) {
+        if let (None, Member::Named(name)) = (&field.colon_token, &field.member)
+            && matches!(self.part(name), Some((_, 1..)))
+        {
+            field.colon_token = Some(Token![:](Span::mixed_site()));
+        }
+        visit_mut::visit_field_value_mut(self, field);
+    }
+
+    fn visit_macro_mut(&mut self, mac: &mut Macro) {
+        mac.tokens = match in_macro(mac, self) {
+            Some(tokens) => tokens,
+            None => self.in_tokens(mac.tokens.clone()),
+        };
+    }
+
     fn visit_expr_mut(&mut self, expr: &mut Expr) {
         let Expr::Path(path) = &*expr else {
             return visit_mut::visit_expr_mut(self, expr);
         };
-        let part = path
-            .path
-            .get_ident()
-            .and_then(|word| self.0.iter().find(|(name, _)| name == word));
+        let part = path.path.get_ident().and_then(|word| self.part(word));
         let Some((name, references)) = part else { return };
         let at = Span::mixed_site().located_at(name.span());
         for _ in 0..*references {
@@ -295,6 +401,33 @@ mod tests {
         assert_eq!(
             of("all @ S { ref mut x, y: z, .. }", "S"),
             is("all@S{x,y:z,..}", "all1 x0 z1")
+        );
+    }
+
+    #[test]
+    fn a_part_is_read_as_the_body_has_it() {
+        let read = |expr: &str| {
+            let id = (Ident::new("id", Span::call_site()), 1);
+            let mut expr: Expr = syn::parse_str(expr).unwrap();
+            let mut own = Own(Vec::new());
+            own.visit_expr_mut(&mut expr.clone());
+            Read(if own.0.is_empty() { vec![&id] } else { Vec::new() }).visit_expr_mut(&mut expr);
+            expr.to_token_stream().to_string().replace(' ', "")
+        };
+        assert_eq!(read("id.len() + a.id"), "(*id).len()+a.id");
+        assert_eq!(read("S { id }"), "S{id:*id}");
+        assert_eq!(read("S { other, ..id }"), "S{other,..*id}");
+        assert_eq!(read("vec![id; 2]"), "vec![*id;2]");
+        assert_eq!(read("matches!(id, 1 | 2 if id > 1,)"), "matches!(*id,1|2if*id>1,)");
+        assert_eq!(read("matches!(a, Some(id) if id > 1)"), "matches!(a,Some(id)ifid>1)");
+        assert_eq!(
+            read("format!(\"{id}{}{id}\", f(id), id = id)"),
+            "format!(\"{id}{}{id}\",f(*id),id=*id)"
+        );
+        assert_eq!(read("m!({ \"id\": id, b => [id] })"), "m!({\"id\":(*id),b=>[(*id)]})");
+        assert_eq!(
+            read("m!(=> a.id 'id id::b ::id id: 1, id = 0 .. id == 1 .. id)"),
+            "m!(=>a.id'idid::b::idid:1,id=0..(*id)==1..(*id))"
         );
     }
 

@@ -125,6 +125,18 @@ async fn typed(
     ready(n).await
 }
 
+#[derive(Debug)]
+struct Wrapped {
+    id: u64,
+}
+
+/// Also within macros and where a field's name is its value.
+#[traced(fields(one = matches!(id, 1), other = matches!(Some(id), Some(2..) if id > 1), wrapped = ?Wrapped { id }, list = ?vec![id; 2]))]
+#[counted(labels(known = matches!(id, 7)))]
+async fn spelled((id, _): (u64, Drops)) -> u64 {
+    ready(Wrapped { id }.id).await
+}
+
 fn seen(call: impl Future<Output = ()>) -> Vec<&'static str> {
     futures_util::FutureExt::now_or_never(call);
     SEEN.take()
@@ -148,6 +160,7 @@ async fn main() {
     let borrowed = (&(4, Drops("")), &(6, "x".to_owned()));
     let later = typed(("tea".to_owned(), (Box::new(3), 0)), borrowed.0, [5, 0], borrowed.1, (Channel::Web, 0));
     assert_eq!(later.await, 5);
+    assert_eq!(spelled((7, Drops(""))).await, 7);
     assert_eq!(hands_back(Quantity(&mut vec![1])), &[1, 9]);
     // The fields saw the arguments as they came.
     let spans = capture.spans();
@@ -156,4 +169,6 @@ async fn main() {
     assert!(captured.contains('7') && captured.contains("tea"), "{captured}");
     let captured = attributes("measured");
     assert!(captured.contains("first") && captured.contains('7') && captured.contains("14"), "{captured}");
+    let captured = attributes("spelled");
+    assert!(captured.contains("Wrapped { id: 7 }") && captured.contains("[7, 7]"), "{captured}");
 }
