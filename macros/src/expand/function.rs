@@ -5,7 +5,7 @@ mod body;
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{Attribute, FnArg, GenericParam, Pat, ReturnType, Signature};
+use syn::{Attribute, FnArg, Pat, ReturnType, Signature};
 
 use self::body::{
     braced, conditions, edge_inside, edge_of_future, erased, hold, inner_attributes, item, lend, rebinds, tie,
@@ -13,6 +13,7 @@ use self::body::{
 };
 use super::{entry, settle, site};
 use crate::lower::expects::{self, Spared};
+use crate::lower::tie::names_of;
 use crate::model::{Flow, Instrumented, Run, Tail, Tie};
 use crate::paths;
 
@@ -183,16 +184,6 @@ fn ours(body: &Group) -> Group {
     let mut inner = Group::new(body.delimiter(), body.stream());
     inner.set_span(Span::mixed_site().located_at(body.span()));
     inner
-}
-
-/// The parameters that can be named at a call.
-fn names_of<'a>(params: impl IntoIterator<Item = &'a GenericParam>) -> Vec<&'a Ident> {
-    let named = params.into_iter().filter_map(|param| match param {
-        GenericParam::Type(param) => Some(&param.ident),
-        GenericParam::Const(param) => Some(&param.ident),
-        GenericParam::Lifetime(_) => None,
-    });
-    named.collect()
 }
 
 fn in_place(model: &Instrumented, body: &TokenStream, said: &TokenStream) -> TokenStream {

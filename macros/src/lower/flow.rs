@@ -363,11 +363,7 @@ pub(super) fn rebinds(signature: &mut Signature) -> Vec<Rebind> {
         let mut names = Vec::new();
         bound(&arg.pat, &mut names);
         let plain = plain_name(&arg.pat).cloned();
-        if let Some(name) = &plain
-            && !is_mut(&arg.pat)
-            && drops_nothing(&arg.ty)
-        {
-            let _ = name;
+        if plain.is_some() && !is_mut(&arg.pat) && drops_nothing(&arg.ty) {
             continue;
         }
         let hidden = plain.is_none();

@@ -15,7 +15,7 @@ mod secret;
 mod signals;
 mod span;
 mod stream;
-mod tie;
+pub(crate) mod tie;
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;

@@ -67,7 +67,7 @@ pub(super) fn tie(signature: &Signature, nameable: &dyn Fn(&TokenStream) -> bool
 }
 
 /// The parameters that can be named at a call.
-fn names_of(params: &Punctuated<GenericParam, Token![,]>) -> impl Iterator<Item = &Ident> {
+pub(crate) fn names_of(params: &Punctuated<GenericParam, Token![,]>) -> impl Iterator<Item = &Ident> {
     params.iter().filter_map(|param| match param {
         GenericParam::Type(param) => Some(&param.ident),
         GenericParam::Const(param) => Some(&param.ident),
