@@ -297,9 +297,6 @@ fn limits_hold_and_drops_are_counted() {
     traced.run(|| {
         let other = tracing::info_span!("other");
         let span = tracing::info_span!("limited", a = "äöüß", b = ?"long", c = 3, d = 4);
-        tracing::info_span!("bytes", a = b"\x00\x01\x02\xff".as_slice()).in_scope(|| {
-            crate::trace::hand::current().set("b", b"\x04\x05\x06\xff".as_slice());
-        });
         span.follows_from(&other);
         span.follows_from(&other);
         span.in_scope(|| {
@@ -310,9 +307,6 @@ fn limits_hold_and_drops_are_counted() {
     let span = traced.span("limited");
     assert_eq!(text(&span, "a").unwrap(), "äöü");
     assert_eq!(text(&span, "b").unwrap(), "\"lo");
-    let bytes = traced.span("bytes");
-    assert_eq!(value(&bytes, "a"), Some(Value::BytesValue(vec![0, 1, 2])));
-    assert_eq!(value(&bytes, "b"), Some(Value::BytesValue(vec![4, 5, 6])));
     assert_eq!(span.dropped_attributes_count, 2);
     assert_eq!((span.events.len(), span.dropped_events_count), (1, 1));
     assert_eq!(span.events[0].name, "first");
@@ -374,7 +368,9 @@ fn an_event_limit_holds_across_threads() {
             }
         });
     }
-    for (_, span) in traced.spans() {
+    let spans = traced.spans();
+    assert_eq!(spans.len(), 20);
+    for (_, span) in spans {
         let events = (span.events.len() as u32, span.dropped_events_count);
         assert_eq!(events, (LIMIT, LIMIT));
     }
