@@ -358,7 +358,7 @@ fn is(list: &[&str], token: Option<Token<'_>>) -> bool {
 /// dot, where a table is named, for a column that is listed or set, and behind `AS`.
 fn hide_texts(tokens: &mut [Token<'_>]) {
     const BEFORE_NAME: [&str; 4] = ["INDEX", "AS", "REFERENCES", "EXISTS"];
-    const ENDS_TABLES: [&str; 12] = [
+    const ENDS_TABLES: [&str; 13] = [
         "WHERE",
         "SET",
         "ON",
@@ -371,28 +371,46 @@ fn hide_texts(tokens: &mut [Token<'_>]) {
         "SELECT",
         "DEFAULT",
         "RETURNING",
+        "WITH",
     ];
-    // Tables are being named, columns are being set, and of each open bracket whether columns are listed in it.
-    let (mut tables, mut setting, mut open) = (false, false, Vec::new());
+    // Tables are being named; in so many brackets columns are being set; of each open bracket whether columns are listed in it, and
+    // whether tables are being named around it.
+    let (mut tables, mut setting, mut open) = (false, None, Vec::new());
     for at in 0..tokens.len() {
         let token = tokens[at];
         let before = at.checked_sub(1).map(|before| tokens[before]);
         let after = tokens.get(at + 1).copied();
-        let next_of_list = matches!(before, Some(Token::Symbol('(' | ',')));
         match token {
-            Token::Symbol('(') => open.push(std::mem::take(&mut tables)),
-            Token::Symbol(')') => {
-                open.pop();
+            Token::Symbol('(') => {
+                let lists = lists_columns(&tokens[..at]);
+                open.push((lists, std::mem::take(&mut tables) && !lists));
             }
+            Token::Symbol(')') => tables = open.pop().is_some_and(|(_, tables)| tables),
+            Token::Symbol(';') => (tables, setting) = (false, None),
+            // `IS DISTINCT FROM` compares.
+            Token::Word(_) if is(&["FROM"], Some(token)) && is(&["DISTINCT"], before) => {}
             Token::Word(_) if is(&BEFORE_TABLE, Some(token)) => tables = true,
             Token::Word(_) if is(&ENDS_TABLES, Some(token)) => {
                 tables = false;
-                setting = is(&["SET"], Some(token));
+                if is(&["SET"], Some(token)) {
+                    setting = Some(open.len());
+                } else if setting >= Some(open.len()) {
+                    setting = None;
+                }
+                // A query stands in the bracket, no list.
+                if is(&["SELECT", "VALUES", "WITH"], Some(token))
+                    && let Some((lists, _)) = open.last_mut()
+                {
+                    *lists = false;
+                }
             }
             Token::Name(name) if name.starts_with('"') => {
+                let comma = before == Some(Token::Symbol(','));
                 let qualified = before == Some(Token::Symbol('.')) || after == Some(Token::Symbol('.'));
-                let listed = open.last() == Some(&true) && next_of_list;
-                let set = setting && after == Some(Token::Symbol('=')) && (is(&["SET"], before) || next_of_list);
+                let listed = matches!(open.last(), Some((true, _))) && (comma || before == Some(Token::Symbol('(')));
+                let set = setting == Some(open.len())
+                    && after == Some(Token::Symbol('='))
+                    && (comma || is(&["SET"], before));
                 if !(qualified || tables || listed || set || is(&BEFORE_NAME, before)) {
                     tokens[at] = Token::Literal;
                 }
@@ -400,6 +418,27 @@ fn hide_texts(tokens: &mut [Token<'_>]) {
             _ => {}
         }
     }
+}
+
+/// A bracket behind these opens a list of columns: they end in the name of a table that is made or inserted into. Behind one that is
+/// read from, it holds the arguments of a function.
+fn lists_columns(mut tokens: &[Token<'_>]) -> bool {
+    while let [rest @ .., Token::Word(_) | Token::Name(_)] = tokens {
+        if let [rest @ .., Token::Symbol('.')] = rest {
+            tokens = rest;
+            continue;
+        }
+        let rest = match rest {
+            [rest @ .., r#if, not, exists]
+                if is(&["IF"], Some(*r#if)) && is(&["NOT"], Some(*not)) && is(&["EXISTS"], Some(*exists)) =>
+            {
+                rest
+            }
+            rest => rest,
+        };
+        return is(&["INTO", "TABLE", "VIEW"], rest.last().copied());
+    }
+    false
 }
 
 /// Where a value ends that begins there, its sign and its cast included: `-1`, `$1::int`.

@@ -152,6 +152,66 @@ fn double_quoted_texts_of_sqlite_are_hidden() {
             r#"CREATE TABLE IF NOT EXISTS "t" ("a" TEXT DEFAULT "s", "b" REFERENCES "u")"#,
             r#"CREATE TABLE IF NOT EXISTS "t" ("a" TEXT DEFAULT ?, "b" REFERENCES "u")"#,
         ),
+        (
+            r#"SELECT a FROM t WHERE a IS DISTINCT FROM "s1" AND b = "s2""#,
+            r#"SELECT a FROM t WHERE a IS DISTINCT FROM ? AND b = ?"#,
+        ),
+        (
+            r#"SELECT a FROM t WHERE a IS NOT DISTINCT FROM "s1" AND b = "s2""#,
+            r#"SELECT a FROM t WHERE a IS NOT DISTINCT FROM ? AND b = ?"#,
+        ),
+        (
+            r#"SELECT a FROM (SELECT a, "ada@example.com" FROM "u") "x", "y""#,
+            r#"SELECT a FROM(SELECT a, ? FROM "u") "x", "y""#,
+        ),
+        (
+            r#"SELECT a FROM t JOIN ("s", "u")"#,
+            r#"SELECT a FROM t JOIN(?)"#,
+        ),
+        (
+            r#"INSERT INTO t (SELECT a, "s")"#,
+            r#"INSERT INTO t(SELECT a, ?)"#,
+        ),
+        (
+            r#"INSERT INTO t (WITH x AS (VALUES ("s", "s")) SELECT "s")"#,
+            r#"INSERT INTO t(WITH x AS(VALUES(?)) SELECT ?)"#,
+        ),
+        (
+            r#"SELECT value FROM json_each("[1,2]")"#,
+            r#"SELECT value FROM json_each(?)"#,
+        ),
+        (
+            r#"SELECT a FROM "u", main.fts("secret words", "s") JOIN "v""#,
+            r#"SELECT a FROM "u", main.fts(?) JOIN "v""#,
+        ),
+        (
+            r#"UPDATE t SET a = iif("x@y" = b, 1, 0)"#,
+            r#"UPDATE t SET a = iif(? = b, ?, ?)"#,
+        ),
+        (
+            r#"UPDATE t SET a = iif(b, "x@y" = b, (SELECT "s" FROM "u")), "c" = "s""#,
+            r#"UPDATE t SET a = iif(b, ? = b, (SELECT ? FROM "u")), "c" = ?"#,
+        ),
+        (
+            r#"SELECT (SELECT a FROM "u"), "s" WHERE a IN (SELECT b FROM c) AND d = "s""#,
+            r#"SELECT(SELECT a FROM "u"), ? WHERE a IN(SELECT b FROM c) AND d = ?"#,
+        ),
+        (
+            r#"ALTER TABLE t ADD COLUMN "c" TEXT CHECK ("s" <> c)"#,
+            r#"ALTER TABLE t ADD COLUMN "c" TEXT CHECK(? <> c)"#,
+        ),
+        (
+            r#"CREATE TABLE t (a REFERENCES u ON UPDATE CASCADE CHECK ("s" <> a), "b")"#,
+            r#"CREATE TABLE t(a REFERENCES u ON UPDATE CASCADE CHECK(? <> a), "b")"#,
+        ),
+        (
+            r#"CREATE VIEW main."v" ("a", "b") AS SELECT "s""#,
+            r#"CREATE VIEW main."v" ("a", "b") AS SELECT ?"#,
+        ),
+        (
+            r#"DELETE FROM "t"; PRAGMA user_name = "s""#,
+            r#"DELETE FROM "t"; PRAGMA user_name = ?"#,
+        ),
     ] {
         assert_eq!(
             show(statement, Sqlite).text.replace("( ", "("),
