@@ -408,9 +408,8 @@ fn hide_texts(tokens: &mut [Token<'_>]) {
                 let comma = before == Some(Token::Symbol(','));
                 let qualified = before == Some(Token::Symbol('.')) || after == Some(Token::Symbol('.'));
                 let listed = matches!(open.last(), Some((true, _))) && (comma || before == Some(Token::Symbol('(')));
-                let set = setting == Some(open.len())
-                    && after == Some(Token::Symbol('='))
-                    && (comma || is(&["SET"], before));
+                let set =
+                    setting == Some(open.len()) && after == Some(Token::Symbol('=')) && (comma || is(&["SET"], before));
                 if !(qualified || tables || listed || set || is(&BEFORE_NAME, before)) {
                     tokens[at] = Token::Literal;
                 }

@@ -154,31 +154,25 @@ fn double_quoted_texts_of_sqlite_are_hidden() {
         ),
         (
             r#"SELECT a FROM t WHERE a IS DISTINCT FROM "s1" AND b = "s2""#,
-            r#"SELECT a FROM t WHERE a IS DISTINCT FROM ? AND b = ?"#,
+            r"SELECT a FROM t WHERE a IS DISTINCT FROM ? AND b = ?",
         ),
         (
             r#"SELECT a FROM t WHERE a IS NOT DISTINCT FROM "s1" AND b = "s2""#,
-            r#"SELECT a FROM t WHERE a IS NOT DISTINCT FROM ? AND b = ?"#,
+            r"SELECT a FROM t WHERE a IS NOT DISTINCT FROM ? AND b = ?",
         ),
         (
             r#"SELECT a FROM (SELECT a, "ada@example.com" FROM "u") "x", "y""#,
             r#"SELECT a FROM(SELECT a, ? FROM "u") "x", "y""#,
         ),
-        (
-            r#"SELECT a FROM t JOIN ("s", "u")"#,
-            r#"SELECT a FROM t JOIN(?)"#,
-        ),
-        (
-            r#"INSERT INTO t (SELECT a, "s")"#,
-            r#"INSERT INTO t(SELECT a, ?)"#,
-        ),
+        (r#"SELECT a FROM t JOIN ("s", "u")"#, r"SELECT a FROM t JOIN(?)"),
+        (r#"INSERT INTO t (SELECT a, "s")"#, r"INSERT INTO t(SELECT a, ?)"),
         (
             r#"INSERT INTO t (WITH x AS (VALUES ("s", "s")) SELECT "s")"#,
-            r#"INSERT INTO t(WITH x AS(VALUES(?)) SELECT ?)"#,
+            r"INSERT INTO t(WITH x AS(VALUES(?)) SELECT ?)",
         ),
         (
             r#"SELECT value FROM json_each("[1,2]")"#,
-            r#"SELECT value FROM json_each(?)"#,
+            r"SELECT value FROM json_each(?)",
         ),
         (
             r#"SELECT a FROM "u", main.fts("secret words", "s") JOIN "v""#,
@@ -186,7 +180,7 @@ fn double_quoted_texts_of_sqlite_are_hidden() {
         ),
         (
             r#"UPDATE t SET a = iif("x@y" = b, 1, 0)"#,
-            r#"UPDATE t SET a = iif(? = b, ?, ?)"#,
+            r"UPDATE t SET a = iif(? = b, ?, ?)",
         ),
         (
             r#"UPDATE t SET a = iif(b, "x@y" = b, (SELECT "s" FROM "u")), "c" = "s""#,
