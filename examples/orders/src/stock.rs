@@ -57,6 +57,10 @@ impl Stock {
     #[counted]
     #[timed]
     pub(crate) async fn reserve(&self, item: &str, quantity: u32) -> Result<i64, StockError> {
+        // A URL takes these for steps in its path, not for names.
+        if matches!(item, "" | "." | "..") {
+            return Err(StockError::UnknownItem);
+        }
         let url = self.url(&["items", item, "take"]);
         let response = self.client.post(url).json(&Take { quantity }).send().await?;
         match response.status() {

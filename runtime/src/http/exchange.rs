@@ -121,7 +121,7 @@ impl Exchange {
     /// The head of the response is there.
     pub(super) fn responded(&mut self, status: u16) {
         self.key.status = status;
-        // On a client a 4xx is an error too (C3).
+        // On a client a 4xx is an error too.
         let failed = match self.side {
             Side::Server => status >= 500,
             Side::Client => status >= 400,

@@ -18,7 +18,7 @@ pub(crate) static ROUTES: Limit = Limit::new(1000);
 /// Servers with series of their own; the rest share `other`.
 pub(crate) static SERVERS: Limit = Limit::new(200);
 
-/// Buckets of durations (C5).
+/// Buckets of durations.
 pub(crate) const SECONDS: [f64; 14] = [
     0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
